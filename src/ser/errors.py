@@ -1,0 +1,83 @@
+"""Every error a user can meet, one line each: what was found, what was expected, what to do.
+
+SerError
+├── ParamsError          params.yaml is missing, malformed or holds an unknown key
+├── CorpusError
+│   ├── UnknownCorpus    no adapter has this name
+│   ├── MissingCorpus    the corpus is not in data/raw
+│   └── UnknownEmotion   a label code that the corpus does not define
+├── AudioError
+│   ├── EmptyAudio       no samples
+│   ├── CorruptAudio     bytes that are not the audio they claim to be
+│   └── ChangedAudio     bytes differ from those the manifest recorded
+├── TableError           a manifest, folds or predictions table breaks its contract
+├── LeakageError         a speaker or recording stands in two splits
+├── BundleError          a model directory that cannot be read, or must not be
+├── RegistryError
+│   └── NoChampion       nothing has been promoted yet
+└── StageError           a pipeline stage failed
+"""
+
+
+class SerError(Exception):
+    """Base of all errors whose message is written for the user."""
+
+
+class ParamsError(SerError):
+    pass
+
+
+class CorpusError(SerError):
+    pass
+
+
+class UnknownCorpus(CorpusError):
+    pass
+
+
+class MissingCorpus(CorpusError):
+    pass
+
+
+class UnknownEmotion(CorpusError):
+    pass
+
+
+class AudioError(SerError):
+    pass
+
+
+class EmptyAudio(AudioError):
+    pass
+
+
+class CorruptAudio(AudioError):
+    pass
+
+
+class ChangedAudio(AudioError):
+    pass
+
+
+class TableError(SerError):
+    pass
+
+
+class LeakageError(SerError):
+    pass
+
+
+class BundleError(SerError):
+    pass
+
+
+class RegistryError(SerError):
+    pass
+
+
+class NoChampion(RegistryError):
+    pass
+
+
+class StageError(SerError):
+    pass

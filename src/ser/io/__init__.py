@@ -1,0 +1,1 @@
+"""Everything outside the process: audio files, tables on disk, MLflow."""

@@ -1,0 +1,1 @@
+"""Models that map features to emotion posteriors, behind one interface."""
