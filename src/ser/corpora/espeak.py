@@ -1,0 +1,95 @@
+"""Bare espeak-ng through ctypes: text and a voice description in, samples out.
+
+espeak keeps state between utterances (the phase of its flutter, its noise, its last voice), so
+the library is loaded afresh for each: about 1 ms, and every utterance starts from the same state.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import espeakng_loader
+import numpy as np
+
+from ser.errors import CorpusError
+
+SR = 22_050
+
+_SYNCHRONOUS = 2  # samples go to a callback, on the calling thread
+_DONT_EXIT = 0x8000  # an initialisation that fails returns instead of ending the process
+_RATE, _VOLUME = 1, 2
+_UTF8 = 1
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+_LOCK = threading.Lock()
+
+
+def synthesize(text: str, voice: str, *, words_per_minute: int, volume: int = 60) -> np.ndarray:
+    """`text` spoken by a voice: float32 (n,), mono, 22.05 kHz, within ±1.
+
+    voice : the text of an espeak-ng voice file.
+    volume : espeak's own scale; at 60 loud voices stay clear of its internal clipping.
+
+    The same arguments give the same samples, whatever was spoken before and in any process.
+    """
+    with _LOCK, tempfile.TemporaryDirectory(prefix="ser-voice-") as folder:
+        file = Path(folder, "voice")
+        file.write_text(voice, encoding="utf-8")
+        espeak = ctypes.CDLL(espeakng_loader.get_library_path())
+        try:
+            return _speak(espeak, text, file, words_per_minute, volume)
+        finally:
+            espeak.espeak_Terminate()
+            _unload(espeak)
+
+
+def _speak(espeak: Any, text: str, voice: Path, words_per_minute: int, volume: int) -> np.ndarray:
+    data = espeakng_loader.get_data_path()
+    sr = espeak.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(data), _DONT_EXIT)
+    if sr != SR:
+        raise CorpusError(
+            f"espeak-ng could not start from {data}: it returned {sr}, not {SR}. "
+            "Reinstall espeakng-loader."
+        )
+    # espeak seeds its noise with the time of day.
+    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
+    chunks: list[bytes] = []
+
+    @_CALLBACK
+    def collect(samples: Any, n: int, _events: Any) -> int:
+        if n > 0:
+            chunks.append(ctypes.string_at(samples, 2 * n))
+        return 0
+
+    espeak.espeak_SetSynthCallback(collect)
+    if espeak.espeak_SetVoiceByFile(os.fsencode(voice)) != 0:
+        raise CorpusError(
+            f"espeak-ng could not read the voice {voice}. Set TMPDIR to a plain, short path."
+        )
+    espeak.espeak_SetParameter(_RATE, words_per_minute, 0)
+    espeak.espeak_SetParameter(_VOLUME, volume, 0)
+    encoded = text.encode()
+    espeak.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8, None, None)
+    pcm = np.frombuffer(b"".join(chunks), dtype=np.int16)
+    if not pcm.any():
+        raise CorpusError(
+            f"espeak-ng spoke nothing for {text!r}. Reinstall espeakng-loader, and check that "
+            "no other library of this process holds espeak-ng."
+        )
+    return pcm.astype(np.float32) / 32_768
+
+
+def _unload(espeak: Any) -> None:
+    if sys.platform == "win32":
+        _ctypes.FreeLibrary(espeak._handle)
+    else:
+        _ctypes.dlclose(espeak._handle)
