@@ -1,0 +1,63 @@
+"""The registered model as MLflow runs it: a script stored beside the bundle, not a pickle.
+
+One row is one recording: `audio`, a file of any supported container as base64, or `samples`
+with `sr` in Hz. One row of the answer is {emotion, confidence, posteriors}.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from ser.bundle import load_bundle
+from ser.errors import AudioError
+from ser.io.audio import load_audio
+from ser.predictor import Predictor
+
+
+class EmotionPyfunc(PythonModel):
+    def load_context(self, context: PythonModelContext) -> None:
+        bundle = load_bundle(Path(context.artifacts["bundle"]))
+        self._sr = bundle.features.sr
+        self._predictor = Predictor(bundle)
+
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        return pd.DataFrame([self._answer(row) for row in model_input.to_dict("records")])
+
+    def _answer(self, row: dict[str, Any]) -> dict[str, Any]:
+        y, sr = self._waveform(row)
+        prediction = self._predictor.predict(y, sr=sr)
+        return {
+            "emotion": prediction.emotion,
+            "confidence": prediction.confidence,
+            "posteriors": dict(prediction.posteriors),
+        }
+
+    def _waveform(self, row: dict[str, Any]) -> tuple[np.ndarray, int]:
+        audio, samples, sr = (row.get(name) for name in ("audio", "samples", "sr"))
+        if isinstance(audio, str):
+            try:
+                data = base64.b64decode(audio, validate=True)
+            except binascii.Error as error:
+                raise AudioError(f"audio is not base64: {error}") from error
+            return load_audio(data, sr=self._sr), self._sr
+        if samples is None or not np.size(samples) or sr is None or pd.isna(sr):
+            raise AudioError(
+                "A row needs audio (a file as base64), or samples (floats in -1..1) and sr (Hz)."
+            )
+        return np.asarray(samples, dtype=np.float32), int(sr)
+
+
+mlflow.models.set_model(EmotionPyfunc())
