@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+import logging
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+
+from ser.io.tracking import as_default_store, connect
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -31,33 +33,34 @@ REQUIREMENTS = (
 )
 
 
-def log_model(
-    bundle_dir: Path, *, run_id: str, name: str, tags: Mapping[str, str], tracking_uri: str
-) -> str:
-    """Store the model and its bundle with the run; returns the id of the logged model."""
+def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str) -> str:
+    """Store the model and its bundle with the run; returns the id of MLflow's logged model.
+
+    MLflow loads the model and predicts the example on the way, and warns if that fails.
+    """
     import mlflow
     import pandas as pd
     from mlflow.models import Model
 
-    before = mlflow.get_tracking_uri()
-    # Logging a model has no form that takes a client.
-    mlflow.set_tracking_uri(tracking_uri)
-    try:
-        logged = Model.log(
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    client = connect(root)
+    run = client.get_run(run_id)
+    logged = client.create_logged_model(
+        run.info.experiment_id, name=name, source_run_id=run_id, params=run.data.params
+    )
+    with as_default_store(root):
+        Model.log(
             artifact_path=None,
-            name=name,
+            model_id=logged.model_id,
             flavor=mlflow.pyfunc,
             run_id=run_id,
-            tags=dict(tags),
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"bundle": str(bundle_dir.resolve())},
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
             signature=signature(),
             input_example=pd.DataFrame({"audio": [example_audio()]}),
         )
-    finally:
-        mlflow.set_tracking_uri(before)
-    return logged.model_id
+    return str(logged.model_id)
 
 
 def signature() -> ModelSignature:

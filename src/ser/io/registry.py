@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from ser.errors import NoChampion, RegistryError
 from ser.io import journal
 from ser.io.packaging import log_model
-from ser.io.tracking import connect, tracking_uri
+from ser.io.tracking import as_default_store, connect, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,17 +90,11 @@ def register(
         **{name: f"{score:.4f}" for name, score in scores.items()},
         **{name: str(value) for name, value in (tags or {}).items()},
     }
-    with locked(root):
-        model_id = log_model(
-            bundle_dir, run_id=run_id, name=MODEL, tags=every_tag, tracking_uri=tracking_uri(root)
-        )
+    with locked(root), as_default_store(root):
+        model_id = log_model(root, bundle_dir, run_id=run_id, name=MODEL)
         _create_model(client)
         created = client.create_model_version(
-            MODEL,
-            source=f"models:/{model_id}",
-            run_id=run_id,
-            tags=every_tag,
-            model_id=model_id,
+            MODEL, f"models:/{model_id}", run_id, tags=every_tag, model_id=model_id
         )
         client.set_registered_model_alias(MODEL, CHALLENGER, created.version)
         return get_version(root, int(created.version))
@@ -204,13 +198,11 @@ def fetch_bundle(
         return directory
     if dest is not None:
         dest.mkdir(parents=True, exist_ok=True)
-    return Path(
-        download_artifacts(
-            artifact_uri=f"{source}/artifacts/bundle",
-            dst_path=str(dest) if dest else None,
-            tracking_uri=tracking_uri(root),
+    with as_default_store(root):
+        path = download_artifacts(
+            artifact_uri=f"{source}/artifacts/bundle", dst_path=str(dest) if dest else None
         )
-    )
+    return Path(path)
 
 
 def resolve(root: Path, uri: str | None = None) -> Version:

@@ -69,6 +69,28 @@ def connect(root: Path) -> MlflowClient:
     return MlflowClient(uri, registry_uri=uri)
 
 
+@contextmanager
+def as_default_store(root: Path) -> Iterator[None]:
+    """Make `root`'s store MLflow's default, quietly, for calls that accept no client.
+
+    MLflow reads the environment there; its `set_tracking_uri` would change it for good.
+    """
+    settings = {
+        "MLFLOW_TRACKING_URI": tracking_uri(root),
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 @dataclass(frozen=True)
 class Run:
     """A handle on one MLflow run, open or ended."""
