@@ -14,6 +14,12 @@ from ser.errors import ParamsError
 Protocol = Literal["holdout", "ravdess-luna5", "ravdess-emobox6", "leave-one-speaker-out"]
 
 
+ClassicalName = Literal["logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"]
+ModelName = Literal[
+    "cnn", "logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"
+]
+
+
 class Section(BaseModel):
     """A section of params.yaml: frozen, and closed to keys it does not know."""
 
@@ -58,14 +64,98 @@ class FeatureParams(Section):
     trim_margin_seconds: float = Field(0.05, ge=0)
 
 
+class LogisticRegressionParams(Section):
+    c: float = Field(0.01, gt=0)
+    max_iter: int = Field(2000, ge=1)
+
+
+class SvcParams(Section):
+    c: float = Field(10.0, gt=0)
+    gamma: float = Field(0.0005, gt=0)
+
+
+class RandomForestParams(Section):
+    trees: int = Field(300, ge=1)
+    min_samples_leaf: int = Field(2, ge=1)
+
+
+class MlpParams(Section):
+    hidden: tuple[int, ...] = (128,)
+    #: Weight decay.
+    alpha: float = Field(1.0, ge=0)
+    learning_rate: float = Field(0.001, gt=0)
+    batch_size: int = Field(32, ge=1)
+    epochs: int = Field(60, ge=1)
+
+
+class GradientBoostingParams(Section):
+    rounds: int = Field(100, ge=1)
+    max_depth: int = Field(3, ge=1)
+    learning_rate: float = Field(0.1, gt=0)
+    #: Share of the utterances that each tree sees.
+    subsample: float = Field(0.7, gt=0, le=1)
+
+
+class CnnParams(Section):
+    """The default network: convolutions over log-mel, attentive statistics pooling."""
+
+    channels: int = Field(96, ge=8)
+    blocks: int = Field(3, ge=1)
+    kernel: int = Field(5, ge=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
 class ModelParams(Section):
     """`name` chooses the model; the section of that name configures it."""
 
-    name: str = "cnn"
+    name: ModelName = "cnn"
+    logistic_regression: LogisticRegressionParams = LogisticRegressionParams()
+    svc: SvcParams = SvcParams()
+    random_forest: RandomForestParams = RandomForestParams()
+    mlp: MlpParams = MlpParams()
+    gradient_boosting: GradientBoostingParams = GradientBoostingParams()
+    cnn: CnnParams = CnnParams()
+
+
+class AugmentParams(Section):
+    """How far a training utterance's log-mel may be changed; 0 switches a change off."""
+
+    #: Speed varies by this factor's power, up and down: 0.15 is 0.87 to 1.15.
+    stretch: float = Field(0.15, ge=0, lt=1)
+    #: The mel axis is scaled by up to this share: another vocal tract.
+    warp: float = Field(0.12, ge=0, lt=1)
+    #: The mel axis is shifted by up to this many bands: another pitch.
+    shift: float = Field(2.0, ge=0)
+    #: Level varies by up to this many dB.
+    gain_db: float = Field(6.0, ge=0)
+    #: A smooth curve over mel of up to this many dB: another microphone.
+    tilt_db: float = Field(4.0, ge=0)
+    #: Masked stripes (SpecAugment): number, and their largest widths.
+    masks: int = Field(2, ge=0)
+    mask_bands: int = Field(8, ge=0)
+    mask_frames: int = Field(20, ge=0)
+    #: Parameter of mixup's Beta distribution.
+    mixup: float = Field(0.2, ge=0)
 
 
 class TrainParams(Section):
+    """How networks learn; scikit-learn's models configure themselves in `model`."""
+
+    max_epochs: int = Field(40, ge=1)
     batch_size: int = Field(32, ge=1)
+    #: The peak of a one-cycle schedule.
+    learning_rate: float = Field(0.003, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    #: Epochs without a better dev UAR before training stops.
+    patience: int = Field(15, ge=1)
+    #: Decay per step of the average of weights that is scored and kept.
+    average: float = Field(0.98, ge=0, lt=1)
+    #: Longer utterances are cropped, at random, while training.
+    crop_frames: int = Field(300, ge=10)
+    #: CPU threads; more than there are cores slows training tenfold.
+    threads: int = Field(2, ge=1)
+    augment: AugmentParams = AugmentParams()
 
 
 class EvaluateParams(Section):

@@ -1,0 +1,114 @@
+"""A directory that is a model: weights, feature parameters, classes and receipts.
+
+`bundle.json` holds everything but the weights; the weights are safetensors or skops files
+beside it. A pickle is never written and never read. The same training gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ser.errors import BundleError
+from ser.models.base import EmotionModel
+from ser.models.build import model_from_files
+from ser.params import FeatureParams
+
+FORMAT = 1
+CARD_FILE = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A fitted model with all that inference needs.
+
+    card : receipts, free of numbers that inference uses: corpora, protocol, hashes, speakers
+        that were trained on, scores on dev.
+    """
+
+    model_name: str
+    model: EmotionModel
+    features: FeatureParams
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.model.classes
+
+
+def save_bundle(bundle: Bundle, directory: Path) -> None:
+    """Write the bundle; `directory` is replaced whole or not at all."""
+    head = {
+        "format": FORMAT,
+        "model": bundle.model_name,
+        "classes": list(bundle.classes),
+        "features": bundle.features.model_dump(),
+        "card": bundle.card,
+    }
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        for name, content in bundle.model.to_files().items():
+            (temporary / name).write_bytes(content)
+        (temporary / CARD_FILE).write_text(json.dumps(head, indent=2, sort_keys=True) + "\n")
+        shutil.rmtree(directory, ignore_errors=True)
+        temporary.replace(directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """Read a bundle; raises BundleError where it is not one, is damaged or not trusted."""
+    head = _read_head(directory)
+    try:
+        features = FeatureParams(**head["features"])
+        files = {
+            path.name: path.read_bytes() for path in directory.iterdir() if path.name != CARD_FILE
+        }
+        model = model_from_files(head["model"], files)
+        if list(model.classes) != head["classes"]:
+            raise BundleError(
+                f"{directory}: weights are for {', '.join(model.classes)} but {CARD_FILE} says "
+                f"{', '.join(head['classes'])}. Take the bundle from its registry again."
+            )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise BundleError(
+            f"{directory / CARD_FILE} does not describe a model of this release "
+            f"({str(error).splitlines()[0]}). Train again, or use the release that wrote it."
+        ) from error
+    return Bundle(head["model"], model, features, head["card"])
+
+
+def _read_head(directory: Path) -> dict[str, Any]:
+    path = directory / CARD_FILE
+    try:
+        head = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BundleError(
+            f"{directory} is not a model: it has no {CARD_FILE}. Name a folder that `train` wrote."
+        ) from error
+    except ValueError as error:
+        raise BundleError(
+            f"{path} is not JSON; take the bundle from its registry again."
+        ) from error
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        found = head.get("format") if isinstance(head, dict) else None
+        raise BundleError(f"{path} has format {found!r}; this release reads {FORMAT}. Train again.")
+    return head
+
+
+def bundle_sha256(directory: Path) -> str:
+    """Hash over the names and bytes of the bundle's files."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        digest.update(path.name.encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""Scores of predictions, each beside chance, with intervals over speakers.
+
+All functions take a predictions table (see `ser.core.tables`). UAR, the unweighted average
+recall, leads: it is the macro recall over the emotions that were uttered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
+
+from ser.core.emotions import classes_of
+from ser.core.tables import check_predictions, posterior_columns, speaker_ids
+
+ECE_BINS = 15
+
+
+def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, Any]:
+    """All scores of one split, ready for JSON.
+
+    `uar_ci95` is a percentile bootstrap over speakers, or None with fewer than two.
+    """
+    check_predictions(predictions)
+    classes = classes_of(predictions["emotion"])
+    actual, predicted = predictions["emotion"], predictions["predicted"]
+    precision, recall, f1, support = precision_recall_fscore_support(
+        actual, predicted, labels=list(classes), zero_division=0
+    )
+    return {
+        "uar": float(recall.mean()),
+        "uar_ci95": uar_interval(predictions, resamples=resamples, seed=seed),
+        "accuracy": float((actual == predicted).mean()),
+        "precision_macro": float(precision.mean()),
+        "recall_macro": float(recall.mean()),
+        "f1_macro": float(f1.mean()),
+        "chance": 1 / len(classes),
+        "ece": expected_calibration_error(predictions),
+        "utterances": len(predictions),
+        "speakers": int(speaker_ids(predictions).nunique()),
+        "per_class": {
+            emotion: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "support": int(support[i]),
+            }
+            for i, emotion in enumerate(classes)
+        },
+        "uar_by_sex": {
+            str(sex): uar(part) for sex, part in predictions.groupby("sex", observed=True)
+        },
+    }
+
+
+def uar(predictions: pd.DataFrame) -> float:
+    """Unweighted average recall."""
+    right = predictions["emotion"] == predictions["predicted"]
+    return float(right.groupby(predictions["emotion"], observed=True).mean().mean())
+
+
+def speaker_hits(
+    predictions: pd.DataFrame, classes: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per speaker and emotion, how many were recognised and how many uttered.
+
+    Both (n_speakers, n_classes), speakers in sorted order.
+    """
+    ids = speaker_ids(predictions)
+    right = (predictions["emotion"] == predictions["predicted"]).astype(float)
+    by = right.groupby([ids.rename("speaker"), predictions["emotion"]])
+    hits, total = (
+        counts.unstack(fill_value=0).reindex(columns=list(classes), fill_value=0).to_numpy(float)
+        for counts in (by.sum(), by.count())
+    )
+    return hits, total
+
+
+def resample_speakers(n_speakers: int, *, resamples: int, seed: int) -> np.ndarray:
+    """How often each speaker is drawn in each bootstrap resample: (resamples, n_speakers)."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_speakers, np.full(n_speakers, 1 / n_speakers), size=resamples)
+
+
+def resampled_uar(hits: np.ndarray, total: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """UAR of each resample, (resamples,); an emotion that no drawn speaker utters is left out."""
+    uttered = weights @ total
+    with np.errstate(invalid="ignore"):
+        recall = (weights @ hits) / np.where(uttered > 0, uttered, np.nan)
+    return np.nanmean(recall, axis=1)
+
+
+def uar_interval(predictions: pd.DataFrame, *, resamples: int, seed: int) -> list[float] | None:
+    """95 % percentile interval of UAR over resampled speakers; None for a single speaker."""
+    hits, total = speaker_hits(predictions, classes_of(predictions["emotion"]))
+    if len(hits) < 2:
+        return None
+    weights = resample_speakers(len(hits), resamples=resamples, seed=seed)
+    low, high = np.percentile(resampled_uar(hits, total, weights), [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def expected_calibration_error(predictions: pd.DataFrame, bins: int = ECE_BINS) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins, Naeini et al. 2015."""
+    confidence = predictions[posterior_columns(predictions)].to_numpy().max(axis=1)
+    right = (predictions["emotion"] == predictions["predicted"]).to_numpy()
+    place = np.clip((confidence * bins).astype(int), 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    gap = np.abs(
+        np.bincount(place, weights=confidence, minlength=bins)
+        - np.bincount(place, weights=right, minlength=bins)
+    )
+    return float(gap.sum() / counts.sum())
+
+
+def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Counts, rows the uttered emotion, columns the predicted one."""
+    predicted = [c.removeprefix("p_") for c in posterior_columns(predictions)]
+    table = pd.crosstab(predictions["emotion"], predictions["predicted"])
+    actual = list(classes_of(predictions["emotion"]))
+    return table.reindex(index=actual, columns=predicted, fill_value=0)

@@ -1,0 +1,98 @@
+"""Column names of the tables that travel through the pipeline, and checks of them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from ser.core.emotions import check_emotions
+from ser.errors import TableError
+
+#: One utterance is one row. `file` is relative to the project's root, `start`, `end` and
+#: `duration` are seconds, `sha256` is of the file's bytes.
+MANIFEST = (
+    "file",
+    "start",
+    "end",
+    "corpus",
+    "speaker",
+    "sex",
+    "emotion",
+    "intensity",
+    "sentence",
+    "duration",
+    "sha256",
+)
+FOLDS = (*MANIFEST, "split", "fold")
+SPLITS = ("train", "dev", "test")
+PREDICTIONS = ("corpus", "file", "speaker", "sex", "split", "emotion", "predicted")
+
+
+def check_manifest(table: pd.DataFrame, name: str = "manifest") -> None:
+    """Raise TableError unless `table` has the manifest's columns and one row an utterance."""
+    _check_columns(table, MANIFEST, name)
+    if table.empty:
+        raise TableError(f"{name} has no rows; at least one utterance is needed.")
+    check_emotions(table["emotion"])
+    twice = table.loc[table.duplicated(["file", "start", "end"]), "file"]
+    if not twice.empty:
+        raise TableError(f"{name} lists {twice.iloc[0]} more than once; list each utterance once.")
+    if not (table["duration"] > 0).all():
+        file = table.loc[~(table["duration"] > 0), "file"].iloc[0]
+        raise TableError(f"{name}: {file} has no duration; remove it or repair the file.")
+
+
+def check_folds(table: pd.DataFrame) -> None:
+    """Raise TableError unless `table` is a manifest whose rows each belong to a split."""
+    _check_columns(table, FOLDS, "folds")
+    unknown = set(table["split"]) - set(SPLITS)
+    if unknown:
+        raise TableError(f"folds name the split {unknown.pop()!r}; known are {', '.join(SPLITS)}.")
+
+
+def check_predictions(table: pd.DataFrame) -> None:
+    """Raise TableError unless `table` has the predictions' columns and posteriors."""
+    _check_columns(table, PREDICTIONS, "predictions")
+    if not posterior_columns(table):
+        raise TableError("predictions have no p_<emotion> column; score the model again.")
+
+
+def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise TableError(
+            f"{name} lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
+            "Make it again with `dvc repro`."
+        )
+
+
+def posterior_columns(table: pd.DataFrame) -> list[str]:
+    """The columns `p_<emotion>`, in the table's order."""
+    return [c for c in table.columns if str(c).startswith("p_")]
+
+
+def speaker_ids(table: pd.DataFrame) -> pd.Series:
+    """`corpus/speaker`, unique over corpora: two corpora may both have a speaker 03."""
+    return table["corpus"] + "/" + table["speaker"]
+
+
+def split_sha256(folds: pd.DataFrame) -> str:
+    """Hash of who is heard where: each recording's own hash with its label and split.
+
+    Independent of row order and file names, so two checkouts of one corpus agree.
+    """
+    lines = folds["sha256"] + " " + folds["emotion"] + " " + folds["split"]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def predictions_table(
+    utterances: pd.DataFrame, posteriors: np.ndarray, classes: tuple[str, ...]
+) -> pd.DataFrame:
+    """Join utterances with their posteriors, (n_utterances, n_classes), and the best class."""
+    table = utterances[[c for c in PREDICTIONS if c != "predicted"]].reset_index(drop=True)
+    table["predicted"] = np.asarray(classes)[posteriors.argmax(axis=1)]
+    for column, emotion in enumerate(classes):
+        table[f"p_{emotion}"] = posteriors[:, column]
+    return table

@@ -1,0 +1,75 @@
+"""What all stages share: where files lie, how a stage is started and how it fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from joblib import Parallel, cpu_count, delayed
+from tqdm import tqdm
+
+from ser.errors import SerError, StageError
+from ser.params import load_params
+
+T = TypeVar("T")
+
+RAW = Path("data/raw")
+MANIFESTS = Path("data/interim/manifests")
+FOLDS = Path("data/interim/folds.parquet")
+FEATURES = Path("data/features")
+FUNCTIONALS = FEATURES / "functionals.parquet"
+FEATURES_RECEIPT = FEATURES / "features.json"
+BUNDLE = Path("models/bundle")
+TRAIN_RECEIPT = Path("reports/train.json")
+PREDICTIONS = Path("reports/predictions.parquet")
+METRICS = Path("reports/metrics.json")
+PLOTS = Path("reports/plots")
+FIGURES = Path("reports/figures")
+CHECKPOINTS = Path(".ser/checkpoints")
+
+#: Exit status of an error that says what to do: trying again without doing it is no use.
+USER_ERROR = 2
+
+
+def run_stage(run: Callable[..., None]) -> None:
+    """Run a stage in the current folder, as DVC does: `python -m ser.stages.NAME [ARG]`.
+
+    A SerError becomes one line on stderr and exit status 2; `--debug` or SER_DEBUG shows
+    the traceback.
+    """
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    debug = "--debug" in sys.argv or bool(os.environ.get("SER_DEBUG"))
+    root = Path.cwd()
+    try:
+        run(root, load_params(root / "params.yaml"), *arguments)
+    except SerError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing half-written was kept.", file=sys.stderr)
+        sys.exit(130)
+
+
+def in_parallel(
+    function: Callable[..., T], items: Sequence[tuple[Any, ...]], *, doing: str
+) -> Iterator[T]:
+    """`function(*item)` for each item in order, one single-threaded process per core."""
+    # loky starts its workers with OMP_NUM_THREADS=1: two threads each would be ten times slower.
+    jobs = Parallel(n_jobs=max(1, min(cpu_count(), len(items))), return_as="generator")
+    results: Iterable[T] = jobs(delayed(function)(*item) for item in items)
+    yield from tqdm(results, total=len(items), desc=doing, unit="file", disable=None)
+
+
+def raise_first(failures: Sequence[SerError], *, of: int, what: str) -> None:
+    """Raise the first of the failures, saying how many there are."""
+    if not failures:
+        return
+    if len(failures) == 1:
+        raise failures[0]
+    others = f" ({len(failures)} of {of} {what} fail; this is the first.)"
+    raise StageError(f"{failures[0]}{others}") from failures[0]

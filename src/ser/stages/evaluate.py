@@ -1,0 +1,182 @@
+"""Stage `evaluate`: the bundle answers the test split once; scores, tables and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ser.bundle import Bundle, load_bundle
+from ser.core import metrics
+from ser.core.features import extract
+from ser.core.tables import (
+    check_folds,
+    check_predictions,
+    predictions_table,
+    speaker_ids,
+    split_sha256,
+)
+from ser.core.waveform import trim
+from ser.io import tracking
+from ser.io.audio import load_verified
+from ser.io.store import atomic_path, read_json, read_table, write_json, write_table
+from ser.params import Params
+from ser.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
+from ser.predictor import Predictor
+from ser.stages.base import (
+    BUNDLE,
+    FIGURES,
+    FOLDS,
+    METRICS,
+    PLOTS,
+    PREDICTIONS,
+    TRAIN_RECEIPT,
+    run_stage,
+)
+from ser.stages.train import load_inputs
+
+#: The top-level scores that MLflow shows beside one another.
+HEADLINE = (
+    "uar",
+    "accuracy",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "ece",
+    "chance",
+)
+
+
+def run(root: Path, params: Params) -> None:
+    folds = read_table(root / FOLDS, check_folds)
+    bundle = load_bundle(root / BUNDLE)
+    tables = {split: _score(root, bundle, folds, split) for split in ("dev", "test")}
+    options = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
+    scores = {split: metrics.scores(table, **options) for split, table in tables.items()}
+    protocol = {
+        "corpora": list(params.data.corpora),
+        "name": params.split.protocol,
+        "fold": params.split.fold,
+        "split_sha256": split_sha256(folds),
+        "normalisation": "plain",
+    }
+    test = tables["test"]
+    check_predictions(test)
+    write_table(test, root / PREDICTIONS)
+    write_json({**scores, "protocol": protocol, "model": bundle.model_name}, root / METRICS)
+    write_table(test[["emotion", "predicted"]], root / PLOTS / "confusion.csv")
+    write_table(
+        pd.DataFrame(
+            [{"emotion": e, **values} for e, values in scores["test"]["per_class"].items()]
+        ),
+        root / PLOTS / "per_class.csv",
+    )
+    _draw(root, bundle, folds, test, scores["test"], protocol)
+    _track(root, scores)
+    print(headline(scores["test"], protocol))
+
+
+def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
+    """One line: protocol, UAR with interval, chance."""
+    interval = scores["uar_ci95"]
+    between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else " (one speaker)"
+    return (
+        f"{'+'.join(protocol['corpora'])}, {protocol['name']} fold {protocol['fold']}, "
+        f"{scores['speakers']} unseen speakers: UAR {scores['uar']:.3f}{between}, "
+        f"chance {scores['chance']:.3f}."
+    )
+
+
+def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Predictions of any bundle on the test split of `folds`, from the recordings themselves.
+
+    For a champion whose own feature parameters may differ from the stored features'.
+    """
+    test = folds[folds["split"] == "test"]
+    predictor = Predictor(load_bundle(bundle_dir))
+    sr = predictor.bundle.features.sr
+    posteriors = [
+        predictor.posteriors(load_verified(root / file, sr=sr, sha256=sha256), sr=sr)
+        for file, sha256 in zip(test["file"], test["sha256"], strict=True)
+    ]
+    return predictions_table(test, np.stack(posteriors), predictor.bundle.classes)
+
+
+def _score(root: Path, bundle: Bundle, folds: pd.DataFrame, split: str) -> pd.DataFrame:
+    rows = folds[folds["split"] == split]
+    inputs = load_inputs(root, bundle.model.input_kind, rows["file"])
+    return predictions_table(rows, bundle.model.predict_proba(inputs), bundle.classes)
+
+
+def _draw(
+    root: Path,
+    bundle: Bundle,
+    folds: pd.DataFrame,
+    test: pd.DataFrame,
+    scores: dict[str, Any],
+    protocol: dict[str, Any],
+) -> None:
+    title = headline(scores, protocol).rstrip(".")
+    recalls = {emotion: values["recall"] for emotion, values in scores["per_class"].items()}
+    figures = {
+        "confusion": confusion_matrix(metrics.confusion(test), title=title),
+        "recall": recall_bars(recalls, chance=scores["chance"], title=title),
+        "emotions": _panels(root, bundle, folds),
+    }
+    curves = pd.read_csv(root / PLOTS / "curves.csv")
+    if len(curves):
+        figures["curves"] = learning_curves(curves)
+    with atomic_path(root / FIGURES) as folder:
+        folder.mkdir()
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=110)
+
+
+def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
+    """One test speaker, one sentence, each emotion: what differs is the emotion alone."""
+    test = folds[folds["split"] == "test"]
+    group = (
+        test.assign(id=speaker_ids(test))
+        .groupby(["id", "sentence"])["emotion"]
+        .nunique()
+        .sort_values(ascending=False, kind="stable")
+    )
+    speaker, sentence = group.index[0]
+    rows = test[(speaker_ids(test) == speaker) & (test["sentence"] == sentence)]
+    # The strongest intensity first: it shows an emotion best.
+    rows = (
+        rows.sort_values(["intensity", "file"], ascending=[False, True]).groupby("emotion").head(1)
+    )
+    by_emotion = rows.set_index("emotion")
+    features = bundle.features
+    samples, log_mels = {}, {}
+    for emotion in [e for e in bundle.classes if e in by_emotion.index]:
+        row = by_emotion.loc[emotion]
+        y = load_verified(root / str(row["file"]), sr=features.sr, sha256=str(row["sha256"]))
+        samples[emotion] = trim(y, sr=features.sr)
+        log_mels[emotion] = extract(samples[emotion], params=features).log_mel
+    title = f"Speaker {speaker}, sentence {sentence!r}: one recording of each emotion"
+    return emotion_panels(samples, log_mels, features=features, title=title)
+
+
+def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
+    run_id = read_json(root / TRAIN_RECEIPT)["run_id"]
+    tracked = tracking.resume_run(root, run_id)
+    values: dict[str, float] = {}
+    for split, of_split in scores.items():
+        values |= {f"{split}/{name}": of_split[name] for name in HEADLINE}
+    test = scores["test"]
+    values |= {f"test/recall_{emotion}": v["recall"] for emotion, v in test["per_class"].items()}
+    if test["uar_ci95"]:
+        values |= dict(zip(("test/uar_low", "test/uar_high"), test["uar_ci95"], strict=True))
+    tracked.log_metrics(values)
+    tracked.log_artifact(root / FIGURES, "figures")
+    for path in (METRICS, PREDICTIONS, FOLDS):
+        tracked.log_artifact(root / path, "reports")
+
+
+if __name__ == "__main__":
+    run_stage(run)
