@@ -119,7 +119,7 @@ def _draw(
     scores: dict[str, Any],
     protocol: dict[str, Any],
 ) -> None:
-    title = headline(scores, protocol).rstrip(".")
+    title = headline(scores, protocol).rstrip(".").replace(": ", ":\n")
     recalls = {emotion: values["recall"] for emotion, values in scores["per_class"].items()}
     figures = {
         "confusion": confusion_matrix(metrics.confusion(test), title=title),

@@ -1,0 +1,55 @@
+# `make help` lists what there is. Everything lives in this folder: .venv, mlruns, .prefect, .dvc.
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+# Nothing phones home.
+export DO_NOT_TRACK = true
+export DVC_NO_ANALYTICS = 1
+export MLFLOW_DISABLE_TELEMETRY = true
+export MLFLOW_MODEL_CATALOG_URI =
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test ui lint lock
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
+
+setup: $(READY) ## The virtual environment, from the lock; `ser` is in .venv/bin
+
+run: $(READY) ## Retrain: what is stale is made again, a model that is not worse is promoted
+	@$(PY) -m flows.retrain
+
+test: $(READY) ## The whole test suite
+	@$(PY) -m pytest
+
+ui: $(READY) ## MLflow and Prefect in the browser, on this folder's stores
+	@$(PY) -m flows.ui
+
+lint: $(READY) ## Style, layers of the house, types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports --no-cache
+	@$(VENV)/bin/mypy
+
+lock: $(READY) ## Write requirements.lock from what is installed now
+	@$(PY) -m pip freeze --exclude-editable --exclude ser-platform \
+	  | sed -E 's/^(torch==[0-9.]+).*/\1/; /^(nvidia-|triton|cuda-)/d' > requirements.lock
+
+# pip fetches torch, so that pip's own settings choose between its CPU and CUDA builds; uv does
+# the rest in a tenth of pip's time. Where uv cannot reach an index that pip is set up for, pip
+# does it all.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+	  f"error: {sys.executable} is Python {v.major}.{v.minor}; 3.11 or newer is needed. Name one: make PYTHON=python3.12 …")'
+	@echo "Setting up $(VENV) from requirements.lock …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check \
+	  $$(grep -E '^(torch|uv)==' requirements.lock)
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) -r requirements.lock \
+	  || $(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --editable . \
+	  || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
