@@ -34,9 +34,10 @@ lint: $(READY) ## Style, layers of the house, types
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/mypy
 
-lock: $(READY) ## Write requirements.lock from what is installed now
-	@$(PY) -m pip freeze --exclude-editable --exclude ser-platform \
-	  | sed -E 's/^(torch==[0-9.]+).*/\1/; /^(nvidia-|triton|cuda-)/d' > requirements.lock
+# CUDA's packages are left to pip, which takes them only with torch's CUDA build.
+lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, for every platform
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
+	  --no-annotate --no-header pyproject.toml | grep -vE '^(nvidia-|triton|cuda-)' > requirements.lock
 
 # pip fetches torch, so that pip's own settings choose between its CPU and CUDA builds; uv does
 # the rest in a tenth of pip's time. Where uv cannot reach an index that pip is set up for, pip
