@@ -6,6 +6,7 @@ call of the same name. librosa would compute the STFT anew for each of them.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -243,7 +244,7 @@ def _contrast_bands(sr: int, n_fft: int, n_bands: int) -> tuple[tuple[int, int, 
     frequency = librosa.fft_frequencies(sr=sr, n_fft=n_fft)
     edges = np.concatenate([[0.0], CONTRAST_FMIN * 2.0 ** np.arange(n_bands + 1)])
     bands = []
-    for k, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for k, (low, high) in enumerate(itertools.pairwise(edges)):
         inside = np.flatnonzero((frequency >= low) & (frequency <= high))
         start = inside[0] - (k > 0)
         stop = frequency.size if k == n_bands else inside[-1] + 1

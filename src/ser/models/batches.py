@@ -1,0 +1,149 @@
+"""Utterances as padded batches: shuffled, augmented and mixed from (seed, epoch) alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ser.core.augment import augment, cropped
+from ser.errors import TableError
+from ser.models.base import Examples
+from ser.models.networks import padded
+from ser.params import TrainParams
+
+#: Batches are cut from pools of this many batches sorted by length: little padding, still random.
+POOL = 8
+EVALUATION_BATCH = 64
+
+#: log_mel (batch, n_frames, n_mels), lengths (batch,), targets (batch, n_classes).
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """log_mel : n arrays (n_frames, n_mels), dB; target : (n,) indices of classes."""
+
+    log_mel: Sequence[np.ndarray]
+    target: np.ndarray
+
+    @classmethod
+    def of(cls, examples: Examples, classes: tuple[str, ...]) -> Self:
+        """Raises TableError when there is nothing, or an emotion beyond `classes`."""
+        index = {label: i for i, label in enumerate(classes)}
+        unknown = sorted(set(examples.emotion) - set(index))
+        if unknown:
+            raise TableError(
+                f"The utterances hold {unknown[0]!r}; the model's classes are {', '.join(classes)}."
+            )
+        log_mel = [np.asarray(x) for x in examples.inputs]
+        if not log_mel:
+            raise TableError("There is no utterance to learn from; expected at least one.")
+        return cls(log_mel, np.array([index[label] for label in examples.emotion]))
+
+    @property
+    def n_mels(self) -> int:
+        return int(self.log_mel[0].shape[1])
+
+    def digest(self) -> str:
+        """SHA-256 of all values: what a checkpoint was trained on."""
+        digest = hashlib.sha256(self.target.astype(np.int64).tobytes())
+        for x in self.log_mel:
+            digest.update(f"{x.shape}{x.dtype}".encode())
+            digest.update(np.ascontiguousarray(x).tobytes())
+        return digest.hexdigest()
+
+
+class TrainingBatches:
+    """One epoch of training batches; the same (seed, epoch) gives the same ones."""
+
+    def __init__(
+        self,
+        utterances: Utterances,
+        *,
+        n_classes: int,
+        params: TrainParams,
+        seed: int,
+        epoch: int,
+    ) -> None:
+        self.utterances = utterances
+        self.n_classes = n_classes
+        self.params = params
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.utterances.target) // self.params.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        for rows in self._rows(rng):
+            sequences = [
+                cropped(
+                    augment(self.utterances.log_mel[i], params=self.params.augment, rng=rng),
+                    frames=self.params.crop_frames,
+                    rng=rng,
+                )
+                for i in rows
+            ]
+            log_mel, lengths = padded(sequences)
+            yield self._mixed(log_mel, lengths, self._targets(rows), rng)
+
+    def _rows(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        n, size = len(self.utterances.target), self.params.batch_size
+        length = np.array([len(x) for x in self.utterances.log_mel])
+        order = rng.permutation(n)
+        batches = []
+        for start in range(0, n, POOL * size):
+            pool = order[start : start + POOL * size]
+            pool = pool[np.argsort(length[pool], kind="stable")]
+            batches += np.array_split(pool, -(-len(pool) // size))
+        return (batches[i] for i in rng.permutation(len(batches)))
+
+    def _targets(self, rows: np.ndarray) -> Tensor:
+        smoothing = self.params.label_smoothing
+        targets = np.full((len(rows), self.n_classes), smoothing / self.n_classes, np.float32)
+        targets[np.arange(len(rows)), self.utterances.target[rows]] += 1 - smoothing
+        return torch.from_numpy(targets)
+
+    def _mixed(
+        self, log_mel: Tensor, lengths: Tensor, targets: Tensor, rng: np.random.Generator
+    ) -> Batch:
+        """Mixup (Zhang et al. 2018) of each utterance with another of its batch."""
+        alpha = self.params.augment.mixup
+        if alpha == 0:
+            return log_mel, lengths, targets
+        share = torch.from_numpy(rng.beta(alpha, alpha, len(targets)).astype(np.float32))
+        # The larger share keeps its place, so that its length stays the right one.
+        share = torch.maximum(share, 1 - share)
+        other = torch.from_numpy(rng.permutation(len(targets)))
+        # Only frames that both have are mixed.
+        frames = torch.arange(log_mel.shape[1])[None]
+        both = (frames < torch.minimum(lengths, lengths[other])[:, None])[:, :, None]
+        weight = torch.where(both, share[:, None, None], 1.0)
+        mixed = weight * log_mel + (1 - weight) * log_mel[other]
+        return mixed, lengths, share[:, None] * targets + (1 - share[:, None]) * targets[other]
+
+
+class EvaluationBatches:
+    """All utterances unchanged, alike lengths together; targets are one-hot."""
+
+    def __init__(self, utterances: Utterances, *, n_classes: int) -> None:
+        order = np.argsort([len(x) for x in utterances.log_mel], kind="stable")
+        one_hot = torch.eye(n_classes)[torch.from_numpy(utterances.target)]
+        self.batches: list[Batch] = []
+        for start in range(0, len(order), EVALUATION_BATCH):
+            rows = order[start : start + EVALUATION_BATCH]
+            log_mel, lengths = padded([utterances.log_mel[i] for i in rows])
+            self.batches.append((log_mel, lengths, one_hot[torch.from_numpy(rows)]))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)

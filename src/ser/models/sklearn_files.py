@@ -1,0 +1,126 @@
+"""scikit-learn estimators as bytes: safe to read, and equal for equal estimators."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from typing import Any
+
+import numpy as np
+import skops.io
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from ser.errors import BundleError
+
+#: What skops does not trust by itself, and we do: trees, because `_check_trees` bounds their
+#: indices before anything is predicted. scikit-learn follows those indices unchecked.
+TRUSTED = ("sklearn.tree._tree.Tree",)
+SCHEMA = "schema.json"
+#: The earliest date that a zip archive can hold.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def dump_estimator(estimator: Any) -> bytes:
+    """A skops archive of the fitted estimator; equal estimators give equal bytes."""
+    return _canonical(skops.io.dumps(estimator))
+
+
+def load_estimator(data: bytes, *, n_features: int) -> Any:
+    """The estimator in `data`; raises BundleError on anything broken or not trusted."""
+    try:
+        untrusted = set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)
+        if untrusted:
+            raise BundleError(
+                f"The model holds {', '.join(sorted(untrusted))}; expected scikit-learn's own "
+                "types. Do not load it; train the model again."
+            )
+        estimator = skops.io.loads(data, trusted=list(TRUSTED))
+        _check_trees(estimator, n_features)
+    except BundleError:
+        raise
+    except UntrustedTypesFoundException as error:
+        raise BundleError(f"The model holds types that are not trusted: {error}") from error
+    except Exception as error:
+        # skops meets crafted bytes with whatever they make Python raise.
+        raise BundleError(
+            f"The model cannot be read ({type(error).__name__}: {error}); expected a skops "
+            "archive. Restore the bundle, or train the model again."
+        ) from error
+    return estimator
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same archive without what changes from process to process.
+
+    skops names objects and arrays by their address in memory and dates the members. Here objects
+    have no name, arrays are named by content, members are sorted and dated alike.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read(SCHEMA))
+        members = {
+            name: _without_padding(archive.read(name))
+            for name in archive.namelist()
+            if name != SCHEMA
+        }
+    name_of = {
+        old: f"{hashlib.sha256(content).hexdigest()[:24]}.npy" for old, content in members.items()
+    }
+    contents = {name_of[old]: content for old, content in members.items()}
+    contents[SCHEMA] = json.dumps(_renamed(schema, name_of), separators=(",", ":")).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(contents):
+            member = zipfile.ZipInfo(name, date_time=EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(member, contents[name])
+    return buffer.getvalue()
+
+
+def _without_padding(content: bytes) -> bytes:
+    """The same array with zeros between its fields: a tree's nodes leave old memory there."""
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros_like(array)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    buffer = io.BytesIO()
+    np.save(buffer, clean, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _renamed(node: Any, name_of: dict[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_renamed(child, name_of) for child in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: name_of[child]
+        if key == "file" and isinstance(child, str)
+        else _renamed(child, name_of)
+        for key, child in node.items()
+        if key != "__id__"
+    }
+
+
+def _check_trees(estimator: Any, n_features: int) -> None:
+    """Raise BundleError unless every node of every tree points inside its tree and features."""
+    for step in getattr(estimator, "named_steps", {"": estimator}).values():
+        for tree in np.ravel(np.asarray(getattr(step, "estimators_", []), dtype=object)):
+            _check_tree(tree.tree_, n_features)
+
+
+def _check_tree(tree: Any, n_features: int) -> None:
+    here = np.arange(tree.node_count)
+    left, right = tree.children_left, tree.children_right
+    leaf = left == -1
+    # A child stands after its parent: no cycles, and prediction ends.
+    sound = (left > here) & (right > here) & (left < here.size) & (right < here.size)
+    sound &= (tree.feature >= 0) & (tree.feature < n_features)
+    if here.size == 0 or tree.n_features != n_features or not (leaf | sound).all():
+        raise BundleError(
+            "The model holds a tree with a node that points outside it; expected a tree that "
+            "scikit-learn grew. Do not load it; train the model again."
+        )
