@@ -12,6 +12,8 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ _SYNCHRONOUS = 2  # samples go to a callback, on the calling thread
 _DONT_EXIT = 0x8000  # an initialisation that fails returns instead of ending the process
 _RATE, _VOLUME = 1, 2
 _UTF8 = 1
+_PREFIX = "ser-"  # mkstemp adds a separator before it and eight characters after it
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
@@ -41,15 +44,41 @@ def synthesize(text: str, voice: str, *, words_per_minute: int, volume: int = 60
 
     The same arguments give the same samples, whatever was spoken before and in any process.
     """
-    with _LOCK, tempfile.TemporaryDirectory(prefix="ser-voice-") as folder:
-        file = Path(folder, "voice")
-        file.write_text(voice, encoding="utf-8")
+    with _LOCK, _file_of(voice) as file:
         espeak = ctypes.CDLL(espeakng_loader.get_library_path())
         try:
             return _speak(espeak, text, file, words_per_minute, volume)
         finally:
             espeak.espeak_Terminate()
             _unload(espeak)
+
+
+@contextmanager
+def _file_of(voice: str) -> Iterator[Path]:
+    """A file that holds the voice for a moment: espeak reads voices from disk only."""
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=_folder_that_espeak_can_name())
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(voice)
+        yield Path(name)
+    finally:
+        os.unlink(name)
+
+
+def _folder_that_espeak_can_name() -> str:
+    """A folder for passing files, preferably the system's.
+
+    espeak keeps 59 bytes of a voice's path, in lower case, and cuts it at a `+`.
+    """
+    folders = (tempfile.gettempdir(), "/tmp", "/dev/shm")
+    for folder in folders:
+        short = len(os.fsencode(folder)) + len(_PREFIX) + 9 < 60 and "+" not in folder
+        if short and os.path.isdir(folder.lower()) and os.access(folder.lower(), os.W_OK):
+            return folder
+    raise CorpusError(
+        f"espeak-ng can read no voice from {', '.join(folders)}: it needs a writable folder of at "
+        "most 46 lower-case characters. Set TMPDIR to one."
+    )
 
 
 def _speak(espeak: Any, text: str, voice: Path, words_per_minute: int, volume: int) -> np.ndarray:
@@ -73,7 +102,7 @@ def _speak(espeak: Any, text: str, voice: Path, words_per_minute: int, volume: i
     espeak.espeak_SetSynthCallback(collect)
     if espeak.espeak_SetVoiceByFile(os.fsencode(voice)) != 0:
         raise CorpusError(
-            f"espeak-ng could not read the voice {voice}. Set TMPDIR to a plain, short path."
+            f"espeak-ng could not read the voice {voice}. Set TMPDIR to another folder."
         )
     espeak.espeak_SetParameter(_RATE, words_per_minute, 0)
     espeak.espeak_SetParameter(_VOLUME, volume, 0)

@@ -53,24 +53,24 @@ PROSODY: Mapping[str, Prosody] = MappingProxyType(
     {
         "neutral": Prosody(),
         "happiness": Prosody(
-            f0=3.4, f0_range=0.6, rate=0.10, level=2.5, tilt=0.7, slope=1.0, opening=0.07,
+            f0=4.0, f0_range=0.65, rate=0.12, level=3.0, tilt=0.7, slope=1.3, opening=0.085,
             articulation=1.0,
         ),
         "sadness": Prosody(
-            f0=-0.8, f0_range=-0.55, rate=-0.26, level=-4.0, tilt=-1.2, breath=5.0, tremor=0.10,
+            f0=-0.9, f0_range=-0.6, rate=-0.28, level=-4.5, tilt=-1.3, breath=5.0, tremor=0.10,
             slope=-1.0, opening=-0.03, articulation=-2.5,
         ),
         "anger": Prosody(
-            f0=2.8, f0_range=0.5, rate=0.14, level=5.0, tilt=1.7, breath=-1.0, rough=2.0,
-            slope=-0.8, opening=0.03, articulation=3.0,
+            f0=3.2, f0_range=0.5, rate=0.16, level=6.0, tilt=2.0, breath=-1.5, rough=2.5,
+            slope=-1.0, opening=0.03, articulation=3.5,
         ),
         "fear": Prosody(
-            f0=4.8, f0_range=-0.1, rate=0.24, level=-0.5, tilt=-0.2, breath=3.5, tremor=0.35,
-            slope=0.6, articulation=-0.5,
+            f0=5.4, f0_range=-0.15, rate=0.28, level=-0.5, tilt=-0.3, breath=4.0, tremor=0.40,
+            slope=0.7, articulation=-0.5,
         ),
         "disgust": Prosody(
-            f0=-1.4, f0_range=0.05, rate=-0.20, level=-0.5, tilt=0.5, rough=2.5, slope=-1.4,
-            opening=-0.05, articulation=1.5,
+            f0=-1.6, f0_range=0.05, rate=-0.24, level=-0.5, tilt=0.6, rough=3.0, slope=-1.6,
+            opening=-0.06, articulation=2.0,
         ),
     }
 )  # fmt: skip
@@ -79,14 +79,14 @@ EMOTIONS = tuple(PROSODY)
 
 #: One standard deviation of a speaker's own way with an emotion.
 HABIT = Prosody(
-    f0=0.7, f0_range=0.14, rate=0.05, level=1.0, tilt=0.35, breath=1.2, rough=0.5, tremor=0.04,
-    slope=0.4, opening=0.015, articulation=0.6,
+    f0=0.5, f0_range=0.10, rate=0.035, level=0.8, tilt=0.25, breath=0.8, rough=0.4, tremor=0.03,
+    slope=0.3, opening=0.012, articulation=0.5,
 )  # fmt: skip
 
 #: One standard deviation from utterance to utterance of one speaker and emotion.
 WANDER = Prosody(
-    f0=0.9, f0_range=0.20, rate=0.07, level=1.5, tilt=0.4, breath=1.5, rough=0.6, tremor=0.05,
-    slope=0.6, opening=0.02, articulation=0.8,
+    f0=0.7, f0_range=0.13, rate=0.05, level=1.2, tilt=0.28, breath=1.0, rough=0.5, tremor=0.04,
+    slope=0.4, opening=0.014, articulation=0.6,
 )  # fmt: skip
 
 
@@ -139,15 +139,17 @@ def draw_voice(sex: str, *, rng: np.random.Generator) -> Voice:
         breath=float(rng.normal(0 if male else 2, 1.5)),
         rough=float(rng.uniform(0, 2)),
         flutter=int(rng.integers(2, 7)),
-        expressiveness=float(np.clip(rng.normal(1.0, 0.13), 0.7, 1.3)),
+        expressiveness=float(np.clip(rng.normal(1.0, 0.12), 0.75, 1.25)),
         gain_db=float(rng.normal(0, 3)),
         snr_db=float(rng.uniform(24, 36)),
         noise_tilt=float(rng.uniform(-6, -2)),
     )
 
 
-def draw_habit(*, rng: np.random.Generator) -> Prosody:
-    """A speaker's own way with one emotion."""
+def draw_habit(emotion: str, *, rng: np.random.Generator) -> Prosody:
+    """A speaker's own way with one emotion; that with neutral is the voice itself."""
+    if emotion == "neutral":
+        return Prosody()
     return Prosody(*(HABIT.vector() * rng.standard_normal(len(fields(Prosody)))).tolist())
 
 

@@ -37,7 +37,9 @@ SENTENCES = {
     "s08": "The neighbours have painted their garden fence.",
 }
 
-_NAME = re.compile(r"spk(?P<number>\d{2,})_(?P<sentence>s\d{2})_(?P<emotion>[a-z]+)_t(?P<take>\d+)")
+_NAME = re.compile(
+    r"(?P<speaker>spk(?!00)(\d\d|[1-9]\d{2,}))_(?P<sentence>s\d\d)_(?P<emotion>[a-z]+)_t[1-9]\d*"
+)
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,9 @@ def parse(path: PurePath) -> Labels:
             f"{path} has emotion {match['emotion']!r}; the synthetic corpus defines "
             f"{', '.join(EMOTIONS)}. Rename or remove it."
         )
-    speaker = f"spk{match['number']}"
     return Labels(
-        speaker=speaker,
-        sex=_sex(speaker),
+        speaker=match["speaker"],
+        sex=_sex(match["speaker"]),
         emotion=match["emotion"],
         intensity="normal",
         sentence=match["sentence"],
@@ -109,7 +110,9 @@ def parse(path: PurePath) -> Labels:
 def _utterances_of(speaker: str, params: SyntheticParams, seed: int) -> list[Utterance]:
     sex = _sex(speaker)
     voice = draw_voice(sex, rng=_rng(seed, speaker))
-    habits = {emotion: draw_habit(rng=_rng(seed, speaker, emotion)) for emotion in EMOTIONS}
+    habits = {
+        emotion: draw_habit(emotion, rng=_rng(seed, speaker, emotion)) for emotion in EMOTIONS
+    }
     plan = []
     for sentence in list(SENTENCES)[: params.sentences]:
         for emotion in EMOTIONS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import soxr
 
@@ -53,18 +55,19 @@ def render(
     text: str, voice: Voice, prosody: Prosody, *, sr: int, rng: np.random.Generator
 ) -> np.ndarray:
     """`text` in that voice and mood, as recorded: float32 (n,), mono, within ±0.97."""
+    pauses = rng.uniform(0.08, 0.30, size=2)
+    snr_db = voice.snr_db + rng.normal(0, 2)
     words_per_minute = round(np.clip(voice.words_per_minute * 2**prosody.rate, 90, 330))
     y = espeak.synthesize(text, voice_file(voice, prosody), words_per_minute=words_per_minute)
     y = _bend(y, slope=prosody.slope, tremor=max(prosody.tremor, 0.0), rng=rng)
-    y = soxr.resample(y, 2 * espeak.SR, sr).astype(np.float64)
+    y = soxr.resample(y, espeak.SR, sr)
     y = _trim(y)
     y = y / np.sqrt(np.mean(y**2))
     y = y + _breath(y, sr=sr, level_db=-31 + voice.breath + prosody.breath, rng=rng)
     y = _tilt(y, sr=sr, db_per_octave=voice.tilt + prosody.tilt)
     y = y / np.sqrt(np.mean(y**2)) * 10 ** (prosody.level / 20)
-    y = np.pad(y, [round(sr * s) for s in rng.uniform(0.08, 0.30, size=2)])
+    y = np.pad(y, [round(sr * s) for s in pauses])
     noise = _noise(y.size, sr=sr, db_per_octave=voice.noise_tilt, rng=rng)
-    snr_db = voice.snr_db + rng.normal(0, 2)
     y = (y + noise * 10 ** (-snr_db / 20)) * 10 ** ((NEUTRAL_DB + voice.gain_db) / 20)
     # A person who shouts steps back from the microphone; the recording does not clip.
     return (y * min(1.0, PEAK / np.abs(y).max())).astype(np.float32)
@@ -82,20 +85,18 @@ def _pitch_range(mean_hz: float, span_semitones: float) -> tuple[float, float]:
 
 
 def _bend(y: np.ndarray, *, slope: float, tremor: float, rng: np.random.Generator) -> np.ndarray:
-    """F0 bent by playing faster and slower: `slope` semitones of rise, a 5–7.5 Hz tremor.
+    """F0 bent by playing y faster and slower: `slope` semitones of rise, a 5–7.5 Hz tremor.
 
-    Returns twice the sampling rate of y, where linear interpolation is harmless to speech. The
-    formants bend as well, by a few per cent, as they do when the larynx moves with pitch.
+    The formants bend as well, by a few per cent, as they do when the larynx moves with pitch.
     """
     seconds = np.arange(y.size) / espeak.SR
-    course = np.linspace(-0.5, 0.5, y.size)
     wave = np.sin(2 * np.pi * (rng.uniform(5.0, 7.5) * seconds + rng.uniform()))
-    speed = 2 ** ((slope * course + tremor * wave) / 12)
-    # When each sample of y is heard; the bent utterance lasts about as long as the straight one.
-    heard = np.concatenate([[0.0], np.cumsum(1 / speed)[:-1]])
+    semitones = slope * np.linspace(-0.5, 0.5, y.size) + tremor * wave
+    position = np.cumsum(2 ** (semitones / 12))
+    position *= y.size / position[-1]
+    # Linear interpolation is harmless to speech at twice its sampling rate.
     fine = soxr.resample(y, espeak.SR, 2 * espeak.SR)
-    fine_heard = np.interp(np.arange(fine.size) / 2, np.arange(y.size), heard)
-    return np.interp(np.arange(0, heard[-1], 0.5), fine_heard, fine)
+    return np.interp(2 * position, np.arange(fine.size), fine)
 
 
 def _trim(y: np.ndarray) -> np.ndarray:
@@ -106,25 +107,32 @@ def _trim(y: np.ndarray) -> np.ndarray:
 
 def _breath(y: np.ndarray, *, sr: int, level_db: float, rng: np.random.Generator) -> np.ndarray:
     """Aspiration: noise above about 1.5 kHz that follows the voice's envelope."""
-    n = round(0.01 * sr)
-    power = np.convolve(y**2, np.hanning(n) / np.hanning(n).sum(), mode="same")
-    spectrum = np.fft.rfft(rng.standard_normal(y.size))
-    hz = np.fft.rfftfreq(y.size, 1 / sr)
-    noise = np.fft.irfft(spectrum * hz**2 / (hz**2 + 1500.0**2), n=y.size)
-    return noise * np.sqrt(np.maximum(power, 0)) * 10 ** (level_db / 20)
+    window = np.hanning(round(0.01 * sr))
+    power = np.convolve(y**2, window / window.sum(), mode="same")
+    noise = _filter(rng.standard_normal(y.size), lambda hz: hz**2 / (hz**2 + 1500.0**2), sr=sr)
+    return noise * np.sqrt(power) * 10 ** (level_db / 20)
 
 
 def _tilt(y: np.ndarray, *, sr: int, db_per_octave: float) -> np.ndarray:
     """y with a straight spectral slope from 250 Hz to 6 kHz about 1 kHz, level beyond."""
-    size = y.size + round(0.05 * sr)
-    hz = np.clip(np.fft.rfftfreq(size, 1 / sr), 250, 6000)
-    gain = 10 ** (db_per_octave * np.log2(hz / 1000) / 20)
-    return np.fft.irfft(np.fft.rfft(y, n=size) * gain, n=size)[: y.size]
+    return _filter(y, lambda hz: _slope(np.clip(hz, 250, 6000), db_per_octave), sr=sr)
 
 
 def _noise(n: int, *, sr: int, db_per_octave: float, rng: np.random.Generator) -> np.ndarray:
     """A room's noise: Gaussian, coloured, of RMS 1."""
-    hz = np.maximum(np.fft.rfftfreq(n, 1 / sr), 50)
-    gain = 10 ** (db_per_octave * np.log2(hz / 1000) / 20)
-    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(n)) * gain, n=n)
+    white = rng.standard_normal(n)
+    noise = _filter(white, lambda hz: _slope(np.maximum(hz, 50), db_per_octave), sr=sr)
     return noise / np.sqrt(np.mean(noise**2))
+
+
+def _slope(hz: np.ndarray, db_per_octave: float) -> np.ndarray:
+    """Gain at each frequency, 1 at 1 kHz."""
+    return 10 ** (db_per_octave * np.log2(hz / 1000) / 20)
+
+
+def _filter(y: np.ndarray, gain: Callable[[np.ndarray], np.ndarray], *, sr: int) -> np.ndarray:
+    """y through a zero-phase filter whose gain is a function of frequency in Hz."""
+    # A multiple of 4096 has small factors, which a length as it comes may not: 20 times faster.
+    size = -(-y.size // 4096) * 4096
+    hz = np.fft.rfftfreq(size, 1 / sr)
+    return np.fft.irfft(np.fft.rfft(y, n=size) * gain(hz), n=size)[: y.size]
