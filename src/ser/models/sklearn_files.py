@@ -83,12 +83,14 @@ def _without_padding(content: bytes) -> bytes:
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.dtype.names is None:
         return content
-    clean = np.zeros_like(array)
+    clean = np.zeros(array.shape, array.dtype)  # zeros_like leaves the gaps as they are
     for name in array.dtype.names:
         clean[name] = array[name]
+    # Not np.save: it copies through a buffer that has old memory between fields, too.
     buffer = io.BytesIO()
-    np.save(buffer, clean, allow_pickle=False)
-    return buffer.getvalue()
+    header = np.lib.format.header_data_from_array_1_0(clean)
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue() + clean.tobytes()
 
 
 def _renamed(node: Any, name_of: dict[str, str]) -> Any:
