@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from ser.errors import RegistryError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -185,6 +187,26 @@ def start_run(
 def resume_run(root: Path, run_id: str) -> Run:
     """The handle of an ended run, to log more into it; its status stays as it is."""
     return Run(run_id, connect(root))
+
+
+def log_lineage(root: Path, run_id: str) -> None:
+    """Log the dvc.lock that holds after evaluation: code, data and outs of the run, by hash."""
+    run, lock = resume_run(root, run_id), root / "dvc.lock"
+    run.log_artifact(lock)
+    run.set_tags({"dvc.lock.sha256": hashlib.sha256(lock.read_bytes()).hexdigest()})
+
+
+def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
+    """A file that a run logged, on this machine; raises RegistryError if it is gone."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with as_default_store(root):
+            return Path(connect(root).download_artifacts(run_id, path))
+    except (MlflowException, OSError) as error:
+        raise RegistryError(
+            f"MLflow has no {path} of run {run_id}; train again with `make run`."
+        ) from error
 
 
 def run_exists(root: Path, run_id: str) -> bool:

@@ -1,0 +1,1 @@
+"""Time and effects: when the pipeline runs, and what becomes of its models."""

@@ -1,0 +1,161 @@
+"""The flow `retrain`: reproduce each stage, register, judge, promote or keep, report.
+
+DVC decides what is stale; this decides when, and what becomes of the model. Importing this
+imports Prefect: set its environment first (see `flows.retrain`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed, State
+
+from flows import stages
+from flows.judging import judge_version
+from flows.lock import hold
+from flows.report import Tick, markdown
+from flows.stages import Outcome, StageCrashed
+from ser.core.promotion import Verdict
+from ser.io import registry, tracking
+from ser.io.registry import Version
+from ser.io.store import read_json
+from ser.params import Params, load_params
+
+TRAIN_RECEIPT = Path("reports/train.json")
+METRICS = Path("reports/metrics.json")
+#: Scores that a version carries as tags.
+HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "chance")
+#: Seconds before the second and the third attempt at a stage that crashed.
+RETRY_DELAYS = [2.0, 10.0]
+
+
+@flow(name="retrain", validate_parameters=False)
+def retrain(root: str = ".") -> Tick:
+    """Bring the project at `root` up to date; registers nothing when nothing changed."""
+    project = Path(root).resolve()
+    with hold(project):
+        params = load_params(project / "params.yaml")
+        outcomes = reproduce_all(project, params)
+        receipt = read_json(project / TRAIN_RECEIPT)
+        if not tracking.run_exists(project, receipt["run_id"]):
+            outcomes = train_again(project, outcomes)
+            receipt = read_json(project / TRAIN_RECEIPT)
+        tracking.end_orphans(project)
+
+        verdict = None
+        with registry.locked(project):
+            version = registry.find_version(project, receipt["bundle_sha256"])
+            if version is None:
+                version = register(project, receipt)
+            if version.verdict is None:
+                champion = registry.champion(project)
+                verdict = judge(project, params, version, champion)
+                version = settle(project, version, verdict)
+        tick = Tick(
+            outcomes=tuple(outcomes),
+            version=version,
+            verdict=verdict,
+            champion=registry.champion(project),
+            metrics=read_json(project / METRICS),
+            experiment_id=tracking.prepare_store(project),
+        )
+        report(tick)
+        return tick
+
+
+def reproduce_all(root: Path, params: Params) -> list[Outcome]:
+    """Every stage in order; one that nothing stale leads to costs no process."""
+    stale = stages.changes(root)
+    outcomes: list[Outcome] = []
+    for stage in stages.stage_names(root, params):
+        made = [o.stage for o in outcomes if o.did != "unchanged"]
+        why = stale.get(stage) or (f"{made[-1]} came before it" if made else None)
+        outcomes.append(reproduce(root, stage, why))
+    return outcomes
+
+
+def train_again(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
+    """Train and evaluate although nothing is stale: MLflow no longer knows the run."""
+    get_run_logger().warning("MLflow does not know the run of reports/train.json any more.")
+    train = reproduce(root, "train", "its MLflow run is gone from the store", force=True)
+    evaluate = reproduce(root, "evaluate", "train ran again", force=True)
+    before = [o for o in outcomes if o.stage not in ("train", "evaluate")]
+    return [*before, train, evaluate]
+
+
+def reproduce(root: Path, stage: str, why: str | None, *, force: bool = False) -> Outcome:
+    """Run the stage's task, and say what it did."""
+    outcome: Outcome = run_stage.with_options(name=stage)(root, stage, why, force=force)
+    get_run_logger().info(str(outcome))
+    return outcome
+
+
+def _may_pass(_: Any, __: Any, state: State[Any]) -> bool:
+    return isinstance(state.result(raise_on_failure=False), StageCrashed)
+
+
+@task(
+    cache_policy=NO_CACHE,
+    task_run_name="{stage}",
+    retries=len(RETRY_DELAYS),
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=_may_pass,
+)
+def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -> State[Outcome]:
+    """One DVC stage; its final state is named after what it did."""
+    if why is None:
+        outcome = Outcome(stage, "unchanged", "nothing that it reads has changed")
+    else:
+        log = get_run_logger()
+        log.info("%s: starts, because %s", stage, why)
+        outcome = stages.reproduce(root, stage, why=why, force=force, on_line=log.info)
+    return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
+
+
+@task(cache_policy=NO_CACHE)
+def register(root: Path, receipt: dict[str, Any]) -> Version:
+    """Make the bundle a version of the registered model, and the challenger."""
+    metrics = read_json(root / METRICS)
+    tracking.log_lineage(root, receipt["run_id"])
+    version = registry.register(
+        root,
+        root / "models" / "bundle",
+        run_id=receipt["run_id"],
+        bundle_sha256=receipt["bundle_sha256"],
+        scores={name: metrics["test"][name] for name in HEADLINE},
+        tags={
+            "split_sha256": receipt["split_sha256"],
+            "model": metrics["model"],
+            "corpora": "+".join(metrics["protocol"]["corpora"]),
+            "protocol": f"{metrics['protocol']['name']} fold {metrics['protocol']['fold']}",
+        },
+    )
+    get_run_logger().info("registered version %d of %s", version.version, registry.MODEL)
+    return version
+
+
+@task(cache_policy=NO_CACHE)
+def judge(root: Path, params: Params, version: Version, champion: Version | None) -> Verdict:
+    """Compare the challenger with the champion on the challenger's test split."""
+    verdict = judge_version(root, params, version, champion)
+    get_run_logger().info(verdict.reason)
+    return verdict
+
+
+@task(cache_policy=NO_CACHE)
+def settle(root: Path, version: Version, verdict: Verdict) -> Version:
+    """Act upon the verdict."""
+    figures = {"delta_uar": verdict.delta_uar, "probability": verdict.probability}
+    act = registry.promote if verdict.promote else registry.keep
+    return act(root, version, reason=verdict.reason, figures=figures)
+
+
+@task(cache_policy=NO_CACHE)
+def report(tick: Tick) -> None:
+    """Publish the tick as a Markdown artifact, and say its end in a line."""
+    create_markdown_artifact(key="retrain", markdown=markdown(tick), description=tick.summary)
+    get_run_logger().info(tick.summary)

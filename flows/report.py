@@ -1,0 +1,128 @@
+"""A tick of the flow, told to people: a Markdown artifact and a closing table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.stages import Outcome
+from ser.core.promotion import Verdict
+from ser.io.registry import MODEL, Version
+
+#: Where `make ui` serves MLflow.
+MLFLOW_UI = "http://127.0.0.1:5000"
+SYNTHETIC = (
+    "The synthetic corpus shows that the pipeline works; its scores say nothing about people."
+)
+SCORES = {
+    "accuracy": "Accuracy",
+    "precision_macro": "Macro precision",
+    "recall_macro": "Macro recall",
+    "f1_macro": "Macro F1",
+}
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One pass of the flow. `verdict` is None if the model had been judged before."""
+
+    outcomes: tuple[Outcome, ...]
+    version: Version
+    verdict: Verdict | None
+    champion: Version | None
+    metrics: dict[str, Any]
+    experiment_id: str
+
+    @property
+    def changed(self) -> bool:
+        return any(o.did != "unchanged" for o in self.outcomes)
+
+    @property
+    def summary(self) -> str:
+        number = self.version.version
+        if self.verdict is not None:
+            fate = "promoted" if self.verdict.promote else "kept out"
+            return f"Version {number} is {fate}. {self.verdict.reason}"
+        before = f"version {number}, judged before ({self.version.verdict})"
+        if self.changed:
+            return f"Nothing to register: the stages made the very bundle of {before}."
+        return f"Nothing changed, so nothing was trained or registered: the model is {before}."
+
+
+def markdown(tick: Tick) -> str:
+    """The report that Prefect keeps with the run."""
+    test, version = tick.metrics["test"], tick.version
+    stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
+    champion = f"version {tick.champion.version}" if tick.champion else "none"
+    rows = {"UAR": uar_text(test), "Chance": f"{test['chance']:.3f}"}
+    rows |= {title: f"{test[name]:.3f}" for name, title in SCORES.items()}
+    scores = "\n".join(f"| {title} | {value} |" for title, value in rows.items())
+    note = f"\n{SYNTHETIC}\n" if is_synthetic(tick) else ""
+    run = f"{MLFLOW_UI}/#/experiments/{tick.experiment_id}/runs/{version.run_id}"
+    model = f"{MLFLOW_UI}/#/models/{MODEL}/versions/{version.version}"
+    return f"""# {tick.summary}
+
+Champion: {champion}. {what_was_scored(tick)}.
+
+| Score (test speakers) | |
+|---|---|
+{scores}
+{note}
+| Stage | | Because |
+|---|---|---|
+{stages}
+
+Served by `make ui`: [the run]({run}), [the version]({model}).
+"""
+
+
+def print_closing(tick: Tick, console: Console) -> None:
+    """The last thing that a person sees: scores, verdict, and what to type next."""
+    test = tick.metrics["test"]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("Corpus", "+".join(tick.metrics["protocol"]["corpora"]))
+    table.add_row("Protocol", protocol_text(tick))
+    table.add_row("Model", tick.metrics["model"])
+    table.add_row("UAR", f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}")
+    for name, title in SCORES.items():
+        table.add_row(title, f"{test[name]:.3f}")
+    table.add_row("Verdict", tick.summary)
+    champion = f"version {tick.champion.version}" if tick.champion else "none yet"
+    table.add_row("Champion", f"{champion} of {MODEL}")
+    console.print()
+    console.print(table)
+    if is_synthetic(tick):
+        console.print(f"\n[dim]{SYNTHETIC}[/]")
+    console.print(
+        "\nNext:  [bold]make ui[/]  compares runs in MLflow and shows the flow in Prefect\n"
+        "       [bold]ser predict FILE.wav[/]  asks the champion",
+        highlight=False,
+    )
+
+
+def uar_text(scores: dict[str, Any]) -> str:
+    interval = scores["uar_ci95"]
+    between = f" [95 % {interval[0]:.3f} to {interval[1]:.3f}]" if interval else ""
+    return f"{scores['uar']:.3f}{between}"
+
+
+def protocol_text(tick: Tick) -> str:
+    protocol, test = tick.metrics["protocol"], tick.metrics["test"]
+    return (
+        f"{protocol['name']}, fold {protocol['fold']}: {test['utterances']} utterances of "
+        f"{test['speakers']} speakers never heard in training"
+    )
+
+
+def what_was_scored(tick: Tick) -> str:
+    corpora = "+".join(tick.metrics["protocol"]["corpora"])
+    return f"{tick.metrics['model']} on {corpora}, {protocol_text(tick)}"
+
+
+def is_synthetic(tick: Tick) -> bool:
+    return "synthetic" in tick.metrics["protocol"]["corpora"]

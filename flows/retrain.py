@@ -1,0 +1,84 @@
+"""`python -m flows.retrain`: one pass of the flow, from a shell or from cron.
+
+Prefect reads its environment when it is imported, so this module imports it only after
+that environment is set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from flows.environment import set_defaults
+from flows.lock import hold
+from ser.errors import SerError
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main() -> int:
+    """Run the flow; an error that the user can mend is one line, and exit status 1."""
+    parser = argparse.ArgumentParser(prog="python -m flows.retrain", description=main.__doc__)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and all output")
+    debug = parser.parse_args().debug
+    root = Path.cwd()
+    if debug:
+        os.environ["SER_DEBUG"] = "1"
+    set_defaults(root, ephemeral=not debug)
+    try:
+        with hold(root):
+            _run(root, debug=debug)
+    except KeyboardInterrupt:
+        print("error: interrupted; start again to go on where it stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except SerError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _run(root: Path, *, debug: bool) -> None:
+    from rich.console import Console
+
+    from flows.pipeline import retrain
+    from flows.report import print_closing
+
+    if not debug:
+        _hush()
+    # MLflow's import takes seconds, as does the start of Prefect's server: both at once.
+    threading.Thread(target=_warm_up, args=(root,), daemon=True).start()
+    tick = retrain(str(root))
+    print_closing(tick, Console())
+
+
+def _warm_up(root: Path) -> None:
+    from ser.io.tracking import prepare_store
+
+    # The flow does the same in a moment, and there an error is told.
+    with suppress(Exception):
+        prepare_store(root)
+
+
+class _OneLine(logging.Filter):
+    """Leaves out what Prefect logs about errors that `main` tells in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        about_server = "temporary server" in str(record.msg)
+        return not (isinstance(error, SerError) or about_server)
+
+
+def _hush() -> None:
+    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_OneLine())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

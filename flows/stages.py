@@ -1,0 +1,188 @@
+"""DVC's stages as the flow sees them: which are stale and why, and how each is run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from flows.environment import command_environment
+from flows.process import run_streamed
+from ser.errors import MissingCorpus, SerError, StageError
+from ser.params import Params
+
+#: What DVC says around a stage's own words, and nobody needs to read.
+CHATTER = re.compile(
+    r"\s*(Running stage|> |Updating lock file|Generating lock file|To track the changes|"
+    r"To enable auto staging|git add|dvc config core|Use `dvc push`|Data and pipelines are|"
+    r"Stage '.*' (didn't change|is cached)|$)"
+)
+LOGS = Path(".ser/logs")
+WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new"}
+#: Reasons that a line of the log names, before "and … more".
+SHOWN_REASONS = 3
+
+
+class StageCrashed(StageError):
+    """A failure that may pass if the stage is tried again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage: it ran, its outs came from DVC's cache, or nothing was to do."""
+
+    stage: str
+    did: Literal["ran", "restored", "unchanged"]
+    why: str
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        if self.did == "unchanged":
+            return f"{self.stage}: unchanged, because {self.why}"
+        took = f" in {self.seconds:.0f} s" if self.did == "ran" else " from DVC's cache"
+        return f"{self.stage}: {self.did}{took}, because {self.why}"
+
+
+def stage_names(root: Path, params: Params) -> list[str]:
+    """Names as DVC knows them, in the order of dvc.yaml, which is the order they run in."""
+    try:
+        stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    except FileNotFoundError as error:
+        raise StageError(f"dvc.yaml is not in {root}; run from the project's root.") from error
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise StageError("dvc.yaml has no readable `stages`; mend it or restore it.") from error
+    names: list[str] = []
+    for name, stage in stages.items():
+        if "foreach" in stage:
+            names += [f"{name}@{item}" for item in _items(stage["foreach"], params)]
+        else:
+            names.append(name)
+    return names
+
+
+def _items(foreach: Any, params: Params) -> list[str]:
+    if not isinstance(foreach, str):
+        return [str(item) for item in foreach]
+    value: Any = params
+    for part in foreach.strip("${}").split("."):
+        value = getattr(value, part)
+    return [str(item) for item in value]
+
+
+def changes(root: Path) -> dict[str, str]:
+    """Stale stages, and why, from one `dvc status`: `{"train": "params.yaml: seed changed"}`.
+
+    Stages that only depend on stale ones are not in it.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"],
+        cwd=root,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise StageError(f"DVC cannot read the pipeline: {_first_error(done.stderr)}")
+    return {name: explain(entries) for name, entries in json.loads(done.stdout).items()}
+
+
+def explain(entries: list[str | Mapping[str, Any]]) -> str:
+    """DVC's account of a stale stage, in words."""
+    outs: Mapping[str, Any] = {}
+    deps: Mapping[str, Any] = {}
+    reasons: list[str] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            reasons.append({"changed command": "its command changed"}.get(entry, entry))
+        else:
+            outs = entry.get("changed outs", outs)
+            deps = entry.get("changed deps", deps)
+    if deps.get("params.yaml") == "new" or (not deps and set(outs.values()) == {"new"}):
+        return "it has not run yet"
+    for path, change in deps.items():
+        if isinstance(change, Mapping):
+            reasons += [f"{path}: {key} {WORDS.get(how, how)}" for key, how in change.items()]
+        else:
+            reasons.append(f"{path} {WORDS.get(change, change)}")
+    reasons += [f"{path} {WORDS.get(change, change)}" for path, change in outs.items()]
+    shown = reasons[:SHOWN_REASONS]
+    if len(reasons) > len(shown):
+        shown.append(f"{len(reasons) - len(shown)} more")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
+
+
+def reproduce(
+    root: Path, stage: str, *, why: str, on_line: Callable[[str], None], force: bool = False
+) -> Outcome:
+    """`dvc repro` of this one stage; its whole output is kept in `.ser/logs/`.
+
+    Raises StageError with the stage's own message, StageCrashed where a retry may help.
+    """
+    started = time.monotonic()
+    command = [sys.executable, "-m", "dvc", "repro", *(["--force"] if force else []), "-s", stage]
+    finished = run_streamed(
+        command,
+        cwd=root,
+        env=command_environment(),
+        on_line=lambda line: None if _is_noise(line) else on_line(line),
+    )
+    log = root / LOGS / f"{stage}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("\n".join(finished.lines) + "\n")
+    if finished.returncode:
+        raise _failure(stage, finished.lines, log.relative_to(root))
+    text = "\n".join(finished.lines)
+    seconds = time.monotonic() - started
+    if "is cached - skipping run" in text:
+        return Outcome(stage, "restored", why, seconds)
+    if "didn't change, skipping" in text:
+        return Outcome(stage, "unchanged", "what it reads is the same as before", seconds)
+    return Outcome(stage, "ran", why, seconds)
+
+
+def _is_noise(line: str) -> bool:
+    # The error is shown once, at the very end.
+    return bool(CHATTER.match(line)) or line.startswith(("error: ", "ERROR: "))
+
+
+def _failure(stage: str, lines: tuple[str, ...], log: Path) -> SerError:
+    """What went wrong, from the last words of the stage or, failing those, of DVC."""
+    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    dvc = _first_error("\n".join(lines))
+    status = re.search(r"exited with (-?\d+)", dvc)
+    if status and status[1] == "2" and own:
+        return StageError(f"{stage}: {own[-1]}")
+    if status:
+        last = next((line for line in reversed(lines) if _is_word(line)), "no output")
+        return StageCrashed(
+            f"{stage} crashed with status {status[1]} ({last.strip()}). See {log}, or run with "
+            "--debug."
+        )
+    missing = re.search(r"data/raw/([\w-]+)", dvc)
+    if missing and re.search(r"missing|No such file|does not exist", dvc):
+        return MissingCorpus(
+            f"{stage}: data/raw/{missing[1]} is not here. Put it there with `ser corpus add "
+            f"{missing[1]} PATH`, or fetch it with `dvc pull`."
+        )
+    kind = StageCrashed if re.search(r"\block|busy", dvc) else StageError
+    return kind(f"{stage}: {dvc}")
+
+
+def _is_word(line: str) -> bool:
+    return bool(line.strip()) and not _is_noise(line)
+
+
+def _first_error(text: str) -> str:
+    """DVC's message in one line, without its frame."""
+    errors = [line for line in text.splitlines() if line.startswith("ERROR: ")]
+    message = errors[0] if errors else " ".join(text.split())
+    message = re.sub(r"^ERROR: (failed to reproduce '[^']*': )?", "", message)
+    return message[:400] or "it gave no reason"
