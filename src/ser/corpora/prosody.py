@@ -131,11 +131,11 @@ def draw_voice(sex: str, *, rng: np.random.Generator) -> Voice:
     return Voice(
         f0_hz=float(np.clip(f0_hz, 92, 150) if male else np.clip(f0_hz, 165, 255)),
         f0_range_semitones=float(np.clip(rng.normal(5.5, 0.7), 4.0, 7.0)),
-        words_per_minute=float(np.clip(rng.normal(168, 11), 145, 192)),
+        words_per_minute=float(np.clip(rng.normal(168, 9), 148, 188)),
         formants=_around(tract, 0.025, rng),
         strengths=_around(1.0 if male else 0.85, 0.08, rng),
         widths=_around(1.0 if male else 1.4, 0.10, rng),
-        tilt=float(rng.normal(0, 0.7)),
+        tilt=float(rng.normal(0, 0.5)),
         breath=float(rng.normal(0 if male else 2, 1.5)),
         rough=float(rng.uniform(0, 2)),
         flutter=int(rng.integers(2, 7)),

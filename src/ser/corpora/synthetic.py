@@ -1,4 +1,4 @@
-"""The embedded corpus: acted emotions spoken by espeak-ng, the same bytes on every machine run.
+"""The embedded corpus: six emotions spoken by espeak-ng; same parameters, same bytes.
 
 It stands in for a recorded corpus where none is at hand: tests, demonstrations, a first
 `dvc repro`. What it says of a model, it says about synthetic speech only.
