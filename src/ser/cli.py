@@ -55,7 +55,7 @@ def predict(
     if as_json:
         print(json.dumps(answers, indent=2))
     else:
-        _print_answers([a for a in answers if "error" not in a], predictor.bundle.classes)
+        _print_answers([a for a in answers if "error" not in a])
         for answer in answers:
             if "error" in answer:
                 print(f"error: {answer['error']}", file=sys.stderr)
@@ -196,20 +196,14 @@ def _answer(predictor: Any, file: Path) -> dict[str, Any]:
         }
 
 
-def _print_answers(answers: list[dict[str, Any]], classes: tuple[str, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("file", "emotion", "confidence", *classes, box=None, header_style="bold")
+def _print_answers(answers: list[dict[str, Any]]) -> None:
+    """A line a file: emotion, confidence, file, then the other posteriors, largest first."""
+    width = max((len(a["file"]) for a in answers), default=0)
     for answer in answers:
-        best = answer["emotion"]
-        shares = [
-            f"[bold]{p:.2f}[/]" if emotion == best else f"{p:.2f}"
-            for emotion, p in answer["posteriors"].items()
-        ]
-        table.add_row(answer["file"], f"[bold]{best}[/]", f"{answer['confidence']:.2f}", *shares)
-    if answers:
-        Console().print(table)
+        others = sorted(answer["posteriors"].items(), key=lambda item: -item[1])[1:]
+        rest = "  ".join(f"{emotion} {p:.2f}" for emotion, p in others)
+        best = f"{answer['emotion']:<9}  {answer['confidence']:.2f}"
+        print(f"{best}  {answer['file']:<{width}}  {rest}".rstrip())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_fscore_support
 
 from ser.core.emotions import classes_of
 from ser.core.tables import check_predictions, posterior_columns, speaker_ids
@@ -26,9 +25,7 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
     check_predictions(predictions)
     classes = classes_of(predictions["emotion"])
     actual, predicted = predictions["emotion"], predictions["predicted"]
-    precision, recall, f1, support = precision_recall_fscore_support(
-        actual, predicted, labels=list(classes), zero_division=0
-    )
+    precision, recall, f1, support = _per_class(actual, predicted, classes)
     return {
         "uar": float(recall.mean()),
         "uar_ci95": uar_interval(predictions, resamples=resamples, seed=seed),
@@ -53,6 +50,19 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
             str(sex): uar(part) for sex, part in predictions.groupby("sex", observed=True)
         },
     }
+
+
+def _per_class(
+    actual: pd.Series, predicted: pd.Series, classes: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall, F1 and support of each class; 0 where nothing was predicted so."""
+    order = list(classes)
+    support = actual.value_counts().reindex(order, fill_value=0).to_numpy(float)
+    claimed = predicted.value_counts().reindex(order, fill_value=0).to_numpy(float)
+    right = actual[actual == predicted].value_counts().reindex(order, fill_value=0).to_numpy(float)
+    precision = right / np.maximum(claimed, 1)
+    recall = right / support
+    return precision, recall, 2 * right / (claimed + support), support
 
 
 def uar(predictions: pd.DataFrame) -> float:

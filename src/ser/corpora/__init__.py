@@ -1,1 +1,1 @@
-"""What is known of each corpus: file names to rows, licence, citation. Names only, never samples."""
+"""What is known of each corpus: file names to rows, licence, citation; never samples."""

@@ -23,7 +23,7 @@ AUDIO_ONLY, SPEECH = "03", "01"
 
 
 def parse(path: PurePath) -> Labels:
-    """`03-01-05-02-01-01-12.wav` -> modality, channel, emotion, intensity, statement, take, actor."""
+    """`03-01-05-02-01-01-12.wav`: modality, channel, emotion, intensity, sentence, take, actor."""
     codes = path.stem.split("-")
     if len(codes) != 7 or not all(len(code) == 2 and code.isdigit() for code in codes):
         raise CorpusError(

@@ -20,6 +20,7 @@ from ser.core.tables import (
     split_sha256,
 )
 from ser.core.waveform import trim
+from ser.errors import StageError
 from ser.io import tracking
 from ser.io.audio import load_verified
 from ser.io.store import atomic_path, read_json, read_table, write_json, write_table
@@ -164,6 +165,11 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
 
 def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
     run_id = read_json(root / TRAIN_RECEIPT)["run_id"]
+    if not tracking.run_exists(root, run_id):
+        raise StageError(
+            f"MLflow at {tracking.tracking_uri(root)} does not know run {run_id} that trained this "
+            "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
+        )
     tracked = tracking.resume_run(root, run_id)
     values: dict[str, float] = {}
     for split, of_split in scores.items():

@@ -1,0 +1,67 @@
+"""What several rooms' tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from project import Project
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_corpora() -> Path:
+    """The folder of real recordings that SER_CORPORA names; the test is skipped without it."""
+    folder = os.environ.get("SER_CORPORA")
+    if not folder:
+        pytest.skip("SER_CORPORA is unset: name a folder that holds ravdess/ to test real speech")
+    path = Path(folder).resolve()
+    if not (path / "ravdess").is_dir():
+        pytest.fail(f"SER_CORPORA is {folder}, but it holds no ravdess folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """What a clone holds, and no artefact; embedded corpus of 6 speakers × 3 sentences."""
+    root = tmp_path_factory.mktemp("checkout") / "project"
+    root.mkdir()
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("src", "flows"):
+        shutil.copytree(ROOT / name, root / name, ignore=ignore)
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "data/raw/.gitignore"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    (root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", root / ".dvc")
+    git = ["git", "-C", str(root), "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    project = Project(root)
+    project.set(synthetic__speakers=6, synthetic__sentences=3, model__name="logistic_regression")
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "a checkout"], check=True)
+    return project
+
+
+@pytest.fixture(scope="session")
+def trained(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the checkout after `dvc repro`; read only, see `project` for one to change."""
+    return _copy(checkout, tmp_path_factory.mktemp("trained"), repro=True)
+
+
+@pytest.fixture
+def project(trained: Project, tmp_path: Path) -> Project:
+    """A trained project of the test's own."""
+    return _copy(trained, tmp_path)
+
+
+def _copy(project: Project, folder: Path, *, repro: bool = False) -> Project:
+    copy = Project(folder / "project")
+    shutil.copytree(project.root, copy.root, symlinks=True)
+    if repro:
+        copy.repro()
+    return copy

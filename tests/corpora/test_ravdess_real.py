@@ -1,0 +1,33 @@
+"""RAVDESS as published; skipped where SER_CORPORA does not name it."""
+
+from collections import Counter
+
+from ser.core.splits import RAVDESS_FOLDS
+from ser.corpora.catalogue import label_files
+from ser.corpora.ravdess import RAVDESS
+from ser.io.audio import load_audio, probe
+
+
+def test_the_whole_corpus_is_labelled_as_its_paper_says(real_corpora):
+    labels = label_files(real_corpora / "ravdess", RAVDESS)
+    assert len(labels) == RAVDESS.utterances
+    assert len({label.speaker for label in labels.values()}) == RAVDESS.speakers
+    counts = Counter(label.emotion for label in labels.values())
+    assert counts.pop("neutral") == 96
+    assert set(counts.values()) == {192}
+    actors = {f"{a:02d}" for fold in RAVDESS_FOLDS["ravdess-luna5"] for a in fold}
+    assert actors == {label.speaker for label in labels.values()}
+
+
+def test_originals_with_extra_chunks_and_two_channels_load(real_corpora):
+    originals = sorted((real_corpora / "ravdess_originals").rglob("*.wav"))
+    assert len(originals) == 4
+    published = {
+        line.split()[2].rpartition("/")[2]: line.split()[0]
+        for line in (real_corpora / "checksums" / "ravdess.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    for path in originals:
+        seconds, sha256 = probe(path)
+        assert sha256 == published[path.name]
+        assert len(load_audio(path, sr=16_000)) == round(seconds * 16_000)

@@ -1,0 +1,158 @@
+"""The pipeline under real DVC, from nothing to scores."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from project import Project
+
+from ser.bundle import load_bundle
+from ser.core import metrics
+from ser.core.tables import speaker_ids
+from ser.io.audio import load_audio
+from ser.predictor import Predictor
+
+
+def test_repro_makes_every_artefact_once(trained):
+    assert trained.json("reports/metrics.json")["test"]["utterances"] == 36
+    assert trained.repro() == []
+
+
+def test_scores_are_those_of_the_predictions(trained):
+    test = trained.json("reports/metrics.json")["test"]
+    predictions = pd.read_parquet(trained.root / "reports" / "predictions.parquet")
+    assert test["uar"] == pytest.approx(metrics.uar(predictions))
+    assert test["accuracy"] == (predictions["emotion"] == predictions["predicted"]).mean()
+    low, high = test["uar_ci95"]
+    assert low <= test["uar"] <= high
+    # Six emotions; two training speakers are enough to be far from chance.
+    assert test["chance"] == pytest.approx(1 / 6)
+    assert test["uar"] > 0.3
+
+
+def test_predictions_are_of_the_test_speakers_alone(trained):
+    folds = pd.read_parquet(trained.root / "data" / "interim" / "folds.parquet")
+    predictions = pd.read_parquet(trained.root / "reports" / "predictions.parquet")
+    test = folds[folds["split"] == "test"]
+    assert sorted(predictions["file"]) == sorted(test["file"])
+    heard = load_bundle(trained.root / "models" / "bundle").card["train_speakers"]
+    assert set(heard).isdisjoint(speaker_ids(predictions))
+
+
+def test_the_served_answer_equals_the_evaluated_one(trained):
+    bundle = load_bundle(trained.root / "models" / "bundle")
+    predictor = Predictor(bundle)
+    predictions = pd.read_parquet(trained.root / "reports" / "predictions.parquet")
+    columns = [f"p_{emotion}" for emotion in bundle.classes]
+    for _, row in predictions.iloc[::7].iterrows():
+        y = load_audio(trained.root / row["file"], sr=bundle.features.sr)
+        served = predictor.predict(y, sr=bundle.features.sr)
+        assert served.emotion == row["predicted"]
+        np.testing.assert_allclose(
+            list(served.posteriors.values()), row[columns].to_numpy(float), atol=1e-5
+        )
+
+
+def test_one_model_parameter_reruns_train_and_evaluate_alone(project):
+    project.set(model__logistic_regression__c=0.5)
+    assert project.repro() == ["train", "evaluate"]
+
+
+def test_another_fold_computes_no_feature_again_and_another_model_s_parameter_nothing(project):
+    project.set(model__svc__c=3.0)
+    assert project.repro() == []
+    project.set(split__fold=2)
+    assert project.repro() == ["split", "train", "evaluate"]
+
+
+def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(trained, checkout):
+    """From nothing, in another folder, by the stages themselves."""
+    again = Project(trained.root.parent / "again")
+    shutil.copytree(checkout.root, again.root)
+    for stage in ("synthesize", "manifest synthetic", "split", "featurize", "train", "evaluate"):
+        name, *arguments = stage.split()
+        done = again.run(f"ser.stages.{name}", *arguments)
+        assert done.returncode == 0, done.stderr
+    for folder in ("data/raw/synthetic", "data/interim", "data/features", "models/bundle"):
+        assert contents(again.root / folder) == contents(trained.root / folder)
+    metrics_file = "reports/metrics.json"
+    assert again.json(metrics_file) == trained.json(metrics_file)
+
+
+def test_the_same_seed_twice_gives_the_same_network(project):
+    project.set(model__name="cnn", train__max_epochs=2)
+    weights = []
+    for _ in range(2):
+        assert project.run("ser.stages.train").returncode == 0
+        weights.append(contents(project.root / "models/bundle"))
+    assert weights[0] == weights[1]
+    assert any(name.endswith(".safetensors") for name in weights[0])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".gitignore"
+    }
+
+
+def test_a_recording_that_changed_since_its_manifest_stops_featurize(project):
+    victim = next((project.root / "data/raw/synthetic").rglob("*.wav"))
+    content = bytearray(victim.read_bytes())
+    content[-20] ^= 1
+    victim.unlink()
+    victim.write_bytes(content)
+    done = project.run("dvc", "repro", "--force", "-s", "featurize")
+    assert done.returncode != 0
+    assert f"{victim.name} has SHA-256" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project.root / "data/features").exists()
+
+
+def test_every_unreadable_recording_is_counted_and_the_first_named(project):
+    victims = sorted((project.root / "data/raw/synthetic").rglob("*.wav"))[:3]
+    for victim in victims:
+        victim.unlink()
+        victim.write_bytes(b"RIFF, or so it says")
+    done = project.run("ser.stages.manifest", "synthetic")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert victims[0].name in done.stderr
+    assert "3 of 108 files fail" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "stage", "message"),
+    [
+        ({"split__protocl": "holdout"}, ["split"], "Did you mean protocol?"),
+        ({"split__protocol": "ravdess-luna5"}, ["split"], "defined for ravdess alone"),
+        ({}, ["manifest", "emovo"], "No corpus is called 'emovo'"),
+    ],
+)
+def test_what_a_stage_cannot_do_is_one_line(project, values, stage, message):
+    project.set(**values)
+    done = project.run(f"ser.stages.{stage[0]}", *stage[1:])
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_debug_shows_the_traceback(project):
+    done = project.run("ser.stages.manifest", "emovo", "--debug")
+    assert "Traceback" in done.stderr
+
+
+def test_parameters_and_metrics_read_as_dvc_shows_them(project):
+    project.set(model__name="svc")
+    diff = project.run("dvc", "params", "diff", "--json").stdout
+    assert '"new": "svc"' in diff
+    assert "uar" in project.run("dvc", "metrics", "show").stdout
+    done = project.run("dvc", "plots", "show")
+    assert done.returncode == 0, done.stderr
+    page = (project.root / "dvc_plots" / "index.html").read_text()
+    assert "Confusion" in page
+    assert "Recall by emotion" in page

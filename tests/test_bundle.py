@@ -1,0 +1,90 @@
+"""A bundle travels as files; what is damaged, foreign or a pickle is refused."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from ser.bundle import bundle_sha256, load_bundle, save_bundle
+from ser.errors import BundleError
+
+
+@pytest.fixture
+def directory(trained, tmp_path):
+    shutil.copytree(trained.root / "models" / "bundle", tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def test_a_loaded_bundle_saves_to_the_same_bytes(directory, tmp_path):
+    save_bundle(load_bundle(directory), tmp_path / "again")
+    assert bundle_sha256(tmp_path / "again") == bundle_sha256(directory)
+
+
+def test_a_failed_save_keeps_the_old_bundle(directory, tmp_path, monkeypatch):
+    bundle, before = load_bundle(directory), bundle_sha256(directory)
+    monkeypatch.setattr(type(bundle.model), "to_files", lambda self: {"weights": None})
+    with pytest.raises(TypeError):
+        save_bundle(bundle, directory)
+    assert bundle_sha256(directory) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_no_file_of_a_bundle_is_a_pickle(directory):
+    for path in directory.iterdir():
+        with pytest.raises((pickle.UnpicklingError, ValueError, KeyError, EOFError)):
+            pickle.loads(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda head: head | {"format": 99}, "has format 99; this release reads 1"),
+        (lambda head: head | {"model": "oracle"}, "'oracle'"),
+        (lambda head: head | {"classes": ["anger"]}, "says anger"),
+        (lambda head: head | {"features": {"hop": 1}}, "does not describe a model"),
+        (lambda head: [], "has format None"),
+    ],
+)
+def test_a_card_that_lies_is_refused(directory, change, message):
+    card = directory / "bundle.json"
+    card.write_text(json.dumps(change(json.loads(card.read_text()))))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(directory)
+
+
+def test_weights_that_execute_code_are_refused(directory, tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    for path in directory.iterdir():
+        if path.name != "bundle.json":
+            path.write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(BundleError):
+        load_bundle(directory)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_missing_or_cut_weights_are_refused(directory):
+    weights = next(p for p in directory.iterdir() if p.name != "bundle.json")
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(BundleError):
+        load_bundle(directory)
+    weights.unlink()
+    with pytest.raises(BundleError):
+        load_bundle(directory)
+
+
+def test_a_prediction_does_not_depend_on_the_sampling_rate_it_came_in(directory):
+    from ser.core.waveform import resample
+    from ser.predictor import Predictor
+
+    predictor = Predictor(load_bundle(directory))
+    t = np.arange(32_000) / 16_000
+    y = (0.3 * np.sin(2 * np.pi * 180 * t) * np.sin(2 * np.pi * 2 * t)).astype(np.float32)
+    one = predictor.predict(y, sr=16_000)
+    other = predictor.predict(resample(y, sr_in=16_000, sr_out=24_000), sr=24_000)
+    assert one.emotion == other.emotion
+    assert one.confidence == pytest.approx(other.confidence, abs=0.05)

@@ -1,0 +1,120 @@
+"""`ser …` as it is typed, on a trained project."""
+
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser import cli
+
+
+@pytest.fixture
+def ser(monkeypatch, capsys, trained):
+    """Type `ser …` in the project; (exit status, stdout, stderr)."""
+    monkeypatch.chdir(trained.root)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def typed(*words):
+        monkeypatch.setattr(sys, "argv", ["ser", *map(str, words)])
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        said = capsys.readouterr()
+        return leaving.value.code or 0, said.out, said.err
+
+    return typed
+
+
+@pytest.fixture
+def recordings(trained):
+    predictions = pd.read_parquet(trained.root / "reports" / "predictions.parquet")
+    return predictions.head(3)
+
+
+def test_predict_answers_each_file_as_evaluation_did(ser, recordings):
+    status, out, err = ser("predict", *recordings["file"], "--model", "models/bundle", "--json")
+    assert (status, err) == (0, "")
+    answers = json.loads(out)
+    assert [a["emotion"] for a in answers] == list(recordings["predicted"])
+    assert [a["file"] for a in answers] == list(recordings["file"])
+    for answer in answers:
+        assert sum(answer["posteriors"].values()) == pytest.approx(1)
+        assert answer["confidence"] == max(answer["posteriors"].values())
+
+
+def test_predict_takes_a_folder(ser, trained):
+    folder = trained.root / "data/raw/synthetic/spk01"
+    _, out, _ = ser("predict", folder, "--model", "models/bundle", "--json")
+    assert len(json.loads(out)) == len(list(folder.glob("*.wav"))) == 18
+
+
+def test_a_line_a_file_starts_with_the_emotion_and_names_every_posterior(ser, recordings):
+    status, out, _ = ser("predict", *recordings["file"], "--model", "models/bundle")
+    assert status == 0
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines] == list(recordings["predicted"])
+    for line, file in zip(lines, recordings["file"], strict=True):
+        assert file in line
+        for emotion in ("neutral", "happiness", "sadness", "anger", "fear", "disgust"):
+            assert f"{emotion} " in line.replace(file, "")
+
+
+def test_one_bad_file_does_not_stop_the_others(ser, recordings, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    soundfile.write(tmp_path / "short.wav", np.zeros(10), 16_000)
+    files = [tmp_path / "bad.wav", recordings["file"].iloc[0], tmp_path / "short.wav"]
+    status, out, err = ser("predict", *files, "--model", "models/bundle")
+    assert status == cli.SOME_FAILED
+    assert recordings["predicted"].iloc[0] in out
+    assert [line.split(" ")[0] for line in err.splitlines()] == ["error:", "error:"]
+    assert "bad.wav" in err
+    assert "short.wav" in err
+    status, out, _ = ser("predict", *files, "--model", "models/bundle", "--json")
+    assert [("error" in a) for a in json.loads(out)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "x.wav"], "No champion yet"),
+        (["predict", "x.wav", "--model", "nowhere"], "neither a folder nor a registry URI"),
+        (["predict", "x.wav", "--model", "reports"], "is not a model: it has no bundle.json"),
+        (["predict", "reports", "--model", "models/bundle"], "holds no recordings"),
+        (["corpus", "add", "ravdes", "."], "No corpus is called 'ravdes'; known are"),
+        (["corpus", "add", "ravdess", "nowhere"], "nowhere does not exist"),
+        (["corpus", "add", "synthetic", "."], "exists already"),
+        (["promote", "7"], "no version 7"),
+        (["roll-back"], "No champion yet"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(ser, words, message):
+    status, _, err = ser(*words)
+    assert status == cli.USER_ERROR
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_outside_a_project_it_says_so(ser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = ser("corpus", "list")
+    assert status == cli.USER_ERROR
+    assert "is in no project" in err
+
+
+def test_corpora_are_listed_with_their_licence(ser, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = ser("corpus", "list")
+    assert status == 0
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert rows["synthetic"].split()[1] == "yes"
+    assert rows["ravdess"].split()[1] == "no"
+    assert "CC BY-NC-SA 4.0" in rows["ravdess"]
+
+
+def test_help_teaches_every_command(ser):
+    _, out, _ = ser("--help")
+    for command in ("predict", "corpus", "promote", "roll-back"):
+        assert command in out
