@@ -14,21 +14,11 @@ QUIET = {
     "MLFLOW_MODEL_CATALOG_URI": "",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
-#: The server that a flow starts for itself where PREFECT_API_URL names none.
-EPHEMERAL_SERVER = {
-    # It logs tracebacks when it is stopped between two writes; the flow's result stands.
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    # The default of 20 s is too short for a first start on two busy cores.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-}
 
 
-def set_defaults(root: Path, *, ephemeral: bool = False) -> None:
+def set_defaults(root: Path) -> None:
     """Set what the user has not set; call before importing Prefect."""
-    settings = {**QUIET, "PREFECT_HOME": str(root / ".prefect")}
-    if ephemeral:
-        settings |= EPHEMERAL_SERVER
-    for name, value in settings.items():
+    for name, value in {**QUIET, "PREFECT_HOME": str(root / ".prefect")}.items():
         os.environ.setdefault(name, value)
 
 

@@ -6,24 +6,28 @@ imports Prefect: set its environment first (see `flows.retrain`).
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.states import Completed, State
 
 from flows import stages
-from flows.judging import judge_version
 from flows.lock import hold
 from flows.report import Tick, markdown
 from flows.stages import Outcome, StageCrashed
-from ser.core.promotion import Verdict
 from ser.io import registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json
 from ser.params import Params, load_params
+
+if TYPE_CHECKING:
+    from ser.core.promotion import Verdict
 
 TRAIN_RECEIPT = Path("reports/train.json")
 METRICS = Path("reports/metrics.json")
@@ -73,7 +77,7 @@ def reproduce_all(root: Path, params: Params) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for stage in stages.stage_names(root, params):
         made = [o.stage for o in outcomes if o.did != "unchanged"]
-        why = stale.get(stage) or (f"{made[-1]} came before it" if made else None)
+        why = stale.get(stage) or (f"{made[-1]} ran" if made else None)
         outcomes.append(reproduce(root, stage, why))
     return outcomes
 
@@ -89,7 +93,8 @@ def train_again(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
 
 def reproduce(root: Path, stage: str, why: str | None, *, force: bool = False) -> Outcome:
     """Run the stage's task, and say what it did."""
-    outcome: Outcome = run_stage.with_options(name=stage)(root, stage, why, force=force)
+    state = run_stage.with_options(name=stage)(root, stage, why, force=force)
+    outcome: Outcome = state.result()
     get_run_logger().info(str(outcome))
     return outcome
 
@@ -111,12 +116,12 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
         outcome = Outcome(stage, "unchanged", "nothing that it reads has changed")
     else:
         log = get_run_logger()
-        log.info("%s: starts, because %s", stage, why)
+        log.info("starts, because %s", why)
         outcome = stages.reproduce(root, stage, why=why, force=force, on_line=log.info)
     return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="register")
 def register(root: Path, receipt: dict[str, Any]) -> Version:
     """Make the bundle a version of the registered model, and the challenger."""
     metrics = read_json(root / METRICS)
@@ -138,15 +143,18 @@ def register(root: Path, receipt: dict[str, Any]) -> Version:
     return version
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="judge")
 def judge(root: Path, params: Params, version: Version, champion: Version | None) -> Verdict:
     """Compare the challenger with the champion on the challenger's test split."""
+    # Loads scikit-learn, which a tick without a new model does without.
+    from flows.judging import judge_version
+
     verdict = judge_version(root, params, version, champion)
     get_run_logger().info(verdict.reason)
     return verdict
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="settle")
 def settle(root: Path, version: Version, verdict: Verdict) -> Version:
     """Act upon the verdict."""
     figures = {"delta_uar": verdict.delta_uar, "probability": verdict.probability}
@@ -154,8 +162,24 @@ def settle(root: Path, version: Version, verdict: Verdict) -> Version:
     return act(root, version, reason=verdict.reason, figures=figures)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="report")
 def report(tick: Tick) -> None:
     """Publish the tick as a Markdown artifact, and say its end in a line."""
     create_markdown_artifact(key="retrain", markdown=markdown(tick), description=tick.summary)
     get_run_logger().info(tick.summary)
+
+
+def wait_until_recorded(state: State[Any], *, timeout: float = 5.0) -> None:
+    """Wait until the server has written the final states of all tasks, which it learns late.
+
+    Without this, a server that is stopped now would show them as running for ever.
+    """
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    deadline, known = time.monotonic() + timeout, -1
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            runs = client.read_task_runs(flow_run_filter=of_run)
+            if len(runs) == known and all(run.state and run.state.is_final() for run in runs):
+                return
+            known = len(runs)
+            time.sleep(0.3)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from flows.stages import Outcome
-from ser.core.promotion import Verdict
 from ser.io.registry import MODEL, Version
+
+if TYPE_CHECKING:
+    from ser.core.promotion import Verdict
 
 #: Where `make ui` serves MLflow.
 MLFLOW_UI = "http://127.0.0.1:5000"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flows.environment import set_defaults
 from flows.lock import hold
+from flows.server import prefect_server
 from ser.errors import SerError
 
 FAILED, INTERRUPTED = 1, 130
@@ -29,7 +30,7 @@ def main() -> int:
     root = Path.cwd()
     if debug:
         os.environ["SER_DEBUG"] = "1"
-    set_defaults(root, ephemeral=not debug)
+    set_defaults(root)
     try:
         with hold(root):
             _run(root, debug=debug)
@@ -45,17 +46,21 @@ def main() -> int:
 
 
 def _run(root: Path, *, debug: bool) -> None:
+    server = prefect_server(root)
+
     from rich.console import Console
 
-    from flows.pipeline import retrain
+    from flows.pipeline import retrain, wait_until_recorded
     from flows.report import print_closing
 
     if not debug:
-        _hush()
+        _hush(links=server.has_ui)
     # MLflow's import takes seconds, as does the start of Prefect's server: both at once.
     threading.Thread(target=_warm_up, args=(root,), daemon=True).start()
-    tick = retrain(str(root))
-    print_closing(tick, Console())
+    server.wait()
+    state = retrain(str(root), return_state=True)
+    wait_until_recorded(state)
+    print_closing(state.result(), Console())
 
 
 def _warm_up(root: Path) -> None:
@@ -66,18 +71,22 @@ def _warm_up(root: Path) -> None:
         prepare_store(root)
 
 
-class _OneLine(logging.Filter):
-    """Leaves out what Prefect logs about errors that `main` tells in one line."""
+class _Readable(logging.Filter):
+    """Leaves out the tracebacks of errors that `main` tells in one line, and dead links."""
+
+    def __init__(self, *, links: bool) -> None:
+        super().__init__()
+        self._links = links
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        about_server = "temporary server" in str(record.msg)
-        return not (isinstance(error, SerError) or about_server)
+        dead_link = not self._links and str(record.msg).startswith("View at ")
+        return not (dead_link or isinstance(error, SerError))
 
 
-def _hush() -> None:
-    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_OneLine())
+def _hush(*, links: bool) -> None:
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_Readable(links=links))
 
 
 if __name__ == "__main__":

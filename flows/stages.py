@@ -82,6 +82,7 @@ def changes(root: Path) -> dict[str, str]:
 
     Stages that only depend on stale ones are not in it.
     """
+    known = _locked_stages(root)
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"],
         cwd=root,
@@ -91,7 +92,18 @@ def changes(root: Path) -> dict[str, str]:
     )
     if done.returncode:
         raise StageError(f"DVC cannot read the pipeline: {_first_error(done.stderr)}")
-    return {name: explain(entries) for name, entries in json.loads(done.stdout).items()}
+    return {
+        name: explain(entries) if name in known else "it has not run yet"
+        for name, entries in json.loads(done.stdout).items()
+    }
+
+
+def _locked_stages(root: Path) -> set[str]:
+    """Stages that have run in this project before, here or elsewhere."""
+    lock = root / "dvc.lock"
+    return (
+        set((yaml.safe_load(lock.read_text()) or {}).get("stages", {})) if lock.exists() else set()
+    )
 
 
 def explain(entries: list[str | Mapping[str, Any]]) -> str:
@@ -105,8 +117,6 @@ def explain(entries: list[str | Mapping[str, Any]]) -> str:
         else:
             outs = entry.get("changed outs", outs)
             deps = entry.get("changed deps", deps)
-    if deps.get("params.yaml") == "new" or (not deps and set(outs.values()) == {"new"}):
-        return "it has not run yet"
     for path, change in deps.items():
         if isinstance(change, Mapping):
             reasons += [f"{path}: {key} {WORDS.get(how, how)}" for key, how in change.items()]
