@@ -21,7 +21,7 @@ from flows import stages
 from flows.lock import hold
 from flows.report import Tick, markdown
 from flows.stages import Outcome, StageCrashed
-from ser.io import registry, tracking
+from ser.io import mlflow_store, registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json
 from ser.params import Params, load_params
@@ -65,7 +65,7 @@ def retrain(root: str = ".") -> Tick:
             verdict=verdict,
             champion=registry.champion(project),
             metrics=read_json(project / METRICS),
-            experiment_id=tracking.prepare_store(project),
+            experiment_id=mlflow_store.prepare_store(project),
         )
         report(tick)
         return tick

@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _serve(root: Path, *, mlflow_port: int, prefect_port: int) -> None:
-    from ser.io.tracking import prepare_store, tracking_uri
+    from ser.io.mlflow_store import prepare_store, tracking_uri
 
     prepare_store(root)
     ports = {"mlflow": free_port(mlflow_port), "prefect": free_port(prefect_port)}

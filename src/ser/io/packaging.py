@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from ser.io.tracking import as_default_store, connect
+from ser.io.mlflow_store import as_default_store, connect
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class EmotionPyfunc(PythonModel):
     ) -> pd.DataFrame:
         return pd.DataFrame([self._answer(row) for row in model_input.to_dict("records")])
 
-    def _answer(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         y, sr = self._waveform(row)
         prediction = self._predictor.predict(y, sr=sr)
         return {
@@ -45,7 +46,7 @@ class EmotionPyfunc(PythonModel):
             "posteriors": dict(prediction.posteriors),
         }
 
-    def _waveform(self, row: dict[str, Any]) -> tuple[np.ndarray, int]:
+    def _waveform(self, row: Mapping[Any, Any]) -> tuple[np.ndarray, int]:
         audio, samples, sr = (row.get(name) for name in ("audio", "samples", "sr"))
         if isinstance(audio, str):
             try:

@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from ser.errors import NoChampion, RegistryError
 from ser.io import journal
+from ser.io.mlflow_store import as_default_store, connect, tracking_uri
 from ser.io.packaging import log_model
-from ser.io.tracking import as_default_store, connect, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -119,7 +119,7 @@ def find_version(root: Path, bundle_sha256: str) -> Version | None:
         f"name = '{MODEL}' AND tags.bundle_sha256 = '{bundle_sha256}'"
     )
     newest = max(found, key=lambda v: int(v.version), default=None)
-    return newest and _get(root, client, newest.version)
+    return _get(root, client, newest.version) if newest else None
 
 
 def champion(root: Path) -> Version | None:

@@ -1,96 +1,32 @@
 """MLflow runs: what was trained, from what, and how it scored.
 
-MLflow is imported inside functions, as its import takes two seconds. Every call names its
-run, so that processes and threads never share an "active run".
+Every call names its run, so that processes and threads never share an "active run".
 """
 
 from __future__ import annotations
 
-import getpass
-import hashlib
 import json
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from ser.errors import RegistryError
+from ser.io.lineage import lineage_tags, lock_sha256
+from ser.io.mlflow_store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "speech-emotion"
-#: Seconds to wait for another process that is creating the store.
-STORE_TIMEOUT = 120.0
 #: The splits whose scores become `<split>/<score>`, which MLflow's UI draws as one group.
 SPLITS = ("train", "dev", "test")
-
-
-def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI if set, else SQLite under `root`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(root)}"
-
-
-def prepare_store(root: Path) -> str:
-    """Make the store ready and return the experiment's id; safe in any number of processes."""
-    client = connect(root)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        return experiment.experiment_id
-    from mlflow.exceptions import MlflowException
-
-    local = tracking_uri(root).endswith(str(_database(root)))
-    artifacts = (root.resolve() / "mlruns" / "artifacts").as_uri() if local else None
-    try:
-        return client.create_experiment(EXPERIMENT, artifact_location=artifacts)
-    except MlflowException:
-        # Another process was quicker; without it, the creation's own error stands.
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
-            raise
-        return experiment.experiment_id
-
-
-def connect(root: Path) -> MlflowClient:
-    """A client of the store of `root`, which is created or migrated first if need be."""
-    from mlflow import MlflowClient
-
-    uri = tracking_uri(root)
-    if uri == f"sqlite:///{_database(root)}":
-        _prepare_database(_database(root))
-    return MlflowClient(uri, registry_uri=uri)
-
-
-@contextmanager
-def as_default_store(root: Path) -> Iterator[None]:
-    """Make `root`'s store MLflow's default, quietly, for calls that accept no client.
-
-    MLflow reads the environment there; its `set_tracking_uri` would change it for good.
-    """
-    settings = {
-        "MLFLOW_TRACKING_URI": tracking_uri(root),
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @dataclass(frozen=True)
@@ -191,9 +127,9 @@ def resume_run(root: Path, run_id: str) -> Run:
 
 def log_lineage(root: Path, run_id: str) -> None:
     """Log the dvc.lock that holds after evaluation: code, data and outs of the run, by hash."""
-    run, lock = resume_run(root, run_id), root / "dvc.lock"
-    run.log_artifact(lock)
-    run.set_tags({"dvc.lock.sha256": hashlib.sha256(lock.read_bytes()).hexdigest()})
+    run = resume_run(root, run_id)
+    run.log_artifact(root / "dvc.lock")
+    run.set_tags({"dvc.lock.sha256": lock_sha256(root)})
 
 
 def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
@@ -249,72 +185,6 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + key] = str(value)
     return flat
-
-
-def lineage_tags(root: Path) -> dict[str, str]:
-    """Who, where, and from which state of code and data; empty facts are left out."""
-    tags = {
-        "mlflow.user": _user(),
-        "mlflow.source.type": "LOCAL",
-        "process.host": socket.gethostname(),
-        "process.pid": str(os.getpid()),
-        **git_revision(root),
-    }
-    lock = root / "dvc.lock"
-    if lock.exists():
-        tags["dvc.lock.sha256"] = hashlib.sha256(lock.read_bytes()).hexdigest()
-    for tag, variable in (
-        ("dvc.exp.name", "DVC_EXP_NAME"),
-        ("dvc.exp.baseline", "DVC_EXP_BASELINE_REV"),
-    ):
-        if os.environ.get(variable):
-            tags[tag] = os.environ[variable]
-    return tags
-
-
-def git_revision(root: Path) -> dict[str, str]:
-    """`mlflow.source.git.commit` and `git.dirty` ("true" with uncommitted changes), or {}."""
-    with suppress(OSError, subprocess.CalledProcessError):
-        commit = _git(root, "rev-parse", "HEAD")
-        dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-        return {"mlflow.source.git.commit": commit, "git.dirty": str(dirty).lower()}
-    return {}
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _user() -> str:
-    # In a container the uid may have no name.
-    with suppress(KeyError, OSError):
-        return getpass.getuser()
-    return str(os.getuid())
-
-
-def _database(root: Path) -> Path:
-    return root.resolve() / "mlruns" / "mlflow.db"
-
-
-def _prepare_database(database: Path) -> None:
-    """Create or migrate the SQLite store, in one process at a time."""
-    import logging
-
-    from mlflow.db import upgrade
-
-    for name in ("mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(database.with_suffix(".lock"), timeout=STORE_TIMEOUT):
-        if database.exists():
-            return
-        # Built beside and renamed: a kill amid the migrations leaves no half-made store,
-        # which MLflow could neither use nor repair.
-        unfinished = database.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        upgrade.callback(f"sqlite:///{unfinished}")
-        unfinished.replace(database)
 
 
 def _grouped(name: str) -> str:
