@@ -152,7 +152,8 @@ def power_spectrogram(y: np.ndarray, *, n_fft: int, hop_length: int) -> np.ndarr
     """|STFT|² of y (n_samples,): float32 (n_frames, 1 + n_fft / 2), Hann window, centred."""
     y = np.pad(np.asarray(y, dtype=np.float32), n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(y, n_fft)[::hop_length]
-    spectrum = scipy.fft.rfft(frames * _window(n_fft), axis=1)
+    # Double precision until here, as in librosa: spectral valleys lie deep below the peaks.
+    spectrum = np.fft.rfft(frames * _window(n_fft), axis=1).astype(np.complex64)
     power: np.ndarray = np.square(spectrum.real) + np.square(spectrum.imag)
     return power
 
@@ -224,7 +225,9 @@ def _constant(values: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _window(n_fft: int) -> np.ndarray:
-    return _constant(librosa.filters.get_window("hann", n_fft, fftbins=True))
+    window: np.ndarray = librosa.filters.get_window("hann", n_fft, fftbins=True)
+    window.setflags(write=False)
+    return window
 
 
 @lru_cache(maxsize=8)

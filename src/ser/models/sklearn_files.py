@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import json
+import sys
 import zipfile
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
+from sklearn.tree._tree import Tree
 
 from ser.errors import BundleError
 
@@ -24,24 +28,22 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def dump_estimator(estimator: Any) -> bytes:
     """A skops archive of the fitted estimator; equal estimators give equal bytes."""
-    return _canonical(skops.io.dumps(estimator))
+    return _canonical(_skops().dumps(estimator))
 
 
 def load_estimator(data: bytes, *, n_features: int) -> Any:
     """The estimator in `data`; raises BundleError on anything broken or not trusted."""
     try:
-        untrusted = set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)
+        untrusted = set(_skops().get_untrusted_types(data=data)) - set(TRUSTED)
         if untrusted:
             raise BundleError(
                 f"The model holds {', '.join(sorted(untrusted))}; expected scikit-learn's own "
                 "types. Do not load it; train the model again."
             )
-        estimator = skops.io.loads(data, trusted=list(TRUSTED))
+        estimator = _skops().loads(data, trusted=list(TRUSTED))
         _check_trees(estimator, n_features)
     except BundleError:
         raise
-    except UntrustedTypesFoundException as error:
-        raise BundleError(f"The model holds types that are not trusted: {error}") from error
     except Exception as error:
         # skops meets crafted bytes with whatever they make Python raise.
         raise BundleError(
@@ -49,6 +51,24 @@ def load_estimator(data: bytes, *, n_features: int) -> Any:
             "archive. Restore the bundle, or train the model again."
         ) from error
     return estimator
+
+
+@cache
+def _skops() -> ModuleType:
+    """skops.io, imported without torch.
+
+    On import skops walks all of scikit-learn, and with it an adapter that imports torch where it
+    is installed: seconds and hundreds of megabytes that serving a classical model has no use for.
+    """
+    adapter = "sklearn.externals.array_api_compat.torch"
+    blocked = adapter not in sys.modules
+    if blocked:
+        sys.modules[adapter] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("skops.io")
+    finally:
+        if blocked:
+            del sys.modules[adapter]
 
 
 def _canonical(data: bytes) -> bytes:
@@ -109,9 +129,27 @@ def _renamed(node: Any, name_of: dict[str, str]) -> Any:
 
 def _check_trees(estimator: Any, n_features: int) -> None:
     """Raise BundleError unless every node of every tree points inside its tree and features."""
-    for step in getattr(estimator, "named_steps", {"": estimator}).values():
-        for tree in np.ravel(np.asarray(getattr(step, "estimators_", []), dtype=object)):
-            _check_tree(tree.tree_, n_features)
+    for tree in _trees(estimator, seen=set()):
+        _check_tree(tree, n_features)
+
+
+def _trees(value: Any, *, seen: set[int]) -> Iterator[Any]:
+    """Every tree within `value`, wherever an estimator may hide one."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Tree):
+        yield value
+    elif isinstance(value, dict):
+        for child in value.values():
+            yield from _trees(child, seen=seen)
+    elif isinstance(value, (list, tuple)) or (
+        isinstance(value, np.ndarray) and value.dtype == object
+    ):
+        for child in np.ravel(value) if isinstance(value, np.ndarray) else value:
+            yield from _trees(child, seen=seen)
+    elif hasattr(value, "__dict__"):
+        yield from _trees(vars(value), seen=seen)
 
 
 def _check_tree(tree: Any, n_features: int) -> None:

@@ -1,0 +1,75 @@
+import librosa
+import numpy as np
+import pytest
+
+from ser.core.waveform import mono, resample, trim
+from ser.errors import AudioError, EmptyAudio
+from tests.core.signals import SR, noise, tone
+
+
+def test_mono_is_the_mean_of_channels():
+    left, right = noise(seed=1), noise(seed=2)
+    assert np.allclose(mono(np.stack([left, right], axis=1)), (left + right) / 2, atol=1e-7)
+
+
+def test_one_channel_passes_unchanged_in_either_shape():
+    y = noise()
+    assert np.array_equal(mono(y), y)
+    assert np.array_equal(mono(y[:, None]), y)
+    assert mono(y.astype(np.float64)).dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(4, 0), (2, 3, 4), ()])
+def test_a_shape_without_samples_by_channels_is_refused(shape):
+    with pytest.raises(AudioError, match="expected"):
+        mono(np.zeros(shape))
+
+
+def test_resampling_equals_librosa_and_keeps_a_tone():
+    y = tone(440, sr=48_000)
+    ours = resample(y, sr_in=48_000, sr_out=SR)
+    theirs = librosa.resample(y, orig_sr=48_000, target_sr=SR)
+    assert ours.shape == theirs.shape
+    assert np.allclose(ours, theirs, atol=1e-6)
+    inner = slice(800, -800)
+    assert np.allclose(ours[inner], tone(440)[inner], atol=1e-3)
+
+
+def test_resampling_to_the_same_rate_changes_nothing():
+    y = noise()
+    assert np.array_equal(resample(y, sr_in=SR, sr_out=SR), y)
+
+
+def test_a_rate_of_zero_is_refused():
+    with pytest.raises(AudioError, match="0 and 16000 Hz"):
+        resample(noise(), sr_in=0, sr_out=SR)
+
+
+def test_trim_keeps_the_speech_and_its_margin():
+    speech = tone(200, seconds=0.5)
+    silence = noise(seconds=0.4, level=1e-4)
+    y = np.concatenate([silence, speech, silence])
+    trimmed = trim(y, sr=SR, top_db=40, margin_seconds=0.05)
+    assert abs(trimmed.size - speech.size - 0.1 * SR) <= 0.02 * SR
+    start = silence.size - round(0.05 * SR)
+    assert np.shares_memory(trimmed, y)
+    assert trimmed[0] == pytest.approx(y[start], abs=1e-3)
+
+
+def test_trim_keeps_a_pause_inside_the_speech():
+    y = np.concatenate([tone(200), np.zeros(SR // 2, np.float32), tone(300)])
+    assert trim(y, sr=SR).size == y.size
+
+
+def test_trim_does_not_depend_on_level():
+    y = np.concatenate([noise(level=1e-4), tone(200), noise(level=1e-4)])
+    assert trim(y, sr=SR).size == trim(0.01 * y, sr=SR).size < y.size
+
+
+def test_digital_silence_comes_back_whole():
+    assert trim(np.zeros(1000, np.float32), sr=SR).size == 1000
+
+
+def test_nothing_to_trim_is_an_error():
+    with pytest.raises(EmptyAudio):
+        trim(np.zeros(0, np.float32), sr=SR)

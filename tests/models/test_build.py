@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from ser.errors import BundleError
+from ser.models.build import MODEL_NAMES, build_model, model_from_files
+from ser.params import ModelParams, TrainParams
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_the_name_chooses_the_model(name):
+    model = build_model(ModelParams(name=name), TrainParams(), classes=("neutral", "anger"))
+    assert model.classes == ("neutral", "anger")
+    assert model.input_kind == ("log_mel" if name == "cnn" else "functionals")
+
+
+def test_an_unknown_name_or_option_is_refused():
+    with pytest.raises(ValidationError):
+        ModelParams(name="transformer")
+    with pytest.raises(ValidationError):
+        ModelParams(cnn={"chanels": 3})
+    with pytest.raises(BundleError, match="'transformer'"):
+        model_from_files("transformer", {})
+
+
+def test_options_reach_the_model():
+    params = ModelParams(name="random_forest", random_forest={"trees": 3})
+    assert build_model(params, TrainParams(), classes=("anger",)).options.trees == 3
+
+
+NO_TORCH = """
+import sys
+sys.path.insert(0, {folder!r})
+import ser.models.build
+from test_classical import examples, fitted
+files = fitted("svc").to_files()
+ser.models.build.model_from_files("svc", files).predict_proba(examples().inputs)
+assert not {{"torch", "lightning"}} & set(sys.modules)
+"""
+
+
+def test_classical_models_never_load_torch():
+    script = NO_TORCH.format(folder=__file__.rpartition("/")[0])
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_networks_are_served_without_lightning():
+    script = "import sys, ser.models.neural; assert 'lightning' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)

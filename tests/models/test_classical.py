@@ -1,0 +1,210 @@
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from ser.errors import BundleError, TableError
+from ser.models.base import EmotionModel, Examples
+from ser.models.build import MODEL_NAMES, build_model, model_from_files
+from ser.models.sklearn_files import dump_estimator, load_estimator
+from ser.params import ModelParams, TrainParams
+
+CLASSES = ("neutral", "happiness", "anger")
+NAMES = [name for name in MODEL_NAMES if name != "cnn"]
+
+
+def examples(n: int = 90, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> Examples:
+    """Three overlapping clouds, one for each emotion."""
+    rng = np.random.default_rng(seed)
+    emotion = np.asarray(classes)[np.arange(n) % len(classes)]
+    centre = 1.5 * np.eye(len(CLASSES), 6)[[CLASSES.index(e) for e in emotion]]
+    values = (centre + rng.normal(size=(n, 6))).astype(np.float32)
+    frame = pd.DataFrame(values, columns=[f"mfcc_{i:02d}_mean" for i in range(6)])
+    return Examples(frame, emotion, np.array([f"s{i % 5}" for i in range(n)]))
+
+
+def small(name: str) -> ModelParams:
+    return ModelParams(
+        name=name,
+        random_forest={"trees": 12},
+        gradient_boosting={"rounds": 8},
+        mlp={"hidden": (16,), "epochs": 40, "learning_rate": 0.02},
+    )
+
+
+def fitted(name: str, **options) -> EmotionModel:
+    model = build_model(small(name), TrainParams(), classes=CLASSES)
+    return model.fit(examples(**options), examples(45, seed=1), seed=3)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def model(request) -> EmotionModel:
+    return fitted(request.param)
+
+
+def test_posteriors_are_distributions_that_beat_chance(model):
+    held_out = examples(120, seed=2)
+    posteriors = model.predict_proba(held_out.inputs)
+    assert posteriors.shape == (120, 3)
+    assert posteriors.dtype == np.float64
+    assert np.allclose(posteriors.sum(axis=1), 1)
+    assert (posteriors >= 0).all()
+    predicted = np.asarray(CLASSES)[posteriors.argmax(axis=1)]
+    assert (predicted == held_out.emotion).mean() > 0.6
+
+
+def test_the_largest_posterior_is_the_classifiers_own_answer(model):
+    frame = examples(120, seed=2).inputs
+    own = model.pipeline.predict(frame.to_numpy(np.float64))
+    assert np.array_equal(model.predict_proba(frame).argmax(axis=1), own)
+
+
+def test_confidence_tells_right_from_wrong():
+    held_out = examples(300, seed=2)
+    posteriors = fitted("svc").predict_proba(held_out.inputs)
+    truth = [CLASSES.index(e) for e in held_out.emotion]
+    log_loss = -np.log(posteriors[np.arange(300), truth]).mean()
+    assert log_loss < np.log(3) * 0.8
+
+
+def test_files_bring_back_the_same_posteriors(model):
+    files = model.to_files()
+    again = model_from_files(model.name, files)
+    frame = examples(30, seed=2).inputs
+    assert np.array_equal(again.predict_proba(frame), model.predict_proba(frame))
+    assert again.classes == model.classes
+    assert again.to_files() == files
+
+
+def test_the_same_seed_gives_the_same_bytes(model):
+    assert fitted(model.name).to_files() == model.to_files()
+
+
+PRINT_HASHES = """
+import hashlib, sys
+sys.path.insert(0, {folder!r})
+from test_classical import NAMES, fitted
+for name in NAMES:
+    files = fitted(name).to_files()
+    print(name, *(hashlib.sha256(data).hexdigest() for data in files.values()))
+"""
+
+
+def test_two_processes_write_the_same_bytes():
+    script = PRINT_HASHES.format(folder=__file__.rpartition("/")[0])
+    outs = []
+    for salt in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONHASHSEED": salt, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outs.append(done.stdout)
+    assert outs[0] == outs[1]
+    assert len(outs[0].splitlines()) == len(NAMES)
+
+
+def test_columns_are_found_by_name(model):
+    frame = examples(30, seed=2).inputs
+    shuffled = frame[frame.columns[::-1]].assign(extra=1.0)
+    assert np.array_equal(model.predict_proba(shuffled), model.predict_proba(frame))
+
+
+def test_a_missing_column_is_named(model):
+    with pytest.raises(TableError, match="lack mfcc_02_mean"):
+        model.predict_proba(examples(5).inputs.drop(columns="mfcc_02_mean"))
+
+
+def test_an_emotion_beyond_the_classes_is_refused():
+    model = build_model(small("svc"), TrainParams(), classes=("neutral", "anger"))
+    with pytest.raises(TableError, match="'happiness'"):
+        model.fit(examples(), examples(), seed=0)
+
+
+def test_a_class_without_training_examples_has_posterior_zero(model):
+    poor = fitted(model.name, classes=("neutral", "anger"))
+    posteriors = poor.predict_proba(examples(20, seed=2).inputs)
+    assert (posteriors[:, 1] == 0).all()
+    assert np.allclose(posteriors.sum(axis=1), 1)
+
+
+def test_no_rows_give_no_posteriors(model):
+    assert model.predict_proba(examples(3).inputs.iloc[:0]).shape == (0, 3)
+
+
+def test_sequences_are_refused(model):
+    with pytest.raises(TableError, match="functionals"):
+        model.predict_proba([np.zeros((10, 4))])
+
+
+def test_an_unknown_type_is_not_loaded():
+    import skops.io
+
+    pipeline = make_pipeline(StandardScaler(), FunctionTransformer(pd.eval)).fit(np.eye(3))
+    files = {**fitted("svc").to_files(), "model.skops": skops.io.dumps(pipeline)}
+    with pytest.raises(BundleError, match="eval"):
+        model_from_files("svc", files)
+
+
+def test_a_tree_that_points_outside_itself_is_not_loaded():
+    rng = np.random.default_rng(0)
+    pipeline = fitted("random_forest").pipeline
+    tree = pipeline[-1].estimators_[0].tree_
+    tree.children_left[0] = 1_000_000
+    with pytest.raises(BundleError, match="points outside"):
+        load_estimator(dump_estimator(pipeline), n_features=6)
+    # A tree that hides where ours have none.
+    lone = DecisionTreeClassifier().fit(rng.normal(size=(9, 6)), np.arange(9) % 2)
+    lone.tree_.feature[0] = 77
+    with pytest.raises(BundleError, match="points outside"):
+        load_estimator(dump_estimator(make_pipeline(lone)), n_features=6)
+
+
+def test_a_pickle_is_not_loaded(tmp_path):
+    import pickle
+
+    planted = tmp_path / "planted"
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(planted), "w"))
+
+    files = {**fitted("svc").to_files(), "model.skops": pickle.dumps(Bomb())}
+    with pytest.raises(BundleError):
+        model_from_files("svc", files)
+    assert not planted.exists()
+
+
+@pytest.mark.parametrize("cut", [0, 10, 400, -30])
+def test_a_cut_file_is_a_bundle_error(cut):
+    files = fitted("logistic_regression").to_files()
+    with pytest.raises(BundleError):
+        model_from_files(
+            "logistic_regression", {**files, "model.skops": files["model.skops"][:cut]}
+        )
+
+
+def test_a_missing_file_is_a_bundle_error():
+    with pytest.raises(BundleError, match=r"model\.json"):
+        model_from_files("svc", {})
+
+
+def test_the_files_of_another_model_are_refused():
+    with pytest.raises(BundleError, match="hold a svc"):
+        model_from_files("mlp", fitted("svc").to_files())
+
+
+def test_archives_hold_no_addresses_and_no_dates(model):
+    archive = zipfile.ZipFile(io.BytesIO(model.to_files()["model.skops"]))
+    assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert "__id__" not in json.dumps(json.loads(archive.read("schema.json")))
