@@ -99,10 +99,11 @@ class GradientBoostingParams(Section):
 class CnnParams(Section):
     """The default network: convolutions over log-mel, attentive statistics pooling."""
 
-    channels: int = Field(96, ge=8)
-    blocks: int = Field(3, ge=1)
-    kernel: int = Field(5, ge=1)
-    dropout: float = Field(0.3, ge=0, lt=1)
+    #: Maps of the first layer; the others have two, three and four times as many.
+    channels: int = Field(16, ge=4)
+    #: Channels over time, of which mean and deviation are classified.
+    width: int = Field(96, ge=8)
+    dropout: float = Field(0.2, ge=0, lt=1)
 
 
 class ModelParams(Section):
@@ -123,25 +124,23 @@ class AugmentParams(Section):
     #: Speed varies by this factor's power, up and down: 0.15 is 0.87 to 1.15.
     stretch: float = Field(0.15, ge=0, lt=1)
     #: The mel axis is scaled by up to this share: another vocal tract.
-    warp: float = Field(0.12, ge=0, lt=1)
+    warp: float = Field(0.1, ge=0, lt=1)
     #: The mel axis is shifted by up to this many bands: another pitch.
-    shift: float = Field(2.0, ge=0)
-    #: Level varies by up to this many dB.
-    gain_db: float = Field(6.0, ge=0)
+    shift: float = Field(1.5, ge=0)
     #: A smooth curve over mel of up to this many dB: another microphone.
-    tilt_db: float = Field(4.0, ge=0)
+    tilt_db: float = Field(3.0, ge=0)
     #: Masked stripes (SpecAugment): number, and their largest widths.
     masks: int = Field(2, ge=0)
     mask_bands: int = Field(8, ge=0)
     mask_frames: int = Field(20, ge=0)
     #: Parameter of mixup's Beta distribution.
-    mixup: float = Field(0.2, ge=0)
+    mixup: float = Field(0.0, ge=0)
 
 
 class TrainParams(Section):
     """How networks learn; scikit-learn's models configure themselves in `model`."""
 
-    max_epochs: int = Field(40, ge=1)
+    max_epochs: int = Field(35, ge=1)
     batch_size: int = Field(32, ge=1)
     #: The peak of a one-cycle schedule.
     learning_rate: float = Field(0.003, gt=0)

@@ -1,4 +1,4 @@
-"""Changes to a log-mel that leave its emotion: other speakers, speeds, levels, rooms. Pure.
+"""Changes to a log-mel that leave its emotion: other speakers, speeds, microphones. Pure.
 
 All work on log-mel instead of samples: a hundredth of the numbers, and no second STFT.
 """
@@ -16,7 +16,7 @@ def augment(log_mel: np.ndarray, *, params: AugmentParams, rng: np.random.Genera
     scale = 1.0 + params.warp * rng.uniform(-1, 1)
     shift = params.shift * rng.uniform(-1, 1)
     x = resampled(log_mel, speed=speed, scale=scale, shift=shift)
-    x += rng.uniform(-params.gain_db, params.gain_db) + _tilt(x.shape[1], params.tilt_db, rng)
+    x += _tilt(x.shape[1], params.tilt_db, rng)
     return masked(
         x, masks=params.masks, bands=params.mask_bands, frames=params.mask_frames, rng=rng
     )

@@ -15,8 +15,10 @@ SCALE_DB = 15.0
 
 
 class EmotionCnn(nn.Module):
-    """Convolutions over time with all mel bands as channels, attentive statistics pooling.
+    """2-D convolutions over time and mel, one over time, attentive statistics pooling.
 
+    Weights are shared along mel because a higher voice moves the same pattern up. The first layer
+    takes every fourth frame: the window is longer than that, and the rest costs a quarter.
     Frames beyond an utterance's length are zero after every layer, so that a posterior does not
     depend on what else is in the batch.
     """
@@ -24,60 +26,76 @@ class EmotionCnn(nn.Module):
     def __init__(self, *, n_mels: int, n_classes: int, params: CnnParams) -> None:
         super().__init__()
         self.n_mels = n_mels
-        width = params.channels
-        self.stem = ConvBlock(n_mels, width, kernel=7, stride=2)
-        self.down = ConvBlock(width, width, kernel=params.kernel, stride=2)
-        self.blocks = nn.ModuleList(
-            ResidualBlock(width, kernel=params.kernel, dropout=params.dropout)
-            for _ in range(params.blocks)
+        base, width, dropout = params.channels, params.width, params.dropout
+        # Light dropout for maps, whose neighbours are alike, and none on the first.
+        drop = dropout / 3
+        self.layers = nn.ModuleList(
+            [
+                ConvBlock(1, base, kernel=(7, 5), stride=(4, 2), dropout=0.0),
+                ConvBlock(base, 2 * base, kernel=(3, 3), stride=(1, 2), dropout=drop),
+                ConvBlock(2 * base, 3 * base, kernel=(3, 3), stride=(1, 2), dropout=drop),
+                ConvBlock(3 * base, 4 * base, kernel=(3, 3), stride=(1, 2), dropout=drop),
+            ]
+        )
+        bands = n_mels
+        for _ in self.layers:
+            bands = (bands + 1) // 2
+        self.project = nn.Sequential(
+            nn.Conv1d(4 * base * bands, width, 1, bias=False), nn.BatchNorm1d(width), nn.ReLU()
+        )
+        self.temporal = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Conv1d(width, width, 5, padding=2, bias=False),
+            nn.BatchNorm1d(width),
         )
         self.pool = AttentiveStatistics(width)
         self.head = nn.Sequential(
-            nn.BatchNorm1d(2 * width), nn.Dropout(params.dropout), nn.Linear(2 * width, n_classes)
+            nn.BatchNorm1d(2 * width), nn.Dropout(dropout), nn.Linear(2 * width, n_classes)
         )
+        # Twice as fast on a CPU as the other order.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
         """Logits (batch, n_classes).
 
         log_mel : (batch, n_frames, n_mels), dB; lengths : (batch,), frames that count.
         """
-        x = normalised(log_mel, lengths).transpose(1, 2)
-        x, lengths = self.stem(x, lengths)
-        x, lengths = self.down(x, lengths)
-        for block in self.blocks:
-            x = block(x, lengths)
-        return self.head(self.pool(x, lengths))
+        x = normalised(log_mel, lengths)[:, None].contiguous(memory_format=torch.channels_last)
+        for layer in self.layers:
+            x, lengths = layer(x, lengths)
+        batch, channels, n_frames, bands = x.shape
+        x = x.transpose(2, 3).reshape(batch, channels * bands, n_frames)
+        mask = mask_of(lengths, n_frames)[:, None]
+        x = self.project(x) * mask
+        x = torch.relu(x + self.temporal(x)) * mask
+        logits: Tensor = self.head(self.pool(x, lengths))
+        return logits
 
 
 class ConvBlock(nn.Module):
-    """Convolution, batch norm, activation; shortens time by `stride`."""
+    """Convolution over (time, mel), batch norm, activation, dropout of whole maps."""
 
-    def __init__(self, n_in: int, n_out: int, *, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        dropout: float,
+    ) -> None:
         super().__init__()
-        self.stride = stride
-        self.conv = nn.Conv1d(n_in, n_out, kernel, stride=stride, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm1d(n_out)
+        self.stride = stride[0]
+        self.conv = nn.Conv2d(
+            n_in, n_out, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2), bias=False
+        )
+        self.norm = nn.BatchNorm2d(n_out)
+        self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         lengths = torch.div(lengths + self.stride - 1, self.stride, rounding_mode="floor")
-        x = torch.relu(self.norm(self.conv(x)))
-        return x * mask_of(lengths, x.shape[2])[:, None], lengths
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions around a shortcut."""
-
-    def __init__(self, width: int, *, kernel: int, dropout: float) -> None:
-        super().__init__()
-        self.first = ConvBlock(width, width, kernel=kernel)
-        self.conv = nn.Conv1d(width, width, kernel, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm1d(width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        y, _ = self.first(x, lengths)
-        y = torch.relu(x + self.norm(self.conv(self.dropout(y))))
-        return y * mask_of(lengths, x.shape[2])[:, None]
+        x = self.dropout(torch.relu(self.norm(self.conv(x))))
+        return x * mask_of(lengths, x.shape[2])[:, None, :, None], lengths
 
 
 class AttentiveStatistics(nn.Module):
@@ -104,13 +122,15 @@ def mask_of(lengths: Tensor, n_frames: int) -> Tensor:
 
 
 def normalised(log_mel: Tensor, lengths: Tensor) -> Tensor:
-    """log_mel (batch, n_frames, n_mels) less each utterance's mean over time, in SCALE_DB.
+    """log_mel (batch, n_frames, n_mels) less each utterance's mean level, in SCALE_DB.
 
-    Removes level, microphone and much of the voice's own colour; frames beyond `lengths` are 0.
+    One number an utterance: its level tells of the microphone. The mean spectrum stays, for it
+    tells of the emotion, too. Frames beyond `lengths` are 0.
     """
     mask = mask_of(lengths, log_mel.shape[1])[:, :, None]
-    mean = (log_mel * mask).sum(dim=1, keepdim=True) / lengths[:, None, None]
-    return (log_mel - mean) * mask / SCALE_DB
+    level = (log_mel * mask).sum(dim=(1, 2), keepdim=True)
+    level = level / (lengths * log_mel.shape[2])[:, None, None]
+    return (log_mel - level) * mask / SCALE_DB
 
 
 def padded(sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
