@@ -104,9 +104,10 @@ class _Output:
 
 def _like_stderr(terminal: int) -> None:
     """Give the pseudo-terminal our width, and keep it from turning \\n into \\r\\n."""
-    with suppress(OSError):
-        size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+    size = os.get_terminal_size(sys.stderr.fileno())
+    # A terminal that does not know its size says 0, and a bar 0 wide is not drawn.
+    shape = struct.pack("HHHH", size.lines or 24, size.columns or 80, 0, 0)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, shape)
     attributes = termios.tcgetattr(terminal)
     attributes[1] &= ~termios.OPOST
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)

@@ -18,6 +18,7 @@ from flows.environment import set_defaults
 from flows.lock import hold
 from flows.server import prefect_server
 from ser.errors import SerError
+from ser.params import load_params
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -46,6 +47,8 @@ def main() -> int:
 
 
 def _run(root: Path, *, debug: bool) -> None:
+    # A misspelt parameter is told before anything is started.
+    load_params(root / "params.yaml")
     server = prefect_server(root)
 
     from rich.console import Console

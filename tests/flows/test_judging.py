@@ -1,0 +1,58 @@
+"""Which predictions of the champion the challenger is compared with."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.judging import judge_version
+from project import Project
+from ser.io import registry, tracking
+from ser.io.registry import Version
+from ser.params import load_params
+
+
+@pytest.fixture
+def versions(project: Project):
+    """Registers versions of the trained bundle that claim to be of some split."""
+
+    def register(split: str) -> Version:
+        with tracking.start_run(project.root, name="test", params={}) as run:
+            pass
+        return registry.register(
+            project.root,
+            project.root / "models" / "bundle",
+            run_id=run.run_id,
+            bundle_sha256=split * 64,
+            scores={},
+            tags={"split_sha256": split},
+        )
+
+    return register
+
+
+def test_on_another_split_the_champion_answers_again_where_it_never_heard_the_speakers(
+    project: Project, versions
+) -> None:
+    """It answers from the recordings, with its own features: just as it did when evaluated."""
+    champion, challenger = versions("a"), versions("b")
+    params = load_params(project.root / "params.yaml")
+
+    verdict = judge_version(project.root, params, challenger, champion)
+
+    assert not verdict.promote
+    assert verdict.reason.startswith("Equal")
+
+
+def test_a_champion_that_heard_all_test_speakers_is_not_compared(
+    project: Project, versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion, challenger = versions("a"), versions("b")
+    params = load_params(project.root / "params.yaml")
+    everyone = [f"synthetic/{speaker:02d}" for speaker in range(30)]
+    monkeypatch.setattr("flows.judging._card", lambda *_: {"train_speakers": everyone})
+
+    verdict = judge_version(project.root, params, challenger, champion)
+
+    assert not verdict.promote
+    assert verdict.reason.startswith("Not comparable")
+    assert f"ser promote {challenger.version}" in verdict.reason

@@ -1,0 +1,101 @@
+"""Commands whose words are passed on while they run."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.process import run_streamed
+
+SPEAK = "import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)"
+BARS = """
+import sys, time
+from pathlib import Path
+from flows.process import run_streamed
+child = (
+    "import sys; from tqdm import tqdm; print('before', flush=True);"
+    "list(tqdm(range(3), desc='work', disable=None)); print('after')"
+)
+done = run_streamed([sys.executable, "-c", child], cwd=Path.cwd(), env=__import__("os").environ,
+                    on_line=lambda line: print("LINE", line, flush=True))
+"""
+
+
+def streamed(code: str, heard: list[str]):
+    command = [sys.executable, "-c", code]
+    return run_streamed(command, cwd=Path.cwd(), env=os.environ, on_line=heard.append)
+
+
+def test_both_streams_are_heard_and_the_status_is_kept() -> None:
+    heard: list[str] = []
+
+    finished = streamed(SPEAK, heard)
+
+    assert finished.returncode == 3
+    assert sorted(heard) == ["one", "two"] == sorted(finished.lines)
+
+
+def test_lines_are_heard_while_the_command_runs() -> None:
+    started = time.monotonic()
+    at: list[float] = []
+    code = "import time; print('now', flush=True); time.sleep(1)"
+    command = [sys.executable, "-c", code]
+
+    run_streamed(
+        command,
+        cwd=Path.cwd(),
+        env=os.environ,
+        on_line=lambda _: at.append(time.monotonic() - started),
+    )
+
+    assert time.monotonic() - started - at[0] > 0.9
+
+
+def test_progress_bars_are_drawn_in_a_terminal_and_are_no_lines() -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", BARS], stdout=subprocess.PIPE, stderr=slave, text=True
+    )
+    lines = process.communicate(timeout=60)[0].splitlines()
+    drawn = os.read(master, 65_536).decode()
+    os.close(slave)
+    os.close(master)
+
+    assert lines == ["LINE before", "LINE after"]
+    assert "work: 100%" in drawn
+
+
+def test_an_interrupt_ends_all_that_the_command_started() -> None:
+    pids: list[int] = []
+
+    def interrupt(line: str) -> None:
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    code = (
+        "import subprocess, sys; child = subprocess.Popen(['sleep', '60']);"
+        "print(child.pid, flush=True); child.wait()"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run_streamed(
+            [sys.executable, "-c", code], cwd=Path.cwd(), env=os.environ, on_line=interrupt
+        )
+
+    deadline = time.monotonic() + 5
+    while _runs(pids[0]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(pids[0])
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except OSError:
+        return False
+    return state != "Z"

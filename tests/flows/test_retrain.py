@@ -1,0 +1,157 @@
+"""The flow, on a real pipeline with few speakers, a real registry and a real server."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.report import Tick, markdown
+from project import Project
+from ser.core.metrics import uar
+from ser.core.promotion import judge
+from ser.errors import SerError, StageError
+from ser.io import journal, mlflow_store, registry, tracking
+from ser.io.store import read_table
+
+pytestmark = pytest.mark.usefixtures("prefect")
+
+
+def tick(project: Project) -> Tick:
+    from flows.pipeline import retrain
+
+    return retrain(str(project.root))
+
+
+def copied(project: Project, folder: Path) -> Project:
+    copy = Project(folder / "project")
+    shutil.copytree(project.root, copy.root, symlinks=True)
+    return copy
+
+
+def did(result: Tick) -> dict[str, str]:
+    return {outcome.stage: outcome.did for outcome in result.outcomes}
+
+
+@pytest.fixture(scope="module")
+def after_one(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Tick]:
+    """A project after its first tick, and that tick."""
+    project = copied(trained, tmp_path_factory.mktemp("after"))
+    return project, tick(project)
+
+
+@pytest.fixture
+def project(after_one: tuple[Project, Tick], tmp_path: Path) -> Project:
+    """A project after its first tick, the test's own to change."""
+    return copied(after_one[0], tmp_path)
+
+
+def test_the_first_model_is_registered_and_promoted(after_one: tuple[Project, Tick]) -> None:
+    project, first = after_one
+
+    assert first.verdict is not None
+    assert first.verdict.promote
+    champion = registry.champion(project.root)
+    assert champion == first.version == first.champion
+    assert champion.bundle_sha256 == project.json("reports/train.json")["bundle_sha256"]
+    assert champion.run_id == project.json("reports/train.json")["run_id"]
+    assert champion.tags["uar"] == f"{project.json('reports/metrics.json')['test']['uar']:.4f}"
+
+
+def test_the_run_ends_with_the_lock_file_of_the_whole_pipeline(
+    after_one: tuple[Project, Tick],
+) -> None:
+    project, first = after_one
+    stored = tracking.fetch_artifact(project.root, first.version.run_id, "dvc.lock")
+
+    assert stored.read_text() == (project.root / "dvc.lock").read_text()
+
+
+def test_nothing_changed_registers_nothing_and_says_so(project: Project) -> None:
+    second = tick(project)
+
+    assert set(did(second).values()) == {"unchanged"}
+    assert second.verdict is None
+    assert second.summary.startswith("Nothing changed")
+    assert len(registry.versions(project.root)) == 1
+    assert len(journal.rows(project.root)) == 1
+
+
+def test_a_changed_model_is_judged_against_the_champion(project: Project) -> None:
+    old = read_table(project.root / "reports" / "predictions.parquet")
+    project.set(model__name="random_forest")
+
+    second = tick(project)
+
+    assert did(second)["featurize"] == "unchanged"
+    train = next(o for o in second.outcomes if o.stage == "train")
+    assert train.did == "ran"
+    assert "params.yaml: model.name changed" in train.why
+    new = read_table(project.root / "reports" / "predictions.parquet")
+    assert second.verdict == judge(new, old, min_probability=0.5, resamples=2000, seed=7)
+    assert second.verdict.delta_uar == pytest.approx(uar(new) - uar(old))
+    assert second.version.version == 2
+    serving = 2 if second.verdict.promote else 1
+    assert registry.champion(project.root).version == serving
+    assert second.version.verdict == ("promoted" if second.verdict.promote else "kept")
+    assert len(journal.rows(project.root)) == 2
+
+
+def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(
+    trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copied(trained, tmp_path)
+
+    def die(*_: object, **__: object) -> None:
+        raise StageError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "promote", die)
+        with pytest.raises(StageError, match="killed"):
+            tick(project)
+    assert [v.verdict for v in registry.versions(project.root)] == [None]
+
+    again = tick(project)
+
+    assert again.verdict is not None
+    assert [v.verdict for v in registry.versions(project.root)] == ["promoted"]
+
+
+def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:
+    lost = project.json("reports/train.json")["run_id"]
+    mlflow_store.connect(project.root).delete_run(lost)
+
+    again = tick(project)
+
+    assert (did(again)["train"], did(again)["evaluate"]) == ("ran", "ran")
+    found = project.json("reports/train.json")["run_id"]
+    assert found != lost
+    assert tracking.run_exists(project.root, found)
+    assert len(registry.versions(project.root)) == 1, "the same training gives the same bundle"
+
+
+def test_a_stage_that_fails_ends_the_flow_with_its_own_words(
+    trained: Project, tmp_path: Path
+) -> None:
+    project = copied(trained, tmp_path)
+    project.set(data__corpora=["synthetic", "savee"])
+
+    with pytest.raises(SerError, match="savee") as caught:
+        tick(project)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_the_report_names_scores_verdict_stages_and_what_synthetic_scores_mean(
+    after_one: tuple[Project, Tick],
+) -> None:
+    project, first = after_one
+    text = markdown(first)
+
+    test = project.json("reports/metrics.json")["test"]
+    assert f"{test['uar']:.3f}" in text
+    assert "Version 1 is promoted" in text
+    assert "say nothing about people" in text
+    for outcome in first.outcomes:
+        assert f"| {outcome.stage} | {outcome.did} |" in text

@@ -1,0 +1,169 @@
+"""DVC's stages through the flow's eyes, on a pipeline of one-line scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows import stages
+from flows.stages import Outcome, StageCrashed
+from ser.errors import MissingCorpus, StageError
+from ser.params import Params
+
+PIPELINE = """
+stages:
+  first:
+    cmd: python first.py
+    deps: [first.py]
+    params: [seed]
+    outs: [first.txt]
+  second:
+    foreach: ${data.corpora}
+    do:
+      cmd: python second.py ${item}
+      deps: [first.txt, second.py]
+      outs: ["${item}.txt"]
+"""
+SCRIPTS = {
+    "first.py": "open('first.txt', 'w').write('1'); print('first speaks')",
+    "second.py": "import sys; open(f'{sys.argv[1]}.txt', 'w').write('2')",
+}
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pipeline")
+    (root / "dvc.yaml").write_text(PIPELINE)
+    (root / "params.yaml").write_text("seed: 1\ndata:\n  corpora: [a, b]\n")
+    for name, code in SCRIPTS.items():
+        (root / name).write_text(code)
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    command = [sys.executable, "-m", "dvc", "init", "-q", "--no-scm"]
+    subprocess.run(command, cwd=root, env=environment, check=True)
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made") / "pipeline"
+    subprocess.run(["cp", "-r", fresh, root], check=True)
+    for stage in ("first", "second@a", "second@b"):
+        assert run(root, stage).did == "ran"
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """The pipeline after a run, the test's own to change."""
+    copy = tmp_path / "pipeline"
+    subprocess.run(["cp", "-r", made, copy], check=True)
+    return copy
+
+
+def run(root: Path, stage: str, lines: list[str] | None = None) -> Outcome:
+    heard: list[str] = []
+    outcome = stages.reproduce(root, stage, why="a reason", on_line=heard.append)
+    if lines is not None:
+        lines += heard
+    return outcome
+
+
+def test_stages_are_named_as_dvc_names_them(fresh: Path) -> None:
+    params = Params(data={"corpora": ["synthetic", "ravdess"]})
+
+    names = stages.stage_names(fresh, params)
+
+    assert names == ["first", "second@synthetic", "second@ravdess"]
+
+
+def test_the_projects_own_stages_are_all_found() -> None:
+    root = Path(__file__).parents[2]
+    names = stages.stage_names(root, Params())
+
+    expected = ["synthesize", "manifest@synthetic", "split", "featurize", "train", "evaluate"]
+    assert names == expected
+
+
+def test_a_fresh_project_has_run_nothing(fresh: Path) -> None:
+    assert set(stages.changes(fresh).values()) == {"it has not run yet"}
+
+
+def test_nothing_is_stale_after_a_run(root: Path) -> None:
+    assert stages.changes(root) == {}
+    assert run(root, "first").did == "unchanged"
+
+
+def test_a_changed_parameter_and_a_lost_file_are_named(root: Path) -> None:
+    (root / "params.yaml").write_text("seed: 2\ndata:\n  corpora: [a, b]\n")
+    (root / "a.txt").unlink()
+    (root / "second.py").write_text(SCRIPTS["second.py"] + " # edited")
+
+    assert stages.changes(root) == {
+        "first": "params.yaml: seed changed",
+        "second@a": "second.py changed and a.txt is missing",
+        "second@b": "second.py changed",
+    }
+
+
+def test_a_stage_speaks_for_itself_and_dvcs_chatter_is_left_out(root: Path) -> None:
+    (root / "params.yaml").write_text("seed: 3\ndata:\n  corpora: [a, b]\n")
+    heard: list[str] = []
+
+    outcome = run(root, "first", heard)
+
+    assert heard == ["first speaks"]
+    assert str(outcome).startswith("first: ran in ")
+    assert "Running stage" in (root / ".ser" / "logs" / "first.log").read_text()
+
+
+def test_what_dvc_made_before_is_restored_from_its_cache(root: Path) -> None:
+    for seed, did in ((4, "ran"), (1, "restored")):
+        (root / "params.yaml").write_text(f"seed: {seed}\ndata:\n  corpora: [a, b]\n")
+        assert run(root, "first").did == did
+
+
+def test_a_stages_own_error_is_the_message_and_is_not_tried_again(root: Path) -> None:
+    code = "import sys; print('error: clip.wav is empty', file=sys.stderr); sys.exit(2)"
+    (root / "first.py").write_text(code)
+    heard: list[str] = []
+
+    with pytest.raises(StageError, match=r"^first: clip\.wav is empty$") as caught:
+        run(root, "first", heard)
+
+    assert not isinstance(caught.value, StageCrashed)
+    assert heard == []
+
+
+def test_a_crash_may_be_tried_again_and_names_its_log(root: Path) -> None:
+    (root / "first.py").write_text("raise OSError('no space left')")
+
+    with pytest.raises(StageCrashed, match=r"OSError: no space left.*\.ser/logs/first\.log"):
+        run(root, "first")
+
+
+def test_a_missing_corpus_says_how_to_get_it(root: Path) -> None:
+    text = (root / "dvc.yaml").read_text()
+    (root / "dvc.yaml").write_text(text.replace("[first.py]", "[first.py, data/raw/ravdess]"))
+
+    with pytest.raises(MissingCorpus, match="ser corpus add ravdess"):
+        run(root, "first")
+
+
+def test_a_broken_pipeline_file_is_one_line(root: Path) -> None:
+    (root / "dvc.yaml").write_text("stages: [")
+
+    for look in (lambda: stages.changes(root), lambda: stages.stage_names(root, Params())):
+        with pytest.raises(StageError, match=r"dvc\.yaml") as caught:
+            look()
+        assert "\n" not in str(caught.value)
+
+
+def test_many_reasons_are_counted_not_listed() -> None:
+    entries = [{"changed deps": {f"file{i}": "modified" for i in range(9)}}]
+
+    expected = "file0 changed, file1 changed, file2 changed and 6 more"
+    assert stages.explain(entries) == expected
