@@ -53,7 +53,7 @@ class EmotionCnn(nn.Module):
             nn.BatchNorm1d(2 * width), nn.Dropout(dropout), nn.Linear(2 * width, n_classes)
         )
         # Twice as fast on a CPU as the other order.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
         """Logits (batch, n_classes).

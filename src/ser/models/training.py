@@ -1,8 +1,7 @@
-"""Training of networks with Lightning: average of weights, early stopping, resume."""
+"""Training of networks with Lightning: early stopping, checkpoints, resume."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import logging
@@ -17,102 +16,15 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from ser.models.base import OnEpoch
-from ser.models.batches import Batch, EvaluationBatches, TrainingBatches, Utterances
+from ser.models.batches import EvaluationBatches, TrainingBatches, Utterances
+from ser.models.module import EmotionModule, seed_of
 from ser.models.networks import EmotionCnn
 from ser.params import CnnParams, TrainParams
 
 CHECKPOINT = "last.ckpt"
-
-
-class EmotionModule(pl.LightningModule):
-    """A network, the running average of its weights, and the best average so far."""
-
-    def __init__(
-        self, network: EmotionCnn, params: TrainParams, *, class_weight: Tensor, seed: int
-    ) -> None:
-        super().__init__()
-        self.class_weight: Tensor
-        self.network = network
-        self.average = copy.deepcopy(network).requires_grad_(False).eval()
-        self.best = copy.deepcopy(self.average)
-        self.params = params
-        self.seed = seed
-        self.register_buffer("class_weight", class_weight)
-        #: One row of scores per finished epoch; travels in the checkpoint.
-        self.history: list[dict[str, float]] = []
-        self._losses: list[Tensor] = []
-        self._scores: list[tuple[Tensor, Tensor]] = []
-
-    def configure_optimizers(self) -> Any:
-        params, steps = self.params, int(self.trainer.estimated_stepping_batches)
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": params.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=params.learning_rate,
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=params.learning_rate, total_steps=max(steps, 2), pct_start=0.2
-        )
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
-
-    def on_train_epoch_start(self) -> None:
-        # Dropout draws from torch's own generator: a resumed epoch must draw the same.
-        torch.manual_seed(_seed(self.seed, self.current_epoch))
-        self._losses.clear()
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        log_mel, lengths, targets = batch
-        log_posteriors = self.network(log_mel, lengths).log_softmax(dim=1)
-        loss = -(self.class_weight * targets * log_posteriors).sum(dim=1).mean()
-        self._losses.append(loss.detach())
-        return loss
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        # A young average forgets faster, lest it drag the random start along.
-        decay = min(self.params.average, (1 + self.global_step) / (10 + self.global_step))
-        with torch.no_grad():
-            averaged = self.average.state_dict()
-            for name, value in self.network.state_dict().items():
-                if value.is_floating_point():
-                    averaged[name].lerp_(value, 1 - decay)
-                else:
-                    averaged[name].copy_(value)
-
-    def on_validation_epoch_start(self) -> None:
-        self._scores.clear()
-
-    def validation_step(self, batch: Batch, _: int) -> None:
-        log_mel, lengths, targets = batch
-        self._scores.append((self.average(log_mel, lengths), targets))
-
-    def on_validation_epoch_end(self) -> None:
-        logits = torch.cat([logits for logits, _ in self._scores])
-        target = torch.cat([targets for _, targets in self._scores]).argmax(dim=1)
-        dev_uar = _uar(logits.argmax(dim=1), target)
-        if not self.history or dev_uar > max(row["dev_uar"] for row in self.history):
-            self.best.load_state_dict(self.average.state_dict())
-        self.history.append(
-            {
-                "train_loss": float(torch.stack(self._losses).mean()),
-                "dev_loss": float(functional.cross_entropy(logits, target)),
-                "dev_uar": dev_uar,
-                "learning_rate": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
-            }
-        )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"] = self.history
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = [dict(row) for row in checkpoint["history"]]
 
 
 class EpochEnd(pl.Callback):
@@ -161,7 +73,7 @@ def fit_network(
     checkpoint = None if workdir is None else workdir / CHECKPOINT
     saved = None if checkpoint is None else read_checkpoint(checkpoint, fingerprint=fingerprint)
     with quiet(threads=train_params.threads), progress(train_params, on_epoch) as report:
-        torch.manual_seed(_seed(seed, -1))
+        torch.manual_seed(seed_of(seed, -1))
         network = EmotionCnn(n_mels=train.n_mels, n_classes=len(classes), params=params)
         module = EmotionModule(
             network,
@@ -301,20 +213,10 @@ def progress(params: TrainParams, on_epoch: OnEpoch | None) -> Iterator[OnEpoch]
         yield report
 
 
-def _seed(seed: int, epoch: int) -> int:
-    """A seed of its own for each (seed, epoch)."""
-    return int(np.random.SeedSequence([seed, epoch + 1]).generate_state(1)[0])
-
-
 def _class_weight(target: np.ndarray, n_classes: int) -> Tensor:
     """Rare emotions weigh more, as they do in UAR; mean 1 over utterances."""
     counts = np.maximum(np.bincount(target, minlength=n_classes), 1)
     return torch.tensor(len(target) / (n_classes * counts), dtype=torch.float32)
-
-
-def _uar(predicted: Tensor, target: Tensor) -> float:
-    recalls = [(predicted[target == c] == c).double().mean() for c in target.unique()]
-    return float(torch.stack(recalls).mean())
 
 
 def _fingerprint(

@@ -1,0 +1,273 @@
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ser.errors import BundleError, TableError
+from ser.models.base import Examples
+from ser.models.build import build_model, model_from_files
+from ser.models.neural import WINDOW_FRAMES, NeuralModel, windows
+from ser.params import ModelParams, TrainParams
+
+CLASSES = ("neutral", "happiness", "anger")
+N_MELS = 16
+SMALL = ModelParams(name="cnn", cnn={"channels": 4, "width": 12, "dropout": 0.2})
+SHORT = TrainParams(max_epochs=4, batch_size=8, learning_rate=0.01, average=0.8)
+
+
+def examples(n: int = 36, *, seed: int = 0) -> Examples:
+    """Noise of 30 to 70 frames with a raised band; which one is the emotion."""
+    rng = np.random.default_rng(seed)
+    emotion = np.arange(n) % 3
+    log_mel = []
+    for label in emotion:
+        x = rng.normal(-40, 6, size=(int(rng.integers(30, 70)), N_MELS))
+        x[:, 2 + 4 * label : 6 + 4 * label] += 12
+        log_mel.append(x.astype(np.float16))
+    return Examples(
+        log_mel, np.asarray(CLASSES)[emotion], np.array([f"s{i % 4}" for i in range(n)])
+    )
+
+
+def untrained(train: TrainParams = SHORT) -> NeuralModel:
+    model = build_model(SMALL, train, classes=CLASSES)
+    assert isinstance(model, NeuralModel)
+    return model
+
+
+def fit(*, seed: int = 3, train: TrainParams = SHORT, **options) -> NeuralModel:
+    return untrained(train).fit(examples(), examples(18, seed=1), seed=seed, **options)
+
+
+class Killed(Exception):
+    """Stands for a SIGKILL."""
+
+
+def fit_killed_at(epoch: int, workdir: Path, **options) -> None:
+    def on_epoch(reached, _):
+        if reached == epoch:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(workdir=workdir, on_epoch=on_epoch, **options)
+
+
+@pytest.fixture(scope="module")
+def model() -> NeuralModel:
+    return fit(train=SHORT.model_copy(update={"max_epochs": 12}))
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, bytes]:
+    """The files of an unbroken run."""
+    return fit().to_files()
+
+
+def test_a_trained_network_hears_the_difference(model):
+    held_out = examples(30, seed=2)
+    posteriors = model.predict_proba(held_out.inputs)
+    assert posteriors.dtype == np.float64
+    assert np.allclose(posteriors.sum(axis=1), 1)
+    predicted = np.asarray(CLASSES)[posteriors.argmax(axis=1)]
+    assert (predicted == held_out.emotion).mean() > 0.8
+
+
+def test_a_posterior_does_not_depend_on_its_batch(model):
+    inputs = examples(12, seed=2).inputs
+    together = model.predict_proba(inputs)
+    alone = np.concatenate([model.predict_proba([x]) for x in inputs])
+    reversed_ = model.predict_proba(inputs[::-1])[::-1]
+    with_long = model.predict_proba([*inputs, np.zeros((400, N_MELS))])[:-1]
+    for other in (alone, reversed_, with_long):
+        assert np.abs(other - together).max() < 1e-5
+
+
+def test_a_posterior_does_not_depend_on_level(model):
+    x = examples(3, seed=2).inputs[0].astype(np.float32)
+    assert np.allclose(model.predict_proba([x]), model.predict_proba([x - 20]), atol=1e-4)
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 7, 30, WINDOW_FRAMES, WINDOW_FRAMES + 1, 6000])
+def test_every_length_has_a_posterior(model, n_frames):
+    posteriors = model.predict_proba([np.full((n_frames, N_MELS), -40.0)])
+    assert np.isfinite(posteriors).all()
+    assert np.allclose(posteriors.sum(), 1)
+
+
+@pytest.mark.parametrize("n_frames", [601, 899, 900, 901, 12_345])
+def test_windows_cover_all_frames_of_a_long_input(n_frames):
+    x = np.arange(n_frames)[:, None]
+    pieces = windows(x)
+    assert {len(piece) for piece in pieces} == {WINDOW_FRAMES}
+    assert set(np.concatenate(pieces)[:, 0]) == set(range(n_frames))
+    assert len(pieces) <= n_frames / (WINDOW_FRAMES / 2)
+
+
+def test_no_inputs_give_no_posteriors(model):
+    assert model.predict_proba([]).shape == (0, 3)
+
+
+def test_another_number_of_mels_is_refused(model):
+    with pytest.raises(TableError, match=r"\(50, 9\).*16"):
+        model.predict_proba([np.zeros((50, 9))])
+
+
+def test_files_bring_back_the_same_posteriors(model):
+    files = model.to_files()
+    again = model_from_files("cnn", files)
+    inputs = examples(6, seed=2).inputs
+    assert np.array_equal(again.predict_proba(inputs), model.predict_proba(inputs))
+    assert again.to_files() == files
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(reference):
+    assert fit().to_files() == reference
+    assert fit(seed=4).to_files() != reference
+
+
+def test_training_leaves_torchs_state_as_found():
+    torch.manual_seed(11)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    fit(train=SHORT.model_copy(update={"max_epochs": 1, "threads": 1}))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path, epoch, reference):
+    fit_killed_at(epoch, tmp_path)
+    reports: list[int] = []
+    resumed = fit(workdir=tmp_path, on_epoch=lambda e, _: reports.append(e))
+    assert resumed.to_files() == reference
+    assert reports == [0, 1, 2, 3]
+
+
+def test_a_training_killed_again_and_again_gets_there(tmp_path, reference):
+    for epoch in (1, 2, 3):
+        fit_killed_at(epoch, tmp_path)
+    assert fit(workdir=tmp_path).to_files() == reference
+
+
+def test_a_resumed_training_repeats_no_finished_epoch(tmp_path, monkeypatch):
+    fit_killed_at(3, tmp_path)
+    from ser.models.batches import TrainingBatches
+
+    trained: list[int] = []
+    rows = TrainingBatches._rows
+
+    def watched(self, rng):
+        trained.append(self.epoch)
+        return rows(self, rng)
+
+    monkeypatch.setattr(TrainingBatches, "_rows", watched)
+    fit(workdir=tmp_path)
+    assert trained == [3]
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path, monkeypatch, reference):
+    fit(workdir=tmp_path)
+    from ser.models import training
+
+    monkeypatch.setattr(training.pl, "Trainer", None)
+    assert fit(workdir=tmp_path).to_files() == reference
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04" + bytes(90)])
+def test_a_broken_checkpoint_is_ignored_with_a_warning(tmp_path, content, reference):
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.warns(UserWarning, match="cannot be read"):
+        assert fit(workdir=tmp_path).to_files() == reference
+
+
+def test_a_cut_checkpoint_is_ignored_with_a_warning(tmp_path, reference):
+    fit_killed_at(2, tmp_path)
+    checkpoint = tmp_path / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-500])
+    with pytest.warns(UserWarning, match="cannot be read"):
+        assert fit(workdir=tmp_path).to_files() == reference
+
+
+def test_a_checkpoint_of_another_training_is_ignored_with_a_warning(tmp_path, reference):
+    fit_killed_at(2, tmp_path, seed=99)
+    with pytest.warns(UserWarning, match="another training"):
+        assert fit(workdir=tmp_path).to_files() == reference
+
+
+def test_a_pickled_checkpoint_does_not_execute(tmp_path):
+    planted = tmp_path / "planted"
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(planted), "w"))
+
+    torch.save({"fingerprint": Bomb()}, tmp_path / "last.ckpt")
+    with pytest.warns(UserWarning, match="cannot be read"):
+        fit(workdir=tmp_path, train=SHORT.model_copy(update={"max_epochs": 1}))
+    assert not planted.exists()
+
+
+def test_each_epoch_reports_its_scores():
+    rows: list[dict] = []
+    fit(on_epoch=lambda _, values: rows.append(dict(values)))
+    assert len(rows) == 4
+    assert {"train_loss", "dev_loss", "dev_uar", "learning_rate"} <= set(rows[0])
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    assert 0 <= rows[0]["dev_uar"] <= 1
+
+
+def test_the_weights_are_those_of_the_best_epoch():
+    rows: list[dict] = []
+    model = fit(on_epoch=lambda _, values: rows.append(dict(values)))
+    dev = examples(18, seed=1)
+    predicted = np.asarray(CLASSES)[model.predict_proba(dev.inputs).argmax(axis=1)]
+    recall = [(predicted[dev.emotion == c] == c).mean() for c in CLASSES]
+    assert np.mean(recall) == pytest.approx(max(row["dev_uar"] for row in rows))
+
+
+def test_training_stops_when_dev_no_longer_improves():
+    rows: list[dict] = []
+    patient = SHORT.model_copy(update={"max_epochs": 60, "patience": 2})
+    fit(train=patient, on_epoch=lambda _, values: rows.append(dict(values)))
+    best = int(np.argmax([row["dev_uar"] for row in rows]))
+    assert len(rows) == best + 3 < 60
+
+
+def test_training_is_quiet(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(train=SHORT.model_copy(update={"max_epochs": 1}))
+    out, err = capfd.readouterr()
+    assert out == err == ""
+
+
+def test_an_emotion_beyond_the_classes_is_refused():
+    model = build_model(SMALL, SHORT, classes=("neutral", "anger"))
+    with pytest.raises(TableError, match="'happiness'"):
+        model.fit(examples(), examples(), seed=0)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda files: {},
+        lambda files: {**files, "model.safetensors": files["model.safetensors"][:-9]},
+        lambda files: {**files, "model.safetensors": b"\x80\x04."},
+        lambda files: {**files, "model.json": b"{"},
+        lambda files: {
+            **files,
+            "model.json": json.dumps({**json.loads(files["model.json"]), "n_mels": 99}).encode(),
+        },
+    ],
+    ids=["none", "cut", "pickle", "no JSON", "other shape"],
+)
+def test_broken_files_are_bundle_errors(model, harm):
+    with pytest.raises(BundleError):
+        model_from_files("cnn", harm(model.to_files()))
+
+
+def test_an_unfitted_network_says_so():
+    with pytest.raises(BundleError, match="not fitted"):
+        untrained().predict_proba([np.zeros((50, N_MELS))])
