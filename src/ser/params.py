@@ -140,18 +140,18 @@ class AugmentParams(Section):
 class TrainParams(Section):
     """How networks learn; scikit-learn's models configure themselves in `model`."""
 
-    max_epochs: int = Field(35, ge=1)
+    max_epochs: int = Field(50, ge=1)
     batch_size: int = Field(32, ge=1)
     #: The peak of a one-cycle schedule.
-    learning_rate: float = Field(0.003, gt=0)
+    learning_rate: float = Field(0.005, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     #: Epochs without a better dev UAR before training stops.
-    patience: int = Field(15, ge=1)
+    patience: int = Field(20, ge=1)
     #: Decay per step of the average of weights that is scored and kept.
     average: float = Field(0.98, ge=0, lt=1)
     #: Longer utterances are cropped, at random, while training.
-    crop_frames: int = Field(300, ge=10)
+    crop_frames: int = Field(180, ge=10)
     #: CPU threads; more than there are cores slows training tenfold.
     threads: int = Field(2, ge=1)
     augment: AugmentParams = AugmentParams()
