@@ -43,6 +43,8 @@ def retrain(root: str = ".") -> Tick:
     project = Path(root).resolve()
     with hold(project):
         params = load_params(project / "params.yaml")
+        # An MLflow server that is away is found out now, not after a training.
+        experiment_id = mlflow_store.prepare_store(project)
         outcomes = reproduce_all(project, params)
         receipt = read_json(project / TRAIN_RECEIPT)
         if not tracking.run_exists(project, receipt["run_id"]):
@@ -65,7 +67,7 @@ def retrain(root: str = ".") -> Tick:
             verdict=verdict,
             champion=registry.champion(project),
             metrics=read_json(project / METRICS),
-            experiment_id=mlflow_store.prepare_store(project),
+            experiment_id=experiment_id,
         )
         report(tick)
         return tick

@@ -43,6 +43,13 @@ def main() -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+    except Exception as error:
+        if debug:
+            raise
+        # Prefect has logged the traceback: this is our mistake, or a library's.
+        first = (str(error).splitlines() or [""])[0]
+        print(f"error: {type(error).__name__}: {first}", file=sys.stderr)
+        return FAILED
     return 0
 
 

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+
 from ser.core.metrics import uar
 from ser.core.promotion import Verdict, judge
 from ser.errors import TableError

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from flows import stages
 from flows.report import Tick, markdown
+from flows.stages import Outcome, StageCrashed
 from project import Project
 from ser.core.metrics import uar
 from ser.core.promotion import judge
@@ -155,3 +157,31 @@ def test_the_report_names_scores_verdict_stages_and_what_synthetic_scores_mean(
     assert "say nothing about people" in text
     for outcome in first.outcomes:
         assert f"| {outcome.stage} | {outcome.did} |" in text
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(StageCrashed, 3), (StageError, 1)])
+def test_only_a_crash_is_tried_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[StageError],
+    attempts: int,
+) -> None:
+    from prefect import flow
+
+    from flows import pipeline
+
+    tried: list[str] = []
+
+    def fail(_: Path, stage: str, **__: object) -> Outcome:
+        tried.append(stage)
+        raise error("it failed")
+
+    @flow
+    def one_stage() -> None:
+        pipeline.run_stage.with_options(retry_delay_seconds=0)(tmp_path, "train", "a test")
+
+    monkeypatch.setattr(stages, "reproduce", fail)
+    with pytest.raises(error):
+        one_stage()
+
+    assert tried == ["train"] * attempts

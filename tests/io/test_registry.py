@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+
 from project import Project
 from ser.bundle import bundle_sha256, load_bundle
 from ser.errors import NoChampion, RegistryError
@@ -88,6 +89,15 @@ def test_the_promoted_version_serves_and_the_journal_knows_why(root: Path) -> No
     assert (promoted.verdict, promoted.verdict_reason) == ("promoted", "better")
     rows = [(r["event"], r["version"], r["previous"], r["reason"]) for r in journal.rows(root)]
     assert rows == [("promoted", 1, None, "first"), ("promoted", 2, 1, "better")]
+
+
+def test_the_list_of_versions_agrees_with_each_of_them(root: Path) -> None:
+    promote(root, 1)
+
+    listed = registry.versions(root)
+
+    assert [v.version for v in listed] == [3, 2, 1]
+    assert listed == [registry.get_version(root, v.version) for v in listed]
 
 
 def test_a_kept_champion_stays_and_the_verdict_is_on_record(root: Path) -> None:

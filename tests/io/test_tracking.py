@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from ser.errors import RegistryError
 from ser.io import lineage, mlflow_store, tracking
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -104,7 +104,21 @@ def versions(root: Path) -> list[Version]:
     """All versions, newest first."""
     client = connect(root)
     found = client.search_model_versions(f"name = '{MODEL}'", max_results=10_000)
-    return sorted((_version(v) for v in found), key=lambda v: v.version, reverse=True)
+    if not found:
+        return []
+    # A search leaves the aliases out.
+    by_alias = client.get_registered_model(MODEL).aliases
+    return sorted(
+        (
+            replace(
+                _version(v),
+                aliases=tuple(a for a, number in by_alias.items() if str(number) == str(v.version)),
+            )
+            for v in found
+        ),
+        key=lambda v: v.version,
+        reverse=True,
+    )
 
 
 def get_version(root: Path, version: int) -> Version:
