@@ -76,14 +76,15 @@ def judge(
     figures = (
         f"UAR {old_uar:.3f} → {new_uar:.3f} ({delta:+.3f}, 95 % interval {low:+.3f} to "
         f"{high:+.3f} over {_count(len(total), 'speaker')}); at least as good in "
-        f"{probability:.0%} of resamples"
+        f"{probability:.1%} of resamples"
     )
     if equal:
         reason = f"Equal: {figures}; a tie keeps the champion."
     elif promote:
         reason = f"Not worse: {figures}, and the gate asks for {min_probability:.0%}."
     else:
-        reason = f"Worse: {figures}, but the gate asks for {min_probability:.0%}."
+        claim = "Worse" if delta < 0 else "Not surely as good"
+        reason = f"{claim}: {figures}, but the gate asks for {min_probability:.0%}."
     return Verdict(promote, reason, 0.0 if equal else delta, (low, high), probability)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "speech-emotion"
+#: Without it MLflow's UI takes the experiment for a language model's.
+TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 #: Seconds to wait for another process that is creating the store.
 STORE_TIMEOUT = 120.0
 #: Seconds in which a tracking server must answer.
@@ -50,7 +52,9 @@ def prepare_store(root: Path) -> str:
         return str(experiment.experiment_id)
     artifacts = (root.resolve() / "mlruns" / "artifacts").as_uri() if _is_local(root) else None
     try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+        return str(
+            client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=TRAINING_VIEW)
+        )
     except MlflowException:
         # Another process was quicker; if none was, the creation's own error stands.
         experiment = client.get_experiment_by_name(EXPERIMENT)
