@@ -151,7 +151,7 @@ class TrainParams(Section):
     #: Decay per step of the average of weights that is scored and kept.
     average: float = Field(0.98, ge=0, lt=1)
     #: Longer utterances are cropped, at random, while training.
-    crop_frames: int = Field(180, ge=10)
+    crop_frames: int = Field(128, ge=10)
     #: CPU threads; more than there are cores slows training tenfold.
     threads: int = Field(2, ge=1)
     augment: AugmentParams = AugmentParams()
