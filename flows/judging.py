@@ -16,9 +16,7 @@ from ser.io import registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json, read_table
 from ser.params import Params
-
-PREDICTIONS = Path("reports/predictions.parquet")
-FOLDS = Path("data/interim/folds.parquet")
+from ser.stages.base import FOLDS, PREDICTIONS
 
 
 def judge_version(

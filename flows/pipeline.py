@@ -21,16 +21,16 @@ from flows import stages
 from flows.lock import hold
 from flows.report import Tick, markdown
 from flows.stages import Outcome, StageCrashed
+from ser.corpora.catalogue import check_present
 from ser.io import mlflow_store, registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json
 from ser.params import Params, load_params
+from ser.stages.base import BUNDLE, METRICS, TRAIN_RECEIPT
 
 if TYPE_CHECKING:
     from ser.core.promotion import Verdict
 
-TRAIN_RECEIPT = Path("reports/train.json")
-METRICS = Path("reports/metrics.json")
 #: Scores that a version carries as tags.
 HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "chance")
 #: Seconds before the second and the third attempt at a stage that crashed.
@@ -43,6 +43,7 @@ def retrain(root: str = ".") -> Tick:
     project = Path(root).resolve()
     with hold(project):
         params = load_params(project / "params.yaml")
+        check_present(project, params.data.corpora)
         # An MLflow server that is away is found out now, not after a training.
         experiment_id = mlflow_store.prepare_store(project)
         outcomes = reproduce_all(project, params)
@@ -130,7 +131,7 @@ def register(root: Path, receipt: dict[str, Any]) -> Version:
     tracking.log_lineage(root, receipt["run_id"])
     version = registry.register(
         root,
-        root / "models" / "bundle",
+        root / BUNDLE,
         run_id=receipt["run_id"],
         bundle_sha256=receipt["bundle_sha256"],
         scores={name: metrics["test"][name] for name in HEADLINE},

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from project import Project
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from project import Project
 
+from project import Project
 from ser.bundle import load_bundle
 from ser.core import metrics
 from ser.core.tables import speaker_ids
