@@ -15,7 +15,7 @@ from ser.params import ModelParams, TrainParams
 CLASSES = ("neutral", "happiness", "anger")
 N_MELS = 16
 SMALL = ModelParams(name="cnn", cnn={"channels": 4, "width": 12, "dropout": 0.2})
-SHORT = TrainParams(max_epochs=4, batch_size=8, learning_rate=0.01, average=0.8)
+SHORT = TrainParams(max_epochs=4, batch_size=8, learning_rate=0.01, average=0.8, threads=1)
 
 
 def examples(n: int = 36, *, seed: int = 0) -> Examples:
