@@ -10,6 +10,8 @@ export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export MLFLOW_MODEL_CATALOG_URI =
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
+# Threads that wait must not spin: beside another busy process training was four times slower.
+export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test ui lint lock
@@ -49,7 +51,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check \
 	  $$(grep -E '^(torch|uv)==' requirements.lock)
-	@$(VENV)/bin/uv pip install --quiet --python $(PY) -r requirements.lock \
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PY) -r requirements.lock \
 	  || $(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --editable . \
 	  || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
