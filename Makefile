@@ -25,7 +25,7 @@ run: $(READY) ## Retrain: what is stale is made again, a model that is not worse
 	@$(PY) -m flows.retrain
 
 test: $(READY) ## The whole test suite
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile --durations 15
 
 ui: $(READY) ## MLflow and Prefect in the browser, on this folder's stores
 	@$(PY) -m flows.ui
