@@ -102,7 +102,7 @@ def print_closing(tick: Tick, console: Console) -> None:
         console.print(f"\n[dim]{SYNTHETIC}[/]")
     console.print(
         "\nNext:  [bold]make ui[/]  compares runs in MLflow and shows the flow in Prefect\n"
-        "       [bold]ser predict FILE.wav[/]  asks the champion",
+        "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion",
         highlight=False,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -32,6 +33,8 @@ def main() -> int:
     if debug:
         os.environ["SER_DEBUG"] = "1"
     set_defaults(root)
+    # A plain `kill` must leave no server behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with hold(root):
             _run(root, debug=debug)

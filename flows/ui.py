@@ -51,13 +51,18 @@ def _serve(root: Path, *, mlflow_port: int, prefect_port: int) -> None:
     mlflow, prefect = (f"http://127.0.0.1:{port}" for port in ports.values())
     artifacts = (root / "mlruns" / "artifacts").as_uri()
     commands = {
-        "mlflow": f"mlflow server --port {ports['mlflow']} --workers 1 --backend-store-uri "
-        f"{tracking_uri(root)} --default-artifact-root {artifacts}",
-        "prefect": f"prefect server start --host 127.0.0.1 --port {ports['prefect']}",
+        "mlflow": [
+            *("mlflow", "server", "--port", str(ports["mlflow"]), "--workers", "1"),
+            *("--backend-store-uri", tracking_uri(root), "--default-artifact-root", artifacts),
+        ],
+        "prefect": [
+            *("prefect", "server", "start"),
+            *("--host", "127.0.0.1", "--port", str(ports["prefect"])),
+        ],
     }
     env = {**command_environment(), "PREFECT_UI_API_URL": f"{prefect}/api"}
     env.pop("PREFECT_API_URL", None)
-    servers = {name: _start(root, name, line.split(), env) for name, line in commands.items()}
+    servers = {name: _start(root, name, command, env) for name, command in commands.items()}
     try:
         print("Starting MLflow and Prefect …", flush=True)
         _wait(servers, {"mlflow": mlflow, "prefect": f"{prefect}/api"}, root)

@@ -38,6 +38,14 @@ def test_params_yaml_shows_every_parameter_that_there_is():
         ({"data": {"corpora": []}}, r"data\.corpora"),
         ({"seed": "x"}, r"seed is 'x'"),
         ({"train": None}, r"train is None"),
+        ({"seed": -1}, r"seed is -1"),
+        ({1: 2}, r"params\.yaml: 1"),
+        ({"data": {"corpora": ["ravdess", "ravdess"]}}, r"data\.corpora .*named once"),
+        ({"features": {"f0_min": 600}}, r"features .*f0_min must lie below f0_max"),
+        ({"features": {"n_fft": 256}}, r"features .*n_fft must hold two periods"),
+        ({"features": {"n_mfcc": 80}}, r"features .*n_mfcc must not exceed n_mels"),
+        ({"features": {"n_contrast": 7}}, r"features .*n_contrast octaves"),
+        ({"model": {"mlp": {"hidden": [0]}}}, r"model\.mlp\.hidden"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_its_remedy(values, message):

@@ -71,7 +71,9 @@ def load_bundle(directory: Path) -> Bundle:
     try:
         features = FeatureParams(**head["features"])
         files = {
-            path.name: path.read_bytes() for path in directory.iterdir() if path.name != CARD_FILE
+            path.name: path.read_bytes()
+            for path in directory.iterdir()
+            if path.name != CARD_FILE and path.is_file()
         }
         model = model_from_files(head["model"], files)
         if list(model.classes) != head["classes"]:
@@ -84,7 +86,7 @@ def load_bundle(directory: Path) -> Bundle:
             f"{directory / CARD_FILE} does not describe a model of this release "
             f"({str(error).splitlines()[0]}). Train again, or use the release that wrote it."
         ) from error
-    return Bundle(head["model"], model, features, head["card"])
+    return Bundle(head["model"], model, features, head.get("card", {}))
 
 
 def _read_head(directory: Path) -> dict[str, Any]:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ser.errors import ParamsError
 
@@ -28,6 +36,13 @@ class Section(BaseModel):
 
 class DataParams(Section):
     corpora: tuple[str, ...] = Field(("synthetic",), min_length=1)
+
+    @field_validator("corpora")
+    @classmethod
+    def _each_once(cls, corpora: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(corpora)) < len(corpora):
+            raise ValueError("each corpus may be named once")
+        return corpora
 
 
 class SyntheticParams(Section):
@@ -63,6 +78,19 @@ class FeatureParams(Section):
     trim_db: float | None = Field(40.0, gt=0)
     trim_margin_seconds: float = Field(0.05, ge=0)
 
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if not self.f0_min < self.f0_max < self.sr / 2:
+            raise ValueError("f0_min must lie below f0_max, and f0_max below half of sr")
+        if self.n_fft < 2 * self.sr / self.f0_min:
+            raise ValueError("n_fft must hold two periods of f0_min: 2 * sr / f0_min samples")
+        if self.n_mfcc > self.n_mels:
+            raise ValueError("n_mfcc must not exceed n_mels")
+        # Octave bands from 200 Hz, as librosa's spectral contrast has them.
+        if 200 * 2 ** (self.n_contrast - 1) >= self.sr / 2:
+            raise ValueError("n_contrast octaves from 200 Hz must begin below half of sr")
+        return self
+
 
 class LogisticRegressionParams(Section):
     c: float = Field(0.01, gt=0)
@@ -80,7 +108,7 @@ class RandomForestParams(Section):
 
 
 class MlpParams(Section):
-    hidden: tuple[int, ...] = (128,)
+    hidden: tuple[PositiveInt, ...] = Field((128,), min_length=1)
     #: Weight decay.
     alpha: float = Field(1.0, ge=0)
     learning_rate: float = Field(0.001, gt=0)
@@ -169,7 +197,7 @@ class GateParams(Section):
 
 
 class Params(Section):
-    seed: int = 7
+    seed: int = Field(7, ge=0, lt=2**32)
     data: DataParams = DataParams()
     synthetic: SyntheticParams = SyntheticParams()
     split: SplitParams = SplitParams()
@@ -200,7 +228,7 @@ def load_params(path: Path) -> Params:
 def parse_params(values: dict[str, Any], source: str = "params.yaml") -> Params:
     """Parameters from nested values; raises ParamsError."""
     try:
-        return Params(**values)
+        return Params.model_validate(values)
     except ValidationError as error:
         raise ParamsError(f"{source}: {_explain(error.errors()[0])}") from error
 
@@ -208,6 +236,8 @@ def parse_params(values: dict[str, Any], source: str = "params.yaml") -> Params:
 def _explain(problem: Any) -> str:
     location = [str(part) for part in problem["loc"]]
     key = ".".join(location)
+    if problem["type"] == "value_error":
+        return f"{key} do not fit: {problem['msg'].removeprefix('Value error, ')}. Correct them."
     if problem["type"] != "extra_forbidden":
         return f"{key} is {problem['input']!r}; {_lower(problem['msg'])}. Correct it."
     section: Any = Params

@@ -172,8 +172,8 @@ def test_silence_at_the_ends_changes_little():
 
 @pytest.mark.parametrize(
     "y",
-    [np.zeros(1024, np.float32), np.zeros(9000, np.float32), tone(100, level=1e-9), tone(3) * 3],
-    ids=["one window of zeros", "zeros", "nearly zeros", "clipped"],
+    [tone(100, level=1e-9), tone(3) * 3],
+    ids=["nearly zeros", "clipped"],
 )
 def test_odd_but_finite_audio_has_finite_features(y):
     features = extract(y, params=PARAMS)
@@ -186,6 +186,11 @@ def test_extract_does_not_change_its_input():
     before = y.copy()
     extract(y, params=PARAMS)
     assert np.array_equal(y, before)
+
+
+def test_digital_silence_has_no_emotion():
+    with pytest.raises(EmptyAudio, match="digital silence"):
+        extract(np.zeros(9000, np.float32), params=PARAMS)
 
 
 def test_no_samples_is_empty_audio():

@@ -133,3 +133,14 @@ def test_corrected_labels_count_for_both() -> None:
 
     assert not gate(new, old).promote
     assert gate(new, old).delta_uar == 0
+
+
+def test_one_speaker_opens_only_a_gate_that_asks_for_no_certainty() -> None:
+    better, worse = table({"01": 0.9}), table({"01": 0.5})
+
+    assert gate(better, worse).promote
+    assert not gate(worse, better).promote
+    sure = gate(better, worse, min_probability=0.9)
+    assert not sure.promote
+    assert sure.probability is None
+    assert "one speaker" in sure.reason

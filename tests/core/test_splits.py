@@ -95,6 +95,15 @@ def test_a_speaker_in_two_splits_is_refused():
         check_disjoint(folds)
 
 
+def test_one_recording_under_two_names_in_two_splits_is_refused():
+    table = manifest()
+    table.loc[table["speaker"] == "02", "sha256"] = table.loc[
+        table["speaker"] == "01", "sha256"
+    ].to_numpy()
+    with pytest.raises(LeakageError, match=r"ravdess/01-.* \(.*\) and ravdess/02-"):
+        assign(table, protocol="leave-one-speaker-out", **OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("changes", "table", "message"),
     [

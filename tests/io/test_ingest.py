@@ -74,6 +74,18 @@ def test_an_archive_cannot_write_outside(tmp_path, wav):
     assert not (tmp_path / "raw").exists()
 
 
+def test_a_byte_flipped_in_a_packed_archive_is_noticed(tmp_path, folder):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(folder, arcname=".")
+    packed = bytearray((tmp_path / "a.tar.gz").read_bytes())
+    # The last eight bytes are the checksum and the length of what was packed.
+    packed[-8] ^= 1
+    (tmp_path / "a.tar.gz").write_bytes(packed)
+    with pytest.raises(CorpusError, match="is damaged"):
+        ingest(tmp_path / "a.tar.gz", tmp_path / "raw", RAVDESS)
+    assert not (tmp_path / "raw").exists()
+
+
 def test_a_corpus_that_is_here_is_not_overwritten(tmp_path, folder):
     ingest(folder, tmp_path / "raw", RAVDESS)
     with pytest.raises(CorpusError, match="exists already"):
@@ -85,6 +97,11 @@ def test_what_is_no_corpus_is_named(tmp_path):
     (tmp_path / "file.txt").write_text("x")
     with zipfile.ZipFile(tmp_path / "cut.zip", "w") as archive:
         archive.writestr(NAMES[0], b"x" * 10_000)
+    with zipfile.ZipFile(tmp_path / "bent.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(NAMES[0], bytes(range(256)) * 40)
+    packed = bytearray((tmp_path / "bent.zip").read_bytes())
+    packed[100:140] = b"\xff" * 40
+    (tmp_path / "bent.zip").write_bytes(packed)
     whole = (tmp_path / "cut.zip").read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[:200] + bytes(400) + whole[600:])
     for name, error, message in [
@@ -92,6 +109,7 @@ def test_what_is_no_corpus_is_named(tmp_path):
         ("empty", MissingCorpus, "holds no recordings"),
         ("file.txt", CorpusError, "neither a folder nor"),
         ("cut.zip", CorpusError, "is damaged"),
+        ("bent.zip", CorpusError, "is damaged"),
     ]:
         with pytest.raises(error, match=message):
             ingest(tmp_path / name, tmp_path / "raw", RAVDESS)

@@ -87,6 +87,7 @@ def test_the_same_seed_twice_gives_the_same_network(project):
     for _ in range(2):
         assert project.run("ser.stages.train").returncode == 0
         weights.append(contents(project.root / "models/bundle"))
+        assert not (project.root / ".ser" / "checkpoints").exists()
     assert weights[0] == weights[1]
     assert any(name.endswith(".safetensors") for name in weights[0])
 
@@ -130,6 +131,7 @@ def test_every_unreadable_recording_is_counted_and_the_first_named(project):
         ({"split__protocl": "holdout"}, ["split"], "Did you mean protocol?"),
         ({"split__protocol": "ravdess-luna5"}, ["split"], "defined for ravdess alone"),
         ({}, ["manifest", "emovo"], "No corpus is called 'emovo'"),
+        ({}, ["manifest"], "this stage takes NAME"),
     ],
 )
 def test_what_a_stage_cannot_do_is_one_line(project, values, stage, message):

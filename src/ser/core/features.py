@@ -65,6 +65,8 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
     Raises EmptyAudio or AudioError as `check_waveform` does.
     """
     check_waveform(y, params=params)
+    if not y.any():
+        raise EmptyAudio("The waveform is digital silence; expected speech. Leave it out.")
     if params.trim_db is not None:
         y = _trimmed(y, params)
     descriptors = lld(y, params=params)

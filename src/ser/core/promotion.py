@@ -72,6 +72,8 @@ def judge(
 
     delta = new_uar - old_uar
     equal = abs(delta) < 1e-12
+    if len(total) == 1 and not equal:
+        return _judge_one_speaker(old_uar, new_uar, min_probability)
     promote = not equal and probability >= min_probability
     figures = (
         f"UAR {old_uar:.3f} → {new_uar:.3f} ({delta:+.3f}, 95 % interval {low:+.3f} to "
@@ -86,6 +88,20 @@ def judge(
         claim = "Worse" if delta < 0 else "Not surely as good"
         reason = f"{claim}: {figures}, but the gate asks for {min_probability:.0%}."
     return Verdict(promote, reason, 0.0 if equal else delta, (low, high), probability)
+
+
+def _judge_one_speaker(old_uar: float, new_uar: float, min_probability: float) -> Verdict:
+    """One speaker says nothing of others: only a gate that asks for no certainty may open."""
+    figures = f"UAR {old_uar:.3f} → {new_uar:.3f} on one speaker, which leaves no interval"
+    if min_probability > 0.5:
+        return Verdict(
+            False,
+            f"Not surely as good: {figures}, but the gate asks for {min_probability:.0%}. "
+            "Test on more speakers.",
+            delta_uar=new_uar - old_uar,
+        )
+    claim = "Not worse" if new_uar > old_uar else "Worse"
+    return Verdict(new_uar > old_uar, f"{claim}: {figures}.", delta_uar=new_uar - old_uar)
 
 
 def _paired(challenger: pd.DataFrame, champion: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

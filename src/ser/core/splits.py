@@ -83,7 +83,7 @@ def assign(
 
 
 def check_disjoint(folds: pd.DataFrame) -> None:
-    """Raise LeakageError if a speaker stands in more than one split."""
+    """Raise LeakageError if a speaker or a recording's bytes stand in more than one split."""
     splits_of = folds.assign(id=speaker_ids(folds)).groupby("id")["split"].unique()
     shared = splits_of[splits_of.map(len) > 1]
     if not shared.empty:
@@ -92,6 +92,13 @@ def check_disjoint(folds: pd.DataFrame) -> None:
         raise LeakageError(
             f"Speaker {shared.index[0]}{more} stands in {where}; each speaker belongs to one "
             "split. Mend the speaker labels, or the protocol."
+        )
+    copies = folds[folds.groupby("sha256")["split"].transform("nunique") > 1]
+    if not copies.empty:
+        same = copies.loc[copies["sha256"] == copies["sha256"].iloc[0], ["file", "split"]]
+        where = " and ".join(f"{file} ({split})" for file, split in same.to_numpy())
+        raise LeakageError(
+            f"One recording under several names stands in several splits: {where}. Remove a copy."
         )
 
 

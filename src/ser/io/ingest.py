@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,6 +21,14 @@ from ser.io.store import atomic_path
 
 #: Bytes that an archive may unpack to.
 MAX_UNPACKED = 64 * 2**30
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+)
 
 
 def ingest(source: Path, dest: Path, corpus: Corpus) -> int:
@@ -33,11 +44,17 @@ def ingest(source: Path, dest: Path, corpus: Corpus) -> int:
         )
     with _as_folder(source) as folder:
         files = label_files(folder, corpus)
-        with atomic_path(dest) as copy:
-            for file in files:
-                target = copy / file
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(folder / file, target)
+        try:
+            with atomic_path(dest) as copy:
+                for file in files:
+                    target = copy / file
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(folder / file, target)
+        except OSError as error:
+            raise CorpusError(
+                f"{error.filename} could not be copied to {dest} ({error.strerror}). "
+                "Make room or give access, then add the corpus again."
+            ) from error
     return len(files)
 
 
@@ -53,8 +70,12 @@ def _as_folder(source: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ser-corpus-") as temporary:
         try:
             _unpack(source, Path(temporary))
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+        except DAMAGE as error:
             raise CorpusError(f"{source} is damaged ({error}); fetch it again.") from error
+        except (RuntimeError, NotImplementedError) as error:
+            raise CorpusError(
+                f"{source} cannot be unpacked ({error}); unpack it yourself and name the folder."
+            ) from error
         yield Path(temporary)
 
 
@@ -79,6 +100,9 @@ def _unpack(source: Path, folder: Path) -> None:
                 raise CorpusError(f"{source}: {member.name} is a link or device; refused.")
             total = _counted(source, total, member.size)
             _take(taken, _inside(source, folder, member.name))
+        # The checksum of a compressed archive stands behind its last member.
+        while archive.fileobj and archive.fileobj.read(2**20):
+            pass
 
 
 def _take(content: IO[bytes], target: Path) -> None:

@@ -32,7 +32,7 @@ def lineage_tags(root: Path) -> dict[str, str]:
 
 
 def lock_sha256(root: Path) -> str:
-    """Hash of dvc.lock: equal for runs on the same code, data and parameters."""
+    """Hash of dvc.lock as it stands: at a run's start, then again when it is registered."""
     return hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest()
 
 

@@ -43,9 +43,6 @@ def prepare_store(root: Path) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    uri = tracking_uri(root)
-    if uri.startswith(("http://", "https://")):
-        _check_server(uri)
     client = connect(root)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is not None:
@@ -69,6 +66,8 @@ def connect(root: Path) -> MlflowClient:
     from mlflow.exceptions import MlflowException
 
     uri = tracking_uri(root)
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
     if not _is_local(root):
         return MlflowClient(uri, registry_uri=uri)
     _create_database(_database(root))

@@ -263,7 +263,8 @@ def _settle(
         if verdict == "promoted":
             client.set_registered_model_alias(MODEL, CHAMPION, str(version.version))
         # `verdict` comes last: its presence says that all the rest is done.
-        for tag, value in {**figures, "verdict_reason": reason, "verdict": verdict}.items():
+        known = {name: value for name, value in figures.items() if value is not None}
+        for tag, value in {**known, "verdict_reason": reason, "verdict": verdict}.items():
             client.set_model_version_tag(MODEL, str(version.version), tag, str(value))
         return get_version(root, version.version)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,6 +48,7 @@ def run_stage(run: Callable[..., None]) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     root = Path.cwd()
     try:
+        _check_arguments(run, arguments)
         run(root, load_params(root / "params.yaml"), *arguments)
     except SerError as error:
         if debug:
@@ -56,6 +58,15 @@ def run_stage(run: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         print("error: interrupted; nothing half-written was kept.", file=sys.stderr)
         sys.exit(130)
+
+
+def _check_arguments(run: Callable[..., None], arguments: list[str]) -> None:
+    expected = [name.upper() for name in list(inspect.signature(run).parameters)[2:]]
+    if len(arguments) != len(expected):
+        raise StageError(
+            f"Found the arguments {' '.join(arguments) or 'none'}; this stage takes "
+            f"{' '.join(expected) or 'none'}. Let `dvc repro` start it."
+        )
 
 
 def in_parallel(

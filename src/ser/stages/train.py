@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+import ser
 from ser.bundle import Bundle, bundle_sha256, save_bundle
 from ser.core.emotions import classes_of
 from ser.core.metrics import uar
@@ -62,7 +65,13 @@ def run(root: Path, params: Params) -> None:
             tracked.log_epoch(epoch, values)
 
         started = time.monotonic()
-        model.fit(train, dev, seed=params.seed, on_epoch=on_epoch, workdir=root / CHECKPOINTS)
+        model.fit(
+            train,
+            dev,
+            seed=params.seed,
+            on_epoch=on_epoch,
+            workdir=root / CHECKPOINTS / _code_sha256(),
+        )
         seconds = time.monotonic() - started
         dev_rows = folds[folds["split"] == "dev"]
         dev_uar = uar(predictions_table(dev_rows, model.predict_proba(dev.inputs), classes))
@@ -84,6 +93,8 @@ def run(root: Path, params: Params) -> None:
             },
             root / TRAIN_RECEIPT,
         )
+    # Only a training that was cut off may be taken up again; a finished one is done anew.
+    shutil.rmtree(root / CHECKPOINTS, ignore_errors=True)
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {seconds:.0f} s.")
 
 
@@ -124,6 +135,13 @@ def chosen_params(params: Params) -> dict[str, Any]:
     if "synthetic" not in params.data.corpora:
         del values["synthetic"]
     return values
+
+
+def _code_sha256() -> str:
+    """Hash of the source that trains: a checkpoint of other code is never taken up."""
+    package = Path(ser.__file__).parent
+    sources = [*sorted((package / "models").glob("*.py")), package / "core" / "augment.py"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
 def _card(params: Params, folds: pd.DataFrame, dev_uar: float) -> dict[str, Any]:
