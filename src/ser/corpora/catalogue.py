@@ -15,7 +15,9 @@ CORPORA = {corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS)}
 def corpus_named(name: str) -> Corpus:
     """The corpus of that name; raises UnknownCorpus naming the known ones."""
     if name not in CORPORA:
-        raise UnknownCorpus(f"No corpus is called {name!r}; known are {', '.join(CORPORA)}.")
+        raise UnknownCorpus(
+            f"No corpus is called {name!r}; known are {', '.join(CORPORA)}. Name one of these."
+        )
     return CORPORA[name]
 
 
