@@ -7,7 +7,19 @@ from collections.abc import Iterable
 from ser.errors import UnknownEmotion
 
 #: Nouns, in the order that tables, plots and posteriors use.
-EMOTIONS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+EMOTIONS = (
+    "neutral",
+    "calm",
+    "happiness",
+    "sadness",
+    "anger",
+    "fear",
+    "disgust",
+    "surprise",
+    "boredom",
+    "excitement",
+    "frustration",
+)
 
 
 def check_emotions(labels: Iterable[str]) -> None:

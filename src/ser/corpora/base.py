@@ -1,17 +1,18 @@
-"""What every corpus declares: where its facts are, and how a file name becomes a row."""
+"""What every corpus declares: its facts, where it is published, how its files become rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a file name (or table) says of one utterance; emotion is canonical."""
+    """What a corpus says of one utterance; emotion is canonical, sex female, male or unknown."""
 
     speaker: str
     sex: str
@@ -21,11 +22,59 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """Published as one ZIP or TAR file. `size` in bytes; None where the publisher names none."""
+
+    url: str
+    size: int | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class LfsRepository:
+    """Published as Git LFS objects in `folder` of a GitHub repository `owner/name`."""
+
+    repository: str
+    branch: str
+    folder: str
+    host: str = "https://codeload.github.com"
+    media: str = "https://media.githubusercontent.com/media"
+
+
+@dataclass(frozen=True)
+class Dataverse:
+    """Published file by file on a Dataverse server, which lists their MD5."""
+
+    server: str
+    doi: str
+
+
+@dataclass(frozen=True)
+class Form:
+    """Given out on request only: what to do, exactly."""
+
+    instructions: str
+
+
+Source = Archive | LfsRepository | Dataverse | Form
+#: (folder, recordings relative to it) -> labels of those that the corpus labels.
+Labeller = Callable[[Path, Sequence[PurePath]], dict[PurePath, Labels]]
+
+
+@dataclass(frozen=True)
 class Corpus:
     """A corpus of emotional speech.
 
-    parse : path relative to the corpus's folder -> Labels; raises CorpusError where the
-        name is not of this corpus, UnknownEmotion where its emotion code is unknown.
+    codes : the corpus's own emotion codes -> canonical emotions.
+    label : labels of the recordings; raises CorpusError where a name is not of this corpus,
+        UnknownEmotion where a code is unknown. A recording that it leaves out has no label
+        by the corpus's own rules (IEMOCAP: no majority).
+    belongs : which files (relative paths) are the corpus's recordings.
+    labelling : glob patterns of the files, other than recordings, that `label` reads.
+    people : whose speakers they are. Corpora of one name here share their speakers
+        (RAVDESS's speech and song), so that nobody is heard in two splits.
+    protocols : those that the literature uses, the first one recommended.
+    digest : `recordings_digest` of the corpus as published; None where it is not known.
     """
 
     name: str
@@ -33,11 +82,30 @@ class Corpus:
     licence: str
     citation: str
     homepage: str
+    languages: tuple[str, ...]
     speakers: int
     utterances: int
-    parse: Callable[[PurePath], Labels]
+    codes: Mapping[str, str]
+    protocols: tuple[str, ...]
+    label: Labeller
+    source: Source | None = None
+    people: str = ""
+    digest: str | None = None
+    belongs: Callable[[PurePath], bool] = lambda path: True
+    labelling: tuple[str, ...] = ()
+
+
+def by_name(parse: Callable[[PurePath], Labels]) -> Labeller:
+    """A labeller for a corpus whose file names say everything."""
+    return lambda folder, files: {file: parse(file) for file in files}
 
 
 def is_audio(path: PurePath) -> bool:
     """True for a recording; hidden files, such as macOS's `._x.wav`, are not."""
     return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+def recordings_digest(sha256_of: Iterable[tuple[str, str]]) -> str:
+    """One hash of (file name, SHA-256) pairs: the same recordings in any folders, any order."""
+    lines = sorted(f"{sha256}  {PurePath(file).name}" for file, sha256 in sha256_of)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

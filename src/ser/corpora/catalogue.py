@@ -40,13 +40,15 @@ def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
     if not folder.is_dir():
         raise MissingCorpus(f"{folder} is not a folder; expected the recordings of {corpus.name}.")
     files = sorted(
-        PurePath(path.relative_to(folder).as_posix())
+        relative
         for path in folder.rglob("*")
-        if is_audio(path) and path.is_file()
+        if is_audio(path)
+        and path.is_file()
+        and corpus.belongs(relative := PurePath(path.relative_to(folder).as_posix()))
     )
     if not files:
         raise MissingCorpus(
             f"{folder} holds no recordings; expected those of {corpus.name} "
             f"({corpus.utterances} files)."
         )
-    return {file: corpus.parse(file) for file in files}
+    return corpus.label(folder, files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from ser.corpora.base import Corpus, Labels
+from ser.corpora.base import Archive, Corpus, Labels, by_name
 from ser.errors import CorpusError, UnknownEmotion
 
 EMOTION_CODES = {
@@ -64,7 +64,15 @@ RAVDESS = Corpus(
     licence="CC BY-NC-SA 4.0",
     citation="Livingstone SR, Russo FA (2018). PLoS ONE 13(5): e0196391.",
     homepage="https://zenodo.org/records/1188976",
+    languages=("en",),
     speakers=24,
     utterances=1440,
-    parse=parse,
+    codes=EMOTION_CODES,
+    protocols=("ravdess-luna5", "ravdess-emobox6"),
+    label=by_name(parse),
+    source=Archive(
+        url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
+        size=208_468_073,
+        md5="bc696df654c87fed845eb13823edef8a",
+    ),
 )

@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from ser.corpora.base import Corpus, Labels
+from ser.corpora.base import Corpus, Labels, by_name
 from ser.corpora.prosody import (
     EMOTIONS,
     Prosody,
@@ -156,7 +156,10 @@ SYNTHETIC = Corpus(
     citation="Prosody after Burkhardt F, Sendlmeier WF (2000). ISCA ITRW Speech and Emotion, "
     "and Banse R, Scherer KR (1996). J Pers Soc Psychol 70(3): 614-636.",
     homepage="https://github.com/espeak-ng/espeak-ng",
+    languages=("en",),
     speakers=16,
     utterances=768,
-    parse=parse,
+    codes={emotion: emotion for emotion in EMOTIONS},
+    protocols=("holdout",),
+    label=by_name(parse),
 )
