@@ -48,11 +48,21 @@ def functionals(values: np.ndarray, *, names: Sequence[str]) -> np.ndarray:
 
 def _statistics(values: np.ndarray) -> np.ndarray:
     """(n_statistics, n) of values (n_frames, n)."""
+    # One sort gives all percentiles; along contiguous memory it is many times faster.
+    ordered = np.ascontiguousarray(values.T)
+    ordered.sort(axis=1)
+    place = np.asarray(PERCENTILES) / 100 * (len(values) - 1)
+    below = place.astype(int)
+    above = np.minimum(below + 1, len(values) - 1)
+    low, high = ordered[:, below], ordered[:, above]
+    precise = ordered.astype(np.float64)
+    mean = precise.mean(axis=1)
+    precise -= mean[:, None]
     return np.stack(
         [
-            values.mean(axis=0, dtype=np.float64),
-            values.std(axis=0, dtype=np.float64),
-            *np.percentile(values, PERCENTILES, axis=0),
+            mean,
+            np.sqrt(np.einsum("ij,ij->i", precise, precise) / len(values)),
+            *(low + (high - low) * (place - below)).T,
         ]
     )
 

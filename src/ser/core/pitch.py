@@ -1,12 +1,13 @@
-"""Fundamental frequency (F0) by autocorrelation of a whole spectrogram at once."""
+"""Fundamental frequency (F0) by autocorrelation of a block of frames at once."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import scipy.fft
+
+from ser.core.spectrum import hann
 
 #: Harmonicity from which a frame is voiced (Praat's voicing threshold).
 VOICED = 0.45
@@ -17,11 +18,11 @@ OCTAVE_COST = 0.02
 
 
 def track_f0(
-    power: np.ndarray, *, rms: np.ndarray, sr: int, n_fft: int, f0_min: float, f0_max: float
+    power: np.ndarray, *, sr: int, n_fft: int, f0_min: float, f0_max: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """F0 in Hz (n_frames,), 0 where unvoiced, and harmonicity (n_frames,) in [0, 1].
+    """F0 in Hz (n_frames,) of frames that may be unvoiced, and harmonicity (n_frames,) in [0, 1].
 
-    power : |STFT|² (n_frames, 1 + n_fft / 2) under a Hann window; rms : (n_frames,).
+    power : |STFT|² (n_frames, 1 + n_fft / 2) under a Hann window.
     Harmonicity is the normalised autocorrelation at the period: 1 for a periodic frame.
 
     Boersma (1993), "Accurate short-term analysis of the fundamental frequency": the
@@ -30,35 +31,40 @@ def track_f0(
     """
     shortest = max(2, int(np.floor(sr / f0_max)))
     longest = min(int(np.ceil(sr / f0_min)), n_fft // 2 - 2)
-    correlation = scipy.fft.irfft(power, n=n_fft, axis=1)[:, : longest + 2]
+    correlation = scipy.fft.irfft(power, n=n_fft, axis=1)
     energy = np.maximum(correlation[:, :1], np.finfo(np.float32).tiny)
-    correlation = correlation / energy / _window_correlation(n_fft)[: longest + 2]
+    correlation = correlation[:, shortest - 1 : longest + 2] / energy
+    correlation /= _window_correlation(n_fft)[shortest - 1 : longest + 2]
 
-    before, here, after = (
-        correlation[:, shortest - 1 : longest],
-        correlation[:, shortest : longest + 1],
-        correlation[:, shortest + 1 : longest + 2],
-    )
-    lags = np.arange(shortest, longest + 1, dtype=np.float32)
+    before, here, after = correlation[:, :-2], correlation[:, 1:-1], correlation[:, 2:]
     is_peak = (here > before) & (here >= after)
-    score = np.where(is_peak, here - OCTAVE_COST * np.log2(lags), -np.inf)
-    best = score.argmax(axis=1)[:, None]
-    left, top, right = (np.take_along_axis(a, best, axis=1)[:, 0] for a in (before, here, after))
-    found = np.take_along_axis(is_peak, best, axis=1)[:, 0]
+    score = np.where(is_peak, here - _octave_costs(shortest, longest), -np.inf)
+    best = score.argmax(axis=1)
+    rows = np.arange(len(power))
+    left, top, right = before[rows, best], here[rows, best], after[rows, best]
 
     # The true maximum lies between samples: fit a parabola through three of them.
     curvature = np.minimum(left - 2 * top + right, -1e-12)
     shift = np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)
-    f0 = sr / (lags[best[:, 0]] + shift)
-    harmonicity = np.where(found, np.clip(top, 0.0, 1.0), 0.0)
-    voiced = (harmonicity >= VOICED) & (rms > SILENT * rms.max(initial=0.0))
-    return np.where(voiced, f0, 0.0), harmonicity
+    harmonicity = np.where(is_peak[rows, best], np.clip(top, 0.0, 1.0), 0.0)
+    return sr / (shortest + best + shift), harmonicity
+
+
+def is_voiced(harmonicity: np.ndarray, *, rms: np.ndarray) -> np.ndarray:
+    """True (n_frames,) where a frame is periodic and not silent beside the loudest one."""
+    return (harmonicity >= VOICED) & (rms > SILENT * rms.max(initial=0.0))
+
+
+@lru_cache(maxsize=8)
+def _octave_costs(shortest: int, longest: int) -> np.ndarray:
+    costs = OCTAVE_COST * np.log2(np.arange(shortest, longest + 1, dtype=np.float32))
+    costs.setflags(write=False)
+    return costs
 
 
 @lru_cache(maxsize=8)
 def _window_correlation(n_fft: int) -> np.ndarray:
-    window = librosa.filters.get_window("hann", n_fft, fftbins=True)
-    correlation = scipy.fft.irfft(np.abs(scipy.fft.rfft(window)) ** 2, n=n_fft)
+    correlation = scipy.fft.irfft(np.abs(scipy.fft.rfft(hann(n_fft))) ** 2, n=n_fft)
     correlation = (correlation / correlation[0]).astype(np.float32)
     correlation.setflags(write=False)
     return correlation

@@ -1,0 +1,135 @@
+"""The power spectrogram of a waveform, and what is read from it frame by frame.
+
+librosa's conventions and filter banks, at a fraction of its cost: one spectrogram, block by
+block, feeds every descriptor.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from functools import lru_cache
+
+import librosa
+import numpy as np
+import scipy.fft
+
+from ser.params import FeatureParams
+
+#: Frames that are worked on at once: they stay in the processor's cache, and no temporary array
+#: is so large that the system has to hand out fresh pages for it, which cost more than the sums.
+BLOCK = 48
+#: Lowest edge of spectral contrast's octave bands, librosa's default.
+CONTRAST_FMIN = 200.0
+#: Share of a band's bins that are its peaks and its valleys, librosa's default.
+CONTRAST_QUANTILE = 0.02
+#: Range that librosa.power_to_db keeps by default.
+CONTRAST_TOP_DB = 80.0
+
+
+def centred_frames(y: np.ndarray, *, n_fft: int, hop_length: int) -> np.ndarray:
+    """A view (n_frames, n_fft) of y (n_samples,), with zeros beyond its ends."""
+    y = np.pad(np.asarray(y, dtype=np.float32), n_fft // 2)
+    return np.lib.stride_tricks.sliding_window_view(y, n_fft)[::hop_length]
+
+
+def power_blocks(frames: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """|STFT|² of frames (n_frames, n_fft) under a Hann window, `BLOCK` frames at a time.
+
+    Yields (rows, power): power is float32 (n_rows, 1 + n_fft / 2) and valid until the next one.
+    """
+    n_fft = frames.shape[1]
+    window = hann(n_fft)
+    # Double precision until the square, as in librosa: valleys lie deep below the peaks.
+    windowed = np.empty((BLOCK, n_fft))
+    power, squares = np.empty((2, BLOCK, 1 + n_fft // 2), dtype=np.float32)
+    for start in range(0, len(frames), BLOCK):
+        block = frames[start : start + BLOCK]
+        n = len(block)
+        np.multiply(block, window, out=windowed[:n])
+        spectrum = scipy.fft.rfft(windowed[:n], axis=1).astype(np.complex64)
+        np.square(spectrum.real, out=power[:n])
+        np.square(spectrum.imag, out=squares[:n])
+        power[:n] += squares[:n]
+        yield slice(start, start + n), power[:n]
+
+
+def scaled_chroma(chroma: np.ndarray) -> np.ndarray:
+    """Each frame of chroma (n_frames, n_chroma) scaled to a largest value of 1."""
+    peak = chroma.max(axis=1, keepdims=True)
+    # A frame without energy stays as it is, as in librosa.util.normalize.
+    return chroma / np.where(peak < np.finfo(np.float32).tiny, 1.0, peak)
+
+
+def count_extremes(params: FeatureParams) -> int:
+    """Columns of `band_extremes`."""
+    return sum(2 * n for _, _, n in _contrast_bands(params.sr, params.n_fft, params.n_contrast))
+
+
+def band_extremes(power: np.ndarray, *, params: FeatureParams, out: np.ndarray) -> None:
+    """Of each octave band the smallest and then the largest bins, into out (n_frames, …)."""
+    column = 0
+    for start, stop, n in _contrast_bands(params.sr, params.n_fft, params.n_contrast):
+        band = power[:, start:stop]
+        if n == 1:
+            band.min(axis=1, out=out[:, column])
+            band.max(axis=1, out=out[:, column + 1])
+        else:
+            ordered = np.sort(band, axis=1)
+            out[:, column : column + n] = ordered[:, :n]
+            out[:, column + n : column + 2 * n] = ordered[:, -n:]
+        column += 2 * n
+
+
+def contrast(extremes: np.ndarray, *, params: FeatureParams) -> np.ndarray:
+    """Peak minus valley of each octave band, dB: (n_frames, n_contrast + 1)."""
+    sizes = [n for _, _, n in _contrast_bands(params.sr, params.n_fft, params.n_contrast)]
+    magnitude = np.sqrt(extremes)
+    starts = np.cumsum([0, *np.repeat(sizes, 2)])[:-1]
+    means = np.add.reduceat(magnitude, starts, axis=1) / np.repeat(sizes, 2)
+    valley = power_to_db(means[:, ::2], CONTRAST_TOP_DB)
+    return power_to_db(means[:, 1::2], CONTRAST_TOP_DB) - valley
+
+
+def power_to_db(power: np.ndarray, top_db: float | None) -> np.ndarray:
+    """10 · log10, at least 1e-10 and at most `top_db` below the largest value."""
+    db = 10.0 * np.log10(np.maximum(power, 1e-10))
+    return db if top_db is None else np.maximum(db, db.max() - top_db)
+
+
+# Filter banks depend on nothing but their arguments: computed once, then shared and read-only.
+
+
+@lru_cache(maxsize=8)
+def hann(n_fft: int) -> np.ndarray:
+    """Hann window (n_fft,), periodic, float64."""
+    window: np.ndarray = librosa.filters.get_window("hann", n_fft, fftbins=True)
+    window.setflags(write=False)
+    return window
+
+
+@lru_cache(maxsize=8)
+def mel_and_chroma_bank(sr: int, n_fft: int, n_mels: int, n_chroma: int) -> np.ndarray:
+    """librosa's filter banks side by side: (n_bins, n_mels + n_chroma), float32."""
+    mel = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
+    # Speech has no concert pitch: estimating a tuning would cost more than all the rest.
+    chroma = librosa.filters.chroma(sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=0.0)
+    bank = np.ascontiguousarray(np.concatenate([mel, chroma]).T, dtype=np.float32)
+    bank.setflags(write=False)
+    return bank
+
+
+@lru_cache(maxsize=8)
+def _contrast_bands(sr: int, n_fft: int, n_bands: int) -> tuple[tuple[int, int, int], ...]:
+    """(first bin, last bin + 1, number of peak bins) of each band, as librosa lays them out."""
+    frequency = librosa.fft_frequencies(sr=sr, n_fft=n_fft)
+    edges = np.concatenate([[0.0], CONTRAST_FMIN * 2.0 ** np.arange(n_bands + 1)])
+    bands = []
+    for k, (low, high) in enumerate(itertools.pairwise(edges)):
+        inside = np.flatnonzero((frequency >= low) & (frequency <= high))
+        start = inside[0] - (k > 0)
+        stop = frequency.size if k == n_bands else inside[-1] + 1
+        n = max(1, int(np.rint(CONTRAST_QUANTILE * (stop - start))))
+        # Every band but the last leaves its top bin to the next.
+        bands.append((int(start), int(stop) - (k < n_bands), n))
+    return tuple(bands)
