@@ -10,7 +10,7 @@ import pandas as pd
 
 from ser.bundle import CARD_FILE
 from ser.core.promotion import Verdict, judge
-from ser.core.tables import check_folds, check_predictions, speaker_ids
+from ser.core.tables import check_folds, check_predictions
 from ser.errors import SerError
 from ser.io import registry, tracking
 from ser.io.registry import Version
@@ -39,7 +39,7 @@ def judge_version(
     if old is not None and set(new["file"]) <= set(old["file"]):
         return compare(new, old)
     heard = set(_card(root, champion)["train_speakers"])
-    unheard = new[~speaker_ids(new).isin(heard)]
+    unheard = new[~new["speaker"].isin(heard)]
     if unheard.empty:
         return Verdict(
             False,
@@ -73,5 +73,5 @@ def _score_again(root: Path, champion: Version, heard: set[str]) -> pd.DataFrame
     from ser.stages.evaluate import score_bundle
 
     folds = read_table(root / FOLDS, check_folds)
-    test = folds[(folds["split"] == "test") & ~speaker_ids(folds).isin(heard)]
+    test = folds[(folds["split"] == "test") & ~folds["speaker"].isin(heard)]
     return score_bundle(registry.fetch_bundle(root, champion), test, root)

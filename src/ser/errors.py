@@ -11,6 +11,7 @@ SerError
 │   ├── CorruptAudio     bytes that are not the audio they claim to be
 │   └── ChangedAudio     bytes differ from those the manifest recorded
 ├── TableError           a manifest, folds or predictions table breaks its contract
+├── DamagedFeatures      stored features whose bytes are not those that were recorded
 ├── LeakageError         a speaker or recording stands in two splits
 ├── BundleError          a model directory that cannot be read, or must not be
 ├── RegistryError
@@ -60,6 +61,10 @@ class ChangedAudio(AudioError):
 
 
 class TableError(SerError):
+    pass
+
+
+class DamagedFeatures(SerError):
     pass
 
 

@@ -19,9 +19,18 @@ from pydantic import (
 
 from ser.errors import ParamsError
 
-Protocol = Literal["holdout", "ravdess-luna5", "ravdess-emobox6", "leave-one-speaker-out"]
-
-
+Protocol = Literal[
+    "holdout",
+    "grouped-kfold",
+    "leave-one-speaker-out",
+    "ravdess-luna5",
+    "ravdess-emobox6",
+    "cremad-blocks5",
+    "emodb-loso",
+    "savee-loso",
+    "tess-cross",
+    "iemocap-loso",
+]
 ClassicalName = Literal["logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"]
 ModelName = Literal[
     "cnn", "logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"
@@ -34,8 +43,17 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LabelParams(Section):
+    """Which emotions are told apart: some are merged, then all but those to keep are dropped."""
+
+    #: all, 4-class, 6-class, or a list of emotions.
+    keep: str | tuple[str, ...] = "all"
+    merge: dict[str, str] = {}
+
+
 class DataParams(Section):
     corpora: tuple[str, ...] = Field(("synthetic",), min_length=1)
+    labels: LabelParams = LabelParams()
 
     @field_validator("corpora")
     @classmethod
@@ -56,6 +74,8 @@ class SyntheticParams(Section):
 class SplitParams(Section):
     protocol: Protocol = "holdout"
     fold: int = Field(1, ge=1)
+    #: Of grouped-kfold; published protocols have their own number.
+    folds: int = Field(5, ge=2)
     test_fraction: float = Field(0.3, gt=0, lt=1)
     dev_fraction: float = Field(0.2, gt=0, lt=1)
 
@@ -63,6 +83,8 @@ class SplitParams(Section):
 class FeatureParams(Section):
     """How a waveform becomes features; travels inside every bundle."""
 
+    #: Of classical models: our own, or openSMILE's eGeMAPSv02 or ComParE_2016 (extra `egemaps`).
+    functionals: Literal["ser", "egemaps", "compare"] = "ser"
     sr: int = Field(16_000, ge=4_000, le=192_000)
     n_fft: int = Field(1024, ge=64)
     hop_length: int = Field(160, ge=1)

@@ -6,7 +6,6 @@ import pytest
 
 from flows.judging import judge_version
 from project import Project
-from ser.core.tables import speaker_ids
 from ser.io import registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_table
@@ -50,7 +49,7 @@ def test_a_champion_that_heard_all_test_speakers_is_not_compared(
 ) -> None:
     champion, challenger = versions("a"), versions("b")
     params = load_params(project.root / "params.yaml")
-    everyone = sorted(speaker_ids(read_table(project.root / "data/interim/folds.parquet")))
+    everyone = sorted(read_table(project.root / "data/interim/folds.parquet")["speaker"])
     monkeypatch.setattr("flows.judging._card", lambda *_: {"train_speakers": everyone})
 
     verdict = judge_version(project.root, params, challenger, champion)

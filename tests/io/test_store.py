@@ -1,4 +1,3 @@
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -6,34 +5,10 @@ from ser.errors import TableError
 from ser.io.store import (
     atomic_path,
     read_json,
-    read_sequences,
     read_table,
     write_json,
-    write_sequences,
     write_table,
 )
-
-
-def test_sequences_come_back_bit_for_bit(tmp_path):
-    rng = np.random.default_rng(0)
-    sequences = {
-        f"{i}.wav": rng.normal(size=(int(rng.integers(1, 60)), 8)).astype(np.float16)
-        for i in range(20)
-    }
-    items = list(sequences.items())
-    write_sequences(items[:12], tmp_path / "log_mel-0000.arrow")
-    write_sequences(items[12:], tmp_path / "log_mel-0001.arrow")
-    back = read_sequences(tmp_path)
-    assert list(back) == list(sequences)
-    for file, sequence in sequences.items():
-        np.testing.assert_array_equal(back[file], sequence)
-
-
-def test_the_same_sequences_give_the_same_bytes(tmp_path):
-    items = [("a.wav", np.ones((3, 2), np.float16))]
-    for name in ("a.arrow", "b.arrow"):
-        write_sequences(items, tmp_path / name)
-    assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path):
@@ -70,7 +45,6 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path):
     assert read_table(tmp_path / "t.parquet")["a"].tolist() == [1]
     (tmp_path / "t.parquet").write_bytes(b"PAR1 but no more")
     (tmp_path / "t.json").write_text("{")
-    (tmp_path / "t.arrow").write_bytes(b"ARROW1")
     for read, name in [
         (read_table, "t.parquet"),
         (read_json, "t.json"),
@@ -79,5 +53,3 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path):
     ]:
         with pytest.raises(TableError, match=rf"{name}.*dvc repro"):
             read(tmp_path / name)
-    with pytest.raises(TableError, match=r"t\.arrow is damaged"):
-        read_sequences(tmp_path)

@@ -10,7 +10,6 @@ import pytest
 from project import Project
 from ser.bundle import load_bundle
 from ser.core import metrics
-from ser.core.tables import speaker_ids
 from ser.io.audio import load_audio
 from ser.predictor import Predictor
 
@@ -38,7 +37,7 @@ def test_predictions_are_of_the_test_speakers_alone(trained):
     test = folds[folds["split"] == "test"]
     assert sorted(predictions["file"]) == sorted(test["file"])
     heard = load_bundle(trained.root / "models" / "bundle").card["train_speakers"]
-    assert set(heard).isdisjoint(speaker_ids(predictions))
+    assert set(heard).isdisjoint(predictions["speaker"])
 
 
 def test_the_served_answer_equals_the_evaluated_one(trained):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from ser.errors import UnknownEmotion
+import pandas as pd
+
+from ser.errors import ParamsError, UnknownEmotion
 
 #: Nouns, in the order that tables, plots and posteriors use.
 EMOTIONS = (
@@ -37,3 +40,72 @@ def classes_of(labels: Iterable[str]) -> tuple[str, ...]:
     present = set(labels)
     check_emotions(present)
     return tuple(e for e in EMOTIONS if e in present)
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """Which emotions are told apart: `merge` renames some, then all but `keep` are dropped.
+
+    keep : None for every emotion that occurs.
+    """
+
+    keep: tuple[str, ...] | None = None
+    merge: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Label sets of the literature, by name.
+LABEL_SETS = {
+    "all": LabelRule(),
+    # IEMOCAP's convention; its excitement counts as happiness.
+    "4-class": LabelRule(
+        ("neutral", "happiness", "sadness", "anger"), {"excitement": "happiness"}
+    ),
+    # The six of CREMA-D.
+    "6-class": LabelRule(("neutral", "happiness", "sadness", "anger", "fear", "disgust")),
+}
+
+
+def label_rule(keep: str | tuple[str, ...], merge: Mapping[str, str]) -> LabelRule:
+    """The rule of `data.labels`: a set's name or the emotions to keep, and what is merged.
+
+    `merge` goes before the set's own. Raises ParamsError for a name that is not known.
+    """
+    if isinstance(keep, str):
+        if keep not in LABEL_SETS:
+            raise ParamsError(
+                f"data.labels.keep is {keep!r}; known are {', '.join(LABEL_SETS)}, or a list of "
+                f"{', '.join(EMOTIONS)}."
+            )
+        named = LABEL_SETS[keep]
+        rule = LabelRule(named.keep, {**named.merge, **merge})
+    else:
+        rule = LabelRule(tuple(keep), dict(merge))
+    unknown = sorted({*(rule.keep or ()), *rule.merge, *rule.merge.values()} - set(EMOTIONS))
+    if unknown:
+        raise ParamsError(
+            f"data.labels names {unknown[0]!r}; known emotions are {', '.join(EMOTIONS)}."
+        )
+    chained = sorted(set(rule.merge) & set(rule.merge.values()))
+    if chained:
+        raise ParamsError(
+            f"data.labels.merge makes {chained[0]} of another emotion and another of {chained[0]}; "
+            "name the last one for both."
+        )
+    return rule
+
+
+def select(emotions: pd.Series, rule: LabelRule) -> pd.Series:
+    """Emotions after merging, NaN where the rule drops them."""
+    merged = emotions.replace(dict(rule.merge))
+    return merged if rule.keep is None else merged.where(merged.isin(rule.keep))
+
+
+def describe_selection(before: pd.Series, after: pd.Series) -> dict[str, dict[str, int]]:
+    """How many utterances were merged (`calm → neutral`) and dropped, by emotion."""
+    merged = after.notna() & (after != before)
+    pairs = (before[merged] + " → " + after[merged]).value_counts(sort=False)
+    dropped = before[after.isna()].value_counts(sort=False)
+    return {
+        "merged": {str(pair): int(n) for pair, n in pairs.items()},
+        "dropped": {str(emotion): int(n) for emotion, n in dropped.items()},
+    }

@@ -18,6 +18,7 @@ import scipy.fft
 from ser.core.functionals import functional_names as names_of_functionals
 from ser.core.functionals import functionals
 from ser.core.pitch import is_voiced, track_f0
+from ser.core.smile import smile_functionals, smile_names
 from ser.core.spectrum import (
     band_extremes,
     centred_frames,
@@ -76,11 +77,12 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
     if params.trim_db is not None:
         y = _trimmed(y, params)
     descriptors = lld(y, params=params)
+    if params.functionals == "ser":
+        values = functionals(descriptors.values, names=descriptors.names)
+    else:
+        values = smile_functionals(y, sr=params.sr, name=params.functionals)
     return Features(
-        functionals=pd.Series(
-            functionals(descriptors.values, names=descriptors.names),
-            index=_functional_index(params),
-        ),
+        functionals=pd.Series(values, index=_functional_index(params)),
         log_mel=descriptors["log_mel"].astype(np.float16),
     )
 
@@ -127,6 +129,8 @@ def _functional_index(params: FeatureParams) -> pd.Index:
 
 def functional_names(params: FeatureParams) -> tuple[str, ...]:
     """Names of the functionals that `extract` returns, in its order."""
+    if params.functionals != "ser":
+        return smile_names(params.functionals)
     return names_of_functionals(lld_names(params))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.emotions import classes_of
-from ser.core.tables import check_predictions, posterior_columns, speaker_ids
+from ser.core.tables import check_predictions, posterior_columns
 
 ECE_BINS = 15
 
@@ -36,7 +36,7 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
         "chance": 1 / len(classes),
         "ece": expected_calibration_error(predictions),
         "utterances": len(predictions),
-        "speakers": int(speaker_ids(predictions).nunique()),
+        "speakers": int(predictions["speaker"].nunique()),
         "per_class": {
             emotion: {
                 "precision": float(precision[i]),
@@ -78,9 +78,8 @@ def speaker_hits(
 
     Both (n_speakers, n_classes), speakers in sorted order.
     """
-    ids = speaker_ids(predictions)
     right = (predictions["emotion"] == predictions["predicted"]).astype(float)
-    by = right.groupby([ids.rename("speaker"), predictions["emotion"]])
+    by = right.groupby([predictions["speaker"], predictions["emotion"]])
     hits, total = (
         counts.unstack(fill_value=0).reindex(columns=list(classes), fill_value=0).to_numpy(float)
         for counts in (by.sum(), by.count())

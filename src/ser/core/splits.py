@@ -1,37 +1,20 @@
-"""Speaker-independent protocols: who is trained on, who is chosen on, who is tested on.
+"""Speaker-independent splits: who is trained on, who is chosen on, who is tested on.
 
-`assign` gives every utterance a split; no speaker ever stands in two. Published folds are
-Luna-Jiménez et al. 2021 (RAVDESS, five folds) and
-EmoBox, Ma et al. 2024 (RAVDESS, six folds).
+`assign` gives every utterance a split. A test speaker is heard nowhere else; nor is a dev
+speaker, but for the one published protocol (tess-cross) that has a single training speaker.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
-from ser.core.tables import SPLITS, speaker_ids
-from ser.errors import LeakageError, ParamsError
+from ser.core.protocols import PUBLISHED, Published
+from ser.errors import ParamsError
 
-#: Test actors of each fold.
-RAVDESS_FOLDS: dict[str, tuple[tuple[int, ...], ...]] = {
-    "ravdess-luna5": (
-        (2, 5, 14, 15, 16),
-        (3, 6, 7, 13, 18),
-        (10, 11, 12, 19, 20),
-        (8, 17, 21, 23, 24),
-        (1, 4, 9, 22),
-    ),
-    "ravdess-emobox6": (
-        (1, 11, 20, 21),
-        (4, 10, 12, 14),
-        (8, 9, 19, 23),
-        (3, 5, 7, 24),
-        (2, 15, 16, 18),
-        (6, 13, 17, 22),
-    ),
-}
-#: How many seeded draws compete for the best label balance.
+#: How many seeded draws compete for the best balance of labels.
 DRAWS = 64
 
 
@@ -40,6 +23,7 @@ def assign(
     *,
     protocol: str,
     fold: int,
+    folds: int,
     test_fraction: float,
     dev_fraction: float,
     seed: int,
@@ -47,59 +31,56 @@ def assign(
     """The manifest with `split` and `fold`; rows keep their order.
 
     fold : from 1. For `holdout` it numbers independent draws.
+    folds : how many, `grouped-kfold` only.
     test_fraction : of all speakers, `holdout` only.
-    dev_fraction : of the speakers that the test leaves over.
-    Raises ParamsError where the protocol does not fit the corpus, LeakageError where a
-    speaker would stand in two splits.
+    dev_fraction : of the speakers (or sentences) that the test leaves over.
+    Raises ParamsError where the protocol does not fit the corpus.
     """
-    ids = speaker_ids(manifest)
+    ids = manifest["speaker"]
     speakers = sorted(ids.unique())
     rng = np.random.default_rng([seed, fold])
-    if protocol in RAVDESS_FOLDS:
-        test = _ravdess_test(manifest, protocol, fold)
+    published = PUBLISHED.get(protocol)
+    if published:
+        _check_fold(protocol, fold, len(published.folds))
+        _check_people(protocol, published, manifest)
+        test = published.test_speakers(fold)
     elif protocol == "leave-one-speaker-out":
         _check_fold(protocol, fold, len(speakers))
         test = {speakers[fold - 1]}
+    elif protocol == "grouped-kfold":
+        _check_fold(protocol, fold, folds)
+        test = _groups(manifest, folds, np.random.default_rng(seed))[fold - 1]
     elif protocol == "holdout":
         _check_fold(protocol, fold, None)
-        test = _draw(manifest, ids, test_fraction, rng)
+        test = _draw(manifest, test_fraction, rng)
     else:
         raise ParamsError(
-            f"split.protocol is {protocol!r}; known are holdout, leave-one-speaker-out, "
-            f"{', '.join(RAVDESS_FOLDS)}."
+            f"split.protocol is {protocol!r}; known are holdout, grouped-kfold, "
+            f"leave-one-speaker-out, {', '.join(PUBLISHED)}."
         )
     rest = ~ids.isin(test)
-    if ids[rest].nunique() < 2:
-        raise ParamsError(
-            f"{protocol} fold {fold} leaves {ids[rest].nunique()} speaker(s) of {len(speakers)} "
-            "for train and dev; at least 2 are needed. Add speakers."
-        )
-    dev = _draw(manifest[rest], ids[rest], dev_fraction, rng)
-    split = np.select([ids.isin(test), ids.isin(dev)], ["test", "dev"], default="train")
-    folds = manifest.assign(split=split, fold=fold)
-    check_disjoint(folds)
-    _check_classes(folds)
-    return folds
+    if published and published.dev == "sentences drawn":
+        in_dev = manifest["sentence"].isin(_draw_sentences(manifest[rest], dev_fraction, rng))
+    else:
+        if ids[rest].nunique() < 2:
+            raise ParamsError(
+                f"{protocol} fold {fold} leaves {ids[rest].nunique()} speaker(s) of "
+                f"{len(speakers)} for train and dev; at least 2 are needed. Add speakers."
+            )
+        if published and published.dev == "next fold":
+            in_dev = ids.isin(published.dev_speakers(fold))
+        else:
+            in_dev = ids.isin(_draw(manifest[rest], dev_fraction, rng))
+    split = np.select([~rest, in_dev], ["test", "dev"], default="train")
+    assigned = manifest.assign(split=split, fold=fold)
+    _check_classes(assigned)
+    return assigned
 
 
-def check_disjoint(folds: pd.DataFrame) -> None:
-    """Raise LeakageError if a speaker or a recording's bytes stand in more than one split."""
-    splits_of = folds.assign(id=speaker_ids(folds)).groupby("id")["split"].unique()
-    shared = splits_of[splits_of.map(len) > 1]
-    if not shared.empty:
-        where = " and ".join(s for s in SPLITS if s in shared.iloc[0])
-        more = f" (and {len(shared) - 1} more)" if len(shared) > 1 else ""
-        raise LeakageError(
-            f"Speaker {shared.index[0]}{more} stands in {where}; each speaker belongs to one "
-            "split. Mend the speaker labels, or the protocol."
-        )
-    copies = folds[folds.groupby("sha256")["split"].transform("nunique") > 1]
-    if not copies.empty:
-        same = copies.loc[copies["sha256"] == copies["sha256"].iloc[0], ["file", "split"]]
-        where = " and ".join(f"{file} ({split})" for file, split in same.to_numpy())
-        raise LeakageError(
-            f"One recording under several names stands in several splits: {where}. Remove a copy."
-        )
+def shares_dev_speakers(protocol: str) -> bool:
+    """True where train and dev may have a speaker in common."""
+    published = PUBLISHED.get(protocol)
+    return published is not None and published.dev == "sentences drawn"
 
 
 def _check_classes(folds: pd.DataFrame) -> None:
@@ -109,7 +90,8 @@ def _check_classes(folds: pd.DataFrame) -> None:
         if unseen:
             raise ParamsError(
                 f"{unseen[0]} occurs in {split} but no training speaker utters it; every tested "
-                "emotion needs training utterances. Choose another split.fold or add speakers."
+                "emotion needs training utterances. Choose another split.fold, drop it with "
+                "data.labels, or add speakers."
             )
 
 
@@ -119,50 +101,75 @@ def _check_fold(protocol: str, fold: int, folds: int | None) -> None:
         raise ParamsError(f"split.fold is {fold}; {protocol} has folds {known}.")
 
 
-def _ravdess_test(manifest: pd.DataFrame, protocol: str, fold: int) -> set[str]:
-    others = sorted(set(manifest["corpus"]) - {"ravdess"})
+def _check_people(protocol: str, published: Published, manifest: pd.DataFrame) -> None:
+    others = sorted(set(manifest["speaker"]) - published.speakers)
     if others:
+        corpora = ", ".join(sorted(set(manifest.loc[manifest["speaker"].isin(others), "corpus"])))
         raise ParamsError(
-            f"split.protocol {protocol} is defined for ravdess alone, but data.corpora holds "
-            f"{', '.join(others)}. Set data.corpora: [ravdess], or split.protocol: holdout."
+            f"split.protocol {protocol} is defined for {published.people} alone, but data.corpora "
+            f"holds {corpora}. Set data.corpora: [{published.people}], or split.protocol: holdout."
         )
-    folds = RAVDESS_FOLDS[protocol]
-    _check_fold(protocol, fold, len(folds))
-    wanted = {f"{actor:02d}" for actor in sum(folds, ())}
-    missing = sorted(wanted - set(manifest["speaker"]))
+    missing = sorted(published.speakers - set(manifest["speaker"]))
     if missing:
+        names = [speaker.partition("/")[2] for speaker in missing]
         raise ParamsError(
-            f"{protocol} needs all 24 actors; ravdess here lacks {', '.join(missing)}. "
-            "Add the whole corpus, or set split.protocol: holdout."
+            f"{protocol} needs all {len(published.speakers)} speakers; {published.people} here "
+            f"lacks {', '.join(names)}. Add the whole corpus, or set split.protocol: holdout."
         )
-    return {f"ravdess/{actor:02d}" for actor in folds[fold - 1]}
 
 
-def _draw(
-    manifest: pd.DataFrame, ids: pd.Series, fraction: float, rng: np.random.Generator
-) -> set[str]:
+def _draw(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
     """Draw speakers, even over the sexes; of `DRAWS` draws the one with the labels' balance."""
-    sexes = manifest.groupby(ids)["sex"].first()
-    labels = pd.crosstab(ids, manifest["emotion"])
-    overall = labels.sum() / labels.to_numpy().sum()
+    sexes, labels = _by_speaker(manifest)
     count = min(max(1, round(fraction * len(sexes))), len(sexes) - 1)
-    best: set[str] = set()
-    best_distance = np.inf
-    for _ in range(DRAWS):
-        chosen = _even_draw(sexes, count, rng)
-        part = labels.loc[sorted(chosen)].sum()
-        distance = float((part / part.sum() - overall).abs().sum())
-        if distance < best_distance:
-            best, best_distance = chosen, distance
-    return best
+    draws = ([_dealt(sexes, rng)[:count]] for _ in range(DRAWS))
+    return _most_balanced(draws, labels)[0]
 
 
-def _even_draw(sexes: pd.Series, count: int, rng: np.random.Generator) -> set[str]:
-    """`count` speakers, taken in turn from the sexes' shuffled lists, larger list first."""
-    queues = [list(rng.permutation(sorted(group.index))) for _, group in sexes.groupby(sexes)]
-    chosen: list[str] = []
-    while len(chosen) < count:
-        queues = sorted((q for q in queues if q), key=len, reverse=True)
-        for queue in queues[: count - len(chosen)]:
-            chosen.append(str(queue.pop()))
-    return set(chosen)
+def _groups(manifest: pd.DataFrame, folds: int, rng: np.random.Generator) -> list[set[str]]:
+    """Speakers in `folds` groups of even size, sexes and, of `DRAWS` draws, labels."""
+    sexes, labels = _by_speaker(manifest)
+    if folds > len(sexes):
+        raise ParamsError(
+            f"split.folds is {folds}, but there are {len(sexes)} speakers; grouped-kfold needs "
+            "one a fold. Lower split.folds."
+        )
+    dealt = (_dealt(sexes, rng) for _ in range(DRAWS))
+    return _most_balanced(([order[k::folds] for k in range(folds)] for order in dealt), labels)
+
+
+def _by_speaker(manifest: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+    """Sex of each speaker, and utterances of each emotion, (n_speakers, n_emotions)."""
+    ids = manifest["speaker"]
+    return manifest.groupby(ids)["sex"].first(), pd.crosstab(ids, manifest["emotion"])
+
+
+def _dealt(sexes: pd.Series, rng: np.random.Generator) -> np.ndarray:
+    """Places of all speakers in random order, the sexes spread evenly over it."""
+    order = rng.permutation(len(sexes))
+    sex = sexes.to_numpy(str)[order]
+    place = np.empty(len(order))
+    for value in np.unique(sex):
+        members = np.flatnonzero(sex == value)
+        place[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return order[np.argsort(place, kind="stable")]
+
+
+def _most_balanced(draws: Iterable[list[np.ndarray]], labels: pd.DataFrame) -> list[set[str]]:
+    """The draw whose groups' shares of emotions come closest to the whole's."""
+    counts = labels.to_numpy(float)
+    overall = counts.sum(axis=0) / counts.sum()
+
+    def distance(groups: list[np.ndarray]) -> float:
+        parts = [counts[group].sum(axis=0) for group in groups]
+        return sum(float(np.abs(part / part.sum() - overall).sum()) for part in parts)
+
+    names = labels.index.to_numpy(str)
+    best = min(draws, key=distance)
+    return [{str(name) for name in names[group]} for group in best]
+
+
+def _draw_sentences(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
+    sentences = sorted(manifest["sentence"].unique())
+    count = min(max(1, round(fraction * len(sentences))), len(sentences) - 1)
+    return {str(sentence) for sentence in rng.choice(sentences, size=count, replace=False)}

@@ -10,8 +10,10 @@ import pandas as pd
 from ser.core.emotions import check_emotions
 from ser.errors import TableError
 
-#: One utterance is one row. `file` is relative to the project's root, `start`, `end` and
-#: `duration` are seconds, `sha256` is of the file's bytes.
+#: One utterance is one row. `file` is relative to the project's root; `start`, `end` and
+#: `duration` are seconds; `speaker` is unique over corpora, as in ravdess/03; `sha256` is of the
+#: file's bytes, `audio_sha256` of its decoded samples; `fingerprint` (bytes, or None for silence)
+#: is alike in copies that were coded or levelled anew.
 MANIFEST = (
     "file",
     "start",
@@ -24,8 +26,10 @@ MANIFEST = (
     "sentence",
     "duration",
     "sha256",
+    "audio_sha256",
+    "fingerprint",
 )
-FOLDS = (*MANIFEST, "split", "fold")
+FOLDS = (*(column for column in MANIFEST if column != "fingerprint"), "split", "fold")
 SPLITS = ("train", "dev", "test")
 PREDICTIONS = ("corpus", "file", "speaker", "sex", "split", "emotion", "predicted")
 
@@ -71,11 +75,6 @@ def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
 def posterior_columns(table: pd.DataFrame) -> list[str]:
     """The columns `p_<emotion>`, in the table's order."""
     return [c for c in table.columns if str(c).startswith("p_")]
-
-
-def speaker_ids(table: pd.DataFrame) -> pd.Series:
-    """`corpus/speaker`, unique over corpora: two corpora may both have a speaker 03."""
-    return table["corpus"] + "/" + table["speaker"]
 
 
 def split_sha256(folds: pd.DataFrame) -> str:

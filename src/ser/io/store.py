@@ -1,16 +1,15 @@
-"""Tables, sequences and JSON on disk: written atomically, checked when read."""
+"""Tables and JSON on disk: written atomically, checked when read."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -71,7 +70,12 @@ def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) 
 
 def write_json(value: Mapping[str, Any], path: Path) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json_text(value))
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """JSON as `write_json` lays it out."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -86,49 +90,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TableError(f"{path} holds a {type(value).__name__}; expected a JSON object.")
     return value
-
-
-def write_sequences(sequences: Iterable[tuple[str, np.ndarray]], path: Path) -> None:
-    """One shard of frame sequences, each (n_frames, n_columns) float16, as an Arrow file."""
-    files, values, columns = [], [], []
-    for file, sequence in sequences:
-        files.append(file)
-        values.append(np.ascontiguousarray(sequence, dtype=np.float16).reshape(-1))
-        columns.append(sequence.shape[1])
-    offsets = np.concatenate([[0], np.cumsum([v.size for v in values])])
-    table = pa.table(
-        {
-            "file": pa.array(files, pa.string()),
-            "columns": pa.array(columns, pa.int32()),
-            "values": pa.LargeListArray.from_arrays(
-                pa.array(offsets, pa.int64()), pa.array(np.concatenate(values), pa.float16())
-            ),
-        }
-    )
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema) as writer,
-    ):
-        writer.write_table(table)
-
-
-def read_sequences(folder: Path) -> dict[str, np.ndarray]:
-    """All shards of a folder: file -> (n_frames, n_columns) float16."""
-    sequences: dict[str, np.ndarray] = {}
-    for path in sorted(folder.glob("*.arrow")):
-        try:
-            with pa.OSFile(str(path), "rb") as source:
-                table = pa.ipc.open_file(source).read_all()
-        except (OSError, pa.ArrowException) as error:
-            raise TableError(
-                f"{path} is damaged; delete it and make it again with `dvc repro`."
-            ) from error
-        for chunk in table.to_batches():
-            offsets = chunk["values"].offsets.to_numpy()
-            flat = chunk["values"].values.to_numpy(zero_copy_only=False)
-            for i, (file, columns) in enumerate(
-                zip(chunk["file"].to_pylist(), chunk["columns"].to_pylist(), strict=True)
-            ):
-                sequences[file] = flat[offsets[i] : offsets[i + 1]].reshape(-1, columns)
-    return sequences

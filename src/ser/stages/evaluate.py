@@ -16,7 +16,6 @@ from ser.core.tables import (
     check_folds,
     check_predictions,
     predictions_table,
-    speaker_ids,
     split_sha256,
 )
 from ser.core.waveform import trim
@@ -29,6 +28,7 @@ from ser.params import Params
 from ser.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
 from ser.predictor import Predictor
 from ser.stages.base import (
+    AUDIT,
     BUNDLE,
     FIGURES,
     FOLDS,
@@ -62,8 +62,10 @@ def run(root: Path, params: Params) -> None:
         "corpora": list(params.data.corpora),
         "name": params.split.protocol,
         "fold": params.split.fold,
+        "labels": list(bundle.classes),
         "split_sha256": split_sha256(folds),
         "normalisation": "plain",
+        "audit": read_json(root / AUDIT),
     }
     test = tables["test"]
     check_predictions(test)
@@ -109,7 +111,7 @@ def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFr
 
 def _score(root: Path, bundle: Bundle, folds: pd.DataFrame, split: str) -> pd.DataFrame:
     rows = folds[folds["split"] == split]
-    inputs = load_inputs(root, bundle.model.input_kind, rows["file"])
+    inputs = load_inputs(root, bundle.model.input_kind, rows)
     return predictions_table(rows, bundle.model.predict_proba(inputs), bundle.classes)
 
 
@@ -141,13 +143,12 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     """One test speaker, one sentence, each emotion: what differs is the emotion alone."""
     test = folds[folds["split"] == "test"]
     group = (
-        test.assign(id=speaker_ids(test))
-        .groupby(["id", "sentence"])["emotion"]
+        test.groupby(["speaker", "sentence"])["emotion"]
         .nunique()
         .sort_values(ascending=False, kind="stable")
     )
     speaker, sentence = group.index[0]
-    rows = test[(speaker_ids(test) == speaker) & (test["sentence"] == sentence)]
+    rows = test[(test["speaker"] == speaker) & (test["sentence"] == sentence)]
     # The strongest intensity first: it shows an emotion best.
     rows = (
         rows.sort_values(["intensity", "file"], ascending=[False, True]).groupby("emotion").head(1)
@@ -181,7 +182,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
         values |= dict(zip(("test/uar_low", "test/uar_high"), test["uar_ci95"], strict=True))
     tracked.log_metrics(values)
     tracked.log_artifact(root / FIGURES, "figures")
-    for path in (METRICS, PREDICTIONS, FOLDS):
+    for path in (METRICS, PREDICTIONS, FOLDS, AUDIT):
         tracked.log_artifact(root / path, "reports")
 
 

@@ -1,39 +1,84 @@
-"""Stage `split`: give every utterance of the chosen corpora a split, speakers kept apart."""
+"""Stage `split`: give every utterance of the chosen corpora a split; refuse a split that leaks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from ser.core.splits import assign
-from ser.core.tables import SPLITS, check_manifest, speaker_ids, split_sha256
-from ser.io.store import read_table, write_table
+from ser.core import leakage
+from ser.core.emotions import describe_selection, label_rule, select
+from ser.core.splits import assign, shares_dev_speakers
+from ser.core.tables import SPLITS, check_manifest
+from ser.errors import ParamsError
+from ser.io.store import read_table, write_json, write_table
 from ser.params import Params
-from ser.stages.base import FOLDS, MANIFESTS, run_stage
+from ser.stages.base import AUDIT, FOLDS, MANIFESTS, run_stage
 
 
 def run(root: Path, params: Params) -> None:
     manifest = load_manifest(root, params.data.corpora)
+    manifest, labels = choose_labels(manifest, params)
+    fingerprints = manifest.pop("fingerprint")
+    split = params.split
     folds = assign(
         manifest,
-        protocol=params.split.protocol,
-        fold=params.split.fold,
-        test_fraction=params.split.test_fraction,
-        dev_fraction=params.split.dev_fraction,
+        protocol=split.protocol,
+        fold=split.fold,
+        folds=split.folds,
+        test_fraction=split.test_fraction,
+        dev_fraction=split.dev_fraction,
         seed=params.seed,
     )
+    found = leakage.audit(
+        folds, fingerprints, dev_shares_speakers=shares_dev_speakers(split.protocol)
+    )
+    leakage.check(found, folds)
     write_table(folds, root / FOLDS)
-    for split in SPLITS:
-        part = folds[folds["split"] == split]
-        print(f"{split}: {len(part)} utterances of {speaker_ids(part).nunique()} speakers.")
-    print(f"split {split_sha256(folds)[:12]}.")
+    write_json({**found.receipt, "labels": labels}, root / AUDIT)
+    for name in SPLITS:
+        print(f"{name}: {found.utterances[name]} utterances of {found.speakers[name]} speakers.")
+    print(f"split {found.split_sha256[:12]}: no speaker and no recording is in two splits.")
+    for line in leakage.warnings(found):
+        print(f"note: {line}")
 
 
-def load_manifest(root: Path, corpora: tuple[str, ...]) -> pd.DataFrame:
+def load_manifest(root: Path, corpora: Sequence[str]) -> pd.DataFrame:
     """The manifests of the chosen corpora, one below the other."""
     tables = [read_table(root / MANIFESTS / f"{name}.parquet", check_manifest) for name in corpora]
     return pd.concat(tables, ignore_index=True)
+
+
+def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, dict[str, object]]:
+    """The utterances that `data.labels` keeps, under their emotions, and an account of it.
+
+    Nothing is merged or dropped without a line that says so.
+    """
+    chosen = params.data.labels
+    rule = label_rule(chosen.keep, chosen.merge)
+    emotion = select(manifest["emotion"], rule)
+    account = describe_selection(manifest["emotion"], emotion)
+    kept = emotion.notna()
+    if not kept.any():
+        raise ParamsError(
+            f"data.labels keeps {', '.join(rule.keep or ())}; none of it is in "
+            f"{', '.join(params.data.corpora)}. Choose among "
+            f"{', '.join(sorted(set(manifest['emotion'])))}."
+        )
+    for pair, n in account["merged"].items():
+        print(f"labels: {pair}, {n} utterances.")
+    for name, n in account["dropped"].items():
+        print(f"labels: {name} is dropped, {n} utterances.")
+    manifest = manifest.assign(emotion=emotion)[kept].reset_index(drop=True)
+    corpora_of = manifest.groupby("emotion")["corpus"].unique()
+    for name, corpora in corpora_of.items():
+        if len(corpora) < len(params.data.corpora):
+            print(
+                f"note: {name} occurs in {' and '.join(corpora)} alone: a model may learn the "
+                "corpus for the emotion. data.labels can merge or drop it."
+            )
+    return manifest, {"keep": chosen.keep, **account}
 
 
 if __name__ == "__main__":

@@ -18,30 +18,36 @@ from ser.core.metrics import uar
 from ser.core.tables import (
     check_folds,
     predictions_table,
-    speaker_ids,
     split_sha256,
 )
 from ser.errors import TableError
 from ser.io import dvc, tracking
-from ser.io.store import read_json, read_sequences, read_table, write_json, write_table
+from ser.io.recordings import check_recordings
+from ser.io.shards import check_shards, read_functionals, read_index, read_sequences
+from ser.io.store import read_json, read_table, write_json, write_table
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import build_model
 from ser.params import FeatureParams, Params
 from ser.stages.base import (
+    AUDIT,
     BUNDLE,
     CHECKPOINTS,
     FEATURES,
-    FEATURES_RECEIPT,
     FOLDS,
-    FUNCTIONALS,
     PLOTS,
     TRAIN_RECEIPT,
     run_stage,
 )
 
 
+#: Counts of the leakage audit that a run carries as tags.
+AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap")
+
+
 def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
+    audit = read_json(root / AUDIT)
+    check_bytes(root, folds)
     classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
     model = build_model(params.model, params.train, classes=classes)
     train, dev = (load_examples(root, model, folds[folds["split"] == s]) for s in ("train", "dev"))
@@ -51,7 +57,11 @@ def run(root: Path, params: Params) -> None:
         root,
         name=f"{params.model.name} · {trained_on}",
         params=chosen_params(params),
-        tags={"split_sha256": split_sha256(folds), "model": params.model.name},
+        tags={
+            "split_sha256": split_sha256(folds),
+            "model": params.model.name,
+            **{f"audit.{name}": str(audit[name]) for name in AUDITED},
+        },
     ) as tracked:
         tracked.log_dataset(
             name="+".join(params.data.corpora),
@@ -75,8 +85,8 @@ def run(root: Path, params: Params) -> None:
         seconds = time.monotonic() - started
         dev_rows = folds[folds["split"] == "dev"]
         dev_uar = uar(predictions_table(dev_rows, model.predict_proba(dev.inputs), classes))
-        features = FeatureParams(**read_json(root / FEATURES_RECEIPT))
-        bundle = Bundle(params.model.name, model, features, card=_card(params, folds, dev_uar))
+        features = FeatureParams(**read_index(root / FEATURES)[0].params)
+        bundle = Bundle(params.model.name, model, features, card=_card(params, folds, audit, dev_uar))
         save_bundle(bundle, root / BUNDLE)
         tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": seconds})
         write_table(
@@ -98,31 +108,38 @@ def run(root: Path, params: Params) -> None:
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {seconds:.0f} s.")
 
 
+def check_bytes(root: Path, folds: pd.DataFrame) -> None:
+    """Refuse to learn from recordings or features whose bytes are not those recorded."""
+    check_recordings(root, folds)
+    check_shards(root / FEATURES)
+
+
 def load_examples(root: Path, model: EmotionModel, rows: pd.DataFrame) -> Examples:
     """The features that `model` takes, in the order of `rows`."""
     return Examples(
-        inputs=load_inputs(root, model.input_kind, rows["file"]),
+        inputs=load_inputs(root, model.input_kind, rows),
         emotion=rows["emotion"].to_numpy(str),
-        speaker=speaker_ids(rows).to_numpy(str),
+        speaker=rows["speaker"].to_numpy(str),
     )
 
 
-def load_inputs(root: Path, kind: str, files: pd.Series) -> Inputs:
-    """Stored features of `files`, in their order; raises TableError where one lacks them."""
+def load_inputs(root: Path, kind: str, rows: pd.DataFrame) -> Inputs:
+    """Stored features of `rows`, in their order; raises TableError where one lacks them."""
+    recordings = rows["sha256"]
     if kind == "functionals":
-        table = read_table(root / FUNCTIONALS).set_index("file")
-        _check_complete(files, table.index)
-        return table.loc[files].reset_index(drop=True)
+        table = read_functionals(root / FEATURES)
+        _check_complete(rows, table.index)
+        return table.loc[recordings].reset_index(drop=True)
     sequences = read_sequences(root / FEATURES)
-    _check_complete(files, pd.Index(list(sequences)))
-    return [sequences[file] for file in files]
+    _check_complete(rows, pd.Index(list(sequences)))
+    return [sequences[sha256] for sha256 in recordings]
 
 
-def _check_complete(files: pd.Series, known: pd.Index) -> None:
-    missing = files[~files.isin(known)]
+def _check_complete(rows: pd.DataFrame, known: pd.Index) -> None:
+    missing = rows.loc[~rows["sha256"].isin(known), "file"]
     if not missing.empty:
         raise TableError(
-            f"data/features lacks {missing.iloc[0]} ({len(missing)} of {len(files)} utterances); "
+            f"data/features lacks {missing.iloc[0]} ({len(missing)} of {len(rows)} utterances); "
             "run `dvc repro -f featurize`."
         )
 
@@ -144,14 +161,17 @@ def _code_sha256() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
-def _card(params: Params, folds: pd.DataFrame, dev_uar: float) -> dict[str, Any]:
+def _card(
+    params: Params, folds: pd.DataFrame, audit: dict[str, Any], dev_uar: float
+) -> dict[str, Any]:
     heard = folds[folds["split"] != "test"]
     return {
         "corpora": list(params.data.corpora),
         "protocol": params.split.protocol,
         "fold": params.split.fold,
         "split_sha256": split_sha256(folds),
-        "train_speakers": sorted(speaker_ids(heard).unique()),
+        "audit": audit,
+        "train_speakers": sorted(heard["speaker"].unique()),
         "train_utterances": int((folds["split"] == "train").sum()),
         "dev_uar": dev_uar,
         "parameters": {

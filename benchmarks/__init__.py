@@ -1,0 +1,1 @@
+"""What measures speed, scale and integrity. Each module is a command; its `--help` says what."""

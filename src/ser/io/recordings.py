@@ -1,0 +1,56 @@
+"""Recordings as the manifest knows them: are their bytes still those?"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from ser.errors import AudioError, ChangedAudio
+from ser.io.shards import file_sha256
+
+#: A bar that would be full within a second or so tells nobody anything.
+SHOW_FROM = 5_000
+
+
+def check_recordings(root: Path, table: pd.DataFrame) -> None:
+    """Raise ChangedAudio unless each `file` of the table still hashes to its `sha256`.
+
+    Neither DVC nor the file system notices a byte that flips on disk. Files are read in
+    parallel by threads: hashing releases the interpreter.
+    """
+    once = table.drop_duplicates("file")
+
+    def is_same(file: str, sha256: str) -> bool:
+        try:
+            return file_sha256(root / file) == sha256
+        except OSError:
+            return False
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        same = list(
+            tqdm(
+                pool.map(is_same, once["file"], once["sha256"]),
+                total=len(once),
+                desc="check bytes",
+                unit="file",
+                disable=None if len(once) >= SHOW_FROM else True,
+            )
+        )
+    changed = once["file"][[not intact for intact in same]]
+    if changed.empty:
+        return
+    file = changed.iloc[0]
+    more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+    if not (root / file).exists():
+        raise AudioError(
+            f"{file}{more} is in the manifest but not on disk. Restore it, or take the change in "
+            "with `dvc repro -f manifest`."
+        )
+    raise ChangedAudio(
+        f"{file}{more} does not hold the bytes that the manifest recorded. Restore it (`ser corpus "
+        "verify` lists all such files), or take the change in with `dvc repro -f manifest`."
+    )
