@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 
 from ser.corpora.base import Corpus, Labels, is_audio
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.cremad import CREMAD
+from ser.corpora.emodb import EMODB
+from ser.corpora.iemocap import IEMOCAP
+from ser.corpora.ravdess import RAVDESS, RAVDESS_SONG
+from ser.corpora.savee import SAVEE
 from ser.corpora.synthetic import SYNTHETIC
+from ser.corpora.tess import TESS
 from ser.errors import MissingCorpus, UnknownCorpus
 
-CORPORA = {corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS)}
+CORPORA = {
+    corpus.name: corpus
+    for corpus in (SYNTHETIC, RAVDESS, RAVDESS_SONG, CREMAD, TESS, SAVEE, EMODB, IEMOCAP)
+}
 
 
 def corpus_named(name: str) -> Corpus:
@@ -33,9 +41,17 @@ def check_present(root: Path, names: tuple[str, ...]) -> None:
 
 
 def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
-    """The corpus's recordings under `folder`, by relative path in sorted order.
+    """Labels of the corpus's recordings under `folder`, by relative path in sorted order.
 
-    Raises MissingCorpus where there are none, CorpusError for a name that does not fit.
+    Raises as `list_recordings` does, and CorpusError for a name that does not fit.
+    """
+    return corpus.label(folder, list_recordings(folder, corpus))
+
+
+def list_recordings(folder: Path, corpus: Corpus) -> list[PurePath]:
+    """The corpus's recordings, relative to `folder`, sorted, whether it labels them or not.
+
+    Raises MissingCorpus where there are none.
     """
     if not folder.is_dir():
         raise MissingCorpus(f"{folder} is not a folder; expected the recordings of {corpus.name}.")
@@ -51,4 +67,4 @@ def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
             f"{folder} holds no recordings; expected those of {corpus.name} "
             f"({corpus.utterances} files)."
         )
-    return corpus.label(folder, files)
+    return files
