@@ -223,7 +223,7 @@ def _add_own(path: Path, name: str | None, labelled: Any, facts: dict[str, Any])
     for (label, emotion), rows in own.labels.groupby(["label", "emotion"]):
         print(f"  {label}: {len(rows)} as {emotion}")
     if own.left_out:
-        print(f"{own.left_out} recordings of {path} are left out.")
+        print(f"Left out: {own.left_out} of {own.left_out + len(own.labels)} recordings.")
     if own.ignored:
         print(f"Columns of the table that mean nothing here: {', '.join(own.ignored)}.")
     print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")

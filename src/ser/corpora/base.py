@@ -140,7 +140,7 @@ def check_once(
 
 def not_a_name(path: PurePath, corpus: str, example: str) -> CorpusError:
     return CorpusError(
-        f"{path} is not a {corpus} name; expected one such as {example}. "
+        f"{path} is not a name of {corpus}; expected one such as {example}. "
         "Remove the file, or choose another corpus name."
     )
 
