@@ -85,6 +85,9 @@ def test_one_bad_file_does_not_stop_the_others(ser, recordings, tmp_path):
         (["corpus", "add", "ravdes", "."], "No corpus is called 'ravdes'; known are"),
         (["corpus", "add", "ravdess", "nowhere"], "nowhere does not exist"),
         (["corpus", "add", "synthetic", "."], "exists already"),
+        (["corpus", "add", "folder", "."], "need a name"),
+        (["corpus", "add", "folder", ".", "--name", "tess"], "cannot be called 'tess'"),
+        (["corpus", "add", "tess", ".", "--language", "en"], "are for `ser corpus add folder"),
         (["promote", "7"], "no version 7"),
         (["roll-back"], "No champion yet"),
     ],
@@ -118,3 +121,29 @@ def test_help_teaches_every_command(ser):
     _, out, _ = ser("--help")
     for command in ("predict", "corpus", "promote", "roll-back"):
         assert command in out
+
+
+def test_own_recordings_are_added_tracked_and_listed(ser, project, tmp_path, monkeypatch):
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("Wut/anna/1.wav", "Wut/ben/1.wav", "calm/anna/1.wav", "Lachen/ben/1.wav"):
+        (tmp_path / "calls" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "calls" / name, np.zeros(1600), 16_000)
+    (tmp_path / "words.yaml").write_text("Wut: anger\nLachen: drop\n")
+    words = ["corpus", "add", "folder", tmp_path / "calls", "--name", "calls"]
+
+    status, _, err = ser(*words)
+    assert (status, err.count("\n")) == (cli.USER_ERROR, 1)
+    assert "{Lachen: EMOTION, Wut: EMOTION}" in err
+    assert not (project.root / "data/raw/calls").exists()
+
+    status, out, _ = ser(*words, "--mapping", tmp_path / "words.yaml", "--licence", "internal")
+    assert status == 0
+    assert "3 recordings of 2 speakers in data/raw/calls" in out
+    assert "Wut: 2 as anger" in out
+    assert "Left out: 1 of 4 recordings" in out
+    assert (project.root / "data/raw/calls.dvc").is_file()
+
+    _, out, _ = ser("corpus", "list")
+    rows = {line.split()[0]: line.split()[1:5] for line in out.splitlines()}
+    assert rows["calls"] == ["yes", "3", "2", "internal"]

@@ -18,6 +18,8 @@ from ser.errors import AudioError, RegistryError, SerError
 
 #: Exit statuses: every file answered, some file failed, nothing could be done.
 SOME_FAILED, USER_ERROR = 1, 2
+#: The panel of options that belong to a user's own recordings.
+OWN = "Your own recordings (corpus add folder)"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,12 +100,13 @@ def corpus_list() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ser.corpora.catalogue import CORPORA
+    from ser.corpora.catalogue import CORPORA, corpus_named, own_names
 
-    root = _root()
+    raw = _root() / "data" / "raw"
     table = Table("corpus", "here", "utterances", "speakers", "licence", "title", box=None)
-    for corpus in CORPORA.values():
-        here = (root / "data" / "raw" / corpus.name).is_dir()
+    for name in (*CORPORA, *own_names(raw)):
+        corpus = corpus_named(name, raw)
+        here = (raw / name).is_dir()
         count = str(corpus.utterances)
         speakers = str(corpus.speakers)
         row = [corpus.name, "yes" if here else "no", count, speakers, corpus.licence, corpus.title]
@@ -113,10 +116,76 @@ def corpus_list() -> None:
 
 @corpus_app.command("add")
 def corpus_add(
-    name: Annotated[str, typer.Argument(help="Which corpus it is, e.g. ravdess.")],
+    corpus_name: Annotated[
+        str,
+        typer.Argument(
+            metavar="CORPUS", help="Which corpus it is, e.g. ravdess; folder for your own."
+        ),
+    ],
     path: Annotated[Path, typer.Argument(help="Its folder, or its ZIP or TAR archive.")],
+    name: Annotated[str | None, typer.Option(help="What to call it.", rich_help_panel=OWN)] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV or Parquet: file, emotion, speaker; sex, intensity, sentence if known. "
+            "Without it the folders' names say.",
+            rich_help_panel=OWN,
+        ),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML, your word: emotion, or drop to leave out.",
+            rich_help_panel=OWN,
+        ),
+    ] = None,
+    speaker_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression with (?P<speaker>…), found in each path.", rich_help_panel=OWN
+        ),
+    ] = None,
+    drop_unlisted: Annotated[
+        bool,
+        typer.Option(
+            "--drop-unlisted", help="Leave out what the table does not list.", rich_help_panel=OWN
+        ),
+    ] = False,
+    title: Annotated[str | None, typer.Option(rich_help_panel=OWN)] = None,
+    licence: Annotated[str | None, typer.Option(rich_help_panel=OWN)] = None,
+    citation: Annotated[str | None, typer.Option(rich_help_panel=OWN)] = None,
+    homepage: Annotated[str | None, typer.Option(rich_help_panel=OWN)] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(help="ISO 639-1 code; may be repeated.", rich_help_panel=OWN),
+    ] = None,
 ) -> None:
     """Copy a corpus that you have into data/raw, and put it under DVC."""
+    labelled = {
+        "table": table,
+        "mapping": mapping,
+        "speaker_pattern": speaker_pattern,
+        "drop_unlisted": drop_unlisted,
+    }
+    facts = {
+        "title": title,
+        "licence": licence,
+        "citation": citation,
+        "homepage": homepage,
+        "languages": language,
+    }
+    if corpus_name == "folder":
+        _add_own(path, name, labelled, {key: fact for key, fact in facts.items() if fact})
+        return
+    if name or any(labelled.values()) or any(facts.values()):
+        raise SerError(
+            f"{corpus_name} has a name, labels and facts of its own; such options are for "
+            "`ser corpus add folder PATH`. Omit them."
+        )
+    _add_published(corpus_name, path)
+
+
+def _add_published(name: str, path: Path) -> None:
     from ser.corpora.catalogue import corpus_named
     from ser.io import dvc
     from ser.io.ingest import ingest
@@ -129,6 +198,34 @@ def corpus_add(
     print(f"{count} recordings in {dest}, tracked by {dest}.dvc.")
     if count != corpus.utterances:
         print(f"The corpus as published has {corpus.utterances}.")
+    print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")
+
+
+def _add_own(path: Path, name: str | None, labelled: Any, facts: dict[str, Any]) -> None:
+    from ser.corpora.catalogue import check_own_name
+    from ser.io import dvc
+    from ser.io.own import prepare_own, write_own
+
+    root = _root()
+    if name is None:
+        raise SerError("Your own recordings need a name: `ser corpus add folder PATH --name NAME`.")
+    check_own_name(name)
+    own = prepare_own(path, **labelled, facts={"title": name, **facts})
+    dest = Path("data/raw") / name
+    write_own(own, path, root / dest)
+    dvc.add(root, dest)
+    speakers = own.labels["speaker"].unique()
+    print(
+        f"{len(own.labels)} recordings of {len(speakers)} speakers in {dest}, "
+        f"tracked by {dest}.dvc."
+    )
+    print(f"Speakers: {', '.join(speakers[:10])}{', …' if len(speakers) > 10 else ''}.")
+    for (label, emotion), rows in own.labels.groupby(["label", "emotion"]):
+        print(f"  {label}: {len(rows)} as {emotion}")
+    if own.left_out:
+        print(f"Left out: {own.left_out} of {own.left_out + len(own.labels)} recordings.")
+    if own.ignored:
+        print(f"Columns of the table that mean nothing here: {', '.join(own.ignored)}.")
     print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")
 
 

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from ser.errors import CorpusError, UnknownEmotion
+
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
+
+
+#: Intensity where the corpus graded none.
+UNSPECIFIED = "unspecified"
+#: Sex or sentence where the corpus does not say.
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,63 @@ class Corpus:
     labelling: tuple[str, ...] = ()
 
 
-def by_name(parse: Callable[[PurePath], Labels]) -> Labeller:
-    """A labeller for a corpus whose file names say everything."""
-    return lambda folder, files: {file: parse(file) for file in files}
+def by_name(
+    parse: Callable[[PurePath], Labels],
+    identity: Callable[[PurePath], str] = lambda file: file.stem,
+) -> Labeller:
+    """A labeller for a corpus whose file names say everything.
+
+    identity : of two files with one identity, one is a copy: a CorpusError.
+    """
+
+    def label(folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
+        labels = {file: parse(file) for file in files}
+        check_once(files, identity)
+        return labels
+
+    return label
+
+
+def check_once(
+    files: Iterable[PurePath], identity: Callable[[PurePath], str] = lambda file: file.stem
+) -> None:
+    """Raise CorpusError where two files have one identity; mirrors hold some corpora twice."""
+    first: dict[str, PurePath] = {}
+    pairs = [
+        (first[key], file)
+        for file in files
+        if first.setdefault(key := identity(file), file) is not file
+    ]
+    if pairs:
+        more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
+        raise CorpusError(
+            f"{pairs[0][0]} and {pairs[0][1]} are one recording by their names{more}; each may "
+            "stand once. Remove one copy, or name the folder that holds the corpus once."
+        )
+
+
+def not_a_name(path: PurePath, corpus: str, example: str) -> CorpusError:
+    return CorpusError(
+        f"{path} is not a name of {corpus}; expected one such as {example}. "
+        "Remove the file, or choose another corpus name."
+    )
+
+
+def unknown_code(
+    path: PurePath, what: str, code: str, corpus: str, known: Iterable[str]
+) -> CorpusError:
+    return CorpusError(
+        f"{path} has {what} {code}; {corpus} defines {', '.join(known)}. Rename or remove it."
+    )
+
+
+def unknown_emotion(
+    path: PurePath, code: str, corpus: str, codes: Mapping[str, str]
+) -> UnknownEmotion:
+    known = ", ".join(f"{code} {emotion}" for code, emotion in codes.items())
+    return UnknownEmotion(
+        f"{path} has emotion code {code}; {corpus} defines {known}. Rename or remove it."
+    )
 
 
 def is_audio(path: PurePath) -> bool:

@@ -5,27 +5,62 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 
 from ser.corpora.base import Corpus, Labels, is_audio
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.cremad import CREMAD
+from ser.corpora.emodb import EMODB
+from ser.corpora.iemocap import IEMOCAP
+from ser.corpora.own import ADAPTER, CARD_FILE, is_own_name, own_corpus
+from ser.corpora.ravdess import RAVDESS, RAVDESS_SONG
+from ser.corpora.savee import SAVEE
 from ser.corpora.synthetic import SYNTHETIC
-from ser.errors import MissingCorpus, UnknownCorpus
+from ser.corpora.tess import TESS
+from ser.errors import CorpusError, MissingCorpus, UnknownCorpus
 
-CORPORA = {corpus.name: corpus for corpus in (SYNTHETIC, RAVDESS)}
+CORPORA = {
+    corpus.name: corpus
+    for corpus in (SYNTHETIC, RAVDESS, RAVDESS_SONG, CREMAD, TESS, SAVEE, EMODB, IEMOCAP)
+}
 
 
-def corpus_named(name: str) -> Corpus:
-    """The corpus of that name; raises UnknownCorpus naming the known ones."""
-    if name not in CORPORA:
-        raise UnknownCorpus(
-            f"No corpus is called {name!r}; known are {', '.join(CORPORA)}. Name one of these."
+def corpus_named(name: str, raw: Path | None = None) -> Corpus:
+    """The corpus of that name, one of the catalogue or the user's own in `raw`/NAME.
+
+    Raises UnknownCorpus naming the known ones.
+    """
+    if name in CORPORA:
+        return CORPORA[name]
+    if raw is not None and is_own_name(name) and (raw / name / CARD_FILE).is_file():
+        return own_corpus(raw / name)
+    known = ", ".join([*CORPORA, *(own_names(raw) if raw else [])])
+    raise UnknownCorpus(
+        f"No corpus is called {name!r}; known are {known}. Name one of these, or add your own "
+        f"recordings with `ser corpus add {ADAPTER} PATH --name NAME`."
+    )
+
+
+def own_names(raw: Path) -> list[str]:
+    """The user's own corpora in `raw`, sorted."""
+    return sorted(
+        card.parent.name
+        for card in raw.glob(f"*/{CARD_FILE}")
+        if is_own_name(card.parent.name) and card.parent.name not in CORPORA
+    )
+
+
+def check_own_name(name: str) -> None:
+    """Raise CorpusError unless a user's own corpus may have that name."""
+    if name in CORPORA or not is_own_name(name):
+        raise CorpusError(
+            f"An own corpus cannot be called {name!r}: small letters, digits, - and _ are "
+            f"allowed, {', '.join([*CORPORA, ADAPTER])} are taken. Choose another --name."
         )
-    return CORPORA[name]
 
 
 def check_present(root: Path, names: tuple[str, ...]) -> None:
     """Raise UnknownCorpus or MissingCorpus unless each corpus is in data/raw or is made there."""
+    raw = root / "data" / "raw"
     for name in names:
-        corpus = corpus_named(name)
-        if corpus is not SYNTHETIC and not (root / "data" / "raw" / name).is_dir():
+        corpus = corpus_named(name, raw)
+        if corpus is not SYNTHETIC and not (raw / name).is_dir():
             raise MissingCorpus(
                 f"data.corpora names {name}, but data/raw/{name} does not exist. "
                 f"Add it with `ser corpus add {name} PATH`."
@@ -33,9 +68,17 @@ def check_present(root: Path, names: tuple[str, ...]) -> None:
 
 
 def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
-    """The corpus's recordings under `folder`, by relative path in sorted order.
+    """Labels of the corpus's recordings under `folder`, by relative path in sorted order.
 
-    Raises MissingCorpus where there are none, CorpusError for a name that does not fit.
+    Raises as `list_recordings` does, and CorpusError for a name that does not fit.
+    """
+    return corpus.label(folder, list_recordings(folder, corpus))
+
+
+def list_recordings(folder: Path, corpus: Corpus) -> list[PurePath]:
+    """The corpus's recordings, relative to `folder`, sorted, whether it labels them or not.
+
+    Raises MissingCorpus where there are none.
     """
     if not folder.is_dir():
         raise MissingCorpus(f"{folder} is not a folder; expected the recordings of {corpus.name}.")
@@ -51,4 +94,4 @@ def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
             f"{folder} holds no recordings; expected those of {corpus.name} "
             f"({corpus.utterances} files)."
         )
-    return corpus.label(folder, files)
+    return files

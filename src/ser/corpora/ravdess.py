@@ -1,11 +1,23 @@
-"""RAVDESS, the Ryerson Audio-Visual Database of Emotional Speech and Song: its speech part."""
+"""RAVDESS, the Ryerson Audio-Visual Database of Emotional Speech and Song: two corpora.
+
+Speech (`ravdess`) and song (`ravdess-song`) are by the same actors.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
 
-from ser.corpora.base import Archive, Corpus, Labels, by_name
-from ser.errors import CorpusError, UnknownEmotion
+from ser.corpora.base import (
+    Archive,
+    Corpus,
+    Labels,
+    by_name,
+    not_a_name,
+    unknown_code,
+    unknown_emotion,
+)
+from ser.errors import CorpusError
 
 EMOTION_CODES = {
     "01": "neutral",
@@ -17,42 +29,63 @@ EMOTION_CODES = {
     "07": "disgust",
     "08": "surprise",
 }
+SONG_EMOTION_CODES = {
+    code: emotion
+    for code, emotion in EMOTION_CODES.items()
+    if emotion not in ("disgust", "surprise")
+}
 INTENSITY_CODES = {"01": "normal", "02": "strong"}
 SENTENCE_CODES = {"01": "kids", "02": "dogs"}
-AUDIO_ONLY, SPEECH = "03", "01"
+AUDIO_ONLY, SPEECH, SONG = "03", "01", "02"
+#: Vocal channel -> the corpus of its recordings.
+CORPUS_OF = {SPEECH: "ravdess", SONG: "ravdess-song"}
 
 
 def parse(path: PurePath) -> Labels:
     """`03-01-05-02-01-01-12.wav`: modality, channel, emotion, intensity, sentence, take, actor."""
+    return _parse(path, SPEECH, EMOTION_CODES)
+
+
+def parse_song(path: PurePath) -> Labels:
+    """`03-02-05-02-01-01-12.wav`, of the same parts; actor 18 did not sing."""
+    labels = _parse(path, SONG, SONG_EMOTION_CODES)
+    if labels.speaker == "18":
+        raise CorpusError(
+            f"{path} names actor 18, who does not sing in RAVDESS. Rename or remove it."
+        )
+    return labels
+
+
+def _parse(path: PurePath, wanted: str, emotions: Mapping[str, str]) -> Labels:
     codes = path.stem.split("-")
     if len(codes) != 7 or not all(len(code) == 2 and code.isdigit() for code in codes):
-        raise CorpusError(
-            f"{path} is not a RAVDESS name; expected seven two-digit codes such as "
-            "03-01-05-02-01-01-12.wav. Remove the file, or choose another corpus name."
-        )
+        raise not_a_name(path, "RAVDESS", f"03-{wanted}-05-02-01-01-12.wav")
     modality, channel, emotion, intensity, sentence, _take, actor = codes
-    if modality != AUDIO_ONLY or channel != SPEECH:
+    if modality != AUDIO_ONLY:
         raise CorpusError(
-            f"{path} has modality {modality} and vocal channel {channel}; only audio-only speech "
-            "(03-01-…) is read. Leave video and song out."
+            f"{path} has modality {modality}; only audio (03-…) is read. Leave video out."
         )
-    if emotion not in EMOTION_CODES:
-        known = ", ".join(f"{code} {name}" for code, name in EMOTION_CODES.items())
-        raise UnknownEmotion(
-            f"{path} has emotion code {emotion}; RAVDESS defines {known}. Rename or remove it."
-        )
-    if intensity not in INTENSITY_CODES or sentence not in SENTENCE_CODES:
+    if channel not in CORPUS_OF:
+        raise unknown_code(path, "vocal channel", channel, "RAVDESS", CORPUS_OF)
+    if channel != wanted:
         raise CorpusError(
-            f"{path} has intensity {intensity} and statement {sentence}; RAVDESS defines 01 and 02 "
-            "for both. Rename or remove it."
+            f"{path} has vocal channel {channel} and belongs to {CORPUS_OF[channel]}; "
+            f"{CORPUS_OF[wanted]} holds channel {wanted}. Add the two apart."
         )
+    if emotion not in emotions:
+        part = "RAVDESS" if wanted == SPEECH else "the song part of RAVDESS"
+        raise unknown_emotion(path, emotion, part, emotions)
+    if intensity not in INTENSITY_CODES:
+        raise unknown_code(path, "intensity", intensity, "RAVDESS", INTENSITY_CODES)
+    if sentence not in SENTENCE_CODES:
+        raise unknown_code(path, "statement", sentence, "RAVDESS", SENTENCE_CODES)
     if not 1 <= int(actor) <= 24:
-        raise CorpusError(f"{path} names actor {actor}; RAVDESS has 01 to 24. Rename or remove it.")
+        raise unknown_code(path, "actor", actor, "RAVDESS", ["01 to 24"])
     return Labels(
         speaker=actor,
         # Odd RAVDESS actors are male, even ones female.
         sex="male" if int(actor) % 2 else "female",
-        emotion=EMOTION_CODES[emotion],
+        emotion=emotions[emotion],
         intensity=INTENSITY_CODES[intensity],
         sentence=SENTENCE_CODES[sentence],
     )
@@ -75,4 +108,25 @@ RAVDESS = Corpus(
         size=208_468_073,
         md5="bc696df654c87fed845eb13823edef8a",
     ),
+    digest="c28ce010ccfd4c5058f071f096f404eff8f29f7b7b59a18bb24d1d06c33edc14",
+)
+
+RAVDESS_SONG = Corpus(
+    name="ravdess-song",
+    title="Ryerson Audio-Visual Database of Emotional Speech and Song (song)",
+    licence=RAVDESS.licence,
+    citation=RAVDESS.citation,
+    homepage=RAVDESS.homepage,
+    languages=("en",),
+    speakers=23,
+    utterances=1012,
+    codes=SONG_EMOTION_CODES,
+    protocols=("leave-one-speaker-out",),
+    label=by_name(parse_song),
+    source=Archive(
+        url="https://zenodo.org/records/1188976/files/Audio_Song_Actors_01-24.zip?download=1",
+        size=225_505_317,
+        md5="5411230427d67a21e18aa4d466e6d1b9",
+    ),
+    people="ravdess",
 )

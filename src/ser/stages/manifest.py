@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ser.core.tables import MANIFEST, check_manifest
-from ser.corpora.catalogue import corpus_named, label_files
+from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError
 from ser.io.audio import probe
 from ser.io.store import write_table
@@ -16,8 +16,9 @@ from ser.stages.base import MANIFESTS, RAW, in_parallel, raise_first, run_stage
 
 
 def run(root: Path, params: Params, name: str) -> None:
-    corpus = corpus_named(name)
-    labels = label_files(root / RAW / name, corpus)
+    corpus = corpus_named(name, root / RAW)
+    recordings = list_recordings(root / RAW / name, corpus)
+    labels = corpus.label(root / RAW / name, recordings)
     probes = list(
         in_parallel(_probe, [(root, RAW / name / file) for file in labels], doing=f"read {name}")
     )
@@ -35,7 +36,7 @@ def run(root: Path, params: Params, name: str) -> None:
         for (file, label), probed in zip(labels.items(), probes, strict=True)
         if not isinstance(probed, AudioError)
     ]
-    table = pd.DataFrame(rows)[list(MANIFEST)]
+    table = pd.DataFrame(rows, columns=list(MANIFEST))
     check_manifest(table, f"manifest of {name}")
     write_table(table, root / MANIFESTS / f"{name}.parquet")
     minutes = table["duration"].sum() / 60
@@ -43,8 +44,15 @@ def run(root: Path, params: Params, name: str) -> None:
         f"{name}: {len(table)} utterances of {table['speaker'].nunique()} speakers, "
         f"{minutes:.0f} min, {table['emotion'].nunique()} emotions."
     )
-    if len(table) != corpus.utterances and corpus.utterances:
-        print(f"{name} as published has {corpus.utterances} utterances; here are {len(table)}.")
+    if len(labels) < len(recordings):
+        print(
+            f"{name}: {len(recordings) - len(labels)} of {len(recordings)} recordings have no "
+            "label by the corpus's own rules; they are left out."
+        )
+    if len(recordings) != corpus.utterances:
+        print(
+            f"{name} as published has {corpus.utterances} utterances; here are {len(recordings)}."
+        )
 
 
 def _probe(root: Path, file: Path) -> tuple[float, str] | AudioError:

@@ -1,0 +1,89 @@
+"""CREMA-D, the Crowd-sourced Emotional Multimodal Actors Dataset: its WAV recordings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from ser.corpora.base import (
+    UNSPECIFIED,
+    Corpus,
+    Labels,
+    LfsRepository,
+    by_name,
+    not_a_name,
+    unknown_code,
+    unknown_emotion,
+)
+
+EMOTION_CODES = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+INTENSITY_CODES = {"LO": "low", "MD": "medium", "HI": "high", "XX": UNSPECIFIED}
+SENTENCES = ("DFA", "IEO", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TIE", "TSI", "WSI")
+#: Of actors 1001 to 1091, after the corpus's VideoDemographics.csv; the others are male.
+# fmt: off
+FEMALE = frozenset([
+    *range(1002, 1005), *range(1006, 1011), 1012, 1013, 1018, 1020, 1021, 1024, 1025,
+    *range(1028, 1031), 1037, 1043, 1046, 1047, 1049, *range(1052, 1057), 1058, 1060, 1061,
+    1063, *range(1072, 1077), 1078, 1079, 1082, 1084, 1089, 1091,
+])
+# fmt: on
+
+_NAME = re.compile(
+    r"(?P<actor>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{2})"
+)
+
+
+def parse(path: PurePath) -> Labels:
+    """`1001_DFA_ANG_XX.wav`: actor, sentence, emotion, level."""
+    name = _NAME.fullmatch(path.stem)
+    if name is None:
+        raise not_a_name(path, "CREMA-D", "1001_DFA_ANG_XX.wav")
+    if not 1001 <= int(name["actor"]) <= 1091:
+        raise unknown_code(path, "actor", name["actor"], "CREMA-D", ["1001 to 1091"])
+    if name["sentence"] not in SENTENCES:
+        raise unknown_code(path, "sentence", name["sentence"], "CREMA-D", SENTENCES)
+    if name["emotion"] not in EMOTION_CODES:
+        raise unknown_emotion(path, name["emotion"], "CREMA-D", EMOTION_CODES)
+    if name["level"] not in INTENSITY_CODES:
+        raise unknown_code(path, "level", name["level"], "CREMA-D", INTENSITY_CODES)
+    return Labels(
+        speaker=name["actor"],
+        sex="female" if int(name["actor"]) in FEMALE else "male",
+        emotion=EMOTION_CODES[name["emotion"]],
+        intensity=INTENSITY_CODES[name["level"]],
+        sentence=name["sentence"],
+    )
+
+
+def belongs(path: PurePath) -> bool:
+    """False for the MP3 copies that the repository holds beside AudioWAV.
+
+    Whoever has the WAV files elsewhere, or an MP3 copy alone, may name that folder itself.
+    """
+    return "AudioMP3" not in path.parts
+
+
+CREMAD = Corpus(
+    name="cremad",
+    title="Crowd-sourced Emotional Multimodal Actors Dataset",
+    licence="ODbL 1.0",
+    citation="Cao H, Cooper DG, Keutmann MK, Gur RC, Nenkova A, Verma R (2014). "
+    "IEEE Transactions on Affective Computing 5(4): 377-390.",
+    homepage="https://github.com/CheyneyComputerScience/CREMA-D",
+    languages=("en",),
+    speakers=91,
+    utterances=7442,
+    codes=EMOTION_CODES,
+    protocols=("cremad-blocks5",),
+    label=by_name(parse),
+    source=LfsRepository("CheyneyComputerScience/CREMA-D", "master", "AudioWAV"),
+    digest="e4647a0ebe5e990b2ad9783448e128a5586ac581a3991548d08248cca3591188",
+    belongs=belongs,
+)

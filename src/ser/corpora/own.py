@@ -1,0 +1,134 @@
+"""A user's own corpus as it lies in data/raw: recordings, `labels.csv` and `corpus.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import Field, StringConstraints, ValidationError
+
+from ser.core.emotions import check_emotions
+from ser.corpora.base import Corpus, Labels
+from ser.corpora.folder import COLUMNS
+from ser.errors import CorpusError
+from ser.params import Section
+
+LABELS_FILE, CARD_FILE = "labels.csv", "corpus.yaml"
+#: What `ser corpus add` calls recordings that are no published corpus.
+ADAPTER: Literal["folder"] = "folder"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class Card(Section):
+    """What `corpus.yaml` says.
+
+    languages : ISO 639-1 codes.
+    mapping : the user's words that occur -> canonical emotions.
+    """
+
+    adapter: Literal["folder"] = ADAPTER
+    title: str
+    licence: str = "not stated"
+    citation: str = ""
+    homepage: str = ""
+    languages: tuple[Annotated[str, StringConstraints(pattern="^[a-z]{2}$")], ...] = ()
+    mapping: dict[str, str] = Field(default_factory=dict)
+
+
+def is_own_name(name: str) -> bool:
+    """True for what a user may call a corpus: small letters, digits, `-` and `_`."""
+    return _NAME.fullmatch(name) is not None and name != ADAPTER
+
+
+def own_corpus(folder: Path) -> Corpus:
+    """The corpus in `folder`, called as it; raises CorpusError where its files are wrong."""
+    card = parse_card(_read_yaml(folder / CARD_FILE), f"{folder.name}/{CARD_FILE}")
+    rows = _read_labels(folder / LABELS_FILE)
+    labels = {
+        PurePath(row["file"]): Labels(
+            speaker=row["speaker"],
+            sex=row["sex"],
+            emotion=row["emotion"],
+            intensity=row["intensity"],
+            sentence=row["sentence"],
+        )
+        for row in rows.to_dict("records")
+    }
+
+    def label(_folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
+        _check_same(folder.name, files, labels)
+        return {file: labels[file] for file in files}
+
+    return Corpus(
+        name=folder.name,
+        title=card.title,
+        licence=card.licence,
+        citation=card.citation,
+        homepage=card.homepage,
+        languages=card.languages,
+        speakers=rows["speaker"].nunique(),
+        utterances=len(rows),
+        codes=card.mapping,
+        protocols=("holdout", "leave-one-speaker-out"),
+        label=label,
+        labelling=(LABELS_FILE, CARD_FILE),
+    )
+
+
+def parse_card(values: Any, source: str) -> Card:
+    """A card from what YAML held; raises CorpusError naming the key."""
+    try:
+        return Card.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or "the whole"
+        raise CorpusError(
+            f"{source}: {key} is {problem['input']!r}; {problem['msg'].lower()}. Correct it."
+        ) from error
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CorpusError(
+            f"{path} is not readable as YAML ({type(error).__name__}). "
+            f"Restore it with `dvc checkout`, or add {path.parent.name} again."
+        ) from error
+
+
+def _read_labels(path: Path) -> pd.DataFrame:
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path} is not readable as CSV. "
+            f"Restore it with `dvc checkout`, or add {path.parent.name} again."
+        ) from error
+    if list(rows.columns) != list(COLUMNS):
+        raise CorpusError(
+            f"{path} has the columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}. "
+            f"Restore it with `dvc checkout`, or add {path.parent.name} again."
+        )
+    check_emotions(rows["emotion"])
+    return rows
+
+
+def _check_same(name: str, files: Sequence[PurePath], labels: Mapping[PurePath, Labels]) -> None:
+    unlisted = sorted(set(files) - set(labels))
+    if unlisted:
+        raise CorpusError(
+            f"{LABELS_FILE} of {name} does not list {unlisted[0]} ({len(unlisted)} such files). "
+            "Add a row or remove the file."
+        )
+    absent = sorted(set(labels) - set(files))
+    if absent:
+        raise CorpusError(
+            f"{LABELS_FILE} of {name} lists {absent[0]}, which is not there ({len(absent)} such "
+            "rows). Restore the file with `dvc checkout`, or remove the row."
+        )

@@ -1,0 +1,155 @@
+"""A user's own recordings into data/raw, with the files that make them a corpus.
+
+`prepare_own` reads and decides, `write_own` copies: what stands between them, `OwnCorpus`, is
+all that a copier needs to know.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from ser.corpora.base import is_audio
+from ser.corpora.folder import OPTIONAL, REQUIRED, label_recordings
+from ser.corpora.own import CARD_FILE, LABELS_FILE, parse_card
+from ser.errors import CorpusError, MissingCorpus
+from ser.io.store import atomic_path
+
+
+@dataclass(frozen=True)
+class OwnCorpus:
+    """What is about to be added.
+
+    labels : one row a recording to copy, see `ser.corpora.folder.COLUMNS`.
+    files : name -> content of the text files that stand beside the recordings.
+    left_out : recordings of the folder that are dropped or not listed.
+    ignored : columns of the user's table that mean nothing here.
+    """
+
+    labels: pd.DataFrame
+    files: Mapping[str, str]
+    left_out: int
+    ignored: tuple[str, ...]
+
+
+def prepare_own(
+    source: Path,
+    *,
+    table: Path | None = None,
+    mapping: Path | None = None,
+    speaker_pattern: str | None = None,
+    drop_unlisted: bool = False,
+    facts: Mapping[str, Any],
+) -> OwnCorpus:
+    """Label the recordings under `source`; nothing is written.
+
+    table : CSV or Parquet, mapping : YAML, the others as `label_recordings` has them.
+    facts : title, licence, citation, homepage, languages of the card.
+    Raises MissingCorpus, UnknownEmotion or CorpusError.
+    """
+    recordings = _recordings(source)
+    listed = None if table is None else read_label_table(table)
+    labels = label_recordings(
+        recordings,
+        table=listed,
+        mapping=None if mapping is None else read_mapping(mapping),
+        speaker_pattern=speaker_pattern,
+        drop_unlisted=drop_unlisted,
+    )
+    words = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
+    card = parse_card({**facts, "mapping": words}, "The corpus's facts")
+    return OwnCorpus(
+        labels=labels,
+        files={
+            LABELS_FILE: labels.to_csv(index=False, lineterminator="\n"),
+            CARD_FILE: yaml.safe_dump(
+                card.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+            ),
+        },
+        left_out=len(recordings) - len(labels),
+        ignored=()
+        if listed is None
+        else tuple(c for c in listed.columns if c not in (*REQUIRED, *OPTIONAL)),
+    )
+
+
+def write_own(own: OwnCorpus, source: Path, dest: Path) -> None:
+    """Copy the recordings and write the files, all or nothing."""
+    if dest.exists():
+        raise CorpusError(
+            f"{dest} exists already. Remove it first (`dvc remove {dest}.dvc`, then delete the "
+            "folder), or choose another name."
+        )
+    try:
+        with atomic_path(dest) as copy:
+            for file in own.labels["file"]:
+                (copy / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / file, copy / file)
+            for name, content in own.files.items():
+                (copy / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise CorpusError(
+            f"{error.filename} could not be copied to {dest} ({error.strerror}). "
+            "Make room or give access, then add the corpus again."
+        ) from error
+
+
+def read_label_table(path: Path) -> pd.DataFrame:
+    """A user's CSV or Parquet table as text, its columns unchecked; raises CorpusError."""
+    parquet = path.suffix.lower() == ".parquet"
+    try:
+        if parquet:
+            # Integers beside a missing value would else become 3.0.
+            return pd.read_parquet(path).convert_dtypes().astype("string")
+        # A speaker may be called NA, or 03; Excel begins its UTF-8 with a mark.
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise CorpusError(f"{path} does not exist; name a CSV or Parquet table.") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path} is not UTF-8. Save the table as CSV UTF-8.") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise CorpusError(
+            f"{path} is not readable as {'Parquet' if parquet else 'CSV'} "
+            f"({str(error).splitlines()[0]}). Save the table again."
+        ) from error
+
+
+def read_mapping(path: Path) -> dict[str, str]:
+    """A mapping file: YAML `{word: emotion}`; raises CorpusError."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CorpusError(f"{path} does not exist; name a YAML file.") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CorpusError(
+            f"{path} is not YAML ({str(error).splitlines()[0]}). Expected lines `word: emotion`."
+        ) from error
+    if not isinstance(values, dict) or not values:
+        raise CorpusError(f"{path} holds no mapping; expected lines `word: emotion`.")
+    for word, to in values.items():
+        # YAML reads no, yes, on and off as truth values.
+        if not isinstance(word, str | int) or isinstance(word, bool) or not isinstance(to, str):
+            raise CorpusError(
+                f"{path} maps {word!r} to {to!r}; expected words. Put both in quotes."
+            )
+    return {str(word): to for word, to in values.items()}
+
+
+def _recordings(source: Path) -> list[PurePath]:
+    if not source.is_dir():
+        raise MissingCorpus(f"{source} is not a folder; name the one that holds the recordings.")
+    files = sorted(
+        PurePath(path.relative_to(source).as_posix())
+        for path in source.rglob("*")
+        if is_audio(path) and path.is_file()
+    )
+    if not files:
+        raise MissingCorpus(f"{source} holds no recordings. Name the folder that holds them.")
+    return files
