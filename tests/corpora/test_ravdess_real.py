@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ser.core.splits import RAVDESS_FOLDS
+from ser.core.protocols import PUBLISHED
 from ser.corpora.catalogue import label_files
 from ser.corpora.ravdess import RAVDESS
 from ser.io.audio import load_audio, probe
@@ -15,8 +15,8 @@ def test_the_whole_corpus_is_labelled_as_its_paper_says(real_corpora):
     counts = Counter(label.emotion for label in labels.values())
     assert counts.pop("neutral") == 96
     assert set(counts.values()) == {192}
-    actors = {f"{a:02d}" for fold in RAVDESS_FOLDS["ravdess-luna5"] for a in fold}
-    assert actors == {label.speaker for label in labels.values()}
+    actors = {f"ravdess/{label.speaker}" for label in labels.values()}
+    assert actors == PUBLISHED["ravdess-luna5"].speakers
 
 
 def test_originals_with_extra_chunks_and_two_channels_load(real_corpora):

@@ -125,7 +125,7 @@ def copies_of(table: pd.DataFrame, fingerprints: pd.Series) -> pd.DataFrame:
     samples = samples[~samples["b"].isin(bytes_["b"])]
     exact = pd.concat([bytes_.assign(kind="bytes"), samples.assign(kind="samples")])
     exact["similarity"] = 1.0
-    known = fingerprints.notna().to_numpy()
+    known = fingerprints.notna().to_numpy(copy=True)
     known[exact["b"].to_numpy()] = False
     rows = np.flatnonzero(known)
     alike = find_copies(stack(fingerprints.iloc[rows]))
@@ -141,10 +141,10 @@ def copies_of(table: pd.DataFrame, fingerprints: pd.Series) -> pd.DataFrame:
 
 
 def stack(fingerprints: pd.Series) -> np.ndarray:
-    """Fingerprints as one array, int8 (n, length)."""
+    """Fingerprints as one array, uint8 (n, LENGTH)."""
     if fingerprints.empty:
-        return np.empty((0, 1), dtype=np.int8)
-    joined = np.frombuffer(b"".join(fingerprints), dtype=np.int8)
+        return np.empty((0, 1), dtype=np.uint8)
+    joined = np.frombuffer(b"".join(fingerprints), dtype=np.uint8)
     return joined.reshape(len(fingerprints), -1)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +33,20 @@ MANIFEST = (
     "fingerprint",
 )
 FOLDS = (*(column for column in MANIFEST if column != "fingerprint"), "split", "fold")
+#: Rows that are held as Python objects at a time.
+CHUNK = 20_000
 SPLITS = ("train", "dev", "test")
 PREDICTIONS = ("corpus", "file", "speaker", "sex", "split", "emotion", "predicted")
+
+
+def manifest_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A manifest from its rows, which are held in columns as they come: a million fit."""
+    remaining = iter(rows)
+    chunks = iter(lambda: list(itertools.islice(remaining, CHUNK)), [])
+    parts = [pd.DataFrame(chunk, columns=list(MANIFEST)) for chunk in chunks]
+    if not parts:
+        return pd.DataFrame(columns=list(MANIFEST))
+    return pd.concat(parts, ignore_index=True)
 
 
 def check_manifest(table: pd.DataFrame, name: str = "manifest") -> None:

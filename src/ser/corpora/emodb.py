@@ -75,7 +75,7 @@ EMODB = Corpus(
     speakers=10,
     utterances=535,
     codes=EMOTION_CODES,
-    protocols=("leave-one-speaker-out",),
+    protocols=("emodb-loso",),
     label=by_name(parse),
     source=Archive(url="http://emodb.bilderbar.info/download/download.zip"),
     digest="67ea3aa0b342d0a38111ace76140a293aa16c785afc7493120f204f88875d744",

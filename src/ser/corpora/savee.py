@@ -72,7 +72,7 @@ SAVEE = Corpus(
     speakers=4,
     utterances=480,
     codes=EMOTION_CODES,
-    protocols=("leave-one-speaker-out",),
+    protocols=("savee-loso",),
     label=by_name(parse, identity=_name),
     source=Form(
         "Register at http://kahlan.eps.surrey.ac.uk/savee/ (Download), fetch AudioData.zip with "

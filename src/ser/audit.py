@@ -1,0 +1,221 @@
+"""Look a folder of labelled recordings over before anything is trained on it.
+
+Who speaks how often and with which emotion, which recordings are there twice, which cannot be
+read, and by how much a random split would flatter a score on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.core.features import extract
+from ser.core.inflation import Inflation, inflation
+from ser.core.leakage import copies_of
+from ser.corpora.base import Corpus, Labels
+from ser.corpora.catalogue import CORPORA, list_recordings
+from ser.corpora.folder import label_recordings
+from ser.errors import AudioError, CorpusError, ParamsError
+from ser.io.audio import load_audio
+from ser.params import FeatureParams
+from ser.stages.base import in_parallel
+from ser.stages.manifest import read_rows
+
+
+@dataclass(frozen=True)
+class FolderAudit:
+    """What was found in a folder.
+
+    table : a manifest of the recordings that could be read.
+    unreadable : one line for each that could not.
+    copies : as `copies_of` returns.
+    inflation : None where it was not asked for, or there is too little to measure it.
+    """
+
+    corpus: str
+    table: pd.DataFrame
+    unlabelled: int
+    unreadable: tuple[str, ...]
+    copies: pd.DataFrame
+    inflation: Inflation | None
+
+    @property
+    def crossing(self) -> pd.DataFrame:
+        """Copies under two speakers: no split by speakers keeps them apart."""
+        return self._where("speaker")
+
+    @property
+    def relabelled(self) -> pd.DataFrame:
+        """Copies under two emotions."""
+        return self._where("emotion")
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.unreadable and self.copies.empty
+
+    def _where(self, column: str) -> pd.DataFrame:
+        values = self.table[column].to_numpy(str)
+        return self.copies[values[self.copies["a"]] != values[self.copies["b"]]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        table = self.table
+        return {
+            "corpus": self.corpus,
+            "recordings": len(table),
+            "minutes": round(float(table["duration"].sum()) / 60, 2),
+            "speakers": int(table["speaker"].nunique()),
+            "emotions": {str(k): int(v) for k, v in table["emotion"].value_counts().items()},
+            "sentences": int(table["sentence"].nunique()),
+            "unlabelled": self.unlabelled,
+            "unreadable": list(self.unreadable),
+            "copies": [
+                {
+                    "files": [table["file"].iloc[row] for row in (pair.a, pair.b)],
+                    "kind": pair.kind,
+                    "similarity": round(float(pair.similarity), 3),
+                }
+                for pair in self.copies.itertuples()
+            ],
+            "copies_under_two_speakers": len(self.crossing),
+            "copies_under_two_emotions": len(self.relabelled),
+            "random_split": None
+            if self.inflation is None
+            else {
+                "uar_unknown_speakers": self.inflation.apart,
+                "uar_random_split": self.inflation.random,
+                "inflation": self.inflation.gap,
+                "chance": self.inflation.chance,
+                "folds": self.inflation.folds,
+            },
+        }
+
+
+def audit_folder(
+    folder: Path, *, corpus: str | None = None, seed: int = 7, measure: bool = True
+) -> FolderAudit:
+    """Audit the recordings under `folder`.
+
+    corpus : whose they are; None: the first whose names they all bear, else by their folders.
+    measure : extract features, and score a random split against one by speakers.
+    Raises CorpusError where nobody can say what the recordings' labels are.
+    """
+    name, labels, unlabelled = label_folder(folder, corpus)
+    rows = list(read_rows(folder, folder, labels, corpus=name, people=name))
+    unreadable = tuple(str(row) for row in rows if isinstance(row, AudioError))
+    table = pd.DataFrame([row for row in rows if not isinstance(row, AudioError)])
+    if table.empty:
+        raise CorpusError(f"None of {len(rows)} recordings can be read: {unreadable[0]}")
+    found = FolderAudit(
+        corpus=name,
+        table=table,
+        unlabelled=unlabelled,
+        unreadable=unreadable,
+        copies=copies_of(table, table["fingerprint"]),
+        inflation=_inflation(folder, table, seed) if measure else None,
+    )
+    return found
+
+
+def label_folder(folder: Path, corpus: str | None) -> tuple[str, dict[PurePath, Labels], int]:
+    """The corpus's name, the labels, and how many recordings have none by its own rules."""
+    candidates = [CORPORA[corpus]] if corpus in CORPORA else [*CORPORA.values()]
+    if corpus is None or corpus in CORPORA:
+        for candidate in candidates:
+            try:
+                return _labelled_as(folder, candidate)
+            except CorpusError:
+                if corpus:
+                    raise
+    recordings = list_recordings(folder, CORPORA["synthetic"])
+    try:
+        table = label_recordings(recordings)
+    except CorpusError as error:
+        raise CorpusError(
+            f"{folder}: the files are not named as those of {', '.join(CORPORA)}, and as a "
+            f"folder of your own: {error}"
+        ) from error
+    columns = [field for field in Labels.__dataclass_fields__]
+    labels = {
+        PurePath(row["file"]): Labels(**{column: row[column] for column in columns})
+        for row in table.to_dict("records")
+    }
+    return corpus or "folder", labels, len(recordings) - len(labels)
+
+
+def _labelled_as(folder: Path, corpus: Corpus) -> tuple[str, dict[PurePath, Labels], int]:
+    recordings = list_recordings(folder, corpus)
+    labels = corpus.label(folder, recordings)
+    return corpus.name, labels, len(recordings) - len(labels)
+
+
+def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None:
+    """Features of every recording that has any, and what the two kinds of split make of them."""
+    params = FeatureParams()
+    results = list(
+        in_parallel(
+            _functionals, [(folder, file, params) for file in table["file"]], doing="features"
+        )
+    )
+    usable = np.array([not isinstance(result, AudioError) for result in results])
+    if not usable.any():
+        return None
+    functionals = np.stack([r for r in results if not isinstance(r, AudioError)])
+    try:
+        return inflation(
+            functionals,
+            table["emotion"].to_numpy(str)[usable],
+            table["speaker"].to_numpy(str)[usable],
+            seed=seed,
+        )
+    except ParamsError:
+        # One speaker or one emotion: there is nothing to compare.
+        return None
+
+
+def _functionals(folder: Path, file: str, params: FeatureParams) -> np.ndarray | AudioError:
+    try:
+        y = load_audio(folder / file, sr=params.sr)
+        return extract(y, params=params).functionals.to_numpy()
+    except AudioError as error:
+        return error
+
+
+def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
+    """The findings in words."""
+    table = found.table
+    of = f"{len(table)} recordings of {table['speaker'].nunique()} speakers"
+    result = [
+        f"{of}, {table['duration'].sum() / 60:.1f} min, {table['sentence'].nunique()} sentences, "
+        f"read as {found.corpus}."
+    ]
+    if found.unlabelled:
+        result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
+    result += [f"unreadable: {line}" for line in found.unreadable[:shown]]
+    if len(found.unreadable) > shown:
+        result.append(f"unreadable: and {len(found.unreadable) - shown} more.")
+    for pair in found.copies.head(shown).itertuples():
+        a, b = (table.iloc[row] for row in (pair.a, pair.b))
+        differs = [c for c in ("speaker", "emotion") if a[c] != b[c]]
+        but = f", but another {' and '.join(differs)}" if differs else ""
+        how = {"bytes": "same bytes", "samples": "same samples"}.get(
+            str(pair.kind), f"similarity {pair.similarity:.2f}"
+        )
+        result.append(f"copy: {a['file']} = {b['file']} ({how}{but})")
+    if len(found.copies) > shown:
+        result.append(f"copy: and {len(found.copies) - shown} more pairs.")
+    if found.copies.empty:
+        result.append("No recording is there twice, not even coded or levelled anew.")
+    score = found.inflation
+    if score:
+        result.append(
+            f"A random split would claim UAR {score.random:.3f}; speakers never heard give "
+            f"{score.apart:.3f}. Inflation {score.gap:+.3f} (chance {score.chance:.3f}, logistic "
+            f"regression, {score.folds} folds)."
+        )
+    return result

@@ -1,0 +1,136 @@
+"""Which recordings are copies of one another, by their fingerprints, among a million of them.
+
+Candidates have similar rhythms: of up to `EXACT` recordings all pairs are looked at, of more those
+that locality-sensitive hashing brings together (Charikar 2002, random hyperplanes). Each reported
+pair is then decided by its waves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from ser.core.fingerprint import needed, rhythms, similarity, waves
+
+#: Recordings up to which all pairs of rhythms are compared.
+EXACT = 20_000
+#: Directions of the whitened rhythms that are compared, and their cosine from which a pair is a
+#: candidate. On RAVDESS 98 % of all kinds of copies lie above 0.7, the median above 0.93.
+DIMENSIONS = 20
+ALIKE = 0.65
+#: Candidates of one recording that are looked at; more copies are found through each other.
+MOST = 16
+#: Hash tables, recordings that share a bucket on average, and neighbours compared in a bucket.
+TABLES, BUCKET, NEIGHBOURS = 24, 16, 16
+#: Rows of a block of pairs, and pairs whose waves are correlated at a time.
+ROWS, PAIRS = 1_000, 2_000
+
+
+def find_copies(fingerprints: np.ndarray, *, seed: int = 0) -> pd.DataFrame:
+    """Pairs a < b (row numbers) of fingerprints uint8 (n, LENGTH) that are one recording.
+
+    similarity : of their waves, see `ser.core.fingerprint`. Identical fingerprints are paired
+    with the first of them, so that n copies need not be n² pairs; each copy is in some pair.
+    Time grows with n · log n; beyond `EXACT` recordings a copy whose rhythm was changed as much
+    as a telephone changes it is found with a probability of about 0.9, a milder one surely.
+    """
+    first, twins = _twins(fingerprints)
+    distinct = fingerprints[first]
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    if len(distinct) > 1:
+        points = _whitened(rhythms(distinct))
+        chunks = _all_pairs(points) if len(points) <= EXACT else _hashed_pairs(points, seed)
+        pairs += [_unique(chunk) for chunk in chunks]
+    candidates = _unique(np.concatenate(pairs))
+    same = _verified(distinct, candidates)
+    found = pd.concat([twins, same.assign(a=first[same["a"]], b=first[same["b"]])])
+    return found.sort_values(["a", "b"], ignore_index=True)
+
+
+def _twins(fingerprints: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
+    """Rows that are the first with their fingerprint, and pairs of the others with them."""
+    codes, firsts = pd.factorize(_hashes(fingerprints))
+    first = np.full(len(firsts), -1)
+    rows = np.arange(len(fingerprints))
+    first[codes[::-1]] = rows[::-1]
+    later = first[codes] != rows
+    twins = pd.DataFrame({"a": first[codes][later], "b": rows[later], "similarity": 1.0})
+    return first, twins
+
+
+def _hashes(fingerprints: np.ndarray) -> np.ndarray:
+    """64 bits of each fingerprint: uint64 (n,)."""
+    weights = np.random.default_rng(0).integers(1, 2**63, fingerprints.shape[1], dtype=np.uint64)
+    result = np.empty(len(fingerprints), dtype=np.uint64)
+    for start in range(0, len(result), ROWS):
+        # Products and sums modulo 2⁶⁴.
+        result[start : start + ROWS] = fingerprints[start : start + ROWS].astype(np.uint64) @ weights
+    return result
+
+
+def _whitened(values: np.ndarray) -> np.ndarray:
+    """Directions of unit length, float32 (n, k ≤ DIMENSIONS), in which recordings differ alike."""
+    centred = values - values.mean(axis=0)
+    strength, axes = np.linalg.eigh(centred.T @ centred / len(values))
+    kept = np.argsort(strength)[::-1][:DIMENSIONS]
+    kept = kept[strength[kept] > 1e-6 * max(strength.max(), 1e-12)]
+    points = centred @ (axes[:, kept] / np.sqrt(strength[kept])).astype(np.float32)
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+
+
+def _all_pairs(points: np.ndarray) -> Iterator[np.ndarray]:
+    # Few recordings span few directions, in which nothing can be told apart: all are candidates.
+    alike = ALIKE if len(points) > 4 * DIMENSIONS else -1.0
+    most = MOST if len(points) > 4 * DIMENSIONS else len(points)
+    for start in range(0, len(points), ROWS):
+        cosine = points[start : start + ROWS] @ points.T
+        rows = np.arange(len(cosine))
+        cosine[rows, rows + start] = -np.inf
+        count = min(most, len(points) - 1)
+        best = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+        close = np.take_along_axis(cosine, best, axis=1) >= alike
+        a = np.broadcast_to((rows + start)[:, None], best.shape)[close]
+        yield np.stack([a, best[close]], axis=1)
+
+
+def _hashed_pairs(points: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Pairs that share a bucket in some table and are near in it, and alike."""
+    rng = np.random.default_rng(seed)
+    n, dimensions = points.shape
+    bits = max(1, round(np.log2(n / BUCKET)))
+    powers = 1 << np.arange(bits, dtype=np.int64)
+    for _ in range(TABLES):
+        planes = rng.normal(size=(dimensions, bits + 1)).astype(np.float32)
+        projected = points @ planes
+        bucket = (projected[:, :bits] > 0) @ powers
+        order = np.lexsort((projected[:, bits], bucket))
+        bucket = bucket[order]
+        for step in range(1, NEIGHBOURS + 1):
+            together = np.flatnonzero(bucket[step:] == bucket[:-step])
+            for start in range(0, len(together), 100 * ROWS):
+                here = together[start : start + 100 * ROWS]
+                a, b = order[here], order[here + step]
+                close = np.einsum("ij,ij->i", points[a], points[b]) >= ALIKE
+                yield np.stack([a[close], b[close]], axis=1)
+
+
+def _unique(pairs: np.ndarray) -> np.ndarray:
+    """Pairs with a < b, each once, sorted."""
+    ordered = np.sort(pairs, axis=1)
+    return np.unique(ordered, axis=0)
+
+
+def _verified(fingerprints: np.ndarray, pairs: np.ndarray) -> pd.DataFrame:
+    """The candidates that are one recording by their waves."""
+    likeness = np.empty(len(pairs))
+    enough = np.empty(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), PAIRS):
+        chunk = slice(start, start + PAIRS)
+        a, b = (waves(fingerprints[pairs[chunk, side]]) for side in (0, 1))
+        likeness[chunk] = similarity(a, b)
+        enough[chunk] = likeness[chunk] >= needed(a, b)
+    return pd.DataFrame(
+        {"a": pairs[enough, 0], "b": pairs[enough, 1], "similarity": likeness[enough]}
+    )
