@@ -8,7 +8,8 @@ import soundfile
 
 from ser.corpora.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
-from ser.io.ingest import ingest
+from ser.io.checksums import SUMS
+from ser.io.ingest import Ingested, ingest
 
 NAMES = ("Actor_01/03-01-01-01-01-01-01.wav", "Actor_02/03-01-05-02-01-01-02.wav")
 
@@ -34,8 +35,8 @@ def taken(dest):
 
 
 def test_a_folder_s_recordings_come_in_and_nothing_else(tmp_path, folder):
-    assert ingest(folder, tmp_path / "raw", RAVDESS) == 2
-    assert taken(tmp_path / "raw") == sorted(NAMES)
+    assert ingest(folder, tmp_path / "raw", RAVDESS) == Ingested(added=2, total=2)
+    assert taken(tmp_path / "raw") == sorted([*NAMES, SUMS])
 
 
 def test_zip_and_tar_give_the_same_recordings(tmp_path, folder, wav):
@@ -47,7 +48,7 @@ def test_zip_and_tar_give_the_same_recordings(tmp_path, folder, wav):
     for source in ("a.zip", "a.tar.gz"):
         dest = tmp_path / f"raw-{source}"
         ingest(tmp_path / source, dest, RAVDESS)
-        assert taken(dest) == sorted(NAMES)
+        assert taken(dest) == sorted([*NAMES, SUMS])
         assert (dest / NAMES[0]).read_bytes() == wav
 
 

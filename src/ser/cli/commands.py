@@ -1,4 +1,4 @@
-"""`ser …`: what a person types. Translates words to calls, results and errors to lines."""
+"""`ser`: predict, choose what serves, and the entry point of all commands."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from ser import __version__
+from ser.cli.corpus import corpus_app
+from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
 from ser.corpora.base import is_audio
 from ser.errors import AudioError, RegistryError, SerError
-
-#: Exit statuses: every file answered, some file failed, nothing could be done.
-SOME_FAILED, USER_ERROR = 1, 2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +26,6 @@ app = typer.Typer(
     help="Speech emotion recognition: predict, manage corpora, choose what serves. "
     "`make run` trains; `--debug` with any command shows tracebacks.",
 )
-corpus_app = typer.Typer(no_args_is_help=True, help="Corpora of emotional speech.")
 app.add_typer(corpus_app, name="corpus")
 
 
@@ -71,7 +69,7 @@ def promote(
     """Make a registered version the champion, past the gate."""
     from ser.io import registry
 
-    root = _root()
+    root = project_root()
     registry.promote(root, registry.get_version(root, version), reason=reason)
     print(f"Version {version} is the champion.")
 
@@ -83,53 +81,14 @@ def roll_back(
     """Give the champion's place back to its predecessor."""
     from ser.io import registry
 
-    print(f"Version {registry.roll_back(_root(), reason=reason).version} is the champion again.")
+    champion = registry.roll_back(project_root(), reason=reason)
+    print(f"Version {champion.version} is the champion again.")
 
 
 @app.command()
 def version() -> None:
     """This release."""
     print(__version__)
-
-
-@corpus_app.command("list")
-def corpus_list() -> None:
-    """Corpora that can be read, and which are here."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from ser.corpora.catalogue import CORPORA
-
-    root = _root()
-    table = Table("corpus", "here", "utterances", "speakers", "licence", "title", box=None)
-    for corpus in CORPORA.values():
-        here = (root / "data" / "raw" / corpus.name).is_dir()
-        count = str(corpus.utterances)
-        speakers = str(corpus.speakers)
-        row = [corpus.name, "yes" if here else "no", count, speakers, corpus.licence, corpus.title]
-        table.add_row(*row)
-    Console().print(table)
-
-
-@corpus_app.command("add")
-def corpus_add(
-    name: Annotated[str, typer.Argument(help="Which corpus it is, e.g. ravdess.")],
-    path: Annotated[Path, typer.Argument(help="Its folder, or its ZIP or TAR archive.")],
-) -> None:
-    """Copy a corpus that you have into data/raw, and put it under DVC."""
-    from ser.corpora.catalogue import corpus_named
-    from ser.io import dvc
-    from ser.io.ingest import ingest
-
-    root, corpus = _root(), corpus_named(name)
-    print(f"{corpus.title}. Licence: {corpus.licence}. {corpus.citation}")
-    dest = Path("data/raw") / name
-    count = ingest(path, root / dest, corpus)
-    dvc.add(root, dest)
-    print(f"{count} recordings in {dest}, tracked by {dest}.dvc.")
-    if count != corpus.utterances:
-        print(f"The corpus as published has {corpus.utterances}.")
-    print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")
 
 
 def main() -> None:
@@ -142,24 +101,16 @@ def main() -> None:
     except SerError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        # People know their files by the paths they typed.
+        print(f"error: {str(error).replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)
         sys.exit(USER_ERROR)
-
-
-def _root() -> Path:
-    """The project that the current folder belongs to."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
-            return folder
-    raise SerError(f"{here} is in no project: no params.yaml and dvc.yaml here or above. cd there.")
 
 
 def _bundle_dir(model: str | None) -> Path:
     from ser.io import registry
 
     if model is None or model.startswith("models:"):
-        return registry.fetch_bundle(_root(), model)
+        return registry.fetch_bundle(project_root(), model)
     if not Path(model).is_dir():
         raise RegistryError(
             f"--model {model} is neither a folder nor a registry URI such as "
@@ -204,7 +155,3 @@ def _print_answers(answers: list[dict[str, Any]]) -> None:
         rest = "  ".join(f"{emotion} {p:.2f}" for emotion, p in others)
         best = f"{answer['emotion']:<9}  {answer['confidence']:.2f}"
         print(f"{best}  {answer['file']:<{width}}  {rest}".rstrip())
-
-
-if __name__ == "__main__":
-    main()
