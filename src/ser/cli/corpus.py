@@ -14,6 +14,8 @@ from ser.errors import CorpusError, UnknownCorpus
 
 #: Damaged files that are named before the rest is only counted.
 SHOWN = 20
+#: The embedded corpus, a stage's out.
+MADE_HERE = "synthetic"
 
 corpus_app = typer.Typer(
     no_args_is_help=True,
@@ -27,9 +29,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @corpus_app.command("list")
 def list_corpora() -> None:
-    """Corpora that can be read, and which are here.
+    """Corpora that can be read, and how many recordings of each are here.
 
-    fetch: the publisher gives it to everyone. form: on request; see `ser corpus info NAME`.
+    From `fetch`: the publisher gives it to everyone; `form`: on request, see `ser corpus info
+    NAME`; `here`: it is your own, or the pipeline makes it.
     """
     from rich.console import Console
     from rich.table import Table
@@ -38,18 +41,20 @@ def list_corpora() -> None:
     from ser.io import shelf
 
     root = project_root()
-    table = Table("corpus", "here", "published", "speakers", "licence", "from", "title", box=None)
+    table = Table(
+        "corpus", "here", "published", "speakers", "languages", "licence", "from", box=None
+    )
     for name in dict.fromkeys([*CORPORA, *shelf.here(root)]):
         recordings, _ = shelf.count_files(root, name)
         here = str(recordings) if recordings else "no"
         try:
             corpus = _corpus(root, name)
         except UnknownCorpus:
-            table.add_row(name, here, "", "", "", "", "no adapter of this name")
+            table.add_row(name, here, "", "", "", "unknown", "no adapter")
             continue
-        published = str(corpus.utterances or "")
-        facts = [published, str(corpus.speakers or ""), corpus.licence, _origin(corpus)]
-        table.add_row(name, here, *facts, corpus.title)
+        published, speakers = str(corpus.utterances or ""), str(corpus.speakers or "")
+        languages = ", ".join(corpus.languages)
+        table.add_row(name, here, published, speakers, languages, corpus.licence, _origin(corpus))
     Console().print(table)
 
 
@@ -92,6 +97,7 @@ def fetch(name: Name, yes: Yes = False) -> None:
 
     root = project_root()
     corpus = _corpus(root, name)
+    _check_not_made_here(name)
     dest = shelf.RAW / name
     recordings, _ = shelf.count_files(root, name)
     if recordings and recordings >= corpus.utterances:
@@ -126,14 +132,12 @@ def add(
     A corpus that is there grows: what is new is added, what is there is left alone, and a
     recording of the same path with other bytes is refused.
     """
-    from ser.corpora.synthetic import SYNTHETIC
     from ser.io import shelf
     from ser.io.ingest import ingest
 
     root = project_root()
     corpus = _corpus(root, name)
-    if corpus is SYNTHETIC:
-        raise CorpusError("synthetic is spoken by the pipeline (`dvc repro`); nothing is added.")
+    _check_not_made_here(name)
     _say_terms(corpus)
     dest = shelf.RAW / name
     ingested = ingest(path, root / dest, corpus)
@@ -199,6 +203,11 @@ def _corpus(root: Path, name: str) -> Corpus:
     return corpus_named(name)
 
 
+def _check_not_made_here(name: str) -> None:
+    if name == MADE_HERE:
+        raise CorpusError(f"{name} is spoken by the pipeline: `dvc repro`. Nothing else goes in.")
+
+
 def _origin(corpus: Corpus) -> str:
     if isinstance(corpus.source, Form):
         return "form"
@@ -206,6 +215,8 @@ def _origin(corpus: Corpus) -> str:
 
 
 def _way(corpus: Corpus) -> str:
+    if corpus.name == MADE_HERE:
+        return "dvc repro"
     if isinstance(corpus.source, Form):
         return f"{corpus.source.instructions} Then `ser corpus add {corpus.name} PATH`."
     if corpus.source:
