@@ -145,7 +145,7 @@ def _attempt(part: Part, client: httpx.Client) -> None:
 
 
 def _take(part: Part, response: httpx.Response) -> None:
-    limit = MAX_BYTES if part.file.size is None else part.file.size
+    limit = next((n for n in (part.file.size, part.total) if n is not None), MAX_BYTES)
     with part.path.open("ab") as sink:
         for chunk in response.iter_raw():
             if part.size + len(chunk) > limit:
