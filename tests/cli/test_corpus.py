@@ -207,11 +207,13 @@ def test_nothing_is_removed_unasked(ser, root):
 
 
 def test_a_corpus_behind_a_form_is_told_how_to_get(ser, monkeypatch):
-    form = replace(RAVDESS, name="savee", source=Form("Register at https://example.org."))
+    form = replace(
+        RAVDESS, source=Form("Register at https://a.b, then `ser corpus add savee PATH`.")
+    )
     monkeypatch.setattr(commands, "_corpus", lambda root, name: form)
     status, _, err = ser("fetch", "savee", "--yes")
     assert status == cli.USER_ERROR
-    assert "Register at https://example.org. Then: `ser corpus add savee PATH`" in err
+    assert "on request only. Register at https://a.b, then `ser corpus add savee PATH`" in err
     assert "Register at" in ser("info", "savee")[1]
 
 

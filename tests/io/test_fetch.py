@@ -293,8 +293,8 @@ def test_an_answer_that_is_no_listing_is_said(publisher, come, answer):
 
 
 def test_a_corpus_behind_a_form_says_what_to_do(come):
-    form = Form("Register at https://example.org, download all four parts.")
-    with pytest.raises(CorpusError, match=r"Register at .* `ser corpus add savee PATH`"):
+    form = Form("Register at https://example.org, then `ser corpus add savee PATH`.")
+    with pytest.raises(CorpusError, match=r"on request only\. Register at .* add savee PATH`"):
         come(corpus("savee", form, []))
     with pytest.raises(CorpusError, match="published nowhere"):
         come(corpus("mine", None, []))

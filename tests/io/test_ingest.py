@@ -160,6 +160,30 @@ def test_label_files_come_in_and_may_only_grow(tmp_path, wav):
     assert not changed(raw)
 
 
+def test_labels_that_the_caller_made_come_in_beside_the_recordings(tmp_path, folder, wav):
+    raw = tmp_path / "raw"
+    (folder / "labels.csv").write_text("the user's")
+    own = replace(RAVDESS, labelling=("labels.csv",))
+    ingest(folder, raw, own, notes={"labels.csv": b"two"})
+    assert (raw / "labels.csv").read_bytes() == b"two"
+    (folder / NEW).write_bytes(wav)
+    grown = ingest(folder, raw, own, notes={"labels.csv": b"three"})
+    assert grown == Ingested(added=1, total=3)
+    assert (raw / "labels.csv").read_bytes() == b"three"
+    assert not changed(raw)
+
+
+def test_label_files_are_found_below_any_folders(tmp_path, folder):
+    path = folder / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("labels")
+    corpus = replace(RAVDESS, labelling=("**/dialog/EmoEvaluation/*.txt",))
+    for source in (folder, folder / "Session1"):
+        (source / "03-01-01-01-01-01-01.wav").write_bytes(b"x")
+        ingest(source, tmp_path / source.name, corpus)
+        assert any(name.endswith("Ses01F_impro01.txt") for name in taken(tmp_path / source.name))
+
+
 def test_recordings_other_than_published_come_in_by_add_only(tmp_path, folder, wav):
     sums = [(name, hashlib.sha256(wav).hexdigest()) for name in NAMES]
     published = replace(RAVDESS, utterances=2, digest=recordings_digest(sums))

@@ -218,7 +218,7 @@ def _way(corpus: Corpus) -> str:
     if corpus.name == MADE_HERE:
         return "dvc repro"
     if isinstance(corpus.source, Form):
-        return f"{corpus.source.instructions} Then `ser corpus add {corpus.name} PATH`."
+        return corpus.source.instructions
     if corpus.source:
         return f"ser corpus fetch {corpus.name}"
     return f"nothing to fetch; a copy comes in with `ser corpus add {corpus.name} PATH`"

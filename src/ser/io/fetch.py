@@ -60,8 +60,7 @@ def check_fetchable(corpus: Corpus) -> None:
     """Raise CorpusError, saying how the corpus can be had, where it cannot be fetched."""
     if isinstance(corpus.source, Form):
         raise CorpusError(
-            f"{corpus.name} is given out on request only. {corpus.source.instructions} Then: "
-            f"`ser corpus add {corpus.name} PATH`."
+            f"{corpus.name} is given out on request only. {corpus.source.instructions}"
         )
     if corpus.source is None:
         raise CorpusError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,14 @@ class Ingested:
     total: int
 
 
-def ingest(source: Path, dest: Path, corpus: Corpus, *, as_published: bool = False) -> Ingested:
+def ingest(
+    source: Path,
+    dest: Path,
+    corpus: Corpus,
+    *,
+    as_published: bool = False,
+    notes: Mapping[str, bytes] | None = None,
+) -> Ingested:
     """Copy the recordings and label files of `source`, a folder or an archive, into `dest`.
 
     A corpus that is at `dest` grows: files of the same path and bytes are left alone, new ones
@@ -37,27 +45,31 @@ def ingest(source: Path, dest: Path, corpus: Corpus, *, as_published: bool = Fal
     written beside the files. Raises MissingCorpus or CorpusError, and then `dest` is untouched.
 
     as_published : refuse recordings whose digest is not the corpus's.
+    notes : label files by relative path that the caller made and vouches for, for all that is
+        at `dest` afterwards; they take the place of the source's.
     """
+    notes = notes or {}
     with one_at_a_time(dest), _scratch(dest) as scratch:
         try:
             _recover(dest)
             folder = _as_folder(source, scratch / "unpacked", corpus)
             recordings = [str(file) for file in label_files(folder, corpus)]
-            files = sorted({*recordings, *_label_files(folder, corpus)})
-            _check_names(source, files, dest)
+            files = sorted({*recordings, *_label_files(folder, corpus)} - notes.keys())
+            _check_names(source, [*files, *notes], dest)
             _check_contents(source, folder, recordings)
             sums = _hashes(folder, files)
             if as_published:
                 _check_published(source, corpus, {file: sums[file] for file in recordings})
+            sums |= {file: hashlib.sha256(note).hexdigest() for file, note in notes.items()}
             here = _sums_of(dest)
-            labels = set(files) - set(recordings)
+            labels = set(sums) - set(recordings)
             new = _new_files(source, dest, sums, here, may_grow=labels)
             if new or (here and not (dest / SUMS).exists()):
                 build = scratch / "build"
                 _link_all(dest, build)
                 for file in new:
-                    _bring(folder / file, build / file, ours=folder.is_relative_to(scratch))
-                if here:
+                    _bring(folder / file, build / file, notes.get(file), ours=folder != source)
+                if here and not notes:
                     _check_labels(source, dest, build, corpus)
                 write_sums(build, {**here, **sums})
                 _swap(build, dest)
@@ -73,7 +85,8 @@ def is_corpus_file(path: PurePath, corpus: Corpus) -> bool:
 
 
 def _is_label_file(path: PurePath, corpus: Corpus) -> bool:
-    return any(path.match(pattern) for pattern in corpus.labelling)
+    # `match` looks from the right: any folders may stand before what the pattern names.
+    return any(path.match(pattern.removeprefix("**/")) for pattern in corpus.labelling)
 
 
 def _as_folder(source: Path, unpacked: Path, corpus: Corpus) -> Path:
@@ -173,11 +186,13 @@ def _link_all(folder: Path, build: Path) -> None:
                 shutil.copy2(folder / file, build / file, follow_symlinks=False)
 
 
-def _bring(file: Path, target: Path, *, ours: bool) -> None:
+def _bring(file: Path, target: Path, note: bytes | None, *, ours: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     # What is there may be a link into DVC's cache: it is replaced, never written through.
     target.unlink(missing_ok=True)
-    if ours:
+    if note is not None:
+        target.write_bytes(note)
+    elif ours:
         file.replace(target)
     else:
         shutil.copyfile(file, target)
