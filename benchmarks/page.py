@@ -28,9 +28,9 @@ def write(name: str, *, title: str, body: str) -> None:
 
 
 def _cell(value: object) -> str:
-    return f"{value:,.3g}" if isinstance(value, float) and value < 1000 else f"{value:,}" if isinstance(
-        value, int | float
-    ) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _circumstances(name: str) -> str:

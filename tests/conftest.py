@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from project import Project
+from publisher import Publisher
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +27,19 @@ def real_corpora() -> Path:
     if not (path / "ravdess").is_dir():
         pytest.fail(f"SER_CORPORA is {folder}, but it holds no ravdess folder")
     return path
+
+
+@pytest.fixture
+def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """A publisher's server on this machine, see `Publisher`."""
+    # A proxy of this machine's would not find it.
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Publisher() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield server
+        server.closing.set()
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -84,10 +84,10 @@ def test_one_bad_file_does_not_stop_the_others(ser, recordings, tmp_path):
         (["predict", "reports", "--model", "models/bundle"], "holds no recordings"),
         (["corpus", "add", "ravdes", "."], "No corpus is called 'ravdes'; known are"),
         (["corpus", "add", "ravdess", "nowhere"], "nowhere does not exist"),
-        (["corpus", "add", "synthetic", "."], "exists already"),
         (["corpus", "add", "folder", "."], "need a name"),
         (["corpus", "add", "folder", ".", "--name", "tess"], "cannot be called 'tess'"),
         (["corpus", "add", "tess", ".", "--language", "en"], "are for `ser corpus add folder"),
+        (["corpus", "add", "synthetic", "."], "is spoken by the pipeline"),
         (["promote", "7"], "no version 7"),
         (["roll-back"], "No champion yet"),
     ],
@@ -112,7 +112,7 @@ def test_corpora_are_listed_with_their_licence(ser, monkeypatch):
     status, out, _ = ser("corpus", "list")
     assert status == 0
     rows = {line.split()[0]: line for line in out.splitlines()}
-    assert rows["synthetic"].split()[1] == "yes"
+    assert rows["synthetic"].split()[1] == "108"
     assert rows["ravdess"].split()[1] == "no"
     assert "CC BY-NC-SA 4.0" in rows["ravdess"]
 

@@ -111,7 +111,7 @@ def audit_folder(
     table = pd.DataFrame([row for row in rows if not isinstance(row, AudioError)])
     if table.empty:
         raise CorpusError(f"None of {len(rows)} recordings can be read: {unreadable[0]}")
-    found = FolderAudit(
+    return FolderAudit(
         corpus=name,
         table=table,
         unlabelled=unlabelled,
@@ -119,7 +119,6 @@ def audit_folder(
         copies=copies_of(table, table["fingerprint"]),
         inflation=_inflation(folder, table, seed) if measure else None,
     )
-    return found
 
 
 def label_folder(folder: Path, corpus: str | None) -> tuple[str, dict[PurePath, Labels], int]:
@@ -140,7 +139,7 @@ def label_folder(folder: Path, corpus: str | None) -> tuple[str, dict[PurePath, 
             f"{folder}: the files are not named as those of {', '.join(CORPORA)}, and as a "
             f"folder of your own: {error}"
         ) from error
-    columns = [field for field in Labels.__dataclass_fields__]
+    columns = list(Labels.__dataclass_fields__)
     labels = {
         PurePath(row["file"]): Labels(**{column: row[column] for column in columns})
         for row in table.to_dict("records")

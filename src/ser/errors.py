@@ -6,6 +6,7 @@ SerError
 │   ├── UnknownCorpus    no adapter has this name
 │   ├── MissingCorpus    the corpus is not in data/raw
 │   └── UnknownEmotion   a label code that the corpus does not define
+├── FetchError           a download failed, or its bytes are not those promised
 ├── AudioError
 │   ├── EmptyAudio       no samples
 │   ├── CorruptAudio     bytes that are not the audio they claim to be
@@ -41,6 +42,10 @@ class MissingCorpus(CorpusError):
 
 
 class UnknownEmotion(CorpusError):
+    pass
+
+
+class FetchError(SerError):
     pass
 
 

@@ -76,9 +76,7 @@ def test_real_takes_differ_and_real_copies_do_not(real_corpora):
     """Both takes of actors' neutral sentences: the most similar recordings of the corpus."""
     folder = real_corpora / "ravdess"
     for actor in ("01", "09", "15", "16"):
-        pair = [
-            next(folder.rglob(f"03-01-01-01-01-{take}-{actor}.*")) for take in ("01", "02")
-        ]
+        pair = [next(folder.rglob(f"03-01-01-01-01-{take}-{actor}.*")) for take in ("01", "02")]
         first, second = (load_audio(path, sr=48_000) for path in pair)
         assert alike(first, second, sr=48_000) < 0.8
         assert alike(first, coded(first, "OGG", "OPUS", sr=48_000), sr=48_000) > 1

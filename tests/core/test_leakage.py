@@ -67,7 +67,8 @@ def test_train_and_dev_may_share_a_speaker_where_the_protocol_says_so_but_never_
 
 
 @pytest.mark.parametrize(
-    ("column", "words"), [("sha256", "are the same file"), ("audio_sha256", "the same samples")]
+    ("column", "words"),
+    [("sha256", "are the same file"), ("audio_sha256", "hold the same samples")],
 )
 def test_one_recording_under_two_names_in_two_splits_is_refused(folds, prints, column, words):
     folds.loc[11, column] = folds.loc[0, column]

@@ -1,16 +1,22 @@
+import hashlib
 import io
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
+from ser.corpora.base import Labels, recordings_digest
 from ser.corpora.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
-from ser.io.ingest import ingest
+from ser.io.checksums import SUMS, changed
+from ser.io.ingest import Ingested, ingest
+from ser.io.lock import one_at_a_time
 
 NAMES = ("Actor_01/03-01-01-01-01-01-01.wav", "Actor_02/03-01-05-02-01-01-02.wav")
+NEW = "Actor_02/03-01-06-02-01-01-02.wav"
 
 
 @pytest.fixture
@@ -34,8 +40,8 @@ def taken(dest):
 
 
 def test_a_folder_s_recordings_come_in_and_nothing_else(tmp_path, folder):
-    assert ingest(folder, tmp_path / "raw", RAVDESS) == 2
-    assert taken(tmp_path / "raw") == sorted(NAMES)
+    assert ingest(folder, tmp_path / "raw", RAVDESS) == Ingested(added=2, total=2)
+    assert taken(tmp_path / "raw") == sorted([*NAMES, SUMS])
 
 
 def test_zip_and_tar_give_the_same_recordings(tmp_path, folder, wav):
@@ -47,7 +53,7 @@ def test_zip_and_tar_give_the_same_recordings(tmp_path, folder, wav):
     for source in ("a.zip", "a.tar.gz"):
         dest = tmp_path / f"raw-{source}"
         ingest(tmp_path / source, dest, RAVDESS)
-        assert taken(dest) == sorted(NAMES)
+        assert taken(dest) == sorted([*NAMES, SUMS])
         assert (dest / NAMES[0]).read_bytes() == wav
 
 
@@ -56,22 +62,8 @@ def test_one_unknown_code_and_nothing_comes_in(tmp_path, folder, wav):
     with pytest.raises(UnknownEmotion, match="emotion code 99"):
         ingest(folder, tmp_path / "raw", RAVDESS)
     assert not (tmp_path / "raw").exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["source"]
-
-
-def test_an_archive_cannot_write_outside(tmp_path, wav):
-    for name in ("../03-01-01-01-01-01-01.wav", "/tmp/03-01-01-01-01-01-01.wav"):
-        with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
-            archive.writestr(name, wav)
-        with pytest.raises(CorpusError, match="leads out of the archive"):
-            ingest(tmp_path / "evil.zip", tmp_path / "raw", RAVDESS)
-    with tarfile.open(tmp_path / "link.tar", "w") as archive:
-        link = tarfile.TarInfo("03-01-01-01-01-01-01.wav")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-    with pytest.raises(CorpusError, match="link or device"):
-        ingest(tmp_path / "link.tar", tmp_path / "raw", RAVDESS)
-    assert not (tmp_path / "raw").exists()
+    # The lock stays, empty and ignored by git.
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".raw.lock.tmp", "source"]
 
 
 def test_a_byte_flipped_in_a_packed_archive_is_noticed(tmp_path, folder):
@@ -86,9 +78,166 @@ def test_a_byte_flipped_in_a_packed_archive_is_noticed(tmp_path, folder):
     assert not (tmp_path / "raw").exists()
 
 
-def test_a_corpus_that_is_here_is_not_overwritten(tmp_path, folder):
+def test_new_recordings_are_added_and_those_here_are_left_alone(tmp_path, folder, wav):
+    raw = tmp_path / "raw"
+    ingest(folder, raw, RAVDESS)
+    inode = (raw / NAMES[0]).stat().st_ino
+    (folder / NEW).write_bytes(wav + b"new")
+    assert ingest(folder, raw, RAVDESS) == Ingested(added=1, total=3)
+    assert taken(raw) == sorted([*NAMES, NEW, SUMS])
+    assert (raw / NAMES[0]).stat().st_ino == inode
+    assert not changed(raw)
+    assert ingest(folder, raw, RAVDESS) == Ingested(added=0, total=3)
+
+
+def test_other_bytes_at_the_same_path_are_refused(tmp_path, folder, wav):
+    raw = tmp_path / "raw"
+    ingest(folder, raw, RAVDESS)
+    before = (raw / SUMS).read_text()
+    (folder / NAMES[0]).write_bytes(wav + b"x")
+    (folder / NEW).write_bytes(wav)
+    with pytest.raises(CorpusError, match=r"01-01-01.wav of .* has other bytes .*1 such files"):
+        ingest(folder, raw, RAVDESS)
+    assert taken(raw) == sorted([*NAMES, SUMS])
+    assert (raw / NAMES[0]).read_bytes() == wav
+    assert (raw / SUMS).read_text() == before
+
+
+def test_damage_that_is_here_is_not_blessed_by_an_addition(tmp_path, folder, wav):
+    raw = tmp_path / "raw"
+    ingest(folder, raw, RAVDESS)
+    (raw / NAMES[0]).write_bytes(wav[:-1] + b"x")
+    (folder / NEW).write_bytes(wav)
+    ingest(folder, raw, RAVDESS)
+    assert changed(raw).changed == (NAMES[0],)
+
+
+def test_files_that_dvc_links_into_its_cache_are_never_written_through(tmp_path, folder, wav):
+    raw, cache = tmp_path / "raw", tmp_path / "cache"
+    labelled = replace(RAVDESS, labelling=("labels.csv",))
+    (folder / "labels.csv").write_text("old")
+    ingest(folder, raw, labelled)
+    cache.mkdir()
+    for name in (*NAMES, "labels.csv", SUMS):
+        held = cache / name.replace("/", "_")
+        (raw / name).rename(held)
+        held.chmod(0o444)
+        # NAMES[0] as a symlink, the others as hard links: DVC makes either.
+        (raw / name).symlink_to(held) if name == NAMES[0] else (raw / name).hardlink_to(held)
+    before = {path: path.read_bytes() for path in cache.iterdir()}
+    (folder / "labels.csv").write_text("new")
+    (folder / NEW).write_bytes(wav)
+    assert ingest(folder, raw, labelled) == Ingested(added=1, total=3)
+    assert {path: path.read_bytes() for path in cache.iterdir()} == before
+    assert (raw / "labels.csv").read_text() == "new"
+    assert (raw / NAMES[0]).is_symlink()
+    assert not changed(raw)
+
+
+def test_label_files_come_in_and_may_only_grow(tmp_path, wav):
+    def label(folder, files):
+        emotions = dict(line.split(",") for line in (folder / "labels.csv").read_text().split())
+        return {
+            file: Labels("1", "female", emotions[file.name], "normal", "a")
+            for file in files
+            if file.name in emotions
+        }
+
+    corpus = replace(RAVDESS, label=label, labelling=("labels.csv",))
+    source, raw = tmp_path / "source", tmp_path / "raw"
+    source.mkdir()
+    (source / "a.wav").write_bytes(wav)
+    (source / "b.wav").write_bytes(wav)
+    (source / "labels.csv").write_text("a.wav,anger\n")
+    ingest(source, raw, corpus)
+    # A recording without a label comes in too: the stage `manifest` counts it.
+    assert taken(raw) == [SUMS, "a.wav", "b.wav", "labels.csv"]
+    (source / "labels.csv").write_text("a.wav,fear\nb.wav,anger\n")
+    with pytest.raises(CorpusError, match=r"labels a.wav otherwise"):
+        ingest(source, raw, corpus)
+    (source / "labels.csv").write_text("a.wav,anger\nb.wav,anger\n")
+    assert ingest(source, raw, corpus) == Ingested(added=0, total=2)
+    (source / "c.wav").write_bytes(wav)
+    assert ingest(source, raw, corpus) == Ingested(added=1, total=3)
+    assert not changed(raw)
+
+
+def test_labels_that_the_caller_made_come_in_beside_the_recordings(tmp_path, folder, wav):
+    raw = tmp_path / "raw"
+    (folder / "labels.csv").write_text("the user's")
+    own = replace(RAVDESS, labelling=("labels.csv",))
+    ingest(folder, raw, own, notes={"labels.csv": b"two"})
+    assert (raw / "labels.csv").read_bytes() == b"two"
+    (folder / NEW).write_bytes(wav)
+    grown = ingest(folder, raw, own, notes={"labels.csv": b"three"})
+    assert grown == Ingested(added=1, total=3)
+    assert (raw / "labels.csv").read_bytes() == b"three"
+    assert not changed(raw)
+
+
+def test_label_files_are_found_below_any_folders(tmp_path, folder):
+    path = folder / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("labels")
+    corpus = replace(RAVDESS, labelling=("**/dialog/EmoEvaluation/*.txt",))
+    for source in (folder, folder / "Session1"):
+        (source / "03-01-01-01-01-01-01.wav").write_bytes(b"x")
+        ingest(source, tmp_path / source.name, corpus)
+        assert any(name.endswith("Ses01F_impro01.txt") for name in taken(tmp_path / source.name))
+
+
+def test_recordings_other_than_published_come_in_by_add_only(tmp_path, folder, wav):
+    sums = [(name, hashlib.sha256(wav).hexdigest()) for name in NAMES]
+    published = replace(RAVDESS, utterances=2, digest=recordings_digest(sums))
+    ingest(folder, tmp_path / "raw", published, as_published=True)
+    (folder / NAMES[0]).write_bytes(wav + b"x")
+    with pytest.raises(CorpusError, match=r"2 recordings, as many .* `ser corpus add ravdess"):
+        ingest(folder, tmp_path / "raw2", published, as_published=True)
+    (folder / NAMES[0]).unlink()
+    with pytest.raises(CorpusError, match="holds 1 recordings; 2 are published"):
+        ingest(folder, tmp_path / "raw2", published, as_published=True)
+    assert not (tmp_path / "raw2").exists()
+    ingest(folder, tmp_path / "raw2", published)
+
+
+def test_two_names_that_fall_together_are_refused(tmp_path, folder, wav):
+    (folder / "actor_01").mkdir()
+    (folder / "actor_01/03-01-02-01-01-01-01.wav").write_bytes(wav)
+    with pytest.raises(CorpusError, match="differ only by case or Unicode form"):
+        ingest(folder, tmp_path / "raw", RAVDESS)
+    (folder / "Actor_01").rename(tmp_path / "Actor_01")
     ingest(folder, tmp_path / "raw", RAVDESS)
-    with pytest.raises(CorpusError, match="exists already"):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "Actor_01").rename(tmp_path / "more/Actor_01")
+    # Also against what is here already.
+    with pytest.raises(CorpusError, match="differ only by case or Unicode form"):
+        ingest(tmp_path / "more", tmp_path / "raw", RAVDESS)
+
+
+def test_a_git_lfs_pointer_is_no_recording(tmp_path, folder):
+    (folder / NAMES[0]).write_text(
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 5\n"
+    )
+    with pytest.raises(CorpusError, match="is a Git LFS pointer"):
+        ingest(folder, tmp_path / "raw", RAVDESS)
+
+
+def test_a_kill_while_a_corpus_is_swapped_loses_nothing(tmp_path, folder, wav):
+    raw = tmp_path / "raw"
+    ingest(folder, raw, RAVDESS)
+    # As it stands between the two renames.
+    raw.rename(tmp_path / ".raw.before.tmp")
+    (tmp_path / ".raw.ingest.tmp" / "build").mkdir(parents=True)
+    (folder / NEW).write_bytes(wav)
+    assert ingest(folder, raw, RAVDESS) == Ingested(added=1, total=3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".raw.lock.tmp", "raw", "source"]
+
+
+def test_two_commands_do_not_change_one_corpus_at_once(tmp_path, folder):
+    with (
+        one_at_a_time(tmp_path / "raw"),
+        pytest.raises(CorpusError, match="Another command is changing"),
+    ):
         ingest(folder, tmp_path / "raw", RAVDESS)
 
 

@@ -5,7 +5,9 @@ import yaml
 from ser.corpora.catalogue import corpus_named, label_files
 from ser.corpora.own import own_corpus
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
-from ser.io.own import prepare_own, read_label_table, read_mapping, write_own
+from ser.io.checksums import read_sums
+from ser.io.ingest import Ingested
+from ser.io.own import add_own, prepare_own, read_label_table, read_mapping
 
 FACTS = {"title": "Calls of 2024", "licence": "internal", "languages": ["de"]}
 
@@ -26,7 +28,7 @@ def source(tmp_path):
 def calls(tmp_path, source):
     """data/raw/calls, as `ser corpus add folder` writes it."""
     own = prepare_own(source, mapping=tmp_path / "mapping.yaml", facts=FACTS)
-    write_own(own, source, tmp_path / "raw" / "calls")
+    add_own(own, source, tmp_path / "raw" / "calls")
     return tmp_path / "raw" / "calls"
 
 
@@ -53,6 +55,7 @@ def test_only_labelled_recordings_come_in_byte_by_byte(calls):
         "corpus.yaml",
         "labels.csv",
     ]
+    assert set(read_sums(calls)) == set(files)
     assert (calls / "Wut/ben/1.wav").read_bytes() == b"Wut/ben/1.wav"
 
 
@@ -69,7 +72,7 @@ def test_speakers_called_na_or_numbered_with_zeros_keep_their_names(tmp_path, so
     (tmp_path / "table.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
     own = prepare_own(source, table=tmp_path / "table.csv", drop_unlisted=True, facts=FACTS)
     assert (own.left_out, own.ignored) == (2, ("age",))
-    write_own(own, source, tmp_path / "calls")
+    add_own(own, source, tmp_path / "calls")
     labels = label_files(tmp_path / "calls", own_corpus(tmp_path / "calls"))
     assert [label.speaker for label in labels.values()] == ["NA", "007"]
 
@@ -140,15 +143,28 @@ def test_what_cannot_be_added_leaves_nothing(tmp_path, source):
         prepare_own(tmp_path / "empty", facts=FACTS)
     own = prepare_own(source, mapping=tmp_path / "mapping.yaml", facts=FACTS)
     (source / "Wut/ben/1.wav").unlink()
-    with pytest.raises(CorpusError, match=r"ben/1\.wav could not be copied"):
-        write_own(own, source, tmp_path / "raw" / "calls")
-    assert not list((tmp_path / "raw").iterdir())
+    with pytest.raises(CorpusError, match=r"ben/1\.wav, which is not there"):
+        add_own(own, source, tmp_path / "raw" / "calls")
+    assert not (tmp_path / "raw" / "calls").exists()
 
 
-def test_a_corpus_that_is_here_is_not_overwritten(tmp_path, source, calls):
+def test_a_corpus_that_is_here_grows_and_keeps_its_facts(tmp_path, source, calls):
+    (source / "Wut" / "carl").mkdir()
+    (source / "Wut" / "carl" / "1.wav").write_bytes(b"carl")
+    mapping = tmp_path / "mapping.yaml"
+    own = prepare_own(source, mapping=mapping, facts={"title": "calls"})
+    assert add_own(own, source, calls) == Ingested(added=1, total=4)
+    corpus = own_corpus(calls)
+    assert (corpus.title, corpus.speakers, corpus.utterances) == ("Calls of 2024", 3, 4)
+    assert add_own(own, source, calls) == Ingested(added=0, total=4)
+
+
+def test_a_recording_that_is_here_keeps_its_label(tmp_path, source, calls):
+    (tmp_path / "mapping.yaml").write_text("Wut: fear\nLachen: drop\n")
     own = prepare_own(source, mapping=tmp_path / "mapping.yaml", facts=FACTS)
-    with pytest.raises(CorpusError, match="exists already"):
-        write_own(own, source, calls)
+    with pytest.raises(CorpusError, match="has other labels than the one in"):
+        add_own(own, source, calls)
+    assert set(own_corpus(calls).codes.values()) == {"anger", "calm"}
 
 
 def test_recordings_and_labels_must_be_the_same_files(calls):

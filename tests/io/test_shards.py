@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from ser.core.features import Features
-from ser.errors import DamagedFeatures
+from ser.errors import DamagedFeatures, TableError
 from ser.io import shards
 from ser.io.shards import Recipe
 
@@ -82,8 +82,8 @@ def test_every_flipped_byte_is_noticed(folder):
         try:
             shards.check_shards(folder)
             unnoticed.append((path.name, at))
-        except Exception as error:
-            assert "dvc repro" in str(error)
+        except (DamagedFeatures, TableError):
+            pass
         content[at] = kept
         path.write_bytes(content)
     assert unnoticed == []

@@ -66,7 +66,9 @@ def _hashes(fingerprints: np.ndarray) -> np.ndarray:
     result = np.empty(len(fingerprints), dtype=np.uint64)
     for start in range(0, len(result), ROWS):
         # Products and sums modulo 2⁶⁴.
-        result[start : start + ROWS] = fingerprints[start : start + ROWS].astype(np.uint64) @ weights
+        result[start : start + ROWS] = (
+            fingerprints[start : start + ROWS].astype(np.uint64) @ weights
+        )
     return result
 
 

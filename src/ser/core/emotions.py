@@ -57,9 +57,7 @@ class LabelRule:
 LABEL_SETS = {
     "all": LabelRule(),
     # IEMOCAP's convention; its excitement counts as happiness.
-    "4-class": LabelRule(
-        ("neutral", "happiness", "sadness", "anger"), {"excitement": "happiness"}
-    ),
+    "4-class": LabelRule(("neutral", "happiness", "sadness", "anger"), {"excitement": "happiness"}),
     # The six of CREMA-D.
     "6-class": LabelRule(("neutral", "happiness", "sadness", "anger", "fear", "disgust")),
 }

@@ -71,7 +71,9 @@ def audit(
     copies = copies_of(folds, fingerprints)
     a, b = copies["a"].to_numpy(), copies["b"].to_numpy()
     emotion = folds["emotion"].to_numpy(str)
-    counts = folds.groupby("split").agg(utterances=("file", "size"), speakers=("speaker", "nunique"))
+    counts = folds.groupby("split").agg(
+        utterances=("file", "size"), speakers=("speaker", "nunique")
+    )
     counts = counts.reindex(list(SPLITS), fill_value=0)
     return Audit(
         utterances={name: int(n) for name, n in counts["utterances"].items()},

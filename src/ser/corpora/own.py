@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
@@ -47,8 +48,13 @@ def is_own_name(name: str) -> bool:
 
 def own_corpus(folder: Path) -> Corpus:
     """The corpus in `folder`, called as it; raises CorpusError where its files are wrong."""
-    card = parse_card(_read_yaml(folder / CARD_FILE), f"{folder.name}/{CARD_FILE}")
-    rows = _read_labels(folder / LABELS_FILE)
+    card = parse_card(read_yaml(folder / CARD_FILE), f"{folder.name}/{CARD_FILE}")
+    rows = read_labels(folder / LABELS_FILE)
+    return replace(listed_corpus(folder.name, card, rows), belongs=lambda path: True)
+
+
+def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
+    """The corpus of the recordings that `rows` (COLUMNS) list, whatever else is in a folder."""
     labels = {
         PurePath(row["file"]): Labels(
             speaker=row["speaker"],
@@ -61,11 +67,11 @@ def own_corpus(folder: Path) -> Corpus:
     }
 
     def label(_folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
-        _check_same(folder.name, files, labels)
+        _check_same(name, files, set(labels))
         return {file: labels[file] for file in files}
 
     return Corpus(
-        name=folder.name,
+        name=name,
         title=card.title,
         licence=card.licence,
         citation=card.citation,
@@ -74,8 +80,9 @@ def own_corpus(folder: Path) -> Corpus:
         speakers=rows["speaker"].nunique(),
         utterances=len(rows),
         codes=card.mapping,
-        protocols=("holdout", "leave-one-speaker-out"),
+        protocols=("holdout", "grouped-kfold", "leave-one-speaker-out"),
         label=label,
+        belongs=lambda path: path in labels,
         labelling=(LABELS_FILE, CARD_FILE),
     )
 
@@ -92,7 +99,8 @@ def parse_card(values: Any, source: str) -> Card:
         ) from error
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """What a card file holds; raises CorpusError."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -102,7 +110,8 @@ def _read_yaml(path: Path) -> Any:
         ) from error
 
 
-def _read_labels(path: Path) -> pd.DataFrame:
+def read_labels(path: Path) -> pd.DataFrame:
+    """The labels of a corpus in data/raw, COLUMNS; raises CorpusError."""
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -119,14 +128,14 @@ def _read_labels(path: Path) -> pd.DataFrame:
     return rows
 
 
-def _check_same(name: str, files: Sequence[PurePath], labels: Mapping[PurePath, Labels]) -> None:
-    unlisted = sorted(set(files) - set(labels))
+def _check_same(name: str, files: Sequence[PurePath], labels: set[PurePath]) -> None:
+    unlisted = sorted(set(files) - labels)
     if unlisted:
         raise CorpusError(
             f"{LABELS_FILE} of {name} does not list {unlisted[0]} ({len(unlisted)} such files). "
             "Add a row or remove the file."
         )
-    absent = sorted(set(labels) - set(files))
+    absent = sorted(labels - set(files))
     if absent:
         raise CorpusError(
             f"{LABELS_FILE} of {name} lists {absent[0]}, which is not there ({len(absent)} such "

@@ -27,11 +27,33 @@ def locked_md5(root: Path, path: Path) -> str | None:
     return None
 
 
+def tracked_md5(root: Path, path: Path) -> str | None:
+    """The hash that `<path>.dvc` holds, or dvc.lock for a stage's out; None if neither does."""
+    tracker = tracker_of(root, path)
+    if not tracker.exists():
+        return locked_md5(root, path)
+    outs = (yaml.safe_load(tracker.read_text()) or {}).get("outs") or [{}]
+    return str(outs[0]["md5"]) if "md5" in outs[0] else None
+
+
+def tracker_of(root: Path, path: Path) -> Path:
+    """`<path>.dvc`, in which DVC notes what it tracks."""
+    return root / path.with_name(f"{path.name}.dvc")
+
+
 def add(root: Path, path: Path) -> None:
     """Put a folder under DVC: its content into the cache, its hash into `<path>.dvc`."""
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path)]
+    _run(root, "add", path)
+
+
+def forget(root: Path, path: Path) -> None:
+    """Take `<path>.dvc` and its line in .gitignore away; files and cache stay."""
+    _run(root, "remove", tracker_of(root, path).relative_to(root))
+
+
+def _run(root: Path, verb: str, path: Path) -> None:
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "dvc", verb, "--quiet", str(path)],
         cwd=root,
         capture_output=True,
         text=True,
@@ -40,6 +62,6 @@ def add(root: Path, path: Path) -> None:
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise SerError(
-            f"DVC could not track {path} ({' '.join(reason).removeprefix('ERROR: ')}). "
-            f"Try `dvc add {path}` by hand."
+            f"`dvc {verb} {path}` failed ({' '.join(reason).removeprefix('ERROR: ')}). "
+            "Try it by hand."
         )

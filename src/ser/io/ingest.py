@@ -2,123 +2,243 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
+import errno
+import hashlib
+import os
 import shutil
-import tarfile
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import IO
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, is_audio
-from ser.corpora.catalogue import label_files
+from ser.corpora.base import Corpus, is_audio, recordings_digest
+from ser.corpora.catalogue import label_files, list_recordings
 from ser.errors import CorpusError, MissingCorpus
-from ser.io.store import atomic_path
+from ser.io.archive import is_archive, unpack
+from ser.io.checksums import SUMS, hash_files, listed_files, read_sums, write_sums
+from ser.io.lock import one_at_a_time
+from ser.io.names import check_distinct, safe_path
 
-#: Bytes that an archive may unpack to.
-MAX_UNPACKED = 64 * 2**30
-DAMAGE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-)
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def ingest(source: Path, dest: Path, corpus: Corpus) -> int:
-    """Copy the recordings of `source`, a folder or a ZIP or TAR archive, to `dest`.
+@dataclass(frozen=True)
+class Ingested:
+    """Recordings that came in, and all that are there now."""
 
-    Every name must be one of the corpus; returns how many recordings came in. Raises
-    MissingCorpus or CorpusError, and then nothing is at `dest`.
+    added: int
+    total: int
+
+
+def ingest(
+    source: Path,
+    dest: Path,
+    corpus: Corpus,
+    *,
+    as_published: bool = False,
+    notes: Mapping[str, bytes] | None = None,
+) -> Ingested:
+    """Copy the recordings and label files of `source`, a folder or an archive, into `dest`.
+
+    A corpus that is at `dest` grows: files of the same path and bytes are left alone, new ones
+    are added, other bytes are refused. Every name must be one of the corpus. SHA256SUMS is
+    written beside the files. Raises MissingCorpus or CorpusError, and then `dest` is untouched.
+
+    as_published : refuse recordings whose digest is not the corpus's.
+    notes : label files by relative path that the caller made and vouches for, for all that is
+        at `dest` afterwards; they take the place of the source's.
     """
-    if dest.exists():
-        raise CorpusError(
-            f"{dest} exists already. Remove it first (`dvc remove {dest}.dvc`, then delete the "
-            "folder) to add another copy."
-        )
-    with _as_folder(source) as folder:
-        files = label_files(folder, corpus)
+    notes = notes or {}
+    with one_at_a_time(dest), _scratch(dest) as scratch:
         try:
-            with atomic_path(dest) as copy:
-                for file in files:
-                    target = copy / file
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(folder / file, target)
+            _recover(dest)
+            folder = _as_folder(source, scratch / "unpacked", corpus)
+            found = list_recordings(folder, corpus)
+            # Every name must be one of the corpus; some recordings may have no label by its rules.
+            corpus.label(folder, found)
+            recordings = [str(file) for file in found]
+            files = sorted({*recordings, *_label_files(folder, corpus)} - notes.keys())
+            _check_names(source, [*files, *notes], dest)
+            _check_contents(source, folder, recordings)
+            sums = _hashes(folder, files)
+            if as_published:
+                _check_published(source, corpus, {file: sums[file] for file in recordings})
+            sums |= {file: hashlib.sha256(note).hexdigest() for file, note in notes.items()}
+            here = _sums_of(dest)
+            labels = set(sums) - set(recordings)
+            new = _new_files(source, dest, sums, here, may_grow=labels)
+            if new or (here and not (dest / SUMS).exists()):
+                build = scratch / "build"
+                _link_all(dest, build)
+                for file in new:
+                    _bring(folder / file, build / file, notes.get(file), ours=folder != source)
+                if here and not notes:
+                    _check_labels(source, dest, build, corpus)
+                write_sums(build, {**here, **sums})
+                _swap(build, dest)
         except OSError as error:
-            raise CorpusError(
-                f"{error.filename} could not be copied to {dest} ({error.strerror}). "
-                "Make room or give access, then add the corpus again."
-            ) from error
-    return len(files)
+            raise _not_copied(error, dest) from error
+    before = {file for file in here if is_audio(PurePath(file))}
+    return Ingested(len(set(recordings) - before), len(before | set(recordings)))
+
+
+def is_corpus_file(path: PurePath, corpus: Corpus) -> bool:
+    """A recording or label file of the corpus, by its relative path."""
+    return (is_audio(path) and corpus.belongs(path)) or _is_label_file(path, corpus)
+
+
+def _is_label_file(path: PurePath, corpus: Corpus) -> bool:
+    # `match` looks from the right: any folders may stand before what the pattern names.
+    return any(path.match(pattern.removeprefix("**/")) for pattern in corpus.labelling)
+
+
+def _as_folder(source: Path, unpacked: Path, corpus: Corpus) -> Path:
+    if source.is_dir():
+        return source
+    if not source.exists():
+        raise MissingCorpus(f"{source} does not exist; name a folder, a ZIP or a TAR archive.")
+    if not is_archive(source):
+        raise CorpusError(f"{source} is neither a folder nor a ZIP or TAR archive.")
+    unpacked.mkdir()
+    unpack(source, unpacked, lambda path: is_corpus_file(path, corpus))
+    return unpacked
+
+
+def _label_files(folder: Path, corpus: Corpus) -> list[str]:
+    return [file for file in listed_files(folder) if _is_label_file(PurePath(file), corpus)]
+
+
+def _check_names(source: Path, files: list[str], dest: Path) -> None:
+    paths = [PurePath(safe_path(file, str(source))) for file in files]
+    here = [PurePath(file) for file in listed_files(dest)] if dest.is_dir() else []
+    check_distinct(paths, str(source))
+    check_distinct({*paths, *here}, f"{source} and {dest}")
+
+
+def _check_contents(source: Path, folder: Path, recordings: list[str]) -> None:
+    for file in recordings:
+        with (folder / file).open("rb") as content:
+            if content.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise CorpusError(
+                    f"{source}: {file} is a Git LFS pointer, not a recording. Run `git lfs pull` "
+                    "there, or let `ser corpus fetch` do it."
+                )
+
+
+def _hashes(folder: Path, files: list[str]) -> dict[str, str]:
+    sums = hash_files({file: folder / file for file in files}, "sha256")
+    if unread := sorted(set(files) - sums.keys()):
+        raise CorpusError(f"{folder / unread[0]} cannot be read. Give access, then try again.")
+    return sums
+
+
+def _check_published(source: Path, corpus: Corpus, sums: Mapping[str, str]) -> None:
+    if corpus.digest is None or recordings_digest(sums.items()) == corpus.digest:
+        return
+    if len(sums) == corpus.utterances:
+        found = f"{len(sums)} recordings, as many as published, but other bytes"
+    else:
+        found = f"{len(sums)} recordings; {corpus.utterances} are published"
+    raise CorpusError(
+        f"{source} holds {found}. Nothing came in. If you want this copy as it is: "
+        f"`ser corpus add {corpus.name} {source}`."
+    )
+
+
+def _sums_of(dest: Path) -> dict[str, str]:
+    """Hashes of what is at `dest`: those of its list, so that damage is not blessed."""
+    if not dest.is_dir():
+        return {}
+    if (dest / SUMS).exists():
+        return read_sums(dest)
+    return _hashes(dest, listed_files(dest))
+
+
+def _new_files(
+    source: Path, dest: Path, sums: Mapping[str, str], here: Mapping[str, str], may_grow: set[str]
+) -> list[str]:
+    new = [file for file in sums if here.get(file) != sums[file]]
+    if others := [file for file in new if file in here and file not in may_grow]:
+        raise CorpusError(
+            f"{others[0]} of {source} has other bytes than the one in {dest} "
+            f"({len(others)} such files). Nothing came in. Rename it, or start afresh with "
+            f"`ser corpus remove {dest.name}`."
+        )
+    return new
+
+
+def _check_labels(source: Path, dest: Path, build: Path, corpus: Corpus) -> None:
+    """A label file may name more recordings, and nothing else of those that are here."""
+    before, after = label_files(dest, corpus), label_files(build, corpus)
+    if others := [file for file, labels in before.items() if after.get(file) != labels]:
+        raise CorpusError(
+            f"{source} labels {others[0]} otherwise than {dest} does ({len(others)} recordings). "
+            "Nothing came in. Name a folder whose label files keep what is there."
+        )
+
+
+def _link_all(folder: Path, build: Path) -> None:
+    """The same files in another folder: links, so that it costs no room and keeps their times."""
+    build.mkdir()
+    for file in [*listed_files(folder), SUMS] if folder.is_dir() else []:
+        if (folder / file).exists():
+            (build / file).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(folder / file, build / file, follow_symlinks=False)
+            except OSError:
+                shutil.copy2(folder / file, build / file, follow_symlinks=False)
+
+
+def _bring(file: Path, target: Path, note: bytes | None, *, ours: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # What is there may be a link into DVC's cache: it is replaced, never written through.
+    target.unlink(missing_ok=True)
+    if note is not None:
+        target.write_bytes(note)
+    elif ours:
+        file.replace(target)
+    else:
+        shutil.copyfile(file, target)
 
 
 @contextmanager
-def _as_folder(source: Path) -> Iterator[Path]:
-    if source.is_dir():
-        yield source
-        return
-    if not source.exists():
-        raise MissingCorpus(f"{source} does not exist; name a folder, a ZIP or a TAR archive.")
-    if not (zipfile.is_zipfile(source) or tarfile.is_tarfile(source)):
-        raise CorpusError(f"{source} is neither a folder nor a ZIP or TAR archive.")
-    with tempfile.TemporaryDirectory(prefix="ser-corpus-") as temporary:
-        try:
-            _unpack(source, Path(temporary))
-        except DAMAGE as error:
-            raise CorpusError(f"{source} is damaged ({error}); fetch it again.") from error
-        except (RuntimeError, NotImplementedError) as error:
-            raise CorpusError(
-                f"{source} cannot be unpacked ({error}); unpack it yourself and name the folder."
-            ) from error
-        yield Path(temporary)
+def _scratch(dest: Path) -> Iterator[Path]:
+    """A hidden folder beside `dest`, on its file system, gone afterwards."""
+    scratch = dest.with_name(f".{dest.name}.ingest.tmp")
+    if scratch.exists():
+        shutil.rmtree(scratch)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _unpack(source: Path, folder: Path) -> None:
-    """Take the recordings out; links, devices and names that leave the folder are refused."""
-    total = 0
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            for entry in archive.infolist():
-                if entry.is_dir() or not is_audio(PurePosixPath(entry.filename)):
-                    continue
-                total = _counted(source, total, entry.file_size)
-                with archive.open(entry) as content:
-                    _take(content, _inside(source, folder, entry.filename))
-        return
-    with tarfile.open(source) as archive:
-        for member in archive:
-            if member.isdir() or not is_audio(PurePosixPath(member.name)):
-                continue
-            taken = archive.extractfile(member) if member.isfile() else None
-            if taken is None:
-                raise CorpusError(f"{source}: {member.name} is a link or device; refused.")
-            total = _counted(source, total, member.size)
-            _take(taken, _inside(source, folder, member.name))
-        # The checksum of a compressed archive stands behind its last member.
-        while archive.fileobj and archive.fileobj.read(2**20):
-            pass
+def _swap(build: Path, dest: Path) -> None:
+    """`build` takes the place of `dest`; a kill in between is mended by `_recover`."""
+    before = _before(dest)
+    if dest.exists():
+        dest.replace(before)
+    build.replace(dest)
+    shutil.rmtree(before, ignore_errors=True)
 
 
-def _take(content: IO[bytes], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
-        shutil.copyfileobj(content, file)
+def _recover(dest: Path) -> None:
+    before = _before(dest)
+    if before.exists() and not dest.exists():
+        before.replace(dest)
+    elif before.exists():
+        shutil.rmtree(before)
 
 
-def _inside(source: Path, folder: Path, name: str) -> Path:
-    target = (folder / name).resolve()
-    if not target.is_relative_to(folder.resolve()):
-        raise CorpusError(f"{source}: {name} leads out of the archive; refused.")
-    return target
+def _before(dest: Path) -> Path:
+    return dest.with_name(f".{dest.name}.before.tmp")
 
 
-def _counted(source: Path, total: int, size: int) -> int:
-    if total + size > MAX_UNPACKED:
-        raise CorpusError(f"{source} unpacks to over {MAX_UNPACKED // 2**30} GiB; refused.")
-    return total + size
+def _not_copied(error: OSError, dest: Path) -> CorpusError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CorpusError(f"No room at {dest.parent} for {dest.name}. Make room, then try again.")
+    return CorpusError(
+        f"{error.filename or dest} could not be copied to {dest} ({error.strerror or error}). "
+        "Give access, then add the corpus again."
+    )

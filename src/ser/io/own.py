@@ -1,14 +1,13 @@
 """A user's own recordings into data/raw, with the files that make them a corpus.
 
-`prepare_own` reads and decides, `write_own` copies: what stands between them, `OwnCorpus`, is
-all that a copier needs to know.
+`prepare_own` reads and decides, `add_own` lets them in as any other corpus; a corpus that is there
+grows.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,9 +17,17 @@ import yaml
 
 from ser.corpora.base import is_audio
 from ser.corpora.folder import OPTIONAL, REQUIRED, label_recordings
-from ser.corpora.own import CARD_FILE, LABELS_FILE, parse_card
+from ser.corpora.own import (
+    CARD_FILE,
+    LABELS_FILE,
+    Card,
+    listed_corpus,
+    parse_card,
+    read_labels,
+    read_yaml,
+)
 from ser.errors import CorpusError, MissingCorpus
-from ser.io.store import atomic_path
+from ser.io.ingest import Ingested, ingest
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,23 @@ class OwnCorpus:
     """What is about to be added.
 
     labels : one row a recording to copy, see `ser.corpora.folder.COLUMNS`.
-    files : name -> content of the text files that stand beside the recordings.
     left_out : recordings of the folder that are dropped or not listed.
     ignored : columns of the user's table that mean nothing here.
     """
 
     labels: pd.DataFrame
-    files: Mapping[str, str]
+    card: Card
     left_out: int
     ignored: tuple[str, ...]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """name -> content of the files that stand beside the recordings."""
+        card = yaml.safe_dump(
+            self.card.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        )
+        labels = self.labels.to_csv(index=False, lineterminator="\n")
+        return {LABELS_FILE: labels.encode(), CARD_FILE: card.encode()}
 
 
 def prepare_own(
@@ -67,12 +82,7 @@ def prepare_own(
     card = parse_card({**facts, "mapping": words}, "The corpus's facts")
     return OwnCorpus(
         labels=labels,
-        files={
-            LABELS_FILE: labels.to_csv(index=False, lineterminator="\n"),
-            CARD_FILE: yaml.safe_dump(
-                card.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-            ),
-        },
+        card=card,
         left_out=len(recordings) - len(labels),
         ignored=()
         if listed is None
@@ -80,25 +90,34 @@ def prepare_own(
     )
 
 
-def write_own(own: OwnCorpus, source: Path, dest: Path) -> None:
-    """Copy the recordings and write the files, all or nothing."""
-    if dest.exists():
+def add_own(own: OwnCorpus, source: Path, dest: Path) -> Ingested:
+    """Copy the recordings into `dest` and write its files, all or nothing.
+
+    Where a corpus is there already, its facts stay and its recordings keep their labels.
+    """
+    corpus = listed_corpus(dest.name, own.card, own.labels)
+    return ingest(source, dest, corpus, notes=_grown(own, dest).files)
+
+
+def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
+    """The labels of what is at `dest` and of what is added."""
+    if not (dest / LABELS_FILE).exists():
+        return own
+    before = read_labels(dest / LABELS_FILE)
+    both = pd.concat([before, own.labels], ignore_index=True).drop_duplicates()
+    if both["file"].duplicated().any():
+        file = both.loc[both["file"].duplicated(), "file"].iloc[0]
         raise CorpusError(
-            f"{dest} exists already. Remove it first (`dvc remove {dest}.dvc`, then delete the "
-            "folder), or choose another name."
+            f"{file} has other labels than the one in {dest}. Nothing came in. Rename it, or "
+            f"start afresh with `ser corpus remove {dest.name}`."
         )
-    try:
-        with atomic_path(dest) as copy:
-            for file in own.labels["file"]:
-                (copy / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / file, copy / file)
-            for name, content in own.files.items():
-                (copy / name).write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise CorpusError(
-            f"{error.filename} could not be copied to {dest} ({error.strerror}). "
-            "Make room or give access, then add the corpus again."
-        ) from error
+    card = parse_card(read_yaml(dest / CARD_FILE), f"{dest.name}/{CARD_FILE}")
+    words = dict(sorted(zip(both["label"], both["emotion"], strict=True)))
+    return replace(
+        own,
+        labels=both.sort_values("file", ignore_index=True),
+        card=card.model_copy(update={"mapping": words}),
+    )
 
 
 def read_label_table(path: Path) -> pd.DataFrame:

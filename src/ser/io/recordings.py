@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
 from ser.errors import AudioError, ChangedAudio
-from ser.io.shards import file_sha256
+from ser.io.checksums import hash_files
 
 #: A bar that would be full within a second or so tells nobody anything.
 SHOW_FROM = 5_000
@@ -23,24 +21,16 @@ def check_recordings(root: Path, table: pd.DataFrame) -> None:
     parallel by threads: hashing releases the interpreter.
     """
     once = table.drop_duplicates("file")
-
-    def is_same(file: str, sha256: str) -> bool:
-        try:
-            return file_sha256(root / file) == sha256
-        except OSError:
-            return False
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        same = list(
-            tqdm(
-                pool.map(is_same, once["file"], once["sha256"]),
-                total=len(once),
-                desc="check bytes",
-                unit="file",
-                disable=None if len(once) >= SHOW_FROM else True,
-            )
+    with tqdm(
+        total=len(once),
+        desc="check bytes",
+        unit="file",
+        disable=None if len(once) >= SHOW_FROM else True,
+    ) as bar:
+        found = hash_files(
+            {file: root / file for file in once["file"]}, "sha256", progress=bar.update
         )
-    changed = once["file"][[not intact for intact in same]]
+    changed = once.loc[once["file"].map(found) != once["sha256"], "file"]
     if changed.empty:
         return
     file = changed.iloc[0]

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ser.core.features import Features
 from ser.errors import DamagedFeatures, TableError
+from ser.io.checksums import file_hash
 from ser.io.store import atomic_path, json_text, read_json, write_json
 
 INDEX = "shards.json"
@@ -67,7 +68,7 @@ def write_shard(features: Sequence[tuple[str, Features]], path: Path) -> str:
             pa.ipc.new_file(sink, table.schema) as writer,
         ):
             writer.write_table(table)
-        return file_sha256(temporary)
+        return file_hash(temporary)
 
 
 def write_index(folder: Path, recipe: Recipe, shards: Mapping[str, str]) -> None:
@@ -105,7 +106,7 @@ def intact_shards(folder: Path, recipe: Recipe) -> dict[str, str]:
     return {
         name: sha256
         for name, sha256 in shards.items()
-        if (folder / name).is_file() and file_sha256(folder / name) == sha256
+        if (folder / name).is_file() and file_hash(folder / name) == sha256
     }
 
 
@@ -116,7 +117,7 @@ def check_shards(folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             raise DamagedFeatures(f"{path} is missing; {AGAIN}.")
-        found = file_sha256(path)
+        found = file_hash(path)
         if found != sha256:
             raise DamagedFeatures(
                 f"{path} has SHA-256 {found[:12]}…, but {sha256[:12]}… was recorded: its bytes "
@@ -160,11 +161,6 @@ def read_sequences(folder: Path) -> dict[str, np.ndarray]:
         table = _table(folder / name)
         sequences |= zip(table["sha256"].to_pylist(), _sequences(table), strict=True)
     return sequences
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _table(path: Path) -> pa.Table:

@@ -76,7 +76,7 @@ def parts(manifest: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """
     for _, corpus in manifest.groupby("corpus", sort=True):
         count = max(1, 2 ** round(np.log2(max(1, len(corpus) / SHARD))))
-        bucket = corpus["speaker"].map(lambda speaker: crc32(speaker.encode()) % count)
+        bucket = corpus["speaker"].map(lambda speaker: crc32(speaker.encode())) % count
         for _, rows in corpus.groupby(bucket, sort=True):
             ordered = rows.sort_values(["speaker", "sha256"])
             for start in range(0, len(ordered), 2 * SHARD):

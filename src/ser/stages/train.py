@@ -39,7 +39,6 @@ from ser.stages.base import (
     run_stage,
 )
 
-
 #: Counts of the leakage audit that a run carries as tags.
 AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap")
 
@@ -86,7 +85,9 @@ def run(root: Path, params: Params) -> None:
         dev_rows = folds[folds["split"] == "dev"]
         dev_uar = uar(predictions_table(dev_rows, model.predict_proba(dev.inputs), classes))
         features = FeatureParams(**read_index(root / FEATURES)[0].params)
-        bundle = Bundle(params.model.name, model, features, card=_card(params, folds, audit, dev_uar))
+        bundle = Bundle(
+            params.model.name, model, features, card=_card(params, folds, audit, dev_uar)
+        )
         save_bundle(bundle, root / BUNDLE)
         tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": seconds})
         write_table(

@@ -1,0 +1,6 @@
+"""`ser …`: what a person types. Translates words to calls, results and errors to lines."""
+
+from ser.cli.commands import app, main
+from ser.cli.words import SOME_FAILED, USER_ERROR
+
+__all__ = ["SOME_FAILED", "USER_ERROR", "app", "main"]

@@ -1,0 +1,157 @@
+"""`ser`: predict, choose what serves, and the entry point of all commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ser import __version__
+from ser.cli.corpus import corpus_app
+from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
+from ser.corpora.base import is_audio
+from ser.errors import AudioError, RegistryError, SerError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Speech emotion recognition: predict, manage corpora, choose what serves. "
+    "`make run` trains; `--debug` with any command shows tracebacks.",
+)
+app.add_typer(corpus_app, name="corpus")
+
+
+@app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A bundle's folder or models:/emotion-recognition/3; default: the champion."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")] = False,
+) -> None:
+    """Perceived emotion of each recording, with all posteriors.
+
+    A file that fails does not stop the others; the exit status is then 1.
+    """
+    from ser.bundle import load_bundle
+    from ser.predictor import Predictor
+
+    recordings = list(_recordings(files))
+    predictor = Predictor(load_bundle(_bundle_dir(model)))
+    answers = [_answer(predictor, file) for file in recordings]
+    if as_json:
+        print(json.dumps(answers, indent=2))
+    else:
+        _print_answers([a for a in answers if "error" not in a])
+        for answer in answers:
+            if "error" in answer:
+                print(f"error: {answer['error']}", file=sys.stderr)
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="Number of the registered version.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "promoted by hand",
+) -> None:
+    """Make a registered version the champion, past the gate."""
+    from ser.io import registry
+
+    root = project_root()
+    registry.promote(root, registry.get_version(root, version), reason=reason)
+    print(f"Version {version} is the champion.")
+
+
+@app.command("roll-back")
+def roll_back(
+    reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "rolled back by hand",
+) -> None:
+    """Give the champion's place back to its predecessor."""
+    from ser.io import registry
+
+    champion = registry.roll_back(project_root(), reason=reason)
+    print(f"Version {champion.version} is the champion again.")
+
+
+@app.command()
+def version() -> None:
+    """This release."""
+    print(__version__)
+
+
+def main() -> None:
+    """Entry point: a SerError is one line and exit status 2, a traceback only with --debug."""
+    debug = "--debug" in sys.argv or bool(os.environ.get("SER_DEBUG"))
+    sys.argv = [a for a in sys.argv if a != "--debug"]
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    try:
+        app()
+    except SerError as error:
+        if debug:
+            raise
+        # People know their files by the paths they typed.
+        print(f"error: {str(error).replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+def _bundle_dir(model: str | None) -> Path:
+    from ser.io import registry
+
+    if model is None or model.startswith("models:"):
+        return registry.fetch_bundle(project_root(), model)
+    if not Path(model).is_dir():
+        raise RegistryError(
+            f"--model {model} is neither a folder nor a registry URI such as "
+            "models:/emotion-recognition@champion."
+        )
+    return Path(model)
+
+
+def _recordings(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if is_audio(p) and p.is_file())
+            if not found:
+                raise AudioError(f"{path} holds no recordings (WAV, FLAC, OGG or MP3).")
+            yield from found
+        else:
+            yield path
+
+
+def _answer(predictor: Any, file: Path) -> dict[str, Any]:
+    from ser.io.audio import load_audio
+
+    sr = predictor.bundle.features.sr
+    try:
+        return {
+            "file": str(file),
+            **asdict(predictor.predict(load_audio(file, sr=sr), sr=sr)),
+        }
+    except AudioError as error:
+        message = str(error)
+        return {
+            "file": str(file),
+            "error": message if str(file) in message else f"{file}: {message}",
+        }
+
+
+def _print_answers(answers: list[dict[str, Any]]) -> None:
+    """A line a file: emotion, confidence, file, then the other posteriors, largest first."""
+    width = max((len(a["file"]) for a in answers), default=0)
+    for answer in answers:
+        others = sorted(answer["posteriors"].items(), key=lambda item: -item[1])[1:]
+        rest = "  ".join(f"{emotion} {p:.2f}" for emotion, p in others)
+        best = f"{answer['emotion']:<9}  {answer['confidence']:.2f}"
+        print(f"{best}  {answer['file']:<{width}}  {rest}".rstrip())

@@ -1,0 +1,327 @@
+"""`ser corpus …`: corpora come in, are looked at, verified and removed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ser.cli import own
+from ser.cli.words import SOME_FAILED, project_root
+from ser.corpora.base import Archive, Corpus, Form
+from ser.errors import CorpusError, UnknownCorpus
+
+#: Damaged files that are named before the rest is only counted.
+SHOWN = 20
+#: The embedded corpus, a stage's out.
+MADE_HERE = "synthetic"
+
+corpus_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Corpora of emotional speech: get one, check it, let it go. "
+    "Start with `ser corpus list`, then `ser corpus info ravdess`.",
+)
+Name = Annotated[str, typer.Argument(help="The corpus, as `ser corpus list` calls it.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@corpus_app.command("list")
+def list_corpora() -> None:
+    """Corpora that can be read, and how many recordings of each are here.
+
+    From `fetch`: the publisher gives it to everyone; `form`: on request, see `ser corpus info
+    NAME`; `here`: it is your own, or the pipeline makes it.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from ser.corpora.catalogue import CORPORA
+    from ser.io import shelf
+
+    root = project_root()
+    table = Table(
+        "corpus", "here", "published", "speakers", "languages", "licence", "from", box=None
+    )
+    for name in dict.fromkeys([*CORPORA, *shelf.here(root)]):
+        recordings, _ = shelf.count_files(root, name)
+        here = str(recordings) if recordings else "no"
+        try:
+            corpus = _corpus(root, name)
+        except UnknownCorpus:
+            table.add_row(name, here, "", "", "", "unknown", "no adapter")
+            continue
+        published, speakers = str(corpus.utterances or ""), str(corpus.speakers or "")
+        languages = ", ".join(corpus.languages)
+        table.add_row(name, here, published, speakers, languages, corpus.licence, _origin(corpus))
+    Console().print(table)
+
+
+@corpus_app.command()
+def info(name: Name) -> None:
+    """Licence, citation, labels and protocols of a corpus, and how to get it."""
+    from ser.io import shelf
+
+    root = project_root()
+    corpus = _corpus(root, name)
+    recordings, _ = shelf.count_files(root, name)
+    _say(
+        {
+            "title": corpus.title,
+            "licence": corpus.licence,
+            "citation": corpus.citation,
+            "homepage": corpus.homepage,
+            "languages": ", ".join(corpus.languages),
+            "speakers": corpus.speakers,
+            "recordings": f"{corpus.utterances} as published, {recordings or 'none'} here",
+            "labels": ", ".join(
+                code if code == emotion else f"{code} {emotion}"
+                for code, emotion in corpus.codes.items()
+            ),
+            "protocols": ", ".join(corpus.protocols),
+            "to get it": _way(corpus),
+        }
+    )
+
+
+@corpus_app.command()
+def fetch(name: Name, yes: Yes = False) -> None:
+    """Download a corpus from its publisher into data/raw, check it, put it under DVC.
+
+    Licence and citation come first. A download that was cut goes on where it stopped.
+    """
+    from ser.io import shelf
+    from ser.io.fetch import check_fetchable
+    from ser.io.fetch import fetch as fetch_corpus
+
+    root = project_root()
+    corpus = _corpus(root, name)
+    _check_not_made_here(name)
+    dest = shelf.RAW / name
+    recordings, _ = shelf.count_files(root, name)
+    if recordings and recordings >= corpus.utterances:
+        print(f"{name} is here already, with {recordings} recordings.")
+        _track(root, dest)
+        return
+    check_fetchable(corpus)
+    _say_terms(corpus)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CorpusError(
+                f"Nobody is here to accept the licence of {name} ({corpus.licence}). If you "
+                f"accept it: `ser corpus fetch {name} --yes`."
+            )
+        if not typer.confirm(f"Fetch {name} under this licence?"):
+            raise typer.Exit(SOME_FAILED)
+    try:
+        ingested = fetch_corpus(corpus, root / dest, cache=root / shelf.DOWNLOADS / name)
+    except KeyboardInterrupt:
+        print(f"\nStopped; `ser corpus fetch {name}` goes on from here.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    _came_in(root, corpus, dest, ingested.added, ingested.total)
+
+
+@corpus_app.command()
+def add(
+    name: Annotated[
+        str, typer.Argument(help="Which corpus it is, e.g. ravdess; `folder` for your own.")
+    ],
+    path: Annotated[Path, typer.Argument(help="Its folder, or its ZIP or TAR archive.")],
+    called: own.Called = None,
+    table: own.Table = None,
+    mapping: own.Mapping = None,
+    speaker_pattern: own.SpeakerPattern = None,
+    drop_unlisted: own.DropUnlisted = False,
+    title: own.Fact = None,
+    licence: own.Fact = None,
+    citation: own.Fact = None,
+    homepage: own.Fact = None,
+    language: own.Language = None,
+) -> None:
+    """Copy a corpus that you have into data/raw, and put it under DVC.
+
+    A corpus that is there grows: what is new is added, what is there is left alone, and a
+    recording of the same path with other bytes is refused.
+    """
+    from ser.io import shelf
+    from ser.io.ingest import ingest
+
+    root = project_root()
+    labelled = {
+        "table": table,
+        "mapping": mapping,
+        "speaker_pattern": speaker_pattern,
+        "drop_unlisted": drop_unlisted,
+    }
+    facts = {"title": title, "licence": licence, "citation": citation, "homepage": homepage}
+    facts = {key: fact for key, fact in {**facts, "languages": language}.items() if fact}
+    if name == own.ADAPTER:
+        own.add(root, path, called, labelled, facts)
+        return
+    if called or any(labelled.values()) or facts:
+        raise CorpusError(
+            f"{name} has a name, labels and facts of its own; such options are for "
+            f"`ser corpus add {own.ADAPTER} PATH`. Omit them."
+        )
+    corpus = _corpus(root, name)
+    _check_not_made_here(name)
+    _say_terms(corpus)
+    dest = shelf.RAW / name
+    ingested = ingest(path, root / dest, corpus)
+    _came_in(root, corpus, dest, ingested.added, ingested.total)
+
+
+@corpus_app.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(help="One corpus; default: all.")] = None,
+) -> None:
+    """Hash every file of the corpora in data/raw, and DVC's copies of them.
+
+    DVC itself never notices a damaged copy in its cache. The exit status is 1 where a file is
+    missing, damaged or not listed.
+    """
+    from ser.io import shelf
+
+    root = project_root()
+    names = [name] if name else shelf.here(root)
+    if not names:
+        print("No corpus is in data/raw; `ser corpus list` says which there are.")
+    failed = [name for name in names if not _verified(root, name)]
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@corpus_app.command()
+def remove(
+    name: Name,
+    yes: Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where params.yaml names it in data.corpora.")
+    ] = False,
+) -> None:
+    """Delete a corpus from data/raw, and what was noted of it; DVC's cache keeps its copy."""
+    from ser.io import shelf
+    from ser.params import load_params
+
+    root = project_root()
+    parts = shelf.parts(root, name)
+    if not force and name in load_params(root / "params.yaml").data.corpora:
+        raise CorpusError(
+            f"params.yaml names {name} in data.corpora: the pipeline needs it. Take it out there "
+            "first, or use --force."
+        )
+    recordings, _ = shelf.count_files(root, name)
+    print(f"This deletes {recordings} recordings: {', '.join(map(str, parts))}.")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CorpusError(
+                f"Nobody is here to ask. To delete: `ser corpus remove {name} --yes`."
+            )
+        if not typer.confirm("Delete?"):
+            raise typer.Exit(SOME_FAILED)
+    shelf.remove(root, name)
+    print("Gone. DVC's cache keeps its copy until `dvc gc --workspace`.")
+
+
+def _corpus(root: Path, name: str) -> Corpus:
+    """The only place where a name becomes a corpus; raises UnknownCorpus."""
+    from ser.corpora.catalogue import corpus_named
+
+    return corpus_named(name, root / "data" / "raw")
+
+
+def _check_not_made_here(name: str) -> None:
+    if name == MADE_HERE:
+        raise CorpusError(f"{name} is spoken by the pipeline: `dvc repro`. Nothing else goes in.")
+
+
+def _origin(corpus: Corpus) -> str:
+    if isinstance(corpus.source, Form):
+        return "form"
+    return "fetch" if corpus.source else "here"
+
+
+def _way(corpus: Corpus) -> str:
+    if corpus.name == MADE_HERE:
+        return "dvc repro"
+    if isinstance(corpus.source, Form):
+        return corpus.source.instructions
+    if corpus.source:
+        return f"ser corpus fetch {corpus.name}"
+    return f"nothing to fetch; a copy comes in with `ser corpus add {corpus.name} PATH`"
+
+
+def _say_terms(corpus: Corpus) -> None:
+    facts = {"licence": corpus.licence, "citation": corpus.citation, "homepage": corpus.homepage}
+    if isinstance(corpus.source, Archive) and corpus.source.size:
+        facts["size"] = f"{corpus.source.size / 1e6:,.0f} MB"
+    _say({"title": corpus.title, **facts})
+
+
+def _say(facts: dict[str, object]) -> None:
+    for key, value in facts.items():
+        print(f"{key:<11} {value}")
+
+
+def _came_in(root: Path, corpus: Corpus, dest: Path, added: int, total: int) -> None:
+    _track(root, dest)
+    new = "" if added == total else f" ({added} of them new)"
+    print(f"{total} recordings{new} in {dest}, tracked by {dest}.dvc.")
+    if corpus.utterances and total != corpus.utterances:
+        print(f"The corpus as published has {corpus.utterances}.")
+    print(f"Next: set data.corpora: [{corpus.name}] in params.yaml, then `make run`.")
+
+
+def _track(root: Path, dest: Path) -> None:
+    from ser.io import dvc
+
+    dvc.add(root, dest)
+
+
+def _verified(root: Path, name: str) -> bool:
+    from tqdm import tqdm
+
+    from ser.io import shelf
+    from ser.io.integrity import verify as verify_corpus
+
+    try:
+        corpus = _corpus(root, name)
+    except UnknownCorpus:
+        corpus = None
+    _, files = shelf.count_files(root, name)
+    try:
+        with tqdm(total=2 * files, desc=name, unit="file", leave=False, disable=None) as bar:
+            found = verify_corpus(root, name, corpus, progress=bar.update)
+    except CorpusError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return False
+    published = {True: ", as published", False: ", not as published", None: ""}[found.as_published]
+    wrong = (*found.damaged, *found.copies)
+    if not wrong:
+        print(f"{name}: {found.recordings} recordings, each as it came in{published}.")
+        return True
+    for line in wrong[:SHOWN]:
+        print(f"{name}: {line}.", file=sys.stderr)
+    if len(wrong) > SHOWN:
+        print(f"{name}: and {len(wrong) - SHOWN} more.", file=sys.stderr)
+    print(f"{name}: {_remedy(name, bool(found.damaged), bool(found.copies))}", file=sys.stderr)
+    return False
+
+
+def _remedy(name: str, damaged: bool, copies: bool) -> str:
+    if damaged and copies:
+        return (
+            f"delete the files named above, then `dvc pull data/raw/{name}.dvc`, or "
+            f"`ser corpus remove {name}` and get it anew."
+        )
+    if copies:
+        return (
+            "data/raw is sound: delete DVC's damaged copies, then "
+            f"`dvc add data/raw/{name}` makes them anew."
+        )
+    return (
+        f"delete what is damaged, then `dvc checkout data/raw/{name}.dvc` restores it; "
+        f"`ser corpus add {name} data/raw/{name}` takes in what is not listed."
+    )
