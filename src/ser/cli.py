@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ser import __version__
-from ser.corpora.base import is_audio
+from ser.corpora.base import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError, RegistryError, SerError
 
 #: Exit statuses: every file answered, some file failed, nothing could be done.
@@ -33,7 +33,7 @@ app.add_typer(corpus_app, name="corpus")
 
 @app.command()
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help=f"Recordings ({AUDIO_FORMATS}), or folders.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -173,7 +173,7 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if is_audio(p) and p.is_file())
             if not found:
-                raise AudioError(f"{path} holds no recordings (WAV, FLAC, OGG or MP3).")
+                raise AudioError(f"{path} holds no recordings ({AUDIO_FORMATS}).")
             yield from found
         else:
             yield path

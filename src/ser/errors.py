@@ -9,6 +9,8 @@ SerError
 ├── AudioError
 │   ├── EmptyAudio       no samples
 │   ├── CorruptAudio     bytes that are not the audio they claim to be
+│   ├── RefusedAudio     more bytes, seconds, channels or samples a second than are read
+│   ├── MissingDecoder   the format needs a package that is not installed
 │   └── ChangedAudio     bytes differ from those the manifest recorded
 ├── TableError           a manifest, folds or predictions table breaks its contract
 ├── LeakageError         a speaker or recording stands in two splits
@@ -52,6 +54,14 @@ class EmptyAudio(AudioError):
 
 
 class CorruptAudio(AudioError):
+    pass
+
+
+class RefusedAudio(AudioError):
+    pass
+
+
+class MissingDecoder(AudioError):
     pass
 
 

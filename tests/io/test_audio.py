@@ -100,6 +100,6 @@ def test_one_flipped_bit_is_noticed(tmp_path, speech):
 
 def test_probe_reads_duration_and_hash(tmp_path, speech):
     soundfile.write(tmp_path / "a.wav", speech, SR)
-    seconds, sha256 = probe(tmp_path / "a.wav")
-    assert seconds == 1.0
-    assert sha256 == hashlib.sha256((tmp_path / "a.wav").read_bytes()).hexdigest()
+    found = probe(tmp_path / "a.wav")
+    assert found.seconds == 1.0
+    assert found.sha256 == hashlib.sha256((tmp_path / "a.wav").read_bytes()).hexdigest()

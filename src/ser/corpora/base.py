@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
+#: .mp4 is not among them: in a folder it is mostly video. Named itself, it is read all the same.
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc"),
+    *(".m4a", ".aac", ".webm"),
+)
+AUDIO_FORMATS = "WAV, FLAC, MP3, Ogg (Vorbis, Opus), AIFF, M4A, AAC or WebM"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from ser.core.tables import MANIFEST, check_manifest
 from ser.corpora.catalogue import corpus_named, label_files
 from ser.errors import AudioError
-from ser.io.audio import probe
+from ser.io.audio import Probe, probe
 from ser.io.store import write_table
 from ser.params import Params
 from ser.stages.base import MANIFESTS, RAW, in_parallel, raise_first, run_stage
@@ -26,11 +26,11 @@ def run(root: Path, params: Params, name: str) -> None:
         {
             "file": (RAW / name / file).as_posix(),
             "start": 0.0,
-            "end": probed[0],
+            "end": probed.seconds,
             "corpus": name,
             **vars(label),
-            "duration": probed[0],
-            "sha256": probed[1],
+            "duration": probed.seconds,
+            "sha256": probed.sha256,
         }
         for (file, label), probed in zip(labels.items(), probes, strict=True)
         if not isinstance(probed, AudioError)
@@ -47,7 +47,7 @@ def run(root: Path, params: Params, name: str) -> None:
         print(f"{name} as published has {corpus.utterances} utterances; here are {len(table)}.")
 
 
-def _probe(root: Path, file: Path) -> tuple[float, str] | AudioError:
+def _probe(root: Path, file: Path) -> Probe | AudioError:
     try:
         return probe(root / file)
     except AudioError as error:
