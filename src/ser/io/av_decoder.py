@@ -56,6 +56,11 @@ def decode(
             if not file.streams.audio:
                 raise EmptyAudio(f"{name} holds no audio; expected speech. Leave it out.")
             stream = file.streams.audio[0]
+            if stream.codec_context is None:
+                raise CorruptAudio(
+                    f"{name} holds audio of a codec that is not read; expected AAC, ALAC or Opus. "
+                    "Convert it, or leave it out."
+                )
             if stream.rate and container is not Container.AAC:
                 seconds = _seconds(file, stream)
                 n_samples = None if seconds is None else round(seconds * stream.rate)

@@ -67,7 +67,7 @@ def is_mpeg(data: bytes, at: int) -> bool:
     if frame is None:
         return False
     end = at + frame.size
-    return end >= len(data) or data.startswith(TAGS, end) or _frame(data, end) is not None
+    return end == len(data) or data.startswith(TAGS, end) or _frame(data, end) is not None
 
 
 def is_adts(data: bytes, at: int) -> bool:
@@ -75,7 +75,7 @@ def is_adts(data: bytes, at: int) -> bool:
     size = _adts_size(data, at)
     end = at + size
     return size > 0 and (
-        end >= len(data) or data.startswith(TAGS, end) or _adts_size(data, end) > 0
+        end == len(data) or data.startswith(TAGS, end) or _adts_size(data, end) > 0
     )
 
 
@@ -110,7 +110,7 @@ def with_length(data: bytes, found: Census) -> bytes:
     if found.header == "Xing" or first.layer != 3:
         return data[first.at :]
     sound = first.at + (first.size if found.header else 0)
-    # 112 to 128 kbit/s: a frame with room for the 12 bytes that follow the side information.
+    # 80 or 128 kbit/s: a frame with room for the 12 bytes that follow the side information.
     head = bytes([0xFF, data[first.at + 1] | 1, 0x90 | data[first.at + 2] & 0x0C])
     head += data[first.at + 3 : first.at + 4]
     room = _frame(head, 0)

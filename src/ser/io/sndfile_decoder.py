@@ -31,6 +31,16 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
+class _Bytes(io.BytesIO):
+    """Damaged headers make libsndfile seek before the start; it must fail, but not loudly."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
 def decode(
     data: bytes, *, container: Container, name: str, limits: Limits
 ) -> tuple[np.ndarray, int]:
@@ -41,7 +51,7 @@ def decode(
     """
     data, promised = _prepared(data, container)
     try:
-        with _Forward(io.BytesIO(data)) as file:
+        with _Forward(_Bytes(data)) as file:
             if promised is None and file.frames < UNKNOWN:
                 promised = file.frames
             limits.check_header(
@@ -116,4 +126,4 @@ def _blocks(
 
 def _reason(error: Exception) -> str:
     text = str(getattr(error, "error_string", "") or error)
-    return text.splitlines()[0].rstrip(". ")
+    return text.splitlines()[0].removeprefix("Error : ").rstrip(". ")
