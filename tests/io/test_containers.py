@@ -174,9 +174,10 @@ def test_a_table_of_samples_larger_than_the_file_is_refused():
     """FFmpeg would build an index of it first."""
     m4a = bytearray(MADE["M4A"])
     at = m4a.index(b"stsz")
-    m4a[at + 8 : at + 16] = struct.pack(">II", 1, 2**31)
-    with pytest.raises(CorruptAudio, match="lists 2147483648 bytes of samples"):
-        decode(bytes(m4a), name="bomb")
+    for size, count, listed in [(1, 2**31, 2**33), (2**31, 3, 3 * 2**31)]:
+        m4a[at + 8 : at + 16] = struct.pack(">II", size, count)
+        with pytest.raises(CorruptAudio, match=f"lists {listed} bytes of samples"):
+            decode(bytes(m4a), name="bomb")
 
 
 def test_a_compressed_mp4_header_is_refused():

@@ -69,7 +69,7 @@ def decode(data: bytes, *, name: str, limits: Limits = CORPUS) -> Recording:
     else:
         y, sr = sndfile_decoder.decode(data, container=container, name=name, limits=limits)
     low, high = y.min(), y.max()
-    if not np.isfinite(low + high):
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise CorruptAudio(f"{name} holds samples that are not finite. Export it again.")
     if low >= -1 and high <= 1:
         return Recording(y, sr)

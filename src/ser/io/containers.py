@@ -73,10 +73,10 @@ def check_whole(data: bytes, container: Container, name: str) -> None:
     """
     match container:
         case Container.WAV:
-            _check_chunk(name, wav_data(data))
+            _check_chunk(data, wav_data(data), name)
         case Container.AIFF:
-            found = (c for c in _chunks(data, "big") if c[0] == b"SSND")
-            _check_chunk(name, next(((at, size, len(data)) for _, at, size in found), None))
+            sound = ((at, size) for kind, at, size in _chunks(data, "big") if kind == b"SSND")
+            _check_chunk(data, next(sound, None), name)
         case Container.OGG:
             _check_ogg(data, name)
         case Container.MP4:
@@ -90,8 +90,8 @@ def check_whole(data: bytes, container: Container, name: str) -> None:
                 raise _broken(name, f"{len(data)} bytes, within a frame")
 
 
-def wav_data(data: bytes) -> tuple[int, int, int] | None:
-    """(start, promised size, file's end) of the `data` chunk in bytes; None without one.
+def wav_data(data: bytes) -> tuple[int, int] | None:
+    """(start, promised size) of the `data` chunk in bytes; None without one.
 
     Size 0 in a RIFF that does not know its own size, and the sizes that pipes leave, become
     the rest of the file.
@@ -99,32 +99,32 @@ def wav_data(data: bytes) -> tuple[int, int, int] | None:
     order: Literal["big", "little"] = "big" if data[:4] == b"RIFX" else "little"
     riff = int.from_bytes(data[4:8], order)
     size64 = None
-    for name, at, size in _chunks(data, order):
-        if name == b"ds64":
+    for kind, at, size in _chunks(data, order):
+        if kind == b"ds64":
             size64 = int.from_bytes(data[at + 8 : at + 16], "little")
-        if name == b"data":
+        if kind == b"data":
             if data[:4] == b"RF64" and size == 0xFFFFFFFF and size64:
                 size = size64
             elif size in ENDLESS or (size == 0 and riff in (0, 0xFFFFFFFF)):
                 size = len(data) - at
-            return at, size, len(data)
+            return at, size
     return None
 
 
 def _chunks(data: bytes, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """(name, start, size) of each chunk of a RIFF, RF64 or FORM."""
+    """(kind, start, size) of each chunk of a RIFF, RF64 or FORM."""
     unpack = struct.Struct(">4sI" if order == "big" else "<4sI").unpack_from
     at = 12
     while at + 8 <= len(data):
-        name, size = unpack(data, at)
-        yield name, at + 8, size
+        kind, size = unpack(data, at)
+        yield kind, at + 8, size
         at += 8 + size + size % 2
 
 
-def _check_chunk(name: str, chunk: tuple[int, int, int] | None) -> None:
-    if chunk is not None and chunk[1] > chunk[2] - chunk[0]:
-        start, size, end = chunk
-        raise _broken(name, f"{end - start} of {size} bytes of sound")
+def _check_chunk(data: bytes, chunk: tuple[int, int] | None, name: str) -> None:
+    if chunk is not None and chunk[0] + chunk[1] > len(data):
+        start, size = chunk
+        raise _broken(name, f"{len(data) - start} of {size} bytes of sound")
 
 
 def _check_ogg(data: bytes, name: str) -> None:
@@ -173,16 +173,27 @@ def _check_mp4(data: bytes, name: str) -> None:
 
 
 def _listed(data: bytes, at: int, end: int, path: tuple[bytes, ...]) -> Iterator[int]:
-    """Bytes of samples that each `stsz` table under `path` lists."""
-    for kind, start, stop in _boxes(data, at, end):
-        stop = min(stop, end)
-        if path and kind == path[0]:
-            yield from _listed(data, start, stop, path[1:])
-        elif not path and kind == b"stsz" and stop - start >= 12:
-            size, count = struct.unpack_from(">II", data, start + 4)
-            entries = min(count, (stop - start - 12) // 4)
-            sizes = np.frombuffer(data, ">u4", entries, start + 12)
-            yield size * count if size else int(sizes.sum(dtype=np.uint64))
+    """Bytes of samples that each track under `path` lists."""
+    boxes = [(kind, start, min(stop, end)) for kind, start, stop in _boxes(data, at, end)]
+    if path:
+        for kind, start, stop in boxes:
+            if kind == path[0]:
+                yield from _listed(data, start, stop, path[1:])
+        return
+    tables = {kind: data[start:stop] for kind, start, stop in boxes if kind in (b"stsz", b"stts")}
+    table = tables.get(b"stsz", b"")
+    if len(table) < 12:
+        return
+    size, count = struct.unpack_from(">II", table, 4)
+    if size == 0:
+        sizes = np.frombuffer(table, ">u4", min(count, (len(table) - 12) // 4), 12)
+        yield int(sizes.sum(dtype=np.uint64))
+    else:
+        # PCM lists each instant as a sample, which FFmpeg indexes in chunks; other samples one
+        # by one, and none is shorter than 4 bytes.
+        times = tables.get(b"stts", b"")
+        is_pcm = times[4:8] == b"\0\0\0\1" and times[12:16] == b"\0\0\0\1"
+        yield count * (size if is_pcm else max(size, 4))
 
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:

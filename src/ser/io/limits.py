@@ -64,4 +64,4 @@ class Limits:
 
 
 def _clock(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return f"{seconds:.4g} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
