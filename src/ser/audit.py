@@ -17,6 +17,7 @@ import pandas as pd
 from ser.core.features import extract
 from ser.core.inflation import Inflation, inflation
 from ser.core.leakage import copies_of
+from ser.core.tables import manifest_table
 from ser.corpora.base import Corpus, Labels
 from ser.corpora.catalogue import CORPORA, list_recordings
 from ser.corpora.folder import label_recordings
@@ -24,7 +25,7 @@ from ser.errors import AudioError, CorpusError, ParamsError
 from ser.io.audio import load_audio
 from ser.params import FeatureParams
 from ser.stages.base import in_parallel
-from ser.stages.manifest import read_rows
+from ser.stages.manifest import read_rows, readable
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,11 @@ class FolderAudit:
             "unreadable": list(self.unreadable),
             "copies": [
                 {
-                    "files": [table["file"].iloc[row] for row in (pair.a, pair.b)],
-                    "kind": pair.kind,
-                    "similarity": round(float(pair.similarity), 3),
+                    "files": table["file"].iloc[[a, b]].tolist(),
+                    "kind": kind,
+                    "similarity": round(float(similarity), 3),
                 }
-                for pair in self.copies.itertuples()
+                for a, b, kind, similarity in self.copies.to_numpy().tolist()
             ],
             "copies_under_two_speakers": len(self.crossing),
             "copies_under_two_emotions": len(self.relabelled),
@@ -106,16 +107,16 @@ def audit_folder(
     Raises CorpusError where nobody can say what the recordings' labels are.
     """
     name, labels, unlabelled = label_folder(folder, corpus)
-    rows = list(read_rows(folder, folder, labels, corpus=name, people=name))
-    unreadable = tuple(str(row) for row in rows if isinstance(row, AudioError))
-    table = pd.DataFrame([row for row in rows if not isinstance(row, AudioError)])
+    failures: list[AudioError] = []
+    rows = read_rows(folder, Path(), labels, corpus=name, people=name)
+    table = manifest_table(readable(rows, failures))
     if table.empty:
-        raise CorpusError(f"None of {len(rows)} recordings can be read: {unreadable[0]}")
+        raise CorpusError(f"None of {len(labels)} recordings can be read: {failures[0]}")
     return FolderAudit(
         corpus=name,
         table=table,
         unlabelled=unlabelled,
-        unreadable=unreadable,
+        unreadable=tuple(map(str, failures)),
         copies=copies_of(table, table["fingerprint"]),
         inflation=_inflation(folder, table, seed) if measure else None,
     )
@@ -198,12 +199,12 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     result += [f"unreadable: {line}" for line in found.unreadable[:shown]]
     if len(found.unreadable) > shown:
         result.append(f"unreadable: and {len(found.unreadable) - shown} more.")
-    for pair in found.copies.head(shown).itertuples():
-        a, b = (table.iloc[row] for row in (pair.a, pair.b))
+    for row_a, row_b, kind, similarity in found.copies.head(shown).to_numpy().tolist():
+        a, b = table.iloc[row_a], table.iloc[row_b]
         differs = [c for c in ("speaker", "emotion") if a[c] != b[c]]
         but = f", but another {' and '.join(differs)}" if differs else ""
         how = {"bytes": "same bytes", "samples": "same samples"}.get(
-            str(pair.kind), f"similarity {pair.similarity:.2f}"
+            kind, f"similarity {similarity:.2f}"
         )
         result.append(f"copy: {a['file']} = {b['file']} ({how}{but})")
     if len(found.copies) > shown:

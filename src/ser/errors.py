@@ -10,6 +10,8 @@ SerError
 ├── AudioError
 │   ├── EmptyAudio       no samples
 │   ├── CorruptAudio     bytes that are not the audio they claim to be
+│   ├── RefusedAudio     more bytes, seconds, channels or samples a second than are read
+│   ├── MissingDecoder   the format needs a package that is not installed
 │   └── ChangedAudio     bytes differ from those the manifest recorded
 ├── TableError           a manifest, folds or predictions table breaks its contract
 ├── DamagedFeatures      stored features whose bytes are not those that were recorded
@@ -58,6 +60,14 @@ class EmptyAudio(AudioError):
 
 
 class CorruptAudio(AudioError):
+    pass
+
+
+class RefusedAudio(AudioError):
+    pass
+
+
+class MissingDecoder(AudioError):
     pass
 
 

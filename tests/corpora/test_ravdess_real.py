@@ -28,6 +28,6 @@ def test_originals_with_extra_chunks_and_two_channels_load(real_corpora):
         if line and not line.startswith("#")
     }
     for path in originals:
-        seconds, sha256 = probe(path)
-        assert sha256 == published[path.name]
-        assert len(load_audio(path, sr=16_000)) == round(seconds * 16_000)
+        found = probe(path)
+        assert found.sha256 == published[path.name]
+        assert len(load_audio(path, sr=16_000)) == round(found.seconds * 16_000)

@@ -181,7 +181,7 @@ def test_label_files_are_found_below_any_folders(tmp_path, folder):
     path.write_text("labels")
     corpus = replace(RAVDESS, labelling=("**/dialog/EmoEvaluation/*.txt",))
     for source in (folder, folder / "Session1"):
-        (source / "03-01-01-01-01-01-01.wav").write_bytes(b"x")
+        (source / "03-01-01-01-01-01-03.wav").write_bytes(b"x")
         ingest(source, tmp_path / source.name, corpus)
         assert any(name.endswith("Ses01F_impro01.txt") for name in taken(tmp_path / source.name))
 

@@ -15,7 +15,7 @@ import typer
 from ser import __version__
 from ser.cli.corpus import corpus_app
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
-from ser.corpora.base import is_audio
+from ser.corpora.base import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError, RegistryError, SerError
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ app.add_typer(corpus_app, name="corpus")
 
 @app.command()
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help=f"Recordings ({AUDIO_FORMATS}), or folders.")],
     model: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +86,35 @@ def roll_back(
 
 
 @app.command()
+def audit(
+    path: Annotated[Path, typer.Argument(help="A folder of labelled recordings.")],
+    corpus: Annotated[
+        str | None, typer.Option(help="Whose they are; default: told by their names.")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option(help="Score a random split against one by speakers.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")] = False,
+) -> None:
+    """Look recordings over before anything is trained: copies, labels, what cannot be read.
+
+    Says also by how much a random split, in which speakers stand on both sides, would flatter
+    a score. The exit status is 1 where a recording is there twice or cannot be read.
+    """
+    from ser.audit import audit_folder, lines
+
+    if not path.is_dir():
+        raise SerError(f"{path} is not a folder; name the one that holds the recordings.")
+    found = audit_folder(path, corpus=corpus, measure=measure)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        print("\n".join(lines(found)))
+    if not found.is_clean:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
 def version() -> None:
     """This release."""
     print(__version__)
@@ -124,7 +153,7 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if is_audio(p) and p.is_file())
             if not found:
-                raise AudioError(f"{path} holds no recordings (WAV, FLAC, OGG or MP3).")
+                raise AudioError(f"{path} holds no recordings ({AUDIO_FORMATS}).")
             yield from found
         else:
             yield path

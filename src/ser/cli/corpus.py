@@ -155,8 +155,14 @@ def add(
         "speaker_pattern": speaker_pattern,
         "drop_unlisted": drop_unlisted,
     }
-    facts = {"title": title, "licence": licence, "citation": citation, "homepage": homepage}
-    facts = {key: fact for key, fact in {**facts, "languages": language}.items() if fact}
+    said = {
+        "title": title,
+        "licence": licence,
+        "citation": citation,
+        "homepage": homepage,
+        "languages": language,
+    }
+    facts = {key: fact for key, fact in said.items() if fact}
     if name == own.ADAPTER:
         own.add(root, path, called, labelled, facts)
         return

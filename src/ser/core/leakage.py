@@ -76,8 +76,8 @@ def audit(
     )
     counts = counts.reindex(list(SPLITS), fill_value=0)
     return Audit(
-        utterances={name: int(n) for name, n in counts["utterances"].items()},
-        speakers={name: int(n) for name, n in counts["speakers"].items()},
+        utterances={str(name): int(n) for name, n in counts["utterances"].items()},
+        speakers={str(name): int(n) for name, n in counts["speakers"].items()},
         shared_speakers=_shared_speakers(folds, dev_shares_speakers),
         copies=copies,
         leaks=copies[split[a] != split[b]],

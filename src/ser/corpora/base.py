@@ -9,7 +9,12 @@ from pathlib import Path, PurePath
 
 from ser.errors import CorpusError, UnknownEmotion
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
+#: .mp4 is not among them: in a folder it is mostly video. Named itself, it is read all the same.
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc"),
+    *(".m4a", ".aac", ".webm"),
+)
+AUDIO_FORMATS = "WAV, FLAC, MP3, Ogg (Vorbis, Opus), AIFF, M4A, AAC or WebM"
 
 
 #: Intensity where the corpus graded none.

@@ -1,54 +1,99 @@
-"""Recordings in: a path or bytes become mono samples at the rate that is asked for."""
+"""Recordings in: a path or bytes become samples, mono and at the rate that is asked for."""
 
 from __future__ import annotations
 
 import hashlib
-import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from ser.core.waveform import mono, resample
-from ser.errors import AudioError, ChangedAudio, CorruptAudio, EmptyAudio
+from ser.errors import AudioError, ChangedAudio, CorruptAudio
+from ser.io import sndfile_decoder
+from ser.io.containers import Container, check_whole, sniff
+from ser.io.limits import Limits
 
-MIN_SR, MAX_SR = 8_000, 192_000
-MAX_CHANNELS = 8
-#: Seconds; a longer file is refused from its header, before a sample is decoded.
-MAX_SECONDS = 4 * 3600.0
+#: Recordings of a corpus; 4 GiB is as much as a WAV can name.
+CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
+#: What a stranger sends to a server.
+UPLOAD = Limits(max_bytes=25 * 2**20, max_seconds=300.0)
+#: What libsndfile does not read.
+BY_FFMPEG = (Container.MP4, Container.AAC, Container.WEBM)
 
 
-def load_audio(source: Path | bytes, *, sr: int, name: str | None = None) -> np.ndarray:
-    """Mono float32 samples of a WAV, FLAC, OGG or MP3 recording, resampled to `sr` Hz.
+@dataclass(frozen=True)
+class Recording:
+    """Decoded samples.
+
+    y : float32 (n_samples, n_channels), finite, within ±1.
+    clipped : how many samples lay beyond ±1 and were set to it.
+    """
+
+    y: np.ndarray
+    sr: int
+    clipped: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return len(self.y) / self.sr
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a recording is, without its samples.
+
+    sha256 : of the bytes.
+    audio_sha256 : `audio_sha256` of what is decoded: one for a clip in any lossless container.
+    """
+
+    seconds: float
+    sha256: str
+    audio_sha256: str
+
+
+def decode(data: bytes, *, name: str, limits: Limits = CORPUS) -> Recording:
+    """The recording that a file's bytes hold; the format is taken from them, `name` for errors.
+
+    Raises EmptyAudio without bytes or samples, RefusedAudio beyond `limits`, MissingDecoder for
+    M4A, AAC and WebM where PyAV is not installed, CorruptAudio for anything else than a whole
+    recording of finite samples in a known format.
+    """
+    limits.check_bytes(len(data), name)
+    container = sniff(data, name)
+    check_whole(data, container, name)
+    if container in BY_FFMPEG:
+        from ser.io import av_decoder
+
+        y, sr = av_decoder.decode(data, container=container, name=name, limits=limits)
+    else:
+        y, sr = sndfile_decoder.decode(data, container=container, name=name, limits=limits)
+    low, high = y.min(), y.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise CorruptAudio(f"{name} holds samples that are not finite. Export it again.")
+    if low >= -1 and high <= 1:
+        return Recording(y, sr)
+    clipped = int(np.count_nonzero(np.abs(y) > 1))
+    return Recording(np.clip(y, -1, 1), sr, clipped)
+
+
+def read_recording(path: Path, *, limits: Limits = CORPUS) -> tuple[Recording, str]:
+    """A file decoded, and the SHA-256 of its bytes; raises as `decode`, AudioError if unread."""
+    data = read_bytes(path, limits=limits)
+    return decode(data, name=str(path), limits=limits), hashlib.sha256(data).hexdigest()
+
+
+def load_audio(
+    source: Path | bytes, *, sr: int, name: str | None = None, limits: Limits = CORPUS
+) -> np.ndarray:
+    """Mono float32 samples of a recording, resampled to `sr` Hz; raises as `read_recording`.
 
     source : a path, or a file's bytes; `name` is how errors call the bytes.
-    Raises EmptyAudio without samples, CorruptAudio where the bytes cannot be decoded or hold
-    non-finite samples, AudioError beyond the limits of this module.
     """
-    data = read_bytes(source) if isinstance(source, Path) else source
-    name = name or (str(source) if isinstance(source, Path) else "audio")
-    if not data:
-        raise EmptyAudio(f"{name} is empty (0 bytes); expected a WAV, FLAC, OGG or MP3 recording.")
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _check_header(file, name)
-            y, sr_in = file.read(dtype="float32", always_2d=True), file.samplerate
-            promised = file.frames
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise CorruptAudio(
-            f"{name} cannot be decoded ({_reason(error)}); expected a WAV, FLAC, OGG or MP3 "
-            "recording. Convert it, or leave it out."
-        ) from error
-    if len(y) == 0:
-        raise EmptyAudio(f"{name} holds no samples; expected speech. Leave it out.")
-    if len(y) < promised:
-        raise CorruptAudio(
-            f"{name} breaks off after {len(y) / sr_in:.2f} s of {promised / sr_in:.2f} s. "
-            "Fetch it again, or leave it out."
-        )
-    if not np.isfinite(y).all():
-        raise CorruptAudio(f"{name} holds samples that are not finite. Export it again.")
-    return resample(mono(y), sr_in=sr_in, sr_out=sr)
+    if isinstance(source, Path):
+        name, source = name or str(source), read_bytes(source, limits=limits)
+    recording = decode(source, name=name or "audio", limits=limits)
+    return resample(mono(recording.y), sr_in=recording.sr, sr_out=sr)
 
 
 def load_verified(path: Path, *, sr: int, sha256: str) -> np.ndarray:
@@ -63,51 +108,26 @@ def load_verified(path: Path, *, sr: int, sha256: str) -> np.ndarray:
     return load_audio(data, sr=sr, name=str(path))
 
 
-def probe(path: Path) -> tuple[float, str]:
-    """Duration in seconds, from the header, and SHA-256 of the bytes; raises as load_audio."""
-    data = read_bytes(path)
-    if not data:
-        raise EmptyAudio(f"{path} is empty (0 bytes); expected a recording. Remove or restore it.")
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _check_header(file, str(path))
-            seconds = file.frames / file.samplerate
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise CorruptAudio(
-            f"{path} cannot be decoded ({_reason(error)}); expected a WAV, FLAC, OGG or MP3 "
-            "recording. Remove or restore it."
-        ) from error
-    return seconds, hashlib.sha256(data).hexdigest()
+def probe(path: Path, *, limits: Limits = CORPUS) -> Probe:
+    """Duration and hashes of a file that decodes; raises as `read_recording`, which see for y."""
+    recording, sha256 = read_recording(path, limits=limits)
+    return Probe(recording.seconds, sha256, audio_sha256(recording))
 
 
-def read_bytes(path: Path) -> bytes:
+def audio_sha256(recording: Recording) -> str:
+    """SHA-256 over the sampling rate and the mono float32 samples at it, little-endian."""
+    # A float format may hold -0.0 where an integer one holds 0; the sum has one zero.
+    samples = (mono(recording.y) + np.float32(0)).astype("<f4", copy=False)
+    digest = hashlib.sha256(recording.sr.to_bytes(8, "little"))
+    digest.update(np.ascontiguousarray(samples).data)
+    return digest.hexdigest()
+
+
+def read_bytes(path: Path, *, limits: Limits = CORPUS) -> bytes:
     try:
+        limits.check_bytes(path.stat().st_size, str(path))
         return path.read_bytes()
     except OSError as error:
         raise AudioError(
             f"{path} cannot be read ({error.strerror}); expected an audio file there."
         ) from error
-
-
-def _check_header(file: soundfile.SoundFile, name: str) -> None:
-    if not MIN_SR <= file.samplerate <= MAX_SR:
-        raise AudioError(
-            f"{name} says {file.samplerate} samples a second; {MIN_SR} to {MAX_SR} are read. "
-            "Resample it."
-        )
-    if file.channels > MAX_CHANNELS:
-        raise AudioError(
-            f"{name} has {file.channels} channels; up to {MAX_CHANNELS} are read. Mix it down."
-        )
-    if file.frames == 0:
-        raise EmptyAudio(f"{name} holds no samples; expected speech. Leave it out.")
-    if file.frames / file.samplerate > MAX_SECONDS:
-        raise AudioError(
-            f"{name} lasts {file.frames / file.samplerate / 3600:.1f} h by its header; up to "
-            f"{MAX_SECONDS / 3600:.0f} h are read. Cut it."
-        )
-
-
-def _reason(error: Exception) -> str:
-    text = str(getattr(error, "error_string", "") or error)
-    return text.splitlines()[0].rstrip(". ")

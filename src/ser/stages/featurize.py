@@ -33,6 +33,11 @@ CODE = (
     "core/spectrum.py",
     "core/waveform.py",
     "io/audio.py",
+    "io/av_decoder.py",
+    "io/containers.py",
+    "io/limits.py",
+    "io/mpeg.py",
+    "io/sndfile_decoder.py",
 )
 
 

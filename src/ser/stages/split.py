@@ -72,10 +72,10 @@ def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame,
         print(f"labels: {name} is dropped, {n} utterances.")
     manifest = manifest.assign(emotion=emotion)[kept].reset_index(drop=True)
     corpora_of = manifest.groupby("emotion")["corpus"].unique()
-    for name, corpora in corpora_of.items():
+    for alone, corpora in corpora_of.items():
         if len(corpora) < len(params.data.corpora):
             print(
-                f"note: {name} occurs in {' and '.join(corpora)} alone: a model may learn the "
+                f"note: {alone} occurs in {' and '.join(corpora)} alone: a model may learn the "
                 "corpus for the emotion. data.labels can merge or drop it."
             )
     return manifest, {"keep": chosen.keep, **account}
