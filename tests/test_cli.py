@@ -146,4 +146,4 @@ def test_own_recordings_are_added_tracked_and_listed(ser, project, tmp_path, mon
 
     _, out, _ = ser("corpus", "list")
     rows = {line.split()[0]: line.split()[1:5] for line in out.splitlines()}
-    assert rows["calls"] == ["yes", "3", "2", "internal"]
+    assert rows["calls"] == ["3", "3", "2", "internal"]

@@ -15,6 +15,7 @@ SerError
 │   └── ChangedAudio     bytes differ from those the manifest recorded
 ├── TableError           a manifest, folds or predictions table breaks its contract
 ├── DamagedFeatures      stored features whose bytes are not those that were recorded
+├── DamagedCache         DVC's cache holds other bytes than it says
 ├── LeakageError         a speaker or recording stands in two splits
 ├── BundleError          a model directory that cannot be read, or must not be
 ├── RegistryError
@@ -80,6 +81,10 @@ class TableError(SerError):
 
 
 class DamagedFeatures(SerError):
+    pass
+
+
+class DamagedCache(SerError):
     pass
 
 

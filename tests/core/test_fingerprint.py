@@ -90,6 +90,26 @@ def test_silence_and_clicks_have_no_fingerprint():
     assert fingerprint(np.zeros(0, np.float32), sr=SR) is None
 
 
+def test_short_words_in_digital_silence_are_no_copies_of_one_another(spoken):
+    """What a filter rings in zeros is the same everywhere, and no sign of a copy."""
+    words = []
+    for y in spoken:
+        start = max(0, int(np.abs(y).argmax()) - SR // 8)
+        words.append(np.pad(y[start : start + SR // 4], SR // 2))
+    different = [alike(a, b) for i, a in enumerate(words) for b in words[i + 1 :]]
+    assert max(different) < 1
+    clicks = [np.zeros(SR, np.float32) for _ in range(2)]
+    clicks[0][8_000], clicks[1][8_000:8_030] = 0.9, 0.5
+    prints = [fingerprint(click, sr=SR) for click in clicks]
+    assert None in prints or alike(*clicks) < 1
+
+
+def test_a_long_recording_with_pauses_is_alike_after_coding(spoken):
+    long = np.concatenate([np.pad(y, 2_000) for y in spoken[::3]])
+    for kind in ("Opus", "MP3", "noisy", "clipped"):
+        assert alike(long, COPIES[kind](long).astype(np.float32)) > 1
+
+
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 60.0])
 def test_any_length_gives_one_fingerprint(seconds):
     y = np.tile(voice(seconds=min(seconds, 2.0)), max(1, round(seconds / 2)))

@@ -11,13 +11,15 @@ ROW = {
     "start": 0.0,
     "end": 1.0,
     "corpus": "ravdess",
-    "speaker": "01",
+    "speaker": "ravdess/01",
     "sex": "male",
     "emotion": "anger",
     "intensity": "normal",
     "sentence": "kids",
     "duration": 1.0,
     "sha256": "0",
+    "audio_sha256": "1",
+    "fingerprint": None,
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from ser.errors import TableError
-from ser.io.own import prepare_own, write_own
+from ser.io.own import add_own, prepare_own
 from ser.params import Params
 from ser.stages import manifest
 
@@ -20,14 +20,14 @@ def test_own_recordings_become_a_manifest(tmp_path):
     for name in ("angry/anna/1.wav", "calm/ben/2.flac"):
         record(tmp_path / "source" / name, seconds=0.5)
     own = prepare_own(tmp_path / "source", facts={"title": "calls"})
-    write_own(own, tmp_path / "source", tmp_path / "data/raw/calls")
+    add_own(own, tmp_path / "source", tmp_path / "data/raw/calls")
 
     manifest.run(tmp_path, Params(), "calls")
 
     table = pd.read_parquet(tmp_path / "data/interim/manifests/calls.parquet")
     assert table[["file", "corpus", "speaker", "emotion", "duration"]].to_numpy().tolist() == [
-        ["data/raw/calls/angry/anna/1.wav", "calls", "anna", "anger", 0.5],
-        ["data/raw/calls/calm/ben/2.flac", "calls", "ben", "calm", 0.5],
+        ["data/raw/calls/angry/anna/1.wav", "calls", "calls/anna", "anger", 0.5],
+        ["data/raw/calls/calm/ben/2.flac", "calls", "calls/ben", "calm", 0.5],
     ]
 
 

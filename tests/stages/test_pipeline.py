@@ -1,11 +1,16 @@
 """The pipeline under real DVC, from nothing to scores."""
 
+import io
+import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+import yaml
 
 from project import Project
 from ser.bundle import load_bundle
@@ -99,17 +104,96 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_recording_that_changed_since_its_manifest_stops_featurize(project):
+def flip(path: Path) -> None:
+    """One bit, its size and times kept: nothing that DVC looks at."""
+    stat = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def cached(project: Project, stage: str, name: str) -> Path:
+    """DVC's own copy of a file in a stage's folder."""
+    locked = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"][stage]
+    md5 = locked["outs"][0]["md5"]
+    cache = project.root / ".dvc/cache/files/md5"
+    listing = json.loads((cache / md5[:2] / md5[2:]).read_text())
+    (entry,) = [e["md5"] for e in listing if e["relpath"].endswith(name)]
+    return cache / entry[:2] / entry[2:]
+
+
+def test_a_flipped_bit_anywhere_stops_training_and_is_named(project):
+    recording = next((project.root / "data/raw/synthetic").rglob("*.wav"))
+    shard = next((project.root / "data/features").glob("*.arrow"))
+    victims = {
+        recording: recording.name,
+        shard: shard.name,
+        cached(project, "synthesize", recording.name): recording.name,
+        cached(project, "featurize", shard.name): shard.name,
+    }
+    before = (project.root / "models/bundle/bundle.json").read_bytes()
+    for victim, name in victims.items():
+        project.set(model__logistic_regression__c=0.5)
+        flip(victim)
+        assert project.run("dvc", "status", "featurize").stdout.count("changed") == 0
+        done = project.run("ser.stages.train")
+        assert done.returncode == 2, victim
+        assert name in done.stderr
+        assert done.stderr.count("\n") == 1
+        flip(victim)
+    assert (project.root / "models/bundle/bundle.json").read_bytes() == before
+    assert project.run("ser.stages.train").returncode == 0
+
+
+def test_featurize_refuses_a_recording_that_changed_and_keeps_its_folder(project):
     victim = next((project.root / "data/raw/synthetic").rglob("*.wav"))
-    content = bytearray(victim.read_bytes())
-    content[-20] ^= 1
-    victim.unlink()
-    victim.write_bytes(content)
+    flip(victim)
     done = project.run("dvc", "repro", "--force", "-s", "featurize")
     assert done.returncode != 0
-    assert f"{victim.name} has SHA-256" in done.stderr
+    assert f"{victim.name} does not hold the bytes that the manifest recorded" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (project.root / "data/features").exists()
+    assert (project.root / "data/features/shards.json").exists()
+
+
+def test_the_audit_s_receipt_travels_with_bundle_and_scores(trained):
+    receipt = trained.json("data/interim/audit.json")
+    assert receipt["copies_across_splits"] == receipt["shared_speakers"] == 0
+    assert receipt["utterances"]["test"] == 36
+    assert trained.json("models/bundle/bundle.json")["card"]["audit"] == receipt
+    assert trained.json("reports/metrics.json")["protocol"]["audit"] == receipt
+
+
+def test_a_copy_under_another_speaker_s_name_stops_the_split(project):
+    """Softer and coded anew: other bytes, other samples, the same recording."""
+    folder = project.root / "data/raw/synthetic"
+    one, other = (next(folder.glob(f"spk0{speaker}/*_anger_*.wav")) for speaker in (1, 2))
+    y, sr = soundfile.read(one)
+    coded = io.BytesIO()
+    soundfile.write(coded, 0.5 * y, sr, format="OGG", subtype="VORBIS")
+    other.unlink()
+    other.write_bytes(coded.getvalue())
+    assert project.run("ser.stages.manifest", "synthetic").returncode == 0
+    # Each is tested in turn: in some fold the two stand apart.
+    project.set(split__protocol="leave-one-speaker-out")
+    done = project.run("ser.stages.split")
+    assert done.returncode == 2
+    assert "One recording under two names stands in two splits" in done.stderr
+    assert one.name in done.stderr
+    assert other.name in done.stderr
+
+
+def test_labels_are_merged_and_dropped_by_the_rule_and_said(project):
+    project.set(data__labels={"keep": "4-class", "merge": {"fear": "sadness"}})
+    done = project.run("ser.stages.split")
+    assert done.returncode == 0, done.stderr
+    assert "labels: fear → sadness, 18 utterances." in done.stdout
+    assert "labels: disgust is dropped" in done.stdout or "is dropped, 18" in done.stdout
+    folds = pd.read_parquet(project.root / "data/interim/folds.parquet")
+    assert set(folds["emotion"]) == {"neutral", "happiness", "sadness", "anger"}
+    assert project.json("data/interim/audit.json")["labels"]["merged"] == {"fear → sadness": 18}
 
 
 def test_every_unreadable_recording_is_counted_and_the_first_named(project):

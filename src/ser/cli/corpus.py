@@ -42,9 +42,12 @@ def list_corpora() -> None:
     from ser.io import shelf
 
     root = project_root()
-    table = Table(
-        "corpus", "here", "published", "speakers", "languages", "licence", "from", box=None
-    )
+    table = Table(box=None)
+    for heading in ("corpus", "here", "published", "speakers", "languages"):
+        table.add_column(heading, no_wrap=True)
+    # A long licence is cut: `info` has it whole.
+    table.add_column("licence", no_wrap=True, overflow="ellipsis", max_width=15)
+    table.add_column("from", no_wrap=True)
     for name in dict.fromkeys([*CORPORA, *shelf.here(root)]):
         recordings, _ = shelf.count_files(root, name)
         here = str(recordings) if recordings else "no"

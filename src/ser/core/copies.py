@@ -7,8 +7,6 @@ pair is then decided by its waves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
@@ -16,12 +14,13 @@ from ser.core.fingerprint import needed, rhythms, similarity, waves
 
 #: Recordings up to which all pairs of rhythms are compared.
 EXACT = 20_000
-#: Directions of the whitened rhythms that are compared, and their cosine from which a pair is a
-#: candidate. On RAVDESS 98 % of all kinds of copies lie above 0.7, the median above 0.93.
+#: Directions of the whitened rhythms that are compared.
 DIMENSIONS = 20
-ALIKE = 0.65
-#: Candidates of one recording that are looked at; more copies are found through each other.
-MOST = 16
+#: Cosine of two rhythms from which they are candidates, among few and among many recordings. On
+#: RAVDESS 98 % of all kinds of copies lie above 0.7, the median above 0.93.
+ALIKE, ALIKE_AMONG_MANY = 0.65, 0.8
+#: The nearest candidates of a recording that are looked at; more copies are found through others.
+MOST, MOST_AMONG_MANY = 16, 4
 #: Hash tables, recordings that share a bucket on average, and neighbours compared in a bucket.
 TABLES, BUCKET, NEIGHBOURS = 24, 16, 16
 #: Rows of a block of pairs, and pairs whose waves are correlated at a time.
@@ -33,17 +32,15 @@ def find_copies(fingerprints: np.ndarray, *, seed: int = 0) -> pd.DataFrame:
 
     similarity : of their waves, see `ser.core.fingerprint`. Identical fingerprints are paired
     with the first of them, so that n copies need not be n² pairs; each copy is in some pair.
-    Time grows with n · log n; beyond `EXACT` recordings a copy whose rhythm was changed as much
-    as a telephone changes it is found with a probability of about 0.9, a milder one surely.
+    Time and memory grow linearly beyond `EXACT` recordings; there a copy is missed where its
+    rhythm was changed much (a telephone, a low bit rate) or several others are nearer.
     """
     first, twins = _twins(fingerprints)
     distinct = fingerprints[first]
-    pairs = [np.empty((0, 2), dtype=np.int64)]
+    candidates = np.empty((0, 2), dtype=np.int64)
     if len(distinct) > 1:
         points = _whitened(rhythms(distinct))
-        chunks = _all_pairs(points) if len(points) <= EXACT else _hashed_pairs(points, seed)
-        pairs += [_unique(chunk) for chunk in chunks]
-    candidates = _unique(np.concatenate(pairs))
+        candidates = _all_pairs(points) if len(points) <= EXACT else _hashed_pairs(points, seed)
     same = _verified(distinct, candidates)
     found = pd.concat([twins, same.assign(a=first[same["a"]], b=first[same["b"]])])
     return found.sort_values(["a", "b"], ignore_index=True)
@@ -82,10 +79,12 @@ def _whitened(values: np.ndarray) -> np.ndarray:
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
 
 
-def _all_pairs(points: np.ndarray) -> Iterator[np.ndarray]:
+def _all_pairs(points: np.ndarray) -> np.ndarray:
+    """The nearest alike points of each point, by looking at all: pairs (n_pairs, 2)."""
     # Few recordings span few directions, in which nothing can be told apart: all are candidates.
-    alike = ALIKE if len(points) > 4 * DIMENSIONS else -1.0
-    most = MOST if len(points) > 4 * DIMENSIONS else len(points)
+    few = len(points) <= 4 * DIMENSIONS
+    alike, most = (-1.0, len(points)) if few else (ALIKE, MOST)
+    pairs = []
     for start in range(0, len(points), ROWS):
         cosine = points[start : start + ROWS] @ points.T
         rows = np.arange(len(cosine))
@@ -94,15 +93,18 @@ def _all_pairs(points: np.ndarray) -> Iterator[np.ndarray]:
         best = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
         close = np.take_along_axis(cosine, best, axis=1) >= alike
         a = np.broadcast_to((rows + start)[:, None], best.shape)[close]
-        yield np.stack([a, best[close]], axis=1)
+        pairs.append(_unique(np.stack([a, best[close]], axis=1)))
+    return _unique(np.concatenate(pairs))
 
 
-def _hashed_pairs(points: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """Pairs that share a bucket in some table and are near in it, and alike."""
+def _hashed_pairs(points: np.ndarray, seed: int) -> np.ndarray:
+    """The nearest alike points of each point, of those that share a bucket: pairs (n_pairs, 2)."""
     rng = np.random.default_rng(seed)
     n, dimensions = points.shape
     bits = max(1, round(np.log2(n / BUCKET)))
     powers = 1 << np.arange(bits, dtype=np.int64)
+    nearest = np.full((n, MOST_AMONG_MANY), -1, dtype=np.int32)
+    cosines = np.full((n, MOST_AMONG_MANY), ALIKE_AMONG_MANY, dtype=np.float32)
     for _ in range(TABLES):
         planes = rng.normal(size=(dimensions, bits + 1)).astype(np.float32)
         projected = points @ planes
@@ -114,8 +116,24 @@ def _hashed_pairs(points: np.ndarray, seed: int) -> Iterator[np.ndarray]:
             for start in range(0, len(together), 100 * ROWS):
                 here = together[start : start + 100 * ROWS]
                 a, b = order[here], order[here + step]
-                close = np.einsum("ij,ij->i", points[a], points[b]) >= ALIKE
-                yield np.stack([a[close], b[close]], axis=1)
+                cosine = np.einsum("ij,ij->i", points[a], points[b])
+                _remember(nearest, cosines, a, b, cosine)
+                _remember(nearest, cosines, b, a, cosine)
+    a, slot = np.nonzero(nearest >= 0)
+    return _unique(np.stack([a, nearest[a, slot]], axis=1))
+
+
+def _remember(
+    nearest: np.ndarray, cosines: np.ndarray, a: np.ndarray, b: np.ndarray, cosine: np.ndarray
+) -> None:
+    """Put each b in place of the farthest neighbour that is known of its a, if it is nearer.
+
+    `a` names each point once at most.
+    """
+    slot = cosines[a].argmin(axis=1)
+    nearer = (cosine > cosines[a, slot]) & ~(nearest[a] == b[:, None]).any(axis=1)
+    a, slot = a[nearer], slot[nearer]
+    nearest[a, slot], cosines[a, slot] = b[nearer], cosine[nearer]
 
 
 def _unique(pairs: np.ndarray) -> np.ndarray:

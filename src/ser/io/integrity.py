@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import configparser
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ser.corpora.base import Corpus, is_audio, recordings_digest
-from ser.errors import CorpusError
+from ser.errors import CorpusError, DamagedCache
 from ser.io.checksums import SUMS, Changes, changed, hash_files, listed_files, read_sums
 from ser.io.dvc import tracked_md5
 from ser.io.names import safe_path
@@ -111,6 +111,22 @@ def damaged_objects(
         progress(len(objects) - len(unread))
     found = hash_files(unread, "md5", progress=progress)
     return [(file, path) for file, path in unread.items() if found.get(file) != _md5_of(path)]
+
+
+def check_cache(root: Path, outs: Sequence[Path]) -> None:
+    """Raise DamagedCache where DVC's cache holds other bytes of the outs than it says."""
+    for out in outs:
+        md5 = tracked_md5(root, out)
+        damaged = damaged_objects(root, out, md5, sound=()) if md5 else []
+        if damaged:
+            file, path = damaged[0]
+            more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+            shown = path.relative_to(root) if path.is_relative_to(root) else path
+            raise DamagedCache(
+                f"{shown}, DVC's copy of {out / file}{more}, has other bytes than its name says: "
+                f"`dvc checkout` would bring them here. Delete it, then `dvc commit {out}` or "
+                "`dvc pull`."
+            )
 
 
 def cache_folder(root: Path) -> Path:

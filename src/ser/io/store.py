@@ -50,13 +50,14 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False, float_format="%.6g")
         else:
-            table.to_parquet(temporary, index=False)
+            # Checksums: one flipped bit in a table is an error when it is read.
+            table.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
     """A Parquet table, checked; raises TableError where it is missing or damaged."""
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
     except (OSError, pa.ArrowException) as error:

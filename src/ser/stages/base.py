@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from ser.errors import SerError, StageError
@@ -74,8 +78,26 @@ def in_parallel(
     """`function(*item)` for each item in order, one single-threaded process per core."""
     # loky starts its workers with OMP_NUM_THREADS=1: two threads each would be ten times slower.
     jobs = Parallel(n_jobs=max(1, min(cpu_count(), len(items))), return_as="generator")
-    results: Iterable[T] = jobs(delayed(function)(*item) for item in items)
-    yield from tqdm(results, total=len(items), desc=doing, unit="file", disable=None)
+    with _interrupts_ignored():
+        results: Iterable[T] = jobs(delayed(function)(*item) for item in items)
+    try:
+        yield from tqdm(results, total=len(items), desc=doing, unit="file", disable=None)
+    except KeyboardInterrupt:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        raise
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that are started inside leave Ctrl-C, which their whole group gets, to this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def raise_first(failures: Sequence[SerError], *, of: int, what: str) -> None:

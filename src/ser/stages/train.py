@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ser.core.tables import (
 )
 from ser.errors import TableError
 from ser.io import dvc, tracking
+from ser.io.integrity import check_cache
 from ser.io.recordings import check_recordings
 from ser.io.shards import check_shards, read_functionals, read_index, read_sequences
 from ser.io.store import read_json, read_table, write_json, write_table
@@ -35,6 +36,7 @@ from ser.stages.base import (
     FEATURES,
     FOLDS,
     PLOTS,
+    RAW,
     TRAIN_RECEIPT,
     run_stage,
 )
@@ -46,7 +48,7 @@ AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap")
 def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     audit = read_json(root / AUDIT)
-    check_bytes(root, folds)
+    check_bytes(root, folds, params.data.corpora)
     classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
     model = build_model(params.model, params.train, classes=classes)
     train, dev = (load_examples(root, model, folds[folds["split"] == s]) for s in ("train", "dev"))
@@ -109,10 +111,14 @@ def run(root: Path, params: Params) -> None:
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {seconds:.0f} s.")
 
 
-def check_bytes(root: Path, folds: pd.DataFrame) -> None:
-    """Refuse to learn from recordings or features whose bytes are not those recorded."""
+def check_bytes(root: Path, folds: pd.DataFrame, corpora: Sequence[str]) -> None:
+    """Refuse to learn where a recording, a feature, or DVC's copy of one has rotted.
+
+    DVC looks at sizes and times alone, so this hashes them all: about a second a gigabyte.
+    """
     check_recordings(root, folds)
     check_shards(root / FEATURES)
+    check_cache(root, [*(RAW / name for name in corpora), FEATURES])
 
 
 def load_examples(root: Path, model: EmotionModel, rows: pd.DataFrame) -> Examples:

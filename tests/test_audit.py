@@ -1,0 +1,95 @@
+"""`ser audit` on folders that people might have."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser.audit import audit_folder, label_folder, lines
+from ser.corpora.synthetic import speak, utterances
+from ser.errors import CorpusError
+from ser.params import SyntheticParams
+
+SR = 16_000
+WORDS = {"anger": "angry", "sadness": "sad", "neutral": "neutral"}
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """EMOTION/SPEAKER/x.wav: three emotions, four speakers, two sentences."""
+    root = tmp_path_factory.mktemp("calls")
+    for i, utterance in enumerate(utterances(SyntheticParams(speakers=4, sentences=2), seed=3)):
+        speaker, _, emotion, _ = utterance.file.split("/")[-1].split("_")
+        if emotion in WORDS:
+            path = root / WORDS[emotion] / speaker / f"{i}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, speak(utterance, sr=SR), SR)
+    return root
+
+
+@pytest.fixture
+def folder(spoken, tmp_path):
+    shutil.copytree(spoken, tmp_path / "calls")
+    return tmp_path / "calls"
+
+
+def test_a_clean_folder_is_clean_and_a_random_split_is_measured(folder):
+    found = audit_folder(folder)
+    assert found.is_clean
+    assert found.corpus == "folder"
+    assert found.to_dict()["speakers"] == 4
+    assert found.to_dict()["emotions"] == {"anger": 8, "sadness": 8, "neutral": 8}
+    assert found.inflation.folds == 4
+    assert found.inflation.chance == pytest.approx(1 / 3)
+    json.dumps(found.to_dict())
+    assert any("A random split would claim UAR" in line for line in lines(found))
+
+
+def test_copies_under_other_names_speakers_and_labels_are_named(folder):
+    first, second = sorted(folder.glob("angry/*/*.wav"))[:2]
+    shutil.copy(first, folder / "angry" / "spk03" / "copy.wav")
+    y, sr = soundfile.read(second)
+    target = folder / "sad" / second.parent.name / "softer.ogg"
+    soundfile.write(target, 0.4 * np.pad(y, 1_000), sr, format="OGG", subtype="OPUS")
+    found = audit_folder(folder, measure=False)
+    assert sorted(found.copies["kind"]) == ["bytes", "fingerprint"]
+    assert len(found.crossing) == 1
+    assert len(found.relabelled) == 1
+    said = "\n".join(lines(found))
+    assert "copy.wav (same bytes, but another speaker)" in said
+    assert "softer.ogg" in said
+    assert "but another emotion" in said
+    assert not found.is_clean
+
+
+def test_unreadable_recordings_are_listed_and_the_others_audited(folder):
+    victim = next(folder.rglob("*.wav"))
+    victim.write_bytes(victim.read_bytes()[:2000])
+    found = audit_folder(folder, measure=False)
+    assert len(found.table) == 23
+    assert victim.name in found.unreadable[0]
+    assert "breaks off" in found.unreadable[0]
+
+
+def test_a_published_corpus_is_known_by_its_names(tmp_path):
+    path = tmp_path / "wav" / "03a01Fa.wav"
+    path.parent.mkdir()
+    soundfile.write(path, np.sin(np.arange(SR) / 20), SR)
+    name, labels, unlabelled = label_folder(tmp_path, None)
+    assert (name, unlabelled) == ("emodb", 0)
+    assert [label.emotion for label in labels.values()] == ["happiness"]
+
+
+def test_what_nobody_can_label_says_what_was_tried(tmp_path):
+    soundfile.write(tmp_path / "x.wav", np.zeros(SR), SR)
+    with pytest.raises(CorpusError, match=r"not named as those of synthetic, ravdess.*EMOTION/"):
+        audit_folder(tmp_path)
+
+
+def test_one_speaker_leaves_nothing_to_compare(folder):
+    for path in folder.rglob("*.wav"):
+        if path.parent.name != "spk01":
+            path.unlink()
+    assert audit_folder(folder).inflation is None
