@@ -36,13 +36,12 @@ def find_copies(fingerprints: np.ndarray, *, seed: int = 0) -> pd.DataFrame:
     rhythm was changed much (a telephone, a low bit rate) or several others are nearer.
     """
     first, twins = _twins(fingerprints)
-    distinct = fingerprints[first]
     candidates = np.empty((0, 2), dtype=np.int64)
-    if len(distinct) > 1:
-        points = _whitened(rhythms(distinct))
+    if len(first) > 1:
+        points = _whitened(fingerprints, first)
         candidates = _all_pairs(points) if len(points) <= EXACT else _hashed_pairs(points, seed)
-    same = _verified(distinct, candidates)
-    found = pd.concat([twins, same.assign(a=first[same["a"]], b=first[same["b"]])])
+    same = _verified(fingerprints, first[candidates])
+    found = pd.concat([twins, same])
     return found.sort_values(["a", "b"], ignore_index=True)
 
 
@@ -69,14 +68,28 @@ def _hashes(fingerprints: np.ndarray) -> np.ndarray:
     return result
 
 
-def _whitened(values: np.ndarray) -> np.ndarray:
-    """Directions of unit length, float32 (n, k ≤ DIMENSIONS), in which recordings differ alike."""
-    centred = values - values.mean(axis=0)
-    strength, axes = np.linalg.eigh(centred.T @ centred / len(values))
+def _whitened(fingerprints: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rhythms in the k ≤ DIMENSIONS directions in which they differ most: float32 (n_rows, k).
+
+    They differ alike in each, and have unit length.
+    """
+    chunks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+    mean = sum(rhythms(fingerprints[chunk]).sum(axis=0, dtype=float) for chunk in chunks)
+    mean = (mean / len(rows)).astype(np.float32)
+    spread = np.zeros((len(mean), len(mean)))
+    for chunk in chunks:
+        centred = rhythms(fingerprints[chunk]) - mean
+        spread += centred.T @ centred / len(rows)
+    strength, axes = np.linalg.eigh(spread)
     kept = np.argsort(strength)[::-1][:DIMENSIONS]
     kept = kept[strength[kept] > 1e-6 * max(strength.max(), 1e-12)]
-    points = centred @ (axes[:, kept] / np.sqrt(strength[kept])).astype(np.float32)
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    scaled = (axes[:, kept] / np.sqrt(strength[kept])).astype(np.float32)
+    points = np.empty((len(rows), len(kept)), dtype=np.float32)
+    for i, chunk in enumerate(chunks):
+        part = (rhythms(fingerprints[chunk]) - mean) @ scaled
+        length = np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+        points[i * ROWS : i * ROWS + len(chunk)] = part / length
+    return points
 
 
 def _all_pairs(points: np.ndarray) -> np.ndarray:
@@ -89,11 +102,11 @@ def _all_pairs(points: np.ndarray) -> np.ndarray:
         cosine = points[start : start + ROWS] @ points.T
         rows = np.arange(len(cosine))
         cosine[rows, rows + start] = -np.inf
-        count = min(most, len(points) - 1)
-        best = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
-        close = np.take_along_axis(cosine, best, axis=1) >= alike
-        a = np.broadcast_to((rows + start)[:, None], best.shape)[close]
-        pairs.append(_unique(np.stack([a, best[close]], axis=1)))
+        close = cosine >= alike
+        for crowded in np.flatnonzero(close.sum(axis=1) > most):
+            close[crowded, np.argpartition(-cosine[crowded], most)[most:]] = False
+        a, b = np.nonzero(close)
+        pairs.append(_unique(np.stack([a + start, b], axis=1)))
     return _unique(np.concatenate(pairs))
 
 
@@ -110,15 +123,14 @@ def _hashed_pairs(points: np.ndarray, seed: int) -> np.ndarray:
         projected = points @ planes
         bucket = (projected[:, :bits] > 0) @ powers
         order = np.lexsort((projected[:, bits], bucket))
-        bucket = bucket[order]
+        bucket, sorted_points = bucket[order], points[order]
         for step in range(1, NEIGHBOURS + 1):
-            together = np.flatnonzero(bucket[step:] == bucket[:-step])
-            for start in range(0, len(together), 100 * ROWS):
-                here = together[start : start + 100 * ROWS]
-                a, b = order[here], order[here + step]
-                cosine = np.einsum("ij,ij->i", points[a], points[b])
-                _remember(nearest, cosines, a, b, cosine)
-                _remember(nearest, cosines, b, a, cosine)
+            cosine = np.einsum("ij,ij->i", sorted_points[:-step], sorted_points[step:])
+            close = (cosine > ALIKE_AMONG_MANY) & (bucket[:-step] == bucket[step:])
+            here = np.flatnonzero(close)
+            a, b = order[here], order[here + step]
+            _remember(nearest, cosines, a, b, cosine[here])
+            _remember(nearest, cosines, b, a, cosine[here])
     a, slot = np.nonzero(nearest >= 0)
     return _unique(np.stack([a, nearest[a, slot]], axis=1))
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.copies import find_copies
-from ser.core.tables import SPLITS, split_sha256
+from ser.core.tables import CHUNK, SPLITS, split_sha256
 from ser.errors import LeakageError
 
 #: How many pairs of copies a message or a receipt names.
@@ -146,8 +146,12 @@ def stack(fingerprints: pd.Series) -> np.ndarray:
     """Fingerprints as one array, uint8 (n, LENGTH)."""
     if fingerprints.empty:
         return np.empty((0, 1), dtype=np.uint8)
-    joined = np.frombuffer(b"".join(fingerprints), dtype=np.uint8)
-    return joined.reshape(len(fingerprints), -1)
+    result = np.empty((len(fingerprints), len(fingerprints.iloc[0])), dtype=np.uint8)
+    # Piece by piece: as Python objects a million of them would fill the memory.
+    for start in range(0, len(result), CHUNK):
+        joined = b"".join(fingerprints.iloc[start : start + CHUNK])
+        result[start : start + CHUNK] = np.frombuffer(joined, np.uint8).reshape(-1, result.shape[1])
+    return result
 
 
 def sentence_overlap(folds: pd.DataFrame) -> float:

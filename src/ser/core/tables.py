@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from ser.core.emotions import check_emotions
 from ser.errors import TableError
@@ -33,6 +34,8 @@ MANIFEST = (
     "fingerprint",
 )
 FOLDS = (*(column for column in MANIFEST if column != "fingerprint"), "split", "fold")
+#: Bytes that lie side by side, not each as an object.
+BINARY = pd.ArrowDtype(pa.binary())
 #: Rows that are held as Python objects at a time.
 CHUNK = 20_000
 SPLITS = ("train", "dev", "test")
@@ -43,7 +46,10 @@ def manifest_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """A manifest from its rows, which are held in columns as they come: a million fit."""
     remaining = iter(rows)
     chunks = iter(lambda: list(itertools.islice(remaining, CHUNK)), [])
-    parts = [pd.DataFrame(chunk, columns=list(MANIFEST)) for chunk in chunks]
+    parts = [
+        pd.DataFrame(chunk, columns=list(MANIFEST)).astype({"fingerprint": BINARY})
+        for chunk in chunks
+    ]
     if not parts:
         return pd.DataFrame(columns=list(MANIFEST))
     return pd.concat(parts, ignore_index=True)

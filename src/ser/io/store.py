@@ -12,7 +12,9 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from ser.core.tables import BINARY
 from ser.errors import TableError
 
 
@@ -57,7 +59,9 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
     """A Parquet table, checked; raises TableError where it is missing or damaged."""
     try:
-        table = pd.read_parquet(path, page_checksum_verification=True)
+        table = pq.read_table(path, page_checksum_verification=True).to_pandas(
+            types_mapper={pa.binary(): BINARY}.get
+        )
     except FileNotFoundError as error:
         raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
     except (OSError, pa.ArrowException) as error:
