@@ -31,7 +31,7 @@ UTTERANCES_A_SPEAKER = 50
 
 
 def made_up(n: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Rows of a manifest: 50 utterances a speaker, 8 emotions, 200 sentences, a copy in a thousand."""
+    """Rows of a manifest: 50 utterances a speaker, 8 emotions, 200 sentences, 0.1 % copies."""
     fingerprint = b""
     for i in range(n):
         speaker = i // UTTERANCES_A_SPEAKER
