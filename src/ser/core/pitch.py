@@ -32,21 +32,25 @@ def track_f0(
     shortest = max(2, int(np.floor(sr / f0_max)))
     longest = min(int(np.ceil(sr / f0_min)), n_fft // 2 - 2)
     correlation = scipy.fft.irfft(power, n=n_fft, axis=1)
-    energy = np.maximum(correlation[:, :1], np.finfo(np.float32).tiny)
-    correlation = correlation[:, shortest - 1 : longest + 2] / energy
-    correlation /= _window_correlation(n_fft)[shortest - 1 : longest + 2]
-
+    # Not divided by its energy yet: that moves no peak.
+    energy = np.maximum(correlation[:, 0], np.finfo(np.float32).tiny)
+    correlation = (
+        correlation[:, shortest - 1 : longest + 2]
+        * _inverse_window(n_fft)[shortest - 1 : longest + 2]
+    )
     before, here, after = correlation[:, :-2], correlation[:, 1:-1], correlation[:, 2:]
-    is_peak = (here > before) & (here >= after)
-    score = np.where(is_peak, here - _octave_costs(shortest, longest), -np.inf)
+    score = energy[:, None] * _octave_costs(shortest, longest)
+    np.subtract(here, score, out=score)
+    score[(here <= before) | (here < after)] = -np.inf
     best = score.argmax(axis=1)
     rows = np.arange(len(power))
-    left, top, right = before[rows, best], here[rows, best], after[rows, best]
+    left, top, right = (values[rows, best] / energy for values in (before, here, after))
 
     # The true maximum lies between samples: fit a parabola through three of them.
     curvature = np.minimum(left - 2 * top + right, -1e-12)
-    shift = np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)
-    harmonicity = np.where(is_peak[rows, best], np.clip(top, 0.0, 1.0), 0.0)
+    shift = np.minimum(np.maximum(0.5 * (left - right) / curvature, -0.5), 0.5)
+    found = score[rows, best] > -np.inf
+    harmonicity = np.where(found, np.minimum(np.maximum(top, 0.0), 1.0), 0.0)
     return sr / (shortest + best + shift), harmonicity
 
 
@@ -63,8 +67,10 @@ def _octave_costs(shortest: int, longest: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _window_correlation(n_fft: int) -> np.ndarray:
+def _inverse_window(n_fft: int) -> np.ndarray:
+    """One over the window's own normalised autocorrelation, float32 (n_fft,)."""
     correlation = scipy.fft.irfft(np.abs(scipy.fft.rfft(hann(n_fft))) ** 2, n=n_fft)
-    correlation = (correlation / correlation[0]).astype(np.float32)
-    correlation.setflags(write=False)
-    return correlation
+    with np.errstate(divide="ignore"):
+        inverse: np.ndarray = (correlation[0] / correlation).astype(np.float32)
+    inverse.setflags(write=False)
+    return inverse
