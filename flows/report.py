@@ -68,6 +68,7 @@ def markdown(tick: Tick) -> str:
     return f"""# {tick.summary}
 
 Champion: {champion}. {what_was_scored(tick)}.
+{audit_text(tick)}
 
 | Score (test speakers) | |
 |---|---|
@@ -89,6 +90,7 @@ def print_closing(tick: Tick, console: Console) -> None:
     table.add_column(overflow="fold")
     table.add_row("Corpus", "+".join(tick.metrics["protocol"]["corpora"]))
     table.add_row("Protocol", protocol_text(tick))
+    table.add_row("Audit", audit_text(tick))
     table.add_row("Model", tick.metrics["model"])
     table.add_row("UAR", f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}")
     for name, title in SCORES.items():
@@ -118,6 +120,16 @@ def protocol_text(tick: Tick) -> str:
     return (
         f"{protocol['name']}, fold {protocol['fold']}: {test['utterances']} utterances of "
         f"{test['speakers']} speakers never heard in training"
+    )
+
+
+def audit_text(tick: Tick) -> str:
+    """The leakage audit's receipt, which stands beside every score."""
+    audit = tick.metrics["protocol"]["audit"]
+    return (
+        f"Split {audit['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "
+        f"{audit['copies_across_splits']} recordings in two splits; "
+        f"{audit['sentence_overlap']:.0%} of the test sentences are also trained on."
     )
 
 

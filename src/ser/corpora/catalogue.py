@@ -63,7 +63,8 @@ def check_present(root: Path, names: tuple[str, ...]) -> None:
         if corpus is not SYNTHETIC and not (raw / name).is_dir():
             raise MissingCorpus(
                 f"data.corpora names {name}, but data/raw/{name} does not exist. "
-                f"Add it with `ser corpus add {name} PATH`."
+                f"Get it: `ser corpus info {name}` says how; `ser corpus add {name} PATH` takes "
+                "your copy."
             )
 
 

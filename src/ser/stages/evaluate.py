@@ -90,7 +90,7 @@ def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
     return (
         f"{'+'.join(protocol['corpora'])}, {protocol['name']} fold {protocol['fold']}, "
         f"{scores['speakers']} unseen speakers: UAR {scores['uar']:.3f}{between}, "
-        f"chance {scores['chance']:.3f}."
+        f"chance {scores['chance']:.3f}, split {protocol['split_sha256'][:12]}."
     )
 
 
