@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +42,7 @@ def main() -> None:
             path = chance.choice(files[kind])
             tried[kind] += 1
             with _flipped(path, chance):
-                _change_model(project, c=0.001 * (i + 1))
+                _change_model(project, c=i + 1.5)
                 done = _run(project, "dvc", "repro", "train")
             said = done.stdout + done.stderr
             if done.returncode and _names(said, path):
@@ -146,8 +145,7 @@ def _names(said: str, path: Path) -> bool:
 
 
 def _check_untrained(project: Path, i: int) -> None:
-    lock = (project / "dvc.lock").read_text()
-    if re.search(rf"\bc: {0.001 * (i + 1):g}\n", lock):
+    if f" c: {i + 1.5}\n" in (project / "dvc.lock").read_text():
         print(f"flip {i}: a model was trained", file=sys.stderr)
 
 
