@@ -194,7 +194,9 @@ def verify(
     from ser.io import shelf
 
     root = project_root()
-    names = [name] if name else shelf.here(root)
+    # The embedded corpus leaves an empty folder where data.corpora does not name it.
+    empty = {n for n in shelf.here(root) if n == MADE_HERE and not shelf.count_files(root, n)[1]}
+    names = [name] if name else [n for n in shelf.here(root) if n not in empty]
     if not names:
         print("No corpus is in data/raw; `ser corpus list` says which there are.")
     failed = [name for name in names if not _verified(root, name)]
