@@ -1,6 +1,7 @@
 import pytest
 
 from ser.core.emotions import EMOTIONS
+from ser.core.protocols import PUBLISHED
 from ser.corpora.base import Labels, by_name, recordings_digest
 from ser.corpora.catalogue import (
     CORPORA,
@@ -12,6 +13,7 @@ from ser.corpora.catalogue import (
 )
 from ser.corpora.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownCorpus
+from ser.params import SplitParams
 
 
 @pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
@@ -25,6 +27,16 @@ def test_each_corpus_declares_what_a_user_must_know(corpus):
     assert corpus.protocols
     assert set(corpus.codes.values()) <= set(EMOTIONS)
     assert corpus.utterances > corpus.speakers > 1
+
+
+@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+def test_each_protocol_that_a_corpus_names_can_be_chosen(corpus):
+    """And a published one is defined for just this corpus's speakers."""
+    for protocol in corpus.protocols:
+        SplitParams(protocol=protocol)
+        if protocol in PUBLISHED:
+            assert PUBLISHED[protocol].people == (corpus.people or corpus.name)
+            assert len(PUBLISHED[protocol].speakers) == corpus.speakers
 
 
 def test_the_singers_are_the_speakers_of_ravdess():
