@@ -139,7 +139,8 @@ def test_own_recordings_are_added_tracked_and_listed(ser, project, tmp_path, mon
 
     status, out, _ = ser(*words, "--mapping", tmp_path / "words.yaml", "--licence", "internal")
     assert status == 0
-    assert "3 recordings of 2 speakers in data/raw/calls" in out
+    assert "3 recordings in data/raw/calls" in out
+    assert "Speakers: anna, ben." in out
     assert "Wut: 2 as anger" in out
     assert "Left out: 1 of 4 recordings" in out
     assert (project.root / "data/raw/calls.dvc").is_file()

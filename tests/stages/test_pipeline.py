@@ -105,13 +105,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def flip(path: Path) -> None:
-    """One bit, its size and times kept: nothing that DVC looks at."""
+    """One bit, its size, mode and times kept: nothing that DVC looks at."""
     stat = path.stat()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.chmod(0o644)
     with path.open("r+b") as file:
         file.write(content)
+    path.chmod(stat.st_mode)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 

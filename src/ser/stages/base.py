@@ -6,9 +6,9 @@ import inspect
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +78,7 @@ def in_parallel(
     """`function(*item)` for each item in order, one single-threaded process per core."""
     # loky starts its workers with OMP_NUM_THREADS=1: two threads each would be ten times slower.
     jobs = Parallel(n_jobs=max(1, min(cpu_count(), len(items))), return_as="generator")
-    with _interrupts_ignored():
+    with _interrupts_held():
         results: Iterable[T] = jobs(delayed(function)(*item) for item in items)
     try:
         yield from tqdm(results, total=len(items), desc=doing, unit="file", disable=None)
@@ -88,16 +88,14 @@ def in_parallel(
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes that are started inside leave Ctrl-C, which their whole group gets, to this one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits; processes and threads that start inside leave it to this thread for good."""
+    resource_tracker.ensure_running()  # else it is started inside, and lets interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def raise_first(failures: Sequence[SerError], *, of: int, what: str) -> None:
