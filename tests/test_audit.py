@@ -88,6 +88,21 @@ def test_what_nobody_can_label_says_what_was_tried(tmp_path):
         audit_folder(tmp_path)
 
 
+def test_own_words_and_speakers_can_be_described_as_for_adding(spoken, tmp_path):
+    wavs = sorted(spoken.rglob("*.wav"))
+    for wav in wavs:
+        word = {"angry": "cross"}.get(wav.parts[-3], wav.parts[-3])
+        target = tmp_path / "calls" / word / f"{wav.parent.name}-{wav.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(wav, target)
+    mapping = tmp_path / "words.yaml"
+    mapping.write_text("cross: anger\n")
+    described = {"mapping": mapping, "speaker_pattern": r"(?P<speaker>spk\d+)-"}
+    found = audit_folder(tmp_path / "calls", described=described, measure=False).to_dict()
+    assert found["speakers"] == 4
+    assert found["emotions"] == {"anger": 8, "sadness": 8, "neutral": 8}
+
+
 def test_one_speaker_leaves_nothing_to_compare(folder):
     for path in folder.rglob("*.wav"):
         if path.parent.name != "spk01":

@@ -6,7 +6,8 @@ read, and by how much a random split would flatter a score on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -20,9 +21,9 @@ from ser.core.leakage import copies_of
 from ser.core.tables import manifest_table
 from ser.corpora.base import Corpus, Labels
 from ser.corpora.catalogue import CORPORA, list_recordings
-from ser.corpora.folder import label_recordings
-from ser.errors import AudioError, CorpusError, ParamsError
+from ser.errors import AudioError, CorpusError, MissingCorpus, ParamsError
 from ser.io.audio import load_audio
+from ser.io.own import prepare_own
 from ser.params import FeatureParams
 from ser.stages.base import in_parallel
 from ser.stages.manifest import read_rows, readable
@@ -98,15 +99,21 @@ class FolderAudit:
 
 
 def audit_folder(
-    folder: Path, *, corpus: str | None = None, seed: int = 7, measure: bool = True
+    folder: Path,
+    *,
+    corpus: str | None = None,
+    described: Mapping[str, Any] | None = None,
+    seed: int = 7,
+    measure: bool = True,
 ) -> FolderAudit:
     """Audit the recordings under `folder`.
 
     corpus : whose they are; None: the first whose names they all bear, else by their folders.
+    described : how a user's own recordings are labelled, as `prepare_own` has it.
     measure : extract features, and score a random split against one by speakers.
     Raises CorpusError where nobody can say what the recordings' labels are.
     """
-    name, labels, unlabelled = label_folder(folder, corpus)
+    name, labels, unlabelled = label_folder(folder, corpus, described)
     failures: list[AudioError] = []
     rows = read_rows(folder, Path(), labels, corpus=name, people=name)
     table = manifest_table(readable(rows, failures))
@@ -122,30 +129,38 @@ def audit_folder(
     )
 
 
-def label_folder(folder: Path, corpus: str | None) -> tuple[str, dict[PurePath, Labels], int]:
+def label_folder(
+    folder: Path, corpus: str | None, described: Mapping[str, Any] | None = None
+) -> tuple[str, dict[PurePath, Labels], int]:
     """The corpus's name, the labels, and how many recordings have none by its own rules."""
-    candidates = [CORPORA[corpus]] if corpus in CORPORA else [*CORPORA.values()]
-    if corpus is None or corpus in CORPORA:
-        for candidate in candidates:
-            try:
-                return _labelled_as(folder, candidate)
-            except CorpusError:
-                if corpus:
-                    raise
-    recordings = list_recordings(folder, CORPORA["synthetic"])
+    if corpus in CORPORA:
+        return _labelled_as(folder, CORPORA[corpus])
+    if described or corpus:
+        return _labelled_as_own(folder, corpus, described or {})
+    for candidate in CORPORA.values():
+        with suppress(CorpusError):
+            return _labelled_as(folder, candidate)
     try:
-        table = label_recordings(recordings)
+        return _labelled_as_own(folder, None, {})
+    except MissingCorpus:
+        raise
     except CorpusError as error:
         raise CorpusError(
             f"{folder}: the files are not named as those of {', '.join(CORPORA)}, and as a "
             f"folder of your own: {error}"
         ) from error
+
+
+def _labelled_as_own(
+    folder: Path, name: str | None, described: Mapping[str, Any]
+) -> tuple[str, dict[PurePath, Labels], int]:
+    own = prepare_own(folder, **described, facts={"title": "folder"})
     columns = list(Labels.__dataclass_fields__)
     labels = {
         PurePath(row["file"]): Labels(**{column: row[column] for column in columns})
-        for row in table.to_dict("records")
+        for row in own.labels.to_dict("records")
     }
-    return corpus or "folder", labels, len(recordings) - len(labels)
+    return name or "folder", labels, own.left_out
 
 
 def _labelled_as(folder: Path, corpus: Corpus) -> tuple[str, dict[PurePath, Labels], int]:

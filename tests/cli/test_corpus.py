@@ -187,7 +187,8 @@ def test_remove_stays_in_data_raw(ser, root, name):
         (["remove", "ravdess"], "No corpus ravdess is here"),
         (["fetch", "synthetic"], "is spoken by the pipeline"),
         (["info", "ravdes"], "No corpus is called 'ravdes'"),
-        (["verify", "ravdes"], "data/raw/ravdes does not exist"),
+        (["verify", "ravdes"], "not here; `ser corpus list`"),
+        (["verify", "ravdess"], "ser corpus fetch ravdess"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(ser, words, message):

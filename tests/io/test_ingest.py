@@ -103,13 +103,33 @@ def test_other_bytes_at_the_same_path_are_refused(tmp_path, folder, wav):
     assert (raw / SUMS).read_text() == before
 
 
-def test_damage_that_is_here_is_not_blessed_by_an_addition(tmp_path, folder, wav):
+def test_what_was_damaged_or_deleted_is_restored_by_a_source_that_has_it(tmp_path, folder, wav):
     raw = tmp_path / "raw"
     ingest(folder, raw, RAVDESS)
+    before = (raw / SUMS).read_text()
     (raw / NAMES[0]).write_bytes(wav[:-1] + b"x")
-    (folder / NEW).write_bytes(wav)
+    (raw / NAMES[1]).unlink()
+    assert ingest(folder, raw, RAVDESS).added == 0
+    assert (raw / NAMES[0]).read_bytes() == wav
+    assert not changed(raw)
+    assert (raw / SUMS).read_text() == before
+
+
+@pytest.mark.parametrize("how", ["damaged", "deleted"])
+def test_damage_that_the_source_cannot_mend_is_not_blessed(tmp_path, folder, wav, how):
+    raw = tmp_path / "raw"
     ingest(folder, raw, RAVDESS)
-    assert changed(raw).changed == (NAMES[0],)
+    if how == "damaged":
+        (raw / NAMES[0]).write_bytes(wav[:-1] + b"x")
+    else:
+        (raw / NAMES[0]).unlink()
+    before = taken(raw)
+    more = tmp_path / "more"
+    (more / NEW).parent.mkdir(parents=True)
+    (more / NEW).write_bytes(wav)
+    with pytest.raises(CorpusError, match=r"came in with .1 such files.*ser corpus verify raw"):
+        ingest(more, raw, RAVDESS)
+    assert taken(raw) == before
 
 
 def test_files_that_dvc_links_into_its_cache_are_never_written_through(tmp_path, folder, wav):

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ser import __version__
+from ser.cli import own
 from ser.cli.corpus import corpus_app
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
 from ser.corpora.base import AUDIO_FORMATS, is_audio
@@ -94,18 +95,24 @@ def audit(
     measure: Annotated[
         bool, typer.Option(help="Score a random split against one by speakers.")
     ] = True,
+    table: own.Table = None,
+    mapping: own.Mapping = None,
+    speaker_pattern: own.SpeakerPattern = None,
+    drop_unlisted: own.DropUnlisted = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")] = False,
 ) -> None:
     """Look recordings over before anything is trained: copies, labels, what cannot be read.
 
-    Says also by how much a random split, in which speakers stand on both sides, would flatter
-    a score. The exit status is 1 where a recording is there twice or cannot be read.
+    Says also how far a random split, where speakers stand on both sides, flatters a score.
+
+    The exit status is 1 where a recording is there twice or cannot be read.
     """
     from ser.audit import audit_folder, lines
 
     if not path.is_dir():
         raise SerError(f"{path} is not a folder; name the one that holds the recordings.")
-    found = audit_folder(path, corpus=corpus, measure=measure)
+    described = own.described(table, mapping, speaker_pattern, drop_unlisted)
+    found = audit_folder(path, corpus=corpus, described=described, measure=measure)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:

@@ -96,6 +96,7 @@ def fetch(name: Name, yes: Yes = False) -> None:
     Licence and citation come first. A download that was cut goes on where it stopped.
     """
     from ser.io import shelf
+    from ser.io.checksums import check_unchanged
     from ser.io.fetch import check_fetchable
     from ser.io.fetch import fetch as fetch_corpus
 
@@ -106,6 +107,7 @@ def fetch(name: Name, yes: Yes = False) -> None:
     recordings, _ = shelf.count_files(root, name)
     if recordings and recordings >= corpus.utterances:
         print(f"{name} is here already, with {recordings} recordings.")
+        check_unchanged(root / dest)
         _track(root, dest)
         return
     check_fetchable(corpus)
@@ -152,12 +154,7 @@ def add(
     from ser.io.ingest import ingest
 
     root = project_root()
-    labelled = {
-        "table": table,
-        "mapping": mapping,
-        "speaker_pattern": speaker_pattern,
-        "drop_unlisted": drop_unlisted,
-    }
+    described = own.described(table, mapping, speaker_pattern, drop_unlisted)
     said = {
         "title": title,
         "licence": licence,
@@ -167,9 +164,9 @@ def add(
     }
     facts = {key: fact for key, fact in said.items() if fact}
     if name == own.ADAPTER:
-        own.add(root, path, called, labelled, facts)
+        own.add(root, path, called, described, facts)
         return
-    if called or any(labelled.values()) or facts:
+    if called or described or facts:
         raise CorpusError(
             f"{name} has a name, labels and facts of its own; such options are for "
             f"`ser corpus add {own.ADAPTER} PATH`. Omit them."
@@ -302,6 +299,10 @@ def _verified(root: Path, name: str) -> bool:
     except UnknownCorpus:
         corpus = None
     _, files = shelf.count_files(root, name)
+    if name not in shelf.here(root):
+        way = "" if corpus is None else f" To get it: {_way(corpus)}."
+        print(f"{name}: not here; `ser corpus list` says what is.{way}", file=sys.stderr)
+        return False
     try:
         with tqdm(total=2 * files, desc=name, unit="file", leave=False, disable=None) as bar:
             found = verify_corpus(root, name, corpus, progress=bar.update)

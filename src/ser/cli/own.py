@@ -11,7 +11,7 @@ from ser.corpora.own import ADAPTER
 from ser.errors import CorpusError
 
 #: The panel of `--help` that these options stand in.
-PANEL = "Your own recordings (ser corpus add folder PATH --name NAME)"
+PANEL = "Your own recordings"
 #: Speakers that are named before the rest is only counted.
 SHOWN = 10
 
@@ -49,8 +49,21 @@ Language = Annotated[
 ]
 
 
+def described(
+    table: Path | None, mapping: Path | None, speaker_pattern: str | None, drop_unlisted: bool
+) -> dict[str, Any]:
+    """The options that say how recordings are labelled, those that were given."""
+    options = {
+        "table": table,
+        "mapping": mapping,
+        "speaker_pattern": speaker_pattern,
+        "drop_unlisted": drop_unlisted,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
 def add(
-    root: Path, path: Path, name: str | None, labelled: dict[str, Any], facts: dict[str, Any]
+    root: Path, path: Path, name: str | None, described: dict[str, Any], facts: dict[str, Any]
 ) -> None:
     """Label the recordings, copy them to data/raw/NAME, put them under DVC, say what came in."""
     from ser.corpora.catalogue import check_own_name
@@ -62,7 +75,7 @@ def add(
             f"Your own recordings need a name: `ser corpus add {ADAPTER} PATH --name NAME`."
         )
     check_own_name(name)
-    own = prepare_own(path, **labelled, facts={"title": name, **facts})
+    own = prepare_own(path, **described, facts={"title": name, **facts})
     dest = shelf.RAW / name
     ingested = add_own(own, path, root / dest)
     dvc.add(root, dest)

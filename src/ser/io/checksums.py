@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,21 @@ def changed(folder: Path, *, progress: Callable[[int], object] | None = None) ->
         missing=tuple(sorted(sums.keys() - here)),
         changed=tuple(file for file in present if found.get(file) != sums[file]),
         unlisted=tuple(sorted(here - sums.keys())),
+    )
+
+
+def check_unchanged(folder: Path) -> None:
+    """Raise CorpusError where a listed file of a corpus is missing or has other bytes."""
+    found = changed(folder)
+    if wrong := (*found.missing, *found.changed):
+        raise damage(folder, wrong)
+
+
+def damage(folder: Path, files: Sequence[str]) -> CorpusError:
+    """Files of a corpus that are not as they came in, and the way out."""
+    return CorpusError(
+        f"{folder / files[0]} is missing or has other bytes than it came in with ({len(files)} "
+        f"such files). `ser corpus verify {folder.name}` says how to restore it."
     )
 
 

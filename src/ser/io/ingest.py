@@ -15,7 +15,7 @@ from ser.corpora.base import Corpus, is_audio, recordings_digest
 from ser.corpora.catalogue import label_files, list_recordings
 from ser.errors import CorpusError, MissingCorpus
 from ser.io.archive import is_archive, unpack
-from ser.io.checksums import SUMS, hash_files, listed_files, read_sums, write_sums
+from ser.io.checksums import SUMS, damage, hash_files, listed_files, read_sums, write_sums
 from ser.io.lock import one_at_a_time
 from ser.io.names import check_distinct, safe_path
 
@@ -41,7 +41,8 @@ def ingest(
     """Copy the recordings and label files of `source`, a folder or an archive, into `dest`.
 
     A corpus that is at `dest` grows: files of the same path and bytes are left alone, new ones
-    are added, other bytes are refused. Every name must be one of the corpus. SHA256SUMS is
+    are added, other bytes are refused. What was damaged or deleted at `dest` is restored if the
+    source has it, else nothing comes in. Every name must be one of the corpus. SHA256SUMS is
     written beside the files. Raises MissingCorpus or CorpusError, and then `dest` is untouched.
 
     as_published : refuse recordings whose digest is not the corpus's.
@@ -65,8 +66,11 @@ def ingest(
                 _check_published(source, corpus, {file: sums[file] for file in recordings})
             sums |= {file: hashlib.sha256(note).hexdigest() for file, note in notes.items()}
             here = _sums_of(dest)
+            damaged = _damaged(dest, here)
+            if lost := [file for file in damaged if sums.get(file) != here[file]]:
+                raise damage(dest, lost)
             labels = set(sums) - set(recordings)
-            new = _new_files(source, dest, sums, here, may_grow=labels)
+            new = [*_new_files(source, dest, sums, here, may_grow=labels), *damaged]
             if new or (here and not (dest / SUMS).exists()):
                 build = scratch / "build"
                 _link_all(dest, build)
@@ -152,6 +156,11 @@ def _sums_of(dest: Path) -> dict[str, str]:
     if (dest / SUMS).exists():
         return read_sums(dest)
     return _hashes(dest, listed_files(dest))
+
+
+def _damaged(dest: Path, here: Mapping[str, str]) -> list[str]:
+    found = hash_files({file: dest / file for file in here}, "sha256")
+    return [file for file in here if found.get(file) != here[file]]
 
 
 def _new_files(
