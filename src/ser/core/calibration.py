@@ -1,0 +1,111 @@
+"""Posteriors that mean what they say, and sets of emotions that hold the true one. Pure.
+
+Both are fitted on speakers that the model has not learnt from: a temperature (Guo et al. 2017)
+and the threshold of split-conformal sets (Sadinle, Lei and Wasserman 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from ser.errors import TableError
+
+#: Temperatures among which the fit looks; beyond them posteriors are flat or one-hot.
+COLDEST, HOTTEST = 0.05, 20.0
+#: Posteriors below this are no more unlikely than this.
+LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How raw posteriors become what a user reads.
+
+    temperature : raw log-posteriors are divided by it; above 1 the model was too sure.
+    coverage : the share of utterances whose set shall hold the true emotion; None: no sets.
+    threshold : an emotion is in the set where its calibrated posterior is at least this.
+    """
+
+    temperature: float = 1.0
+    coverage: float | None = None
+    threshold: float = 1.0
+
+    def posteriors(self, raw: np.ndarray) -> np.ndarray:
+        """Calibrated posteriors, float64 (n, n_classes), of raw ones; the best stays the best."""
+        return tempered(raw, self.temperature)
+
+    def sets(self, posteriors: np.ndarray) -> np.ndarray:
+        """Which emotions each set holds, bool (n, n_classes), of calibrated posteriors.
+
+        The most probable emotion is always in: an empty set would help nobody.
+        """
+        inside = posteriors >= self.threshold
+        inside[np.arange(len(posteriors)), posteriors.argmax(axis=1)] = True
+        return inside
+
+
+def calibrate(
+    raw: np.ndarray, target: np.ndarray, *, speaker: np.ndarray, coverage: float
+) -> Calibration:
+    """Temperature and threshold from utterances of speakers the model has not learnt from.
+
+    raw : (n, n_classes) posteriors; target : (n,) indices of the true classes, -1 for an emotion
+        that is not among them, which no temperature can make right; speaker : (n,).
+    """
+    if len(raw) == 0:
+        raise TableError("No utterance is left to calibrate on; give dev at least one speaker.")
+    known = target >= 0
+    temperature = fit_temperature(raw[known], target[known]) if known.any() else 1.0
+    posteriors = tempered(raw, temperature)
+    true = np.where(known, posteriors[np.arange(len(raw)), target], 0.0)
+    # The best is in every set, however improbable.
+    true[posteriors.argmax(axis=1) == target] = 1.0
+    return Calibration(temperature, coverage, conformal_threshold(true, speaker, coverage))
+
+
+def fit_temperature(raw: np.ndarray, target: np.ndarray) -> float:
+    """The temperature with the least cross-entropy of `target` (n,) under `raw` (n, n_classes)."""
+    logs = np.log(np.maximum(raw, LEAST))
+    rows = np.arange(len(raw))
+
+    def cross_entropy(log_temperature: float) -> float:
+        logits = logs / np.exp(log_temperature)
+        top = logits.max(axis=1)
+        partition = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+        return float((partition - logits[rows, target]).mean())
+
+    found = minimize_scalar(
+        cross_entropy, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def tempered(raw: np.ndarray, temperature: float) -> np.ndarray:
+    """Posteriors proportional to `raw` (n, n_classes) to the power of 1 / temperature."""
+    logits = np.log(np.maximum(raw, LEAST)) / temperature
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    posteriors: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
+    return posteriors
+
+
+def conformal_threshold(true: np.ndarray, speaker: np.ndarray, coverage: float) -> float:
+    """The posterior that the true emotion reaches in a share `coverage` of utterances.
+
+    true : (n,) posterior of each utterance's true emotion. Speakers weigh alike, however much
+    they said (Dunn, Wasserman and Ramdas 2022); one utterance more, whose score is the worst,
+    stands for the one to come.
+    """
+    _, index, counts = np.unique(speaker, return_inverse=True, return_counts=True)
+    weight = 1.0 / counts[index]
+    order = np.argsort(-true)
+    reached = np.cumsum(weight[order]) / weight.sum() * len(true) / (len(true) + 1)
+    enough = np.flatnonzero(reached >= coverage - 1e-12)
+    return float(true[order][enough[0]]) if enough.size else 0.0
+
+
+def coverage_of(posteriors: np.ndarray, target: np.ndarray, calibration: Calibration) -> float:
+    """The share of utterances whose set holds the true emotion; target -1 is never held."""
+    sets = calibration.sets(posteriors)
+    return float(np.where(target >= 0, sets[np.arange(len(sets)), target], False).mean())

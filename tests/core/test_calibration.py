@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from ser.core.calibration import (
+    Calibration,
+    calibrate,
+    conformal_threshold,
+    coverage_of,
+    fit_temperature,
+    tempered,
+)
+from ser.errors import TableError
+
+
+def drawn(n, *, temperature, seed=0, n_classes=8):
+    """Posteriors of a model that is right as often as it says, then sharpened by `temperature`."""
+    rng = np.random.default_rng(seed)
+    honest = rng.dirichlet(np.full(n_classes, 0.5), size=n)
+    target = np.array([rng.choice(n_classes, p=p) for p in honest])
+    return tempered(honest, temperature), target
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_the_temperature_that_spoilt_the_posteriors_is_found(temperature):
+    raw, target = drawn(5000, temperature=temperature)
+    assert fit_temperature(raw, target) == pytest.approx(1 / temperature, rel=0.05)
+
+
+def test_calibration_keeps_the_best_emotion_and_sums_to_one():
+    raw, _ = drawn(200, temperature=0.3)
+    calibrated = Calibration(temperature=2.7).posteriors(raw)
+    np.testing.assert_array_equal(calibrated.argmax(axis=1), raw.argmax(axis=1))
+    np.testing.assert_allclose(calibrated.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("coverage", [0.6, 0.8, 0.9, 0.95])
+def test_sets_cover_unseen_utterances_as_often_as_asked(coverage):
+    raw, target = drawn(6000, temperature=0.5)
+    speaker = np.arange(6000) % 20
+    heard, unseen = slice(0, 3000), slice(3000, None)
+    found = calibrate(raw[heard], target[heard], speaker=speaker[heard], coverage=coverage)
+    covered = coverage_of(found.posteriors(raw[unseen]), target[unseen], found)
+    # Where one guess covers more than was asked, a set of one is the least there is.
+    least = (raw[unseen].argmax(axis=1) == target[unseen]).mean()
+    assert covered == pytest.approx(max(coverage, least), abs=0.02)
+
+
+def test_a_set_always_holds_the_best_emotion():
+    sets = Calibration(threshold=0.9).sets(np.array([[0.5, 0.3, 0.2], [0.05, 0.92, 0.03]]))
+    assert sets.tolist() == [[True, False, False], [False, True, False]]
+
+
+def test_an_emotion_that_the_model_does_not_know_widens_the_sets():
+    raw, target = drawn(400, temperature=1.0)
+    speaker = np.zeros(400)
+    strange = np.where(np.arange(400) % 4 == 0, -1, target)
+    assert (
+        calibrate(raw, strange, speaker=speaker, coverage=0.7).threshold
+        < calibrate(raw, target, speaker=speaker, coverage=0.7).threshold
+    )
+    # A quarter can never be covered, so that no threshold reaches nine in ten.
+    assert calibrate(raw, strange, speaker=speaker, coverage=0.9).threshold == 0.0
+
+
+def test_speakers_weigh_alike_however_much_they_said():
+    true = np.array([0.9] * 90 + [0.1] * 10)
+    speaker = np.array(["talker"] * 90 + ["silent"] * 10)
+    assert conformal_threshold(true, speaker, 0.8) == 0.1
+    assert conformal_threshold(true, np.repeat("one", 100), 0.8) == 0.9
+
+
+def test_nothing_to_calibrate_on_is_said():
+    with pytest.raises(TableError, match="give dev at least one speaker"):
+        calibrate(np.zeros((0, 3)), np.zeros(0, int), speaker=np.zeros(0), coverage=0.9)
