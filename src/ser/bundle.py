@@ -1,4 +1,4 @@
-"""A directory that is a model: weights, feature parameters, classes and receipts.
+"""A directory that is a model: weights, feature parameters, classes, calibration and receipts.
 
 `bundle.json` holds everything but the weights; the weights are safetensors or skops files
 beside it. A pickle is never written and never read. The same training gives the same bytes.
@@ -10,18 +10,22 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
+from ser.core.calibration import Calibration
+from ser.core.enrolment import Voice
 from ser.errors import BundleError
-from ser.models.base import EmotionModel
+from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import model_from_files
+from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import FeatureParams
 
-FORMAT = 1
+FORMAT = 2
 CARD_FILE = "bundle.json"
 
 
@@ -29,6 +33,7 @@ CARD_FILE = "bundle.json"
 class Bundle:
     """A fitted model with all that inference needs.
 
+    calibration : of the model's raw posteriors, fitted on speakers it has not learnt from.
     card : receipts, free of numbers that inference uses: corpora, protocol, hashes, speakers
         that were trained on, scores on dev.
     """
@@ -36,11 +41,25 @@ class Bundle:
     model_name: str
     model: EmotionModel
     features: FeatureParams
+    calibration: Calibration = field(default_factory=Calibration)
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.model.classes
+
+    @property
+    def knows_voices(self) -> bool:
+        """Whether it answers otherwise for a speaker of whom it knows clips."""
+        return self.model.enrolment is not None
+
+    def posteriors(self, inputs: Inputs, *, voice: Voice | None = None) -> np.ndarray:
+        """Calibrated posteriors, (n, n_classes), of one speaker's inputs, known or not."""
+        return self.calibration.posteriors(posteriors(self.model, inputs, voice=voice))
+
+    def posteriors_by_speaker(self, examples: Examples) -> np.ndarray:
+        """Calibrated posteriors, (n, n_classes), as `posteriors_by_speaker` of the model has."""
+        return self.calibration.posteriors(posteriors_by_speaker(self.model, examples))
 
 
 def save_bundle(bundle: Bundle, directory: Path) -> None:
@@ -50,6 +69,7 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         "model": bundle.model_name,
         "classes": list(bundle.classes),
         "features": bundle.features.model_dump(),
+        "calibration": asdict(bundle.calibration),
         "card": bundle.card,
     }
     temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
@@ -75,6 +95,7 @@ def load_bundle(directory: Path) -> Bundle:
             for path in directory.iterdir()
             if path.name != CARD_FILE and path.is_file()
         }
+        calibration = Calibration(**head["calibration"])
         model = model_from_files(head["model"], files)
         if list(model.classes) != head["classes"]:
             raise BundleError(
@@ -86,7 +107,13 @@ def load_bundle(directory: Path) -> Bundle:
             f"{directory / CARD_FILE} does not describe a model of this release "
             f"({str(error).splitlines()[0]}). Train again, or use the release that wrote it."
         ) from error
-    return Bundle(head["model"], model, features, head.get("card", {}))
+    return Bundle(
+        head["model"],
+        model,
+        features,
+        calibration=calibration,
+        card=head.get("card", {}),
+    )
 
 
 def _read_head(directory: Path) -> dict[str, Any]:

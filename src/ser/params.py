@@ -31,10 +31,14 @@ Protocol = Literal[
     "tess-cross",
     "iemocap-loso",
 ]
-ClassicalName = Literal["logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"]
-ModelName = Literal[
-    "cnn", "logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"
+ClassicalName = Literal[
+    "lda", "logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"
 ]
+#: What an ensemble is made of.
+MemberName = Literal[
+    "cnn", "lda", "logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"
+]
+ModelName = Literal[MemberName, "ensemble", "stack"]
 
 
 class Section(BaseModel):
@@ -114,12 +118,23 @@ class FeatureParams(Section):
         return self
 
 
+class LdaParams(Section):
+    """Linear discriminants, for which all emotions vary alike."""
+
+    #: Of the covariance, towards its diagonal: there are more functionals than utterances.
+    shrinkage: float = Field(0.7, ge=0, le=1)
+    #: Functionals to keep, those that tell emotions apart best by themselves; None: all.
+    select: PositiveInt | None = None
+
+
 class LogisticRegressionParams(Section):
+    select: PositiveInt | None = None
     c: float = Field(0.01, gt=0)
     max_iter: int = Field(2000, ge=1)
 
 
 class SvcParams(Section):
+    select: PositiveInt | None = None
     c: float = Field(10.0, gt=0)
     gamma: float = Field(0.0005, gt=0)
 
@@ -156,10 +171,28 @@ class CnnParams(Section):
     dropout: float = Field(0.2, ge=0, lt=1)
 
 
-class ModelParams(Section):
-    """`name` chooses the model; the section of that name configures it."""
+class EnsembleParams(Section):
+    """Networks and a classical model, which err differently."""
 
-    name: ModelName = "cnn"
+    #: The same name twice: two of a kind that began differently.
+    members: tuple[MemberName, ...] = Field(("cnn", "cnn", "lda"), min_length=1)
+
+
+class StackParams(Section):
+    """Classical models alone: fitted in seconds, and served without torch."""
+
+    members: tuple[ClassicalName, ...] = Field(("lda", "svc", "logistic_regression"), min_length=1)
+
+
+class ModelParams(Section):
+    """`name` chooses the model; the section of that name configures it, and its members'."""
+
+    name: ModelName = "ensemble"
+    #: Learn from and answer for speakers who are known by unlabelled clips of theirs.
+    enrolled: bool = False
+    ensemble: EnsembleParams = EnsembleParams()
+    stack: StackParams = StackParams()
+    lda: LdaParams = LdaParams()
     logistic_regression: LogisticRegressionParams = LogisticRegressionParams()
     svc: SvcParams = SvcParams()
     random_forest: RandomForestParams = RandomForestParams()
@@ -196,15 +229,18 @@ class TrainParams(Section):
     learning_rate: float = Field(0.005, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    #: Epochs without a better dev UAR before training stops.
-    patience: int = Field(20, ge=1)
     #: Decay per step of the average of weights that is scored and kept.
     average: float = Field(0.98, ge=0, lt=1)
     #: Longer utterances are cropped, at random, while training.
     crop_frames: int = Field(128, ge=10)
-    #: CPU threads; more than there are cores slows training tenfold.
+    #: CPU threads of a network that is trained alone; more than there are cores slows it tenfold.
     threads: int = Field(2, ge=1)
     augment: AugmentParams = AugmentParams()
+
+
+class CalibrateParams(Section):
+    #: The share of utterances whose set of emotions shall hold the true one.
+    coverage: float = Field(0.9, gt=0, lt=1)
 
 
 class EvaluateParams(Section):
@@ -226,6 +262,7 @@ class Params(Section):
     features: FeatureParams = FeatureParams()
     model: ModelParams = ModelParams()
     train: TrainParams = TrainParams()
+    calibrate: CalibrateParams = CalibrateParams()
     evaluate: EvaluateParams = EvaluateParams()
     gate: GateParams = GateParams()
 

@@ -13,7 +13,8 @@ from ser.params import ModelParams, TrainParams
 def test_the_name_chooses_the_model(name):
     model = build_model(ModelParams(name=name), TrainParams(), classes=("neutral", "anger"))
     assert model.classes == ("neutral", "anger")
-    assert model.input_kind == ("log_mel" if name == "cnn" else "functionals")
+    expected = {"cnn": {"log_mel"}, "ensemble": {"log_mel", "functionals"}}
+    assert model.kinds == expected.get(name, {"functionals"})
 
 
 def test_an_unknown_name_or_option_is_refused():
@@ -36,7 +37,8 @@ sys.path.insert(0, {folder!r})
 import ser.models.build
 from test_classical import examples, fitted
 files = fitted("svc").to_files()
-ser.models.build.model_from_files("svc", files).predict_proba(examples().inputs)
+from ser.models.voices import posteriors
+posteriors(ser.models.build.model_from_files("svc", files), examples().inputs)
 assert not {{"torch", "lightning"}} & set(sys.modules)
 """
 

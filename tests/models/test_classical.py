@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,14 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from ser.errors import BundleError, TableError
-from ser.models.base import EmotionModel, Examples
-from ser.models.build import MODEL_NAMES, build_model, model_from_files
+from ser.models.base import EmotionModel, Examples, Inputs
+from ser.models.build import build_model, model_from_files
 from ser.models.sklearn_files import dump_estimator, load_estimator
-from ser.params import ModelParams, TrainParams
+from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
+from ser.params import ClassicalName, ModelParams, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
-NAMES = [name for name in MODEL_NAMES if name != "cnn"]
+NAMES = get_args(ClassicalName)
 
 
 def examples(n: int = 90, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> Examples:
@@ -28,7 +30,12 @@ def examples(n: int = 90, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) 
     centre = 1.5 * np.eye(len(CLASSES), 6)[[CLASSES.index(e) for e in emotion]]
     values = (centre + rng.normal(size=(n, 6))).astype(np.float32)
     frame = pd.DataFrame(values, columns=[f"mfcc_{i:02d}_mean" for i in range(6)])
-    return Examples(frame, emotion, np.array([f"s{i % 5}" for i in range(n)]))
+    speaker = np.array([f"s{i % 5}" for i in range(n)])
+    return Examples(Inputs(functionals=frame), emotion, speaker)
+
+
+def answer(model, frame: pd.DataFrame) -> np.ndarray:
+    return posteriors(model, Inputs(functionals=frame))
 
 
 def small(name: str) -> ModelParams:
@@ -52,34 +59,34 @@ def model(request) -> EmotionModel:
 
 def test_posteriors_are_distributions_that_beat_chance(model):
     held_out = examples(120, seed=2)
-    posteriors = model.predict_proba(held_out.inputs)
-    assert posteriors.shape == (120, 3)
-    assert posteriors.dtype == np.float64
-    assert np.allclose(posteriors.sum(axis=1), 1)
-    assert (posteriors >= 0).all()
-    predicted = np.asarray(CLASSES)[posteriors.argmax(axis=1)]
+    found = posteriors(model, held_out.inputs)
+    assert found.shape == (120, 3)
+    assert found.dtype == np.float64
+    assert np.allclose(found.sum(axis=1), 1)
+    assert (found >= 0).all()
+    predicted = np.asarray(CLASSES)[found.argmax(axis=1)]
     assert (predicted == held_out.emotion).mean() > 0.6
 
 
 def test_the_largest_posterior_is_the_classifiers_own_answer(model):
-    frame = examples(120, seed=2).inputs
+    frame = examples(120, seed=2).inputs.functionals
     own = model.pipeline.predict(frame.to_numpy(np.float64))
-    assert np.array_equal(model.predict_proba(frame).argmax(axis=1), own)
+    assert np.array_equal(answer(model, frame).argmax(axis=1), own)
 
 
 def test_confidence_tells_right_from_wrong():
     held_out = examples(300, seed=2)
-    posteriors = fitted("svc").predict_proba(held_out.inputs)
+    found = posteriors(fitted("svc"), held_out.inputs)
     truth = [CLASSES.index(e) for e in held_out.emotion]
-    log_loss = -np.log(posteriors[np.arange(300), truth]).mean()
+    log_loss = -np.log(found[np.arange(300), truth]).mean()
     assert log_loss < np.log(3) * 0.8
 
 
 def test_files_bring_back_the_same_posteriors(model):
     files = model.to_files()
     again = model_from_files(model.name, files)
-    frame = examples(30, seed=2).inputs
-    assert np.array_equal(again.predict_proba(frame), model.predict_proba(frame))
+    frame = examples(30, seed=2).inputs.functionals
+    assert np.array_equal(answer(again, frame), answer(model, frame))
     assert again.classes == model.classes
     assert again.to_files() == files
 
@@ -115,14 +122,14 @@ def test_two_processes_write_the_same_bytes():
 
 
 def test_columns_are_found_by_name(model):
-    frame = examples(30, seed=2).inputs
+    frame = examples(30, seed=2).inputs.functionals
     shuffled = frame[frame.columns[::-1]].assign(extra=1.0)
-    assert np.array_equal(model.predict_proba(shuffled), model.predict_proba(frame))
+    assert np.array_equal(answer(model, shuffled), answer(model, frame))
 
 
 def test_a_missing_column_is_named(model):
     with pytest.raises(TableError, match="lack mfcc_02_mean"):
-        model.predict_proba(examples(5).inputs.drop(columns="mfcc_02_mean"))
+        answer(model, examples(5).inputs.functionals.drop(columns="mfcc_02_mean"))
 
 
 def test_an_emotion_beyond_the_classes_is_refused():
@@ -133,18 +140,18 @@ def test_an_emotion_beyond_the_classes_is_refused():
 
 def test_a_class_without_training_examples_has_posterior_zero(model):
     poor = fitted(model.name, classes=("neutral", "anger"))
-    posteriors = poor.predict_proba(examples(20, seed=2).inputs)
-    assert (posteriors[:, 1] == 0).all()
-    assert np.allclose(posteriors.sum(axis=1), 1)
+    found = posteriors(poor, examples(20, seed=2).inputs)
+    assert (found[:, 1] == 0).all()
+    assert np.allclose(found.sum(axis=1), 1)
 
 
 def test_no_rows_give_no_posteriors(model):
-    assert model.predict_proba(examples(3).inputs.iloc[:0]).shape == (0, 3)
+    assert answer(model, examples(3).inputs.functionals.iloc[:0]).shape == (0, 3)
 
 
 def test_sequences_are_refused(model):
     with pytest.raises(TableError, match="functionals"):
-        model.predict_proba([np.zeros((10, 4))])
+        posteriors(model, Inputs(log_mel=[np.zeros((10, 4))]))
 
 
 def test_an_unknown_type_is_not_loaded():
@@ -208,3 +215,53 @@ def test_archives_hold_no_addresses_and_no_dates(model):
     archive = zipfile.ZipFile(io.BytesIO(model.to_files()["model.skops"]))
     assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert "__id__" not in json.dumps(json.loads(archive.read("schema.json")))
+
+
+def test_selection_keeps_the_functionals_that_tell_emotions_apart():
+    params = ModelParams(name="lda", lda={"select": 3})
+    model = build_model(params, TrainParams(), classes=CLASSES)
+    model.fit(examples(300), examples(45, seed=1), seed=3)
+    kept = model.pipeline[1].get_support()
+    # Of six functionals the first three move with the emotion.
+    assert kept.tolist() == [True] * 3 + [False] * 3
+    again = model_from_files("lda", model.to_files())
+    frame = examples(30, seed=2).inputs.functionals
+    assert np.array_equal(answer(again, frame), answer(model, frame))
+
+
+def by_voice(n: int = 90, *, seed: int = 0) -> Examples:
+    """The clouds of each speaker lie elsewhere."""
+    own = examples(n, seed=seed)
+    place = {name: np.random.default_rng(seed + i).normal(0, 4, 6) for i, name in
+             enumerate(np.unique(own.speaker))}  # fmt: skip
+    moved = own.inputs.functionals + np.stack([place[name] for name in own.speaker])
+    return Examples(Inputs(functionals=moved), own.emotion, own.speaker)
+
+
+def test_knowing_the_speaker_helps(model):
+    enrolled = build_model(small(model.name), TrainParams(), classes=CLASSES).fit(
+        by_voice(), by_voice(45, seed=20), seed=3, enrolled=True
+    )
+    held_out = by_voice(150, seed=40)
+    truth = [CLASSES.index(e) for e in held_out.emotion]
+    known = posteriors_by_speaker(enrolled, held_out)
+    unknown = posteriors(enrolled, held_out.inputs)
+    assert (known.argmax(axis=1) == truth).mean() > 0.6
+    assert (known.argmax(axis=1) == truth).mean() > (unknown.argmax(axis=1) == truth).mean() + 0.1
+    rows = np.flatnonzero(held_out.speaker == "s2")
+    again = model_from_files(model.name, enrolled.to_files())
+    voice = voice_of(again, held_out.inputs.take(rows))
+    assert np.allclose(posteriors(again, held_out.inputs.take(rows), voice=voice), known[rows])
+
+
+def test_the_number_of_parameters_is_what_was_learnt():
+    assert fitted("lda").n_parameters >= 3 * 6 + 3
+    few, many = (
+        build_model(
+            ModelParams(name="random_forest", random_forest={"trees": n}),
+            TrainParams(),
+            classes=CLASSES,
+        ).fit(examples(), examples(45, seed=1), seed=3)
+        for n in (5, 50)
+    )
+    assert many.n_parameters > 5 * few.n_parameters

@@ -14,6 +14,7 @@ import typer
 
 from ser import __version__
 from ser.cli import own
+from ser.cli.benchmark import benchmark
 from ser.cli.corpus import corpus_app
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
 from ser.corpora.base import AUDIO_FORMATS, is_audio
@@ -28,6 +29,7 @@ app = typer.Typer(
     "`make run` trains; `--debug` with any command shows tracebacks.",
 )
 app.add_typer(corpus_app, name="corpus")
+app.command()(benchmark)
 
 
 @app.command()
@@ -39,10 +41,18 @@ def predict(
             help="A bundle's folder or models:/emotion-recognition/3; default: the champion."
         ),
     ] = None,
+    enrol: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of other recordings of the speaker, unlabelled: a model that was "
+            "trained with model.enrolled then knows the voice."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")] = False,
 ) -> None:
     """Perceived emotion of each recording, with all posteriors.
 
+    The emotions left of the bar hold the true one as often as calibrate.coverage asks.
     A file that fails does not stop the others; the exit status is then 1.
     """
     from ser.bundle import load_bundle
@@ -50,7 +60,8 @@ def predict(
 
     recordings = list(_recordings(files))
     predictor = Predictor(load_bundle(_bundle_dir(model)))
-    answers = [_answer(predictor, file) for file in recordings]
+    voice = _voice(predictor, enrol) if enrol else None
+    answers = [_answer(predictor, file, voice) for file in recordings]
     if as_json:
         print(json.dumps(answers, indent=2))
     else:
@@ -166,14 +177,26 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
             yield path
 
 
-def _answer(predictor: Any, file: Path) -> dict[str, Any]:
+def _voice(predictor: Any, folder: Path) -> Any:
+    from ser.io.audio import load_audio
+
+    if not predictor.bundle.knows_voices:
+        raise SerError(
+            f"--enrol {folder}: this model knows no voices. Leave --enrol out, or train with "
+            "model.enrolled: true in params.yaml."
+        )
+    sr = predictor.bundle.features.sr
+    return predictor.enrol((load_audio(file, sr=sr), sr) for file in _recordings([folder]))
+
+
+def _answer(predictor: Any, file: Path, voice: Any) -> dict[str, Any]:
     from ser.io.audio import load_audio
 
     sr = predictor.bundle.features.sr
     try:
         return {
             "file": str(file),
-            **asdict(predictor.predict(load_audio(file, sr=sr), sr=sr)),
+            **asdict(predictor.predict(load_audio(file, sr=sr), sr=sr, voice=voice)),
         }
     except AudioError as error:
         message = str(error)
@@ -184,10 +207,11 @@ def _answer(predictor: Any, file: Path) -> dict[str, Any]:
 
 
 def _print_answers(answers: list[dict[str, Any]]) -> None:
-    """A line a file: emotion, confidence, file, then the other posteriors, largest first."""
+    """A line a file: emotion, confidence, file, then the others by size, a bar after the set."""
     width = max((len(a["file"]) for a in answers), default=0)
     for answer in answers:
         others = sorted(answer["posteriors"].items(), key=lambda item: -item[1])[1:]
-        rest = "  ".join(f"{emotion} {p:.2f}" for emotion, p in others)
+        words = [f"{emotion} {p:.2f}" for emotion, p in others]
+        words.insert(len(answer["candidates"]) - 1, "|")
         best = f"{answer['emotion']:<9}  {answer['confidence']:.2f}"
-        print(f"{best}  {answer['file']:<{width}}  {rest}".rstrip())
+        print(f"{best}  {answer['file']:<{width}}  {'  '.join(words)}")

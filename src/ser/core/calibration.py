@@ -105,7 +105,6 @@ def conformal_threshold(true: np.ndarray, speaker: np.ndarray, coverage: float) 
     return float(true[order][enough[0]]) if enough.size else 0.0
 
 
-def coverage_of(posteriors: np.ndarray, target: np.ndarray, calibration: Calibration) -> float:
-    """The share of utterances whose set holds the true emotion; target -1 is never held."""
-    sets = calibration.sets(posteriors)
+def coverage_of(sets: np.ndarray, target: np.ndarray) -> float:
+    """The share of sets (n, n_classes) that hold their `target` (n,); -1 is never held."""
     return float(np.where(target >= 0, sets[np.arange(len(sets)), target], False).mean())

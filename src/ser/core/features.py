@@ -10,13 +10,15 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-import librosa
 import numpy as np
 import pandas as pd
 import scipy.fft
 
+from ser.core.derivative import delta
 from ser.core.functionals import functional_names as names_of_functionals
 from ser.core.functionals import functionals
+from ser.core.modulation import modulation, modulation_names
+from ser.core.movement import movement, movement_names
 from ser.core.pitch import is_voiced, track_f0
 from ser.core.smile import smile_functionals, smile_names
 from ser.core.spectrum import (
@@ -32,9 +34,6 @@ from ser.core.spectrum import (
 from ser.core.waveform import trim
 from ser.errors import AudioError, EmptyAudio
 from ser.params import FeatureParams
-
-#: Frames over which Δ and ΔΔ are fitted, librosa's default.
-DELTA_WIDTH = 9
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,13 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
         y = _trimmed(y, params)
     descriptors = lld(y, params=params)
     if params.functionals == "ser":
-        values = functionals(descriptors.values, names=descriptors.names)
+        values = np.concatenate(
+            [
+                functionals(descriptors.values, names=descriptors.names),
+                movement(descriptors["mfcc"]),
+                modulation(descriptors["log_mel"]),
+            ]
+        ).astype(np.float32)
     else:
         values = smile_functionals(y, sr=params.sr, name=params.functionals)
     return Features(
@@ -131,7 +136,11 @@ def functional_names(params: FeatureParams) -> tuple[str, ...]:
     """Names of the functionals that `extract` returns, in its order."""
     if params.functionals != "ser":
         return smile_names(params.functionals)
-    return names_of_functionals(lld_names(params))
+    return (
+        *names_of_functionals(lld_names(params)),
+        *movement_names(params.n_mfcc),
+        *modulation_names(params.n_mels),
+    )
 
 
 def lld(y: np.ndarray, *, params: FeatureParams) -> Lld:
@@ -171,35 +180,6 @@ def lld(y: np.ndarray, *, params: FeatureParams) -> Lld:
         dtype=np.float32,
     )
     return Lld(values, lld_names(params))
-
-
-def delta(values: np.ndarray, *, order: int) -> np.ndarray:
-    """Δ (order 1) or ΔΔ (order 2) over time of values (n_frames, n), like librosa.feature.delta.
-
-    Fewer frames than the fit is wide: the edges are repeated instead of extrapolated from.
-    """
-    if len(values) < DELTA_WIDTH:
-        return librosa.feature.delta(values, width=DELTA_WIDTH, order=order, axis=0, mode="nearest")
-    fit, half, n = _delta_fit(order), DELTA_WIDTH // 2, len(values)
-    result = np.empty_like(values)
-    result[:half] = fit[:half] @ values[:DELTA_WIDTH]
-    result[-half:] = fit[-half:] @ values[-DELTA_WIDTH:]
-    inner = result[half:-half]
-    inner[:] = 0.0
-    for offset, weight in enumerate(fit[half]):
-        inner += weight * values[offset : n - 2 * half + offset]
-    return result
-
-
-@lru_cache(maxsize=2)
-def _delta_fit(order: int) -> np.ndarray:
-    """(width, width): row i gives the derivative at frame i of `width` frames.
-
-    The fit is linear, so its weights are what it makes of the unit vectors; its middle row
-    is the filter of all frames that have neighbours enough.
-    """
-    fit = librosa.feature.delta(np.eye(DELTA_WIDTH), width=DELTA_WIDTH, order=order, axis=0)
-    return fit.astype(np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "speech-emotion"
+#: Of `ser benchmark`, apart from the pipeline's own runs.
+BENCHMARKS = "speech-emotion-benchmarks"
 #: Without it MLflow's UI takes the experiment for a language model's.
 TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 #: Seconds to wait for another process that is creating the store.
@@ -36,7 +38,7 @@ def tracking_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(root)}"
 
 
-def prepare_store(root: Path) -> str:
+def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
     """Make the store ready and return the experiment's id; safe in any number of processes.
 
     Raises RegistryError if MLFLOW_TRACKING_URI names a server that does not answer.
@@ -44,20 +46,20 @@ def prepare_store(root: Path) -> str:
     from mlflow.exceptions import MlflowException
 
     client = connect(root)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        return str(experiment.experiment_id)
+    found = client.get_experiment_by_name(experiment)
+    if found is not None:
+        return str(found.experiment_id)
     artifacts = (root.resolve() / "mlruns" / "artifacts").as_uri() if _is_local(root) else None
     try:
         return str(
-            client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=TRAINING_VIEW)
+            client.create_experiment(experiment, artifact_location=artifacts, tags=TRAINING_VIEW)
         )
     except MlflowException:
         # Another process was quicker; if none was, the creation's own error stands.
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
             raise
-        return str(experiment.experiment_id)
+        return str(found.experiment_id)
 
 
 def connect(root: Path) -> MlflowClient:

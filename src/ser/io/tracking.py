@@ -94,19 +94,27 @@ def start_run(
     name: str,
     params: Mapping[str, Any],
     tags: Mapping[str, object] | None = None,
+    experiment: str = EXPERIMENT,
+    run_id: str | None = None,
 ) -> Iterator[Run]:
-    """A new run that ends FINISHED, FAILED on an error, KILLED on Ctrl-C and SIGTERM.
+    """A run that ends FINISHED, FAILED on an error, KILLED on Ctrl-C and SIGTERM.
 
     params : nested mapping, logged as `model.cnn.dropout`.
+    run_id : a run that was cut off and now goes on; None: a new one.
     """
-    experiment = prepare_store(root)
+    experiment_id = prepare_store(root, experiment)
     client = connect(root)
-    end_orphans(root, client=client)
+    end_orphans(root, client=client, experiment=experiment)
     every_tag = {**lineage_tags(root), **(tags or {}), "mlflow.source.name": name}
-    created = client.create_run(
-        experiment, run_name=name, tags={key: str(value) for key, value in every_tag.items()}
-    )
-    run = Run(created.info.run_id, client)
+    if run_id is None:
+        created = client.create_run(
+            experiment_id, run_name=name, tags={k: str(v) for k, v in every_tag.items()}
+        )
+        run = Run(created.info.run_id, client)
+    else:
+        run = Run(run_id, client)
+        client.update_run(run_id, status="RUNNING")
+        run.set_tags(every_tag)
     status = "KILLED"
     try:
         with _sigterm_unwinds():
@@ -158,14 +166,16 @@ def run_exists(root: Path, run_id: str) -> bool:
     return run.info.lifecycle_stage == "active"
 
 
-def end_orphans(root: Path, *, client: MlflowClient | None = None) -> list[str]:
+def end_orphans(
+    root: Path, *, client: MlflowClient | None = None, experiment: str = EXPERIMENT
+) -> list[str]:
     """End runs that a SIGKILL left RUNNING on this host; returns their ids."""
     client = client or connect(root)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
         return []
     running = client.search_runs(
-        [experiment.experiment_id],
+        [found.experiment_id],
         f"attributes.status = 'RUNNING' AND tags.`process.host` = '{socket.gethostname()}'",
     )
     orphans = [run.info.run_id for run in running if not _alive(int(run.data.tags["process.pid"]))]

@@ -5,15 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import pandas as pd
 
+from ser.core.enrolment import Enrolment
+from ser.errors import TableError
+
 #: Called after each epoch with (epoch, {"train_loss": …, "dev_uar": …}).
 OnEpoch = Callable[[int, Mapping[str, float]], None]
-#: functionals: DataFrame (n, n_functionals); log_mel: n arrays (n_frames, n_mels), dB.
-Inputs = pd.DataFrame | Sequence[np.ndarray]
+#: What can be extracted of an utterance.
+Kind = Literal["functionals", "log_mel"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was extracted of n utterances: the kinds that a model needs, others None.
+
+    functionals : (n, n_functionals), columns by name; log_mel : n arrays (n_frames, n_mels), dB.
+    """
+
+    functionals: pd.DataFrame | None = None
+    log_mel: Sequence[np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        known = self.functionals if self.functionals is not None else self.log_mel
+        return 0 if known is None else len(known)
+
+    def take(self, rows: np.ndarray) -> Inputs:
+        """Those of the utterances, in the order of `rows`."""
+        return Inputs(
+            None if self.functionals is None else self.functionals.iloc[rows],
+            None if self.log_mel is None else [self.log_mel[i] for i in rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -27,13 +52,37 @@ class Examples:
     emotion: np.ndarray
     speaker: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.emotion)
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Those of the utterances, in the order of `rows`."""
+        return Examples(self.inputs.take(rows), self.emotion[rows], self.speaker[rows])
+
 
 class EmotionModel(Protocol):
-    """Maps features of utterances to posteriors over `classes`."""
+    """Maps features of utterances to posteriors over `classes`, by way of an embedding.
 
-    #: Which features `fit` and `predict_proba` take.
-    input_kind: ClassVar[Literal["functionals", "log_mel"]]
+    Between the two steps a known speaker's embeddings are read against that speaker's own; see
+    `ser.models.voices`, which is how models are asked.
+    """
+
     classes: tuple[str, ...]
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """Which features the model takes."""
+        ...
+
+    @property
+    def enrolment(self) -> Enrolment | None:
+        """What voices have in common; None: the model takes no notice of who speaks."""
+        ...
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were learnt."""
+        ...
 
     def fit(
         self,
@@ -41,18 +90,27 @@ class EmotionModel(Protocol):
         dev: Examples,
         *,
         seed: int,
+        enrolled: bool = False,
         on_epoch: OnEpoch | None = None,
         workdir: Path | None = None,
     ) -> Self:
-        """Learn from `train`; choose (when to stop, which epoch) on `dev`.
+        """Learn from `train`; what there is to choose is chosen on `dev`.
 
+        enrolled : learn to answer for speakers who are known by unlabelled clips of theirs.
         workdir : where checkpoints live while training; a killed fit called again with
         the same arguments resumes there and ends with the same weights.
         """
         ...
 
-    def predict_proba(self, inputs: Inputs) -> np.ndarray:
-        """Posteriors, float64 (n, n_classes), rows sum to 1."""
+    def embed(self, inputs: Inputs) -> np.ndarray:
+        """What is read of each utterance, float64 (n, d)."""
+        ...
+
+    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+        """Posteriors, float64 (n, n_classes), rows sum to 1, of embeddings (n, d).
+
+        A model that knows voices takes them standardised by `enrolment`.
+        """
         ...
 
     def to_files(self) -> dict[str, bytes]:
@@ -63,3 +121,14 @@ class EmotionModel(Protocol):
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """Inverse of `to_files`; raises BundleError on anything not trusted."""
         ...
+
+
+def targets_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Indices of emotions (n,) in `classes`; raises TableError on one that is not among them."""
+    target = pd.Index(list(classes)).get_indexer(pd.Index(emotion))
+    if (target < 0).any():
+        raise TableError(
+            f"Training holds {emotion[target < 0][0]!r}; the model's classes are "
+            f"{', '.join(classes)}."
+        )
+    return target

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ser.core.augment import augment, cropped
 from ser.errors import TableError
-from ser.models.base import Examples
+from ser.models.base import Examples, targets_of
 from ser.models.networks import padded
 from ser.params import TrainParams
 
@@ -21,30 +21,30 @@ from ser.params import TrainParams
 POOL = 8
 EVALUATION_BATCH = 64
 
-#: log_mel (batch, n_frames, n_mels), lengths (batch,), targets (batch, n_classes).
-Batch = tuple[Tensor, Tensor, Tensor]
+#: Of each speaker in a batch where speakers are known, and how many such are together.
+SPEAKER_CLIPS, BATCH_SPEAKERS = 16, 3
+
+#: log_mel (batch, n_frames, n_mels), lengths (batch,), targets (batch, n_classes), speaker
+#: (batch,), indices.
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Utterances:
-    """log_mel : n arrays (n_frames, n_mels), dB; target : (n,) indices of classes."""
+    """log_mel : n arrays (n_frames, n_mels), dB; target, speaker : (n,) indices."""
 
     log_mel: Sequence[np.ndarray]
     target: np.ndarray
+    speaker: np.ndarray
 
     @classmethod
     def of(cls, examples: Examples, classes: tuple[str, ...]) -> Self:
         """Raises TableError when there is nothing, or an emotion beyond `classes`."""
-        index = {label: i for i, label in enumerate(classes)}
-        unknown = sorted(set(examples.emotion) - set(index))
-        if unknown:
-            raise TableError(
-                f"The utterances hold {unknown[0]!r}; the model's classes are {', '.join(classes)}."
-            )
-        log_mel = [np.asarray(x) for x in examples.inputs]
+        target = targets_of(examples.emotion, classes)
+        log_mel = [np.asarray(x) for x in examples.inputs.log_mel or []]
         if not log_mel:
             raise TableError("There is no utterance to learn from; expected at least one.")
-        return cls(log_mel, np.array([index[label] for label in examples.emotion]))
+        return cls(log_mel, target, np.unique(examples.speaker, return_inverse=True)[1])
 
     @property
     def n_mels(self) -> int:
@@ -52,7 +52,7 @@ class Utterances:
 
     def digest(self) -> str:
         """SHA-256 of all values: what a checkpoint was trained on."""
-        digest = hashlib.sha256(self.target.astype(np.int64).tobytes())
+        digest = hashlib.sha256(np.stack([self.target, self.speaker]).astype(np.int64).tobytes())
         for x in self.log_mel:
             digest.update(f"{x.shape}{x.dtype}".encode())
             digest.update(np.ascontiguousarray(x).tobytes())
@@ -60,7 +60,10 @@ class Utterances:
 
 
 class TrainingBatches:
-    """One epoch of training batches; the same (seed, epoch) gives the same ones."""
+    """One epoch of training batches; the same (seed, epoch) gives the same ones.
+
+    by_speaker : each batch holds several clips of each of few speakers.
+    """
 
     def __init__(
         self,
@@ -70,7 +73,9 @@ class TrainingBatches:
         params: TrainParams,
         seed: int,
         epoch: int,
+        by_speaker: bool = False,
     ) -> None:
+        self.by_speaker = by_speaker
         self.utterances = utterances
         self.n_classes = n_classes
         self.params = params
@@ -78,11 +83,13 @@ class TrainingBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
+        if self.by_speaker:
+            return len(self._rows_by_speaker(np.random.default_rng(0)))
         return -(-len(self.utterances.target) // self.params.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        for rows in self._rows(rng):
+        for rows in self._rows_by_speaker(rng) if self.by_speaker else self._rows(rng):
             sequences = [
                 cropped(
                     augment(self.utterances.log_mel[i], params=self.params.augment, rng=rng),
@@ -92,7 +99,8 @@ class TrainingBatches:
                 for i in rows
             ]
             log_mel, lengths = padded(sequences)
-            yield self._mixed(log_mel, lengths, self._targets(rows), rng)
+            log_mel, targets = self._mixed(log_mel, lengths, self._targets(rows), rng)
+            yield log_mel, lengths, targets, _indices(self.utterances.speaker[rows])
 
     def _rows(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         n, size = len(self.utterances.target), self.params.batch_size
@@ -105,6 +113,17 @@ class TrainingBatches:
             batches += np.array_split(pool, -(-len(pool) // size))
         return (batches[i] for i in rng.permutation(len(batches)))
 
+    def _rows_by_speaker(self, rng: np.random.Generator) -> list[np.ndarray]:
+        clips = []
+        for name in np.unique(self.utterances.speaker):
+            own = rng.permutation(np.flatnonzero(self.utterances.speaker == name))
+            clips += np.array_split(own, max(1, len(own) // SPEAKER_CLIPS))
+        order = rng.permutation(len(clips))
+        return [
+            np.concatenate([clips[i] for i in order[start : start + BATCH_SPEAKERS]])
+            for start in range(0, len(order), BATCH_SPEAKERS)
+        ]
+
     def _targets(self, rows: np.ndarray) -> Tensor:
         smoothing = self.params.label_smoothing
         targets = np.full((len(rows), self.n_classes), smoothing / self.n_classes, np.float32)
@@ -113,11 +132,11 @@ class TrainingBatches:
 
     def _mixed(
         self, log_mel: Tensor, lengths: Tensor, targets: Tensor, rng: np.random.Generator
-    ) -> Batch:
+    ) -> tuple[Tensor, Tensor]:
         """Mixup (Zhang et al. 2018) of each utterance with another of its batch."""
         alpha = self.params.augment.mixup
         if alpha == 0:
-            return log_mel, lengths, targets
+            return log_mel, targets
         share = torch.from_numpy(rng.beta(alpha, alpha, len(targets)).astype(np.float32))
         # The larger share keeps its place, so that its length stays the right one.
         share = torch.maximum(share, 1 - share)
@@ -127,7 +146,7 @@ class TrainingBatches:
         both = (frames < torch.minimum(lengths, lengths[other])[:, None])[:, :, None]
         weight = torch.where(both, share[:, None, None], 1.0)
         mixed = weight * log_mel + (1 - weight) * log_mel[other]
-        return mixed, lengths, share[:, None] * targets + (1 - share[:, None]) * targets[other]
+        return mixed, share[:, None] * targets + (1 - share[:, None]) * targets[other]
 
 
 class EvaluationBatches:
@@ -140,10 +159,16 @@ class EvaluationBatches:
         for start in range(0, len(order), EVALUATION_BATCH):
             rows = order[start : start + EVALUATION_BATCH]
             log_mel, lengths = padded([utterances.log_mel[i] for i in rows])
-            self.batches.append((log_mel, lengths, one_hot[torch.from_numpy(rows)]))
+            speaker = torch.from_numpy(utterances.speaker[rows])
+            self.batches.append((log_mel, lengths, one_hot[torch.from_numpy(rows)], speaker))
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
         return iter(self.batches)
+
+
+def _indices(speaker: np.ndarray) -> Tensor:
+    """The speakers of one batch, counted from 0."""
+    return torch.from_numpy(np.unique(speaker, return_inverse=True)[1])

@@ -10,20 +10,35 @@ from ser.models.base import EmotionModel
 from ser.params import ModelName, ModelParams, TrainParams
 
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
+#: Models that are made of others.
+ENSEMBLES = ("ensemble", "stack")
 
 
 def build_model(
     model: ModelParams, train: TrainParams, *, classes: tuple[str, ...]
 ) -> EmotionModel:
     """The unfitted model that `model.name` names, for these `classes`."""
+    return _built(model.name, model, train, classes)
+
+
+def _built(
+    name: ModelName, model: ModelParams, train: TrainParams, classes: tuple[str, ...]
+) -> EmotionModel:
+    options = getattr(model, name)
     # Imported here so that classical serving never loads torch, nor a network scikit-learn.
-    if model.name == "cnn":
+    if name == "cnn":
         from ser.models.neural import NeuralModel
 
-        return NeuralModel(model.cnn, train, classes=classes)
+        return NeuralModel(options, train, classes=classes)
+    if name == "ensemble" or name == "stack":
+        from ser.models.ensemble import Ensemble
+
+        alone = train.model_copy(update={"threads": 1})
+        members = [(own, _built(own, model, alone, classes)) for own in options.members]
+        return Ensemble(name, members, classes=classes)
     from ser.models.classical import ClassicalModel
 
-    return ClassicalModel(model.name, classes=classes, options=getattr(model, model.name))
+    return ClassicalModel(name, classes=classes, options=options)
 
 
 def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
@@ -34,9 +49,17 @@ def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
         from ser.models.neural import NeuralModel
 
         return NeuralModel.from_files(files)
-    from ser.models.classical import ClassicalModel
+    model: EmotionModel
+    if name in ENSEMBLES:
+        from ser.models.ensemble import Ensemble
 
-    model = ClassicalModel.from_files(files)
-    if model.name != name:
-        raise BundleError(f"The files hold a {model.name}; the bundle says {name}.")
+        model = ensemble = Ensemble.from_files(files)
+        found = ensemble.name
+    else:
+        from ser.models.classical import ClassicalModel
+
+        model = classical = ClassicalModel.from_files(files)
+        found = classical.name
+    if found != name:
+        raise BundleError(f"The files hold a {found}; the bundle says {name}.")
     return model

@@ -6,24 +6,29 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from ser.core.enrolment import Enrolment
 from ser.errors import BundleError, TableError
-from ser.models.base import Examples, Inputs, OnEpoch
+from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.sklearn_files import dump_estimator, load_estimator
+from ser.models.voices import enrolment_files, enrolment_from
 from ser.params import (
     ClassicalName,
     GradientBoostingParams,
+    LdaParams,
     LogisticRegressionParams,
     MlpParams,
     RandomForestParams,
@@ -40,7 +45,7 @@ TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5.0, 41), 4))
 class ClassicalModel:
     """A scikit-learn pipeline behind the interface of all models (`EmotionModel`)."""
 
-    input_kind: ClassVar[Literal["functionals", "log_mel"]] = "functionals"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"functionals"})
 
     def __init__(
         self, name: ClassicalName, *, classes: tuple[str, ...], options: Section | None = None
@@ -51,6 +56,11 @@ class ClassicalModel:
         self.columns: tuple[str, ...] = ()
         self.temperature = 1.0
         self.pipeline: Pipeline | None = None
+        self.enrolment: Enrolment | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        return numbers_in(self._fitted().steps[-1][1])
 
     def fit(
         self,
@@ -58,6 +68,7 @@ class ClassicalModel:
         dev: Examples,
         *,
         seed: int,
+        enrolled: bool = False,
         on_epoch: OnEpoch | None = None,
         workdir: Path | None = None,
     ) -> Self:
@@ -65,38 +76,48 @@ class ClassicalModel:
 
         There are no epochs, hence no calls of `on_epoch` and no checkpoints.
         """
-        frame = _frame(train.inputs)
-        self.columns = tuple(map(str, frame.columns))
+        self.columns = tuple(map(str, _frame(train.inputs).columns))
+        matrix = self.embed(train.inputs)
+        if enrolled:
+            self.enrolment = Enrolment.of(matrix, speaker=train.speaker)
+            matrix = self.enrolment.by_speaker(matrix, speaker=train.speaker)
         estimator = _estimator(self.name, self.options, seed=seed)
-        self.pipeline = make_pipeline(StandardScaler(), estimator)
+        self.pipeline = make_pipeline(*_before(self.options, matrix.shape[1]), estimator)
         with warnings.catch_warnings():
             # The number of epochs is a choice, not a failure to converge.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self.pipeline.fit(self._matrix(frame), self._targets(train.emotion))
+            self.pipeline.fit(matrix, targets_of(train.emotion, self.classes))
         _forget_training(estimator)
         if not hasattr(estimator, "predict_proba"):
             self.temperature = self._choose_temperature(dev)
         return self
 
-    def predict_proba(self, inputs: Inputs) -> np.ndarray:
-        """Posteriors, float64 (n, n_classes); columns of `inputs` are found by name."""
-        if self.pipeline is None:
-            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
+    def embed(self, inputs: Inputs) -> np.ndarray:
+        """The functionals that the model takes, found by name: float64 (n, n_functionals)."""
         frame = _frame(inputs)
-        if frame.empty:
-            return np.zeros((0, len(self.classes)))
-        matrix = self._matrix(frame)
-        if hasattr(self.pipeline, "predict_proba"):
-            known = self.pipeline.predict_proba(matrix)
-        else:
-            known = _softmax(_decisions(self.pipeline, matrix) / self.temperature)
+        missing = [name for name in self.columns if name not in frame.columns]
+        if missing:
+            raise TableError(
+                f"The functionals lack {missing[0]} ({len(missing)} of {len(self.columns)}); the "
+                "model needs those it was trained on. Extract with the bundle's own parameters."
+            )
+        return frame.loc[:, list(self.columns)].to_numpy(np.float64)
+
+    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+        pipeline = self._fitted()
         # A class that `classes` names and training lacked has posterior 0.
-        posteriors = np.zeros((len(matrix), len(self.classes)))
-        posteriors[:, self.pipeline.classes_] = known
+        posteriors = np.zeros((len(embeddings), len(self.classes)))
+        if len(embeddings) == 0:
+            return posteriors
+        if hasattr(pipeline, "predict_proba"):
+            known = pipeline.predict_proba(embeddings)
+        else:
+            known = _softmax(_decisions(pipeline, embeddings) / self.temperature)
+        posteriors[:, pipeline.classes_] = known
         return posteriors
 
     def to_files(self) -> dict[str, bytes]:
-        """{"model.skops", "model.json"}; equal models give equal bytes."""
+        """{"model.skops", "model.json"}, an enrolment; equal models give equal bytes."""
         card = {
             "name": self.name,
             "classes": self.classes,
@@ -106,6 +127,7 @@ class ClassicalModel:
         return {
             MODEL_FILE: dump_estimator(self.pipeline),
             CARD_FILE: json.dumps(card, indent=1).encode(),
+            **enrolment_files(self.enrolment),
         }
 
     @classmethod
@@ -127,34 +149,24 @@ class ClassicalModel:
             raise BundleError(
                 f"{MODEL_FILE} holds a {type(model.pipeline).__name__}; expected a Pipeline."
             )
+        model.enrolment = enrolment_from(files)
         return model
 
-    def _targets(self, emotion: np.ndarray) -> np.ndarray:
-        index = {label: i for i, label in enumerate(self.classes)}
-        unknown = sorted(set(emotion) - set(index))
-        if unknown:
-            raise TableError(
-                f"Training holds {unknown[0]!r}; the model's classes are {', '.join(self.classes)}."
-            )
-        return np.array([index[label] for label in emotion])
-
-    def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
-        missing = [name for name in self.columns if name not in frame.columns]
-        if missing:
-            raise TableError(
-                f"The functionals lack {missing[0]} ({len(missing)} of {len(self.columns)}); the "
-                "model needs those it was trained on. Extract with the bundle's own parameters."
-            )
-        return frame.loc[:, list(self.columns)].to_numpy(np.float64)
+    def _fitted(self) -> Pipeline:
+        if self.pipeline is None:
+            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
+        return self.pipeline
 
     def _choose_temperature(self, dev: Examples) -> float:
-        frame = _frame(dev.inputs)
-        if self.pipeline is None or frame.empty:
+        if len(dev) == 0:
             return 1.0
-        decisions = _decisions(self.pipeline, self._matrix(frame))
-        targets = self._targets(dev.emotion)
-        positions = np.searchsorted(self.pipeline.classes_, targets)
-        known = np.isin(targets, self.pipeline.classes_)
+        matrix, pipeline = self.embed(dev.inputs), self._fitted()
+        if self.enrolment:
+            matrix = self.enrolment.by_speaker(matrix, speaker=dev.speaker)
+        decisions = _decisions(pipeline, matrix)
+        targets = targets_of(dev.emotion, self.classes)
+        positions = np.searchsorted(pipeline.classes_, targets)
+        known = np.isin(targets, pipeline.classes_)
         if not known.any():
             return 1.0
         rows = np.flatnonzero(known)
@@ -169,6 +181,10 @@ class ClassicalModel:
 def _estimator(name: ClassicalName, options: Section | None, *, seed: int) -> Any:
     """The unfitted scikit-learn estimator. Emotions weigh alike however often they occur."""
     match options:
+        case LdaParams():
+            return LinearDiscriminantAnalysis(
+                solver="lsqr", shrinkage=options.shrinkage, store_covariance=False
+            )
         case LogisticRegressionParams():
             return LogisticRegression(
                 C=options.c, class_weight="balanced", max_iter=options.max_iter, random_state=seed
@@ -212,19 +228,39 @@ def _estimator(name: ClassicalName, options: Section | None, *, seed: int) -> An
     raise BundleError(f"{name!r} has no options to be built from; use build_model().")
 
 
+def _before(options: Section | None, n_features: int) -> list[Any]:
+    """The steps before the estimator: scales alike, and the functionals that tell most apart."""
+    select = getattr(options, "select", None)
+    steps: list[Any] = [StandardScaler()]
+    if select is not None and select < n_features:
+        steps.append(SelectKBest(f_classif, k=select))
+    return steps
+
+
+def numbers_in(fitted: Any) -> int:
+    """How many numbers a fitted scikit-learn object holds, trees and networks included."""
+    if isinstance(fitted, np.ndarray) and fitted.dtype != object:
+        return int(fitted.size)
+    if isinstance(fitted, list | tuple | np.ndarray):
+        return sum(map(numbers_in, fitted))
+    if hasattr(fitted, "tree_"):
+        return int(fitted.tree_.node_count * 2 + fitted.tree_.value.size)
+    if hasattr(fitted, "get_params"):
+        return sum(map(numbers_in, (v for k, v in vars(fitted).items() if k.endswith("_"))))
+    return 0
+
+
 def _forget_training(estimator: Any) -> None:
-    """Drop what only a further `fit` would need: optimisers and random states."""
-    for attribute in ("_optimizer", "_random_state", "_rng"):
+    """Drop what only a further `fit` would need: optimisers, random states, the covariance."""
+    for attribute in ("_optimizer", "_random_state", "_rng", "covariance_", "xbar_", "means_"):
         if hasattr(estimator, attribute):
             delattr(estimator, attribute)
 
 
 def _frame(inputs: Inputs) -> pd.DataFrame:
-    if not isinstance(inputs, pd.DataFrame):
-        raise TableError(
-            f"A classical model takes functionals in a DataFrame; found {type(inputs).__name__}."
-        )
-    return inputs
+    if inputs.functionals is None:
+        raise TableError("A classical model takes functionals; found none. Extract them.")
+    return inputs.functionals
 
 
 def _decisions(pipeline: Pipeline, matrix: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser.models.batches import Batch
-from ser.models.networks import EmotionCnn
+from ser.models.networks import EmotionCnn, standardised
 from ser.params import TrainParams
 
 #: The learning rate starts at this share of its peak and peaks after this share of all steps.
@@ -21,23 +21,30 @@ FIRST_RATE, WARM_UP = 0.04, 0.2
 
 
 class EmotionModule(pl.LightningModule):
-    """A network, the running average of its weights, and the best average so far."""
+    """A network, and the running average of its weights, which is what is kept."""
 
     def __init__(
-        self, network: EmotionCnn, params: TrainParams, *, class_weight: Tensor, seed: int
+        self,
+        network: EmotionCnn,
+        params: TrainParams,
+        *,
+        class_weight: Tensor,
+        seed: int,
+        enrolled: bool,
     ) -> None:
         super().__init__()
         self.class_weight: Tensor
         self.network = network
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
-        self.best = copy.deepcopy(self.average)
         self.params = params
         self.seed = seed
+        self.enrolled = enrolled
         self.register_buffer("class_weight", class_weight)
         #: One row of scores per finished epoch; travels in the checkpoint.
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
-        self._scores: list[tuple[Tensor, Tensor]] = []
+        #: Of dev: embeddings, targets, speakers.
+        self._heard: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def configure_optimizers(self) -> Any:
         params, steps = self.params, int(self.trainer.estimated_stepping_batches)
@@ -59,8 +66,9 @@ class EmotionModule(pl.LightningModule):
         self._losses.clear()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        log_mel, lengths, targets = batch
-        log_posteriors = self.network(log_mel, lengths).log_softmax(dim=1)
+        log_mel, lengths, targets, speaker = batch
+        logits = self.network(log_mel, lengths, speaker if self.enrolled else None)
+        log_posteriors = logits.log_softmax(dim=1)
         loss = -(self.class_weight * targets * log_posteriors).sum(dim=1).mean()
         self._losses.append(loss.detach())
         return loss
@@ -77,26 +85,36 @@ class EmotionModule(pl.LightningModule):
                     averaged[name].copy_(value)
 
     def on_validation_epoch_start(self) -> None:
-        self._scores.clear()
+        self._heard.clear()
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        log_mel, lengths, targets = batch
-        self._scores.append((self.average(log_mel, lengths), targets))
+        log_mel, lengths, targets, speaker = batch
+        self._heard.append((self.average.embed(log_mel, lengths), targets, speaker))
 
-    def on_validation_epoch_end(self) -> None:
-        logits = torch.cat([logits for logits, _ in self._scores])
-        target = torch.cat([targets for _, targets in self._scores]).argmax(dim=1)
-        dev_uar = _uar(logits.argmax(dim=1), target)
-        if not self.history or dev_uar > max(row["dev_uar"] for row in self.history):
-            self.best.load_state_dict(self.average.state_dict())
-        self.history.append(
-            {
-                "train_loss": float(torch.stack(self._losses).mean()),
-                "dev_loss": float(functional.cross_entropy(logits, target)),
-                "dev_uar": dev_uar,
-                "learning_rate": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
-            }
-        )
+    def finish_epoch(self) -> dict[str, float]:
+        """The epoch's row of scores, put into the history."""
+        row = {
+            "train_loss": float(torch.stack(self._losses).mean()),
+            "learning_rate": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
+        }
+        self.history.append({**row, **self._dev_scores()})
+        return self.history[-1]
+
+    def _dev_scores(self) -> dict[str, float]:
+        """Of the average; none in an epoch in which dev was not listened to."""
+        if not self._heard:
+            return {}
+        embedding, targets, speaker = map(torch.cat, zip(*self._heard, strict=True))
+        self._heard.clear()
+        with torch.no_grad():
+            logits = self.average.head(
+                standardised(embedding, speaker) if self.enrolled else embedding
+            )
+        target = targets.argmax(dim=1)
+        return {
+            "dev_loss": float(functional.cross_entropy(logits, target)),
+            "dev_uar": _uar(logits.argmax(dim=1), target),
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history

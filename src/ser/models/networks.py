@@ -12,6 +12,8 @@ from ser.params import CnnParams
 
 #: Log-mel is divided by this many dB, about its spread in speech.
 SCALE_DB = 15.0
+#: Added to a speaker's variance: a batch holds few clips of each.
+LEAST_VARIANCE = 1e-4
 
 
 class EmotionCnn(nn.Module):
@@ -26,6 +28,7 @@ class EmotionCnn(nn.Module):
     def __init__(self, *, n_mels: int, n_classes: int, params: CnnParams) -> None:
         super().__init__()
         self.n_mels = n_mels
+        self.n_embedding = 2 * params.width
         base, width, dropout = params.channels, params.width, params.dropout
         # Light dropout for maps, whose neighbours are alike, and none on the first.
         drop = dropout / 3
@@ -55,8 +58,20 @@ class EmotionCnn(nn.Module):
         # Twice as fast on a CPU as the other order.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, log_mel: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
         """Logits (batch, n_classes).
+
+        speaker : (batch,) indices; each speaker's embeddings are read against their own mean and
+        deviation, as Enrolment does. None: nobody is known.
+        """
+        embedding = self.embed(log_mel, lengths)
+        if speaker is not None:
+            embedding = standardised(embedding, speaker)
+        logits: Tensor = self.head(embedding)
+        return logits
+
+    def embed(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, 2 * width), which `head` classifies.
 
         log_mel : (batch, n_frames, n_mels), dB; lengths : (batch,), frames that count.
         """
@@ -68,8 +83,8 @@ class EmotionCnn(nn.Module):
         mask = mask_of(lengths, n_frames)[:, None]
         x = self.project(x) * mask
         x = torch.relu(x + self.temporal(x)) * mask
-        logits: Tensor = self.head(self.pool(x, lengths))
-        return logits
+        embedding: Tensor = self.pool(x, lengths)
+        return embedding
 
 
 class ConvBlock(nn.Module):
@@ -114,6 +129,16 @@ class AttentiveStatistics(nn.Module):
         mean = (weight * x).sum(dim=2)
         variance = (weight * (x - mean[:, :, None]).square()).sum(dim=2)
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+
+
+def standardised(embedding: Tensor, speaker: Tensor) -> Tensor:
+    """embedding (batch, d) less its speaker's mean, over its speaker's deviation."""
+    own = nn.functional.one_hot(speaker).to(embedding.dtype)
+    share = own / own.sum(dim=0)
+    mean = share.T @ embedding
+    centred = embedding - own @ mean
+    variance = share.T @ centred.square()
+    return centred / (own @ variance + LEAST_VARIANCE).sqrt()
 
 
 def mask_of(lengths: Tensor, n_frames: int) -> Tensor:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from ser.core.enrolment import Enrolment
 from ser.errors import BundleError, TableError
-from ser.models.base import Examples, Inputs, OnEpoch
+from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.networks import EmotionCnn, padded
+from ser.models.voices import enrolment_files, enrolment_from
 from ser.params import CnnParams, TrainParams
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
-#: Longer inputs are scored in windows of this many frames, half overlapping, and averaged: memory
+#: Longer inputs are heard in windows of this many frames, half overlapping, and averaged: memory
 #: stays bounded, and no window is far longer than what training heard.
 WINDOW_FRAMES = 600
 BATCH_SIZE = 32
@@ -30,7 +32,7 @@ BATCH_SIZE = 32
 class NeuralModel:
     """`EmotionCnn` on log-mel sequences, trained with Lightning (`EmotionModel`)."""
 
-    input_kind: ClassVar[Literal["functionals", "log_mel"]] = "log_mel"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
 
     def __init__(
         self, params: CnnParams, train: TrainParams | None = None, *, classes: tuple[str, ...]
@@ -39,6 +41,11 @@ class NeuralModel:
         self.train = train or TrainParams()
         self.classes = classes
         self.network: EmotionCnn | None = None
+        self.enrolment: Enrolment | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self._fitted().parameters())
 
     def fit(
         self,
@@ -46,10 +53,11 @@ class NeuralModel:
         dev: Examples,
         *,
         seed: int,
+        enrolled: bool = False,
         on_epoch: OnEpoch | None = None,
         workdir: Path | None = None,
     ) -> Self:
-        """Learn from `train`, keep the weights of the epoch with the best dev UAR.
+        """Learn from `train`; `dev` only shows how it goes.
 
         Same seed and data give the same weights, bit for bit, on a CPU. With `workdir`, each
         epoch ends in `workdir/last.ckpt`; the same call finds it, reports the epochs it holds to
@@ -66,43 +74,52 @@ class NeuralModel:
             train=Utterances.of(train, self.classes),
             dev=Utterances.of(dev, self.classes),
             seed=seed,
+            enrolled=enrolled,
             on_epoch=on_epoch,
             workdir=workdir,
         )
+        if enrolled:
+            self.enrolment = Enrolment.of(self.embed(train.inputs), speaker=train.speaker)
         return self
 
-    def predict_proba(self, inputs: Inputs) -> np.ndarray:
-        """Posteriors, float64 (n, n_classes), for log-mels of any lengths from one frame on."""
-        if self.network is None:
-            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
-        sequences = [self._checked(np.asarray(x)) for x in inputs]
-        posteriors = np.zeros((len(sequences), len(self.classes)))
+    def embed(self, inputs: Inputs) -> np.ndarray:
+        """Float64 (n, 2 * width), for log-mels of any lengths from one frame on."""
+        network = self._fitted()
+        sequences = [self._checked(np.asarray(x)) for x in inputs.log_mel or []]
+        embeddings = np.zeros((len(sequences), network.n_embedding))
         pieces = [(i, piece) for i, x in enumerate(sequences) for piece in windows(x)]
         # Alike lengths together: less padding.
         pieces.sort(key=lambda piece: len(piece[1]))
         counts = np.zeros(len(sequences))
         for start in range(0, len(pieces), BATCH_SIZE):
             batch = pieces[start : start + BATCH_SIZE]
-            scores = score(self.network, [x for _, x in batch])
-            for (i, _), row in zip(batch, scores, strict=True):
-                posteriors[i] += row
+            with torch.no_grad():
+                found = network.embed(*padded([x for _, x in batch])).double().numpy()
+            for (i, _), row in zip(batch, found, strict=True):
+                embeddings[i] += row
                 counts[i] += 1
-        return posteriors / np.maximum(counts, 1)[:, None]
+        return embeddings / np.maximum(counts, 1)[:, None]
+
+    @torch.no_grad()
+    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+        logits = self._fitted().head(torch.from_numpy(embeddings).float())
+        posteriors: np.ndarray = logits.double().softmax(dim=1).numpy()
+        return posteriors
 
     def to_files(self) -> dict[str, bytes]:
-        """{"model.safetensors", "model.json"}; equal models give equal bytes."""
-        if self.network is None:
-            raise BundleError("The model is not fitted; there is nothing to save.")
+        """{"model.safetensors", "model.json"}, an enrolment; equal models give equal bytes."""
+        network = self._fitted()
         card = {
             "name": "cnn",
             "classes": self.classes,
-            "n_mels": self.network.n_mels,
+            "n_mels": network.n_mels,
             "params": self.params.model_dump(mode="json"),
         }
-        weights = {k: v.contiguous() for k, v in self.network.state_dict().items()}
+        weights = {k: v.contiguous() for k, v in network.state_dict().items()}
         return {
             WEIGHTS_FILE: save_tensors(weights),
             CARD_FILE: json.dumps(card, indent=1).encode(),
+            **enrolment_files(self.enrolment),
         }
 
     @classmethod
@@ -123,14 +140,20 @@ class NeuralModel:
                 f"{CARD_FILE} and {WEIGHTS_FILE}. Restore the bundle, or train the model again."
             ) from error
         model.network = network.eval()
+        model.enrolment = enrolment_from(files)
         return model
 
+    def _fitted(self) -> EmotionCnn:
+        if self.network is None:
+            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
+        return self.network
+
     def _checked(self, x: np.ndarray) -> np.ndarray:
-        assert self.network is not None
-        if x.ndim != 2 or x.shape[1] != self.network.n_mels or len(x) == 0:
+        n_mels = self._fitted().n_mels
+        if x.ndim != 2 or x.shape[1] != n_mels or len(x) == 0:
             raise TableError(
                 f"A log-mel has shape {x.shape}; the network takes (n_frames, "
-                f"{self.network.n_mels}). Extract with the bundle's own parameters."
+                f"{n_mels}). Extract with the bundle's own parameters."
             )
         return x
 
@@ -142,11 +165,3 @@ def windows(x: np.ndarray) -> list[np.ndarray]:
     last = len(x) - WINDOW_FRAMES
     n = int(np.ceil(last / (WINDOW_FRAMES // 2))) + 1
     return [x[s : s + WINDOW_FRAMES] for s in np.linspace(0, last, n).round().astype(int)]
-
-
-@torch.no_grad()
-def score(network: EmotionCnn, sequences: Sequence[np.ndarray]) -> np.ndarray:
-    """Posteriors float64 (n, n_classes) of one batch of log-mels."""
-    log_mel, lengths = padded(sequences)
-    posteriors: np.ndarray = network(log_mel, lengths).double().softmax(dim=1).numpy()
-    return posteriors

@@ -18,9 +18,13 @@ from sklearn.tree._tree import Tree
 
 from ser.errors import BundleError
 
-#: What skops does not trust by itself, and we do: trees, because `_check_trees` bounds their
-#: indices before anything is predicted. scikit-learn follows those indices unchecked.
-TRUSTED = ("sklearn.tree._tree.Tree",)
+#: What skops does not trust by itself, and we do: the score of feature selection, which only
+#: computes, and trees, because `_check_trees` bounds their indices before anything is predicted.
+#: scikit-learn follows those indices unchecked.
+TRUSTED = (
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.tree._tree.Tree",
+)
 SCHEMA = "schema.json"
 #: The earliest date that a zip archive can hold.
 EPOCH = (1980, 1, 1, 0, 0, 0)

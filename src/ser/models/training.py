@@ -1,4 +1,4 @@
-"""Training of networks with Lightning: early stopping, checkpoints, resume."""
+"""Training of networks with Lightning: checkpoints, resume, reports."""
 
 from __future__ import annotations
 
@@ -25,23 +25,21 @@ from ser.models.networks import EmotionCnn
 from ser.params import CnnParams, TrainParams
 
 CHECKPOINT = "last.ckpt"
+#: Of an epoch's values, those beside the bar.
+SHOWN = ("train_loss", "dev_uar")
 
 
 class EpochEnd(pl.Callback):
-    """After each epoch: report, stop when dev has not improved for long, save a checkpoint."""
+    """After each epoch: report, save a checkpoint."""
 
-    def __init__(
-        self, *, patience: int, report: OnEpoch, checkpoint: Path | None, fingerprint: str
-    ) -> None:
-        self.patience = patience
+    def __init__(self, *, report: OnEpoch, checkpoint: Path | None, fingerprint: str) -> None:
         self.report = report
         self.checkpoint = checkpoint
         self.fingerprint = fingerprint
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, EmotionModule)
-        self.report(trainer.current_epoch, module.history[-1])
-        trainer.should_stop = exhausted(module.history, patience=self.patience)
+        self.report(trainer.current_epoch, module.finish_epoch())
         if self.checkpoint is not None:
             partial = self.checkpoint.with_suffix(".partial")
             trainer.save_checkpoint(partial)
@@ -61,15 +59,17 @@ def fit_network(
     train: Utterances,
     dev: Utterances,
     seed: int,
+    enrolled: bool = False,
     on_epoch: OnEpoch | None = None,
     workdir: Path | None = None,
 ) -> EmotionCnn:
-    """Train a network; returns the average of weights of the epoch with the best dev UAR.
+    """Train a network; returns the running average of its weights after the last epoch.
 
+    The schedule ends with the learning rate at zero, so no epoch is chosen; `dev` shows the way.
     All chance comes from (seed, epoch), and torch's global state is left as found. A checkpoint
     in `workdir` that this very training wrote is resumed, any other is ignored with a warning.
     """
-    fingerprint = _fingerprint(params, train_params, classes, train, dev, seed)
+    fingerprint = _fingerprint(params, train_params, classes, train, dev, seed, enrolled)
     checkpoint = None if workdir is None else workdir / CHECKPOINT
     saved = None if checkpoint is None else read_checkpoint(checkpoint, fingerprint=fingerprint)
     with quiet(threads=train_params.threads), progress(train_params, on_epoch) as report:
@@ -80,29 +80,21 @@ def fit_network(
             train_params,
             class_weight=_class_weight(train.target, len(classes)),
             seed=seed,
+            enrolled=enrolled,
         )
         for epoch, row in enumerate(saved["history"] if saved else []):
             report(epoch, row)
-        if saved and (
-            len(saved["history"]) >= train_params.max_epochs
-            or exhausted(saved["history"], patience=train_params.patience)
-        ):
+        if saved and len(saved["history"]) >= train_params.max_epochs:
             # Killed between the last checkpoint and the return: nothing is left to train.
             module.load_state_dict(saved["state_dict"])
-            return module.best.eval()
+            return module.average.eval()
         trainer = pl.Trainer(
             accelerator="gpu" if torch.cuda.is_available() else "cpu",
             devices=1,
             max_epochs=train_params.max_epochs,
             reload_dataloaders_every_n_epochs=1,
-            callbacks=[
-                EpochEnd(
-                    patience=train_params.patience,
-                    report=report,
-                    checkpoint=checkpoint,
-                    fingerprint=fingerprint,
-                )
-            ],
+            check_val_every_n_epoch=dev_every(train_params.max_epochs),
+            callbacks=[EpochEnd(report=report, checkpoint=checkpoint, fingerprint=fingerprint)],
             default_root_dir=workdir,
             gradient_clip_val=1.0,
             num_sanity_val_steps=0,
@@ -111,11 +103,13 @@ def fit_network(
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        data = _Data(train, dev, n_classes=len(classes), params=train_params, seed=seed)
+        data = _Data(
+            train, dev, n_classes=len(classes), params=train_params, seed=seed, enrolled=enrolled
+        )
         trainer.fit(
             module, datamodule=data, ckpt_path=checkpoint if saved else None, weights_only=True
         )
-    return module.best.cpu().eval()
+    return module.average.cpu().eval()
 
 
 class _Data(pl.LightningDataModule):
@@ -127,10 +121,12 @@ class _Data(pl.LightningDataModule):
         n_classes: int,
         params: TrainParams,
         seed: int,
+        enrolled: bool,
     ) -> None:
         super().__init__()
         self.train, self.dev = train, dev
         self.n_classes, self.params, self.seed = n_classes, params, seed
+        self.enrolled = enrolled
 
     def train_dataloader(self) -> TrainingBatches:
         assert self.trainer is not None
@@ -140,16 +136,16 @@ class _Data(pl.LightningDataModule):
             params=self.params,
             seed=self.seed,
             epoch=self.trainer.current_epoch,
+            by_speaker=self.enrolled,
         )
 
     def val_dataloader(self) -> EvaluationBatches:
         return EvaluationBatches(self.dev, n_classes=self.n_classes)
 
 
-def exhausted(history: list[dict[str, float]], *, patience: int) -> bool:
-    """True when the best dev UAR is `patience` epochs old."""
-    scores = [row["dev_uar"] for row in history]
-    return len(scores) - 1 - int(np.argmax(scores)) >= patience if scores else False
+def dev_every(epochs: int) -> int:
+    """After how many epochs dev is listened to, the last one included: it costs a sixth of one."""
+    return next(n for n in (5, 4, 3, 2, 1) if epochs % n == 0)
 
 
 def read_checkpoint(path: Path, *, fingerprint: str) -> dict[str, Any] | None:
@@ -203,9 +199,11 @@ def progress(params: TrainParams, on_epoch: OnEpoch | None) -> Iterator[OnEpoch]
     with tqdm(
         total=params.max_epochs, desc="Training", unit="epoch", disable=not sys.stderr.isatty()
     ) as bar:
+        shown: dict[str, str] = {}
 
         def report(epoch: int, values: Mapping[str, float]) -> None:
-            bar.set_postfix(loss=f"{values['train_loss']:.3f}", dev_uar=f"{values['dev_uar']:.3f}")
+            shown.update({name: f"{value:.3f}" for name, value in values.items()})
+            bar.set_postfix({name: shown[name] for name in SHOWN if name in shown})
             bar.update()
             if on_epoch is not None:
                 on_epoch(epoch, values)
@@ -226,12 +224,14 @@ def _fingerprint(
     train: Utterances,
     dev: Utterances,
     seed: int,
+    enrolled: bool,
 ) -> str:
     settings = {
         "params": params.model_dump(mode="json"),
         "train": train_params.model_dump(mode="json", exclude={"threads"}),
         "classes": classes,
         "seed": seed,
+        "enrolled": enrolled,
         "data": [train.digest(), dev.digest()],
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +14,7 @@ from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from ser.errors import SerError, StageError
+from ser.interrupts import interrupts_held
 from ser.params import load_params
 
 T = TypeVar("T")
@@ -78,24 +76,13 @@ def in_parallel(
     """`function(*item)` for each item in order, one single-threaded process per core."""
     # loky starts its workers with OMP_NUM_THREADS=1: two threads each would be ten times slower.
     jobs = Parallel(n_jobs=max(1, min(cpu_count(), len(items))), return_as="generator")
-    with _interrupts_held():
+    with interrupts_held():
         results: Iterable[T] = jobs(delayed(function)(*item) for item in items)
     try:
         yield from tqdm(results, total=len(items), desc=doing, unit="file", disable=None)
     except KeyboardInterrupt:
         get_reusable_executor().shutdown(wait=True, kill_workers=True)
         raise
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits; processes and threads that start inside leave it to this thread for good."""
-    resource_tracker.ensure_running()  # else it is started inside, and lets interrupts through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def raise_first(failures: Sequence[SerError], *, of: int, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 
 from ser.bundle import Bundle, load_bundle
 from ser.core import metrics
+from ser.core.calibration import coverage_of
+from ser.core.enrolment import rows_of
 from ser.core.features import extract
 from ser.core.tables import (
     check_folds,
@@ -38,7 +41,7 @@ from ser.stages.base import (
     TRAIN_RECEIPT,
     run_stage,
 )
-from ser.stages.train import load_inputs
+from ser.stages.learning import answers, indices_of
 
 #: The top-level scores that MLflow shows beside one another.
 HEADLINE = (
@@ -48,6 +51,8 @@ HEADLINE = (
     "recall_macro",
     "f1_macro",
     "ece",
+    "coverage",
+    "set_size",
     "chance",
 )
 
@@ -55,16 +60,21 @@ HEADLINE = (
 def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     bundle = load_bundle(root / BUNDLE)
-    tables = {split: _score(root, bundle, folds, split) for split in ("dev", "test")}
+    tables = {
+        split: answers(root, bundle, folds[folds["split"] == split]) for split in ("dev", "test")
+    }
     options = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
-    scores = {split: metrics.scores(table, **options) for split, table in tables.items()}
+    scores = {
+        split: {**metrics.scores(table, **options), **set_scores(bundle, table)}
+        for split, table in tables.items()
+    }
     protocol = {
         "corpora": list(params.data.corpora),
         "name": params.split.protocol,
         "fold": params.split.fold,
         "labels": list(bundle.classes),
         "split_sha256": split_sha256(folds),
-        "normalisation": "plain",
+        "normalisation": "speaker-enrolled" if bundle.knows_voices else "plain",
         "audit": read_json(root / AUDIT),
     }
     test = tables["test"]
@@ -94,25 +104,40 @@ def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
     )
 
 
+def set_scores(bundle: Bundle, predictions: pd.DataFrame) -> dict[str, float]:
+    """How often the sets hold the true emotion, as often as they shall, and how large they are."""
+    posteriors = predictions[[f"p_{emotion}" for emotion in bundle.classes]].to_numpy()
+    sets = bundle.calibration.sets(posteriors)
+    target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
+    return {
+        "coverage": coverage_of(sets, target),
+        "coverage_asked": bundle.calibration.coverage or 0.0,
+        "set_size": float(sets.sum(axis=1).mean()),
+    }
+
+
 def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Predictions of any bundle on the test split of `folds`, from the recordings themselves.
 
-    For a champion whose own feature parameters may differ from the stored features'.
+    For a champion whose own feature parameters may differ from the stored features'. A bundle
+    that knows voices knows each speaker by all of his or her test recordings, as in `evaluate`.
     """
     test = folds[folds["split"] == "test"]
     predictor = Predictor(load_bundle(bundle_dir))
     sr = predictor.bundle.features.sr
-    posteriors = [
-        predictor.posteriors(load_verified(root / file, sr=sr, sha256=sha256), sr=sr)
-        for file, sha256 in zip(test["file"], test["sha256"], strict=True)
-    ]
-    return predictions_table(test, np.stack(posteriors), predictor.bundle.classes)
 
+    def load(rows: pd.DataFrame) -> Iterator[np.ndarray]:
+        for file, sha256 in zip(rows["file"], rows["sha256"], strict=True):
+            yield load_verified(root / file, sr=sr, sha256=sha256)
 
-def _score(root: Path, bundle: Bundle, folds: pd.DataFrame, split: str) -> pd.DataFrame:
-    rows = folds[folds["split"] == split]
-    inputs = load_inputs(root, bundle.model.input_kind, rows)
-    return predictions_table(rows, bundle.model.predict_proba(inputs), bundle.classes)
+    posteriors = np.empty((len(test), len(predictor.bundle.classes)))
+    for rows in rows_of(test["speaker"].to_numpy(str)).values():
+        own = test.iloc[rows]
+        knows = predictor.bundle.knows_voices
+        voice = predictor.enrol((y, sr) for y in load(own)) if knows else None
+        for i, y in zip(rows, load(own), strict=True):
+            posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
+    return predictions_table(test, posteriors, predictor.bundle.classes)
 
 
 def _draw(

@@ -26,8 +26,11 @@ from ser.stages.split import load_manifest
 SHARD = 256
 #: The source that features depend on: another one is another recipe.
 CODE = (
+    "core/derivative.py",
     "core/features.py",
     "core/functionals.py",
+    "core/modulation.py",
+    "core/movement.py",
     "core/pitch.py",
     "core/smile.py",
     "core/spectrum.py",

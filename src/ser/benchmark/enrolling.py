@@ -1,0 +1,47 @@
+"""How the score grows with the number of clips by which a speaker is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser.bundle import Bundle
+from ser.core.enrolment import rows_of
+from ser.models.voices import voice_of
+from ser.stages.learning import load_examples
+
+#: Enrolment clips; 0 is an unknown speaker.
+CLIPS = (0, 1, 3, 10)
+#: How often clips are drawn for each number of them.
+DRAWS = 5
+
+
+def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """One row per utterance, number of clips and draw: emotion, predicted, speaker.
+
+    A clip that a speaker was known by is not scored in that draw.
+    """
+    examples = load_examples(home, bundle.model.kinds, test)
+    parts = []
+    for place, (speaker, rows) in enumerate(rows_of(examples.speaker).items()):
+        rng = np.random.default_rng([seed, place])
+        for clips in (n for n in CLIPS if n < len(rows)):
+            for draw in range(DRAWS if clips else 1):
+                known = rng.permutation(rows)[:clips]
+                others = np.setdiff1d(rows, known)
+                voice = voice_of(bundle.model, examples.inputs.take(known)) if clips else None
+                posteriors = bundle.posteriors(examples.inputs.take(others), voice=voice)
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "speaker": speaker,
+                            "clips": clips,
+                            "draw": draw,
+                            "emotion": examples.emotion[others],
+                            "predicted": np.asarray(bundle.classes)[posteriors.argmax(axis=1)],
+                        }
+                    )
+                )
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,216 @@
+"""All folds of a protocol: trained, tested, tracked; a benchmark that was killed goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+import ser
+from ser.benchmark.enrolling import enrolment_curve
+from ser.bundle import Bundle, save_bundle
+from ser.core import leakage, metrics
+from ser.core.protocols import PUBLISHED
+from ser.core.splits import assign, shares_dev_speakers
+from ser.core.tables import check_predictions, posterior_columns, split_sha256
+from ser.io import tracking
+from ser.io.audio import load_verified
+from ser.io.mlflow_store import BENCHMARKS
+from ser.io.shards import check_shards, read_index
+from ser.io.store import read_json, read_table, write_json, write_table
+from ser.params import Params
+from ser.predictor import Predictor
+from ser.stages.base import FEATURES
+from ser.stages.learning import answers, chosen_params, indices_of, learn
+from ser.stages.split import choose_labels, load_manifest
+
+PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.parquet"
+#: Recordings whose scoring is timed.
+TIMED = 20
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one fold gave.
+
+    predictions : of its test speakers, with `candidates`, the size of each set, and `covered`,
+    whether it held the true emotion. curve : see `enrolment_curve`; None for a model that knows
+    no voices. receipt : split, seconds, parameters, dev UAR, run.
+    """
+
+    predictions: pd.DataFrame
+    curve: pd.DataFrame | None
+    receipt: dict[str, Any]
+
+
+def title_of(params: Params) -> str:
+    mode = "speaker-enrolled" if params.model.enrolled else "plain"
+    return f"{params.model.name} · {params.split.protocol} · {mode}"
+
+
+def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
+    """Train and test every fold of `params.split.protocol` on the features in `home`.
+
+    root : the project, where MLflow keeps the runs. A fold that was finished before, with the
+    same data, parameters and code, is read instead.
+    """
+    splits = assign_all(home, params)
+    check_shards(home / FEATURES)
+    key = _key(home, params, splits)
+    place = home / "runs" / key
+    place.mkdir(parents=True, exist_ok=True)
+    results: list[Fold] = []
+    with (
+        _parent_run(root, place, params, key) as parent,
+        tqdm(splits, desc=title_of(params), unit="fold", disable=None) as bar,
+    ):
+        for number, folds in enumerate(bar, start=1):
+            folder = place / f"fold-{number}"
+            if not (folder / RECEIPT).is_file():
+                _run_fold(root, home, folder, folds, params, parent.run_id)
+            results.append(_read_fold(folder))
+            pooled = pd.concat([fold.predictions for fold in results], ignore_index=True)
+            bar.set_postfix(uar=f"{metrics.uar(pooled):.3f}")
+        ece = metrics.expected_calibration_error(pooled)
+        parent.log_metrics({"test/uar": metrics.uar(pooled), "test/ece": ece})
+    return results
+
+
+def assign_all(home: Path, params: Params) -> list[pd.DataFrame]:
+    """The manifest with `split` and `fold`, once for each fold; raises where one leaks."""
+    manifest, _ = choose_labels(load_manifest(home, params.data.corpora), params)
+    fingerprints = manifest.pop("fingerprint")
+    split = params.split
+    options = split.model_dump(exclude={"fold"})
+    count = count_folds(split.protocol, params, manifest["speaker"].nunique())
+    splits = [assign(manifest, fold=n, seed=params.seed, **options) for n in range(1, count + 1)]
+    for folds in splits:
+        shares = shares_dev_speakers(split.protocol)
+        leakage.check(leakage.audit(folds, fingerprints, dev_shares_speakers=shares), folds)
+    return splits
+
+
+def count_folds(protocol: str, params: Params, speakers: int) -> int:
+    """How many folds the protocol has for so many speakers; a holdout has one."""
+    if protocol in PUBLISHED:
+        return len(PUBLISHED[protocol].folds)
+    return {"holdout": 1, "grouped-kfold": params.split.folds}.get(protocol, speakers)
+
+
+@contextmanager
+def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[tracking.Run]:
+    """The run that holds the folds' runs: the one of last time if that was cut off."""
+    record = place / "run.json"
+    known = read_json(record)["run_id"] if record.is_file() else None
+    with tracking.start_run(
+        root,
+        name=title_of(params),
+        params=chosen_params(params),
+        tags={"benchmark": key, "protocol": params.split.protocol, "model": params.model.name},
+        experiment=BENCHMARKS,
+        run_id=known if known and tracking.run_exists(root, known) else None,
+    ) as parent:
+        write_json({"run_id": parent.run_id}, record)
+        yield parent
+
+
+def _run_fold(
+    root: Path, home: Path, folder: Path, folds: pd.DataFrame, params: Params, parent: str
+) -> None:
+    number, sha256 = int(folds["fold"].iloc[0]), split_sha256(folds)
+    started = time.monotonic()
+    with tracking.start_run(
+        root,
+        name=f"{title_of(params)} · fold {number}",
+        params={"split": {"fold": number}},
+        tags={"mlflow.parentRunId": parent, "split_sha256": sha256, "model": params.model.name},
+        experiment=BENCHMARKS,
+    ) as tracked:
+        checkpoints = folder / "checkpoints"
+        learned = learn(home, folds, params, on_epoch=tracked.log_epoch, workdir=checkpoints)
+        bundle, test = learned.bundle, folds[folds["split"] == "test"]
+        predictions = _with_sets(answers(home, bundle, test), bundle)
+        save_bundle(bundle, folder / "bundle")
+        if bundle.knows_voices:
+            write_table(enrolment_curve(home, bundle, test, seed=params.seed), folder / CURVE)
+        scores = {
+            "test/uar": metrics.uar(predictions),
+            "test/ece": metrics.expected_calibration_error(predictions),
+            "test/coverage": float(predictions["covered"].mean()),
+            "dev/uar": metrics.uar(learned.dev),
+            "train/seconds": learned.seconds,
+            "test/inference_ms": _inference_ms(home, bundle, test),
+        }
+        tracked.log_metrics(scores)
+        write_table(predictions, folder / PREDICTIONS)
+        # Last: a fold is finished when it has a receipt.
+        write_json(
+            {
+                "fold": number,
+                "run_id": tracked.run_id,
+                "split_sha256": sha256,
+                "test_speakers": sorted(test["speaker"].unique()),
+                "dev_speakers": sorted(folds.loc[folds["split"] == "dev", "speaker"].unique()),
+                "parameters": bundle.model.n_parameters,
+                "temperature": bundle.calibration.temperature,
+                "seconds": time.monotonic() - started,
+                "scores": scores,
+            },
+            folder / RECEIPT,
+        )
+
+
+def _with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
+    sets = bundle.calibration.sets(predictions[posterior_columns(predictions)].to_numpy())
+    target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
+    covered = np.where(target >= 0, sets[np.arange(len(sets)), target], False)
+    return predictions.assign(candidates=sets.sum(axis=1), covered=covered)
+
+
+def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
+    """Median time from decoded samples to posteriors, features included."""
+    predictor = Predictor(bundle)
+    sr = bundle.features.sr
+    times = []
+    for file, sha256 in test[["file", "sha256"]].head(TIMED).itertuples(index=False):
+        y = load_verified(home / file, sr=sr, sha256=sha256)
+        started = time.perf_counter()
+        predictor.posteriors(y, sr=sr)
+        times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times))
+
+
+def _read_fold(folder: Path) -> Fold:
+    curve = folder / CURVE
+    return Fold(
+        predictions=read_table(folder / PREDICTIONS, check_predictions),
+        curve=read_table(curve) if curve.is_file() else None,
+        receipt=read_json(folder / RECEIPT),
+    )
+
+
+def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
+    """Names what the results depend on: splits, features, parameters, and the code that learns."""
+    package = Path(ser.__file__).parent
+    code = hashlib.sha256()
+    for folder in ("core", "models", "benchmark"):
+        for path in sorted((package / folder).glob("*.py")):
+            code.update(path.read_bytes())
+    recipe, shards = read_index(home / FEATURES)
+    ignored = ("gate", "evaluate", "synthetic")
+    content = {
+        "splits": [split_sha256(folds) for folds in splits],
+        "features": [dict(recipe.params), recipe.code, shards],
+        "params": {k: v for k, v in chosen_params(params).items() if k not in ignored},
+        "code": code.hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,125 @@
+"""Results as Markdown: ours beside the published, and the human line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from ser.benchmark.published import PUBLISHED_ROWS
+
+Result = Mapping[str, Any]
+
+
+def page(results: Iterable[Result]) -> str:
+    """A section for each corpus and protocol; a result is what `summarise` returns."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "UAR is the unweighted average recall over all folds' test speakers, each tested once, "
+        "with a 95 % interval bootstrapped over speakers. Whatever was chosen or calibrated was "
+        "so on dev speakers inside the training folds. *Speaker-enrolled* means that each test "
+        "speaker is known by his or her own unlabelled clips; *plain*, that nobody is known. "
+        "Made by `ser benchmark`; the JSON files beside this page have everything.",
+    ]
+    ordered = sorted(results, key=_place)
+    for (corpus, protocol), group in groupby(ordered, key=lambda r: (r["corpus"], r["protocol"])):
+        lines += ["", f"## {corpus}, {protocol}", *_section(list(group), protocol)]
+    return "\n".join(lines) + "\n"
+
+
+def _place(result: Result) -> tuple[Any, ...]:
+    return result["corpus"], result["protocol"], result["normalisation"], -result["uar"]
+
+
+def _section(results: Sequence[Result], protocol: str) -> list[str]:
+    first = results[0]
+    lines = [
+        "",
+        f"{first['speakers']} speakers, {first['utterances']} utterances, "
+        f"{len(first['per_class'])} emotions, {first['folds']} folds; chance "
+        f"{first['chance']:.3f}.",
+        "",
+        *_table(
+            ("system", "knows", "UAR", "95 %", "accuracy", "macro F1"),
+            [_scores(result) for result in results]
+            + [
+                (row.system, row.kind, row.score, row.note, "", "")
+                for row in PUBLISHED_ROWS.get(protocol, ())
+            ],
+        ),
+        "",
+        *_table(
+            ("system", "ECE", "coverage (asked)", "set size", "female", "male", "parameters",
+             "benchmark", "one clip"),
+            [_costs(result) for result in results],
+        ),
+        "",
+        "Recall by emotion:",
+        "",
+        *_recalls(results),
+    ]  # fmt: skip
+    for result in results:
+        if result["by_enrolment_clips"]:
+            lines += ["", f"UAR of {_name(result)} by the clips that a speaker is known by:", ""]
+            lines += _clips(result)
+    lines += ["", "Made with:", ""]
+    lines += [f"- `{r['command']}`, splits `{r['split_sha256'][:12]}`" for r in results]
+    return lines
+
+
+def _scores(result: Result) -> tuple[str, ...]:
+    knows = "the speaker's clips" if result["normalisation"] == "speaker-enrolled" else "nobody"
+    return (
+        f"**{_name(result)}**",
+        knows,
+        f"**{result['uar']:.3f}**",
+        _interval(result["uar_ci95"]),
+        f"{result['accuracy']:.3f}",
+        f"{result['f1_macro']:.3f}",
+    )
+
+
+def _costs(result: Result) -> tuple[str, ...]:
+    by_sex = result["uar_by_sex"]
+    return (
+        _name(result),
+        f"{result['ece']:.3f}",
+        f"{result['coverage']:.3f} ({result['coverage_asked']:.2f})",
+        f"{result['set_size']:.2f}",
+        *(f"{by_sex[sex]:.3f}" if sex in by_sex else "" for sex in ("female", "male")),
+        f"{result['parameters']:,}",
+        f"{result['seconds'] / 60:.1f} min",
+        f"{result['inference_ms']:.0f} ms",
+    )
+
+
+def _recalls(results: Sequence[Result]) -> list[str]:
+    emotions = list(results[0]["per_class"])
+    rows = [
+        (_name(result), *(f"{result['per_class'][e]['recall']:.2f}" for e in emotions))
+        for result in results
+    ]
+    return _table(("system", *emotions), rows)
+
+
+def _clips(result: Result) -> list[str]:
+    rows = [
+        (str(row["clips"]), f"{row['uar']:.3f}", _interval(row["uar_ci95"]))
+        for row in result["by_enrolment_clips"]
+    ]
+    return _table(("clips", "UAR", "95 %"), rows)
+
+
+def _name(result: Result) -> str:
+    enrolled = result["normalisation"] == "speaker-enrolled"
+    return f"{result['model']}, enrolled" if enrolled else str(result["model"])
+
+
+def _interval(interval: Sequence[float] | None) -> str:
+    return f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]

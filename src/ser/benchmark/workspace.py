@@ -1,0 +1,83 @@
+"""Manifest and features of one corpus for benchmarks, apart from the pipeline's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import ser
+from ser.corpora.catalogue import check_present
+from ser.corpora.synthetic import SYNTHETIC
+from ser.errors import TableError
+from ser.io.store import read_json, write_json
+from ser.params import Params
+from ser.stages import featurize, manifest, synthesize
+from ser.stages.base import MANIFESTS, RAW
+
+#: Under the project's root; never versioned.
+HOME = Path(".ser/benchmarks")
+#: What the manifest was made of.
+MADE_OF = "manifest.json"
+
+
+def prepare(root: Path, params: Params) -> Path:
+    """The folder with manifest and features of `params.data.corpora`, which is one corpus.
+
+    Only what is new since the last time is computed. Raises MissingCorpus or UnknownCorpus.
+    """
+    (name,) = params.data.corpora
+    check_present(root, (name,))
+    home = root / HOME / name
+    raw = home / RAW / name
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    made_of = home / MADE_OF
+    if name == SYNTHETIC.name:
+        recipe = {"seed": params.seed, **params.synthetic.model_dump(mode="json")}
+        if not raw.is_dir() or _made_of(made_of).get("synthetic") != recipe:
+            synthesize.run(home, params)
+        content = {"synthetic": recipe, "files": listing_sha256(raw), "code": _code_sha256()}
+    else:
+        if not raw.is_symlink():
+            raw.symlink_to(root.resolve() / RAW / name, target_is_directory=True)
+        content = {"files": listing_sha256(raw), "code": _code_sha256()}
+    if _made_of(made_of) != content or not (home / MANIFESTS / f"{name}.parquet").is_file():
+        manifest.run(home, params, name)
+        write_json(content, made_of)
+    featurize.run(home, params)
+    return home
+
+
+def listing_sha256(folder: Path) -> str:
+    """Hash of the names, sizes and times of all files under `folder`."""
+    digest = hashlib.sha256()
+    for directory, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            path = Path(directory, file)
+            status = path.stat()
+            entry = [path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns]
+            digest.update(json.dumps(entry).encode())
+    return digest.hexdigest()
+
+
+def _made_of(path: Path) -> dict[str, object]:
+    try:
+        return read_json(path)
+    except TableError:
+        return {}
+
+
+def _code_sha256() -> str:
+    """Hash of the source that a manifest depends on."""
+    package = Path(ser.__file__).parent
+    sources = sorted(
+        [
+            *(package / "corpora").glob("*.py"),
+            *(package / "io").glob("*.py"),
+            package / "core" / "fingerprint.py",
+            package / "stages" / "manifest.py",
+        ]
+    )
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

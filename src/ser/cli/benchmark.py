@@ -1,0 +1,81 @@
+"""`ser benchmark`: a model on a corpus under a protocol."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ser.cli.words import project_root
+from ser.errors import ParamsError
+
+
+def benchmark(
+    corpus: Annotated[str, typer.Option(help="One that `ser corpus list` has here.")],
+    protocol: Annotated[
+        str, typer.Option(help="holdout, grouped-kfold, or a published one: see `ser corpus info`.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="A model of params.yaml; `default` is what model.name says there.")
+    ] = "default",
+    enrolled: Annotated[
+        bool, typer.Option("--enrolled", help="Speakers are known by unlabelled clips of theirs.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all scores to this file.")
+    ] = None,
+    page_file: Annotated[
+        Path | None,
+        typer.Option("--page", help="Write a Markdown page of all results in the JSON's folder."),
+    ] = None,
+) -> None:
+    """Train and test a model on every fold of a protocol, and compare it with published scores.
+
+    Choices are made on dev speakers inside each training fold; a test speaker is answered once.
+    Parameters are those of params.yaml. A benchmark that was stopped goes on where it was.
+    """
+    from ser.benchmark.folds import run_folds
+    from ser.benchmark.page import page
+    from ser.benchmark.summary import summarise
+    from ser.benchmark.workspace import prepare
+    from ser.io.store import atomic_path, read_json, write_json
+
+    if page_file and not json_file:
+        raise ParamsError("--page shows what lies beside --json FILE; give that, too.")
+    root = project_root()
+    words = ["--corpus", corpus, "--protocol", protocol, "--model", model]
+    command = shlex.join(["ser", "benchmark", *words, *(["--enrolled"] if enrolled else [])])
+    params = _params(root, corpus, protocol, model, enrolled)
+    home = prepare(root, params)
+    result = summarise(run_folds(root, home, params), params, command=command)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(result, json_file)
+    if page_file and json_file:
+        results = [read_json(path) for path in sorted(json_file.parent.glob("*.json"))]
+        with atomic_path(page_file) as temporary:
+            temporary.write_text(page(results))
+    interval = result["uar_ci95"]
+    between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    print(
+        f"{corpus}, {protocol}, {result['folds']} folds, {result['speakers']} unseen speakers, "
+        f"{result['normalisation']}: UAR {result['uar']:.3f}{between}, chance "
+        f"{result['chance']:.3f}, ECE {result['ece']:.3f}, {result['seconds']:.0f} s, splits "
+        f"{result['split_sha256'][:12]}."
+    )
+
+
+def _params(root: Path, corpus: str, protocol: str, model: str, enrolled: bool) -> Any:
+    """params.yaml, with what the command line says instead."""
+    from ser.params import load_params, parse_params
+
+    values = json.loads(load_params(root / "params.yaml").model_dump_json())
+    values["data"]["corpora"] = [corpus]
+    values["split"] |= {"protocol": protocol, "fold": 1}
+    values["model"]["enrolled"] = enrolled
+    if model != "default":
+        values["model"]["name"] = model
+    return parse_params(values, source="ser benchmark")

@@ -1,0 +1,184 @@
+"""Several models that answer together: their log-posteriors are added up, weighted.
+
+What a network and a classical model get wrong differs more than what two networks do; the weights,
+one for each kind of member, are those with which dev's emotions are most probable (logarithmic
+opinion pool, Heskes 1998).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from scipy.optimize import minimize
+
+from ser.core.enrolment import Enrolment
+from ser.errors import BundleError
+from ser.models.base import EmotionModel, Examples, Inputs, Kind, OnEpoch, targets_of
+from ser.models.members import fit_all
+from ser.models.voices import posteriors_by_speaker
+
+CARD_FILE = "ensemble.json"
+#: Posteriors below this are no more unlikely than this.
+LEAST = 1e-6
+#: The weights stay below this.
+MOST_WEIGHT = 4.0
+
+
+class Ensemble:
+    """Members, each an `EmotionModel`, behind the interface of one (`EmotionModel`).
+
+    The embedding is the members' side by side, so that one voice serves all of them.
+    """
+
+    def __init__(
+        self, name: str, members: Sequence[tuple[str, EmotionModel]], *, classes: tuple[str, ...]
+    ) -> None:
+        self.name = name
+        self.names = tuple(name for name, _ in members)
+        self.members = [model for _, model in members]
+        self.classes = classes
+        self.weights: dict[str, float] = {}
+        self.widths: tuple[int, ...] = ()
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        return frozenset().union(*(member.kinds for member in self.members))
+
+    @property
+    def enrolment(self) -> Enrolment | None:
+        known = [member.enrolment for member in self.members if member.enrolment]
+        return Enrolment.joined(known) if known else None
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(member.n_parameters for member in self.members)
+
+    def fit(
+        self,
+        train: Examples,
+        dev: Examples,
+        *,
+        seed: int,
+        enrolled: bool = False,
+        on_epoch: OnEpoch | None = None,
+        workdir: Path | None = None,
+    ) -> Self:
+        """Fit every member on `train`, networks side by side, and the weights on `dev`."""
+        self.members = fit_all(
+            list(zip(self.names, self.members, strict=True)),
+            train,
+            dev,
+            seed=seed,
+            enrolled=enrolled,
+            on_epoch=on_epoch,
+            workdir=workdir,
+        )
+        self.widths = tuple(
+            member.embed(train.inputs.take(np.arange(1))).shape[1] for member in self.members
+        )
+        logs = self._by_name([posteriors_by_speaker(member, dev) for member in self.members])
+        weights = pool_weights(
+            np.stack([logs[name] for name in sorted(logs)]),
+            targets_of(dev.emotion, self.classes),
+        )
+        self.weights = dict(zip(sorted(logs), map(float, weights), strict=True))
+        return self
+
+    def embed(self, inputs: Inputs) -> np.ndarray:
+        return np.concatenate([member.embed(inputs) for member in self.members], axis=1)
+
+    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+        parts = np.split(embeddings, np.cumsum(self.widths)[:-1], axis=1)
+        logs = self._by_name(
+            [member.classify(part) for member, part in zip(self.members, parts, strict=True)]
+        )
+        return pooled(np.stack([self.weights[name] * log for name, log in logs.items()]))
+
+    def to_files(self) -> dict[str, bytes]:
+        """{"ensemble.json"} and each member's files, `2.cnn.model.safetensors` for the second."""
+        card = {
+            "name": self.name,
+            "classes": self.classes,
+            "members": self.names,
+            "widths": self.widths,
+            "weights": self.weights,
+        }
+        files = {CARD_FILE: json.dumps(card, indent=1).encode()}
+        for prefix, member in zip(_prefixes(self.names), self.members, strict=True):
+            files |= {f"{prefix}{name}": content for name, content in member.to_files().items()}
+        return files
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """Inverse of `to_files`; raises BundleError on anything not trusted."""
+        from ser.models.build import model_from_files
+
+        try:
+            card = json.loads(files[CARD_FILE])
+            members = [
+                (name, model_from_files(name, _own(files, prefix)))
+                for name, prefix in zip(card["members"], _prefixes(card["members"]), strict=True)
+            ]
+            ensemble = cls(card["name"], members, classes=tuple(card["classes"]))
+            ensemble.widths = tuple(map(int, card["widths"]))
+            ensemble.weights = {name: float(card["weights"][name]) for name in card["members"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"{CARD_FILE} is incomplete or malformed ({error!r}). Restore the bundle, or train "
+                "the model again."
+            ) from error
+        return ensemble
+
+    def _by_name(self, posteriors: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Log-posteriors (n, n_classes), those of members of one name averaged."""
+        logs: dict[str, list[np.ndarray]] = {}
+        for name, own in zip(self.names, posteriors, strict=True):
+            logs.setdefault(name, []).append(np.log(np.maximum(own, LEAST)))
+        return {name: np.mean(own, axis=0) for name, own in logs.items()}
+
+
+def pooled(logs: np.ndarray) -> np.ndarray:
+    """Posteriors (n, n_classes) of weighted log-posteriors (n_kinds, n, n_classes)."""
+    total = logs.sum(axis=0)
+    exponents = np.exp(total - total.max(axis=1, keepdims=True))
+    posteriors: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
+    return posteriors
+
+
+def pool_weights(logs: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Weights (n_kinds,), none below 0, under which target (n,) has the least cross-entropy.
+
+    logs : (n_kinds, n, n_classes). Without examples, all weigh alike.
+    """
+    alike = np.full(len(logs), 1 / len(logs))
+    if len(target) == 0:
+        return alike
+    true = logs[:, np.arange(len(target)), target]
+
+    def cross_entropy(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        total = np.tensordot(weights, logs, axes=1)
+        top = total.max(axis=1)
+        partition = top + np.log(np.exp(total - top[:, None]).sum(axis=1))
+        expected = (np.exp(total - partition[:, None]) * logs).sum(axis=2)
+        value = partition - np.tensordot(weights, true, axes=1)
+        return float(value.mean()), (expected - true).mean(axis=1)
+
+    bounds = [(0.0, MOST_WEIGHT)] * len(logs)
+    found: np.ndarray = minimize(cross_entropy, alike, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return found if found.any() else alike
+
+
+def _prefixes(names: Sequence[str]) -> list[str]:
+    return [f"{place}.{name}." for place, name in enumerate(names, start=1)]
+
+
+def _own(files: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:
+    return {
+        name.removeprefix(prefix): content
+        for name, content in files.items()
+        if name.startswith(prefix)
+    }

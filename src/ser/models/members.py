@@ -1,0 +1,160 @@
+"""Members of an ensemble are fitted side by side: networks in processes of one thread each.
+
+A network this small gains nothing from a second thread, and two of them on two cores take as
+long as one.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from joblib import cpu_count
+
+from ser.errors import StageError
+from ser.interrupts import interrupts_held
+from ser.models.base import EmotionModel, Examples, OnEpoch
+
+
+@dataclass(frozen=True)
+class Job:
+    """A member to fit, and the arguments of its `fit` that are its own."""
+
+    name: str
+    model: EmotionModel
+    settings: Mapping[str, Any]
+
+
+def fit_all(
+    members: Sequence[tuple[str, EmotionModel]],
+    train: Examples,
+    dev: Examples,
+    *,
+    seed: int,
+    enrolled: bool,
+    on_epoch: OnEpoch | None,
+    workdir: Path | None,
+) -> list[EmotionModel]:
+    """Each (name, model) fitted, with a seed of its own.
+
+    on_epoch : called when all networks have finished an epoch, with the means of their values.
+    workdir : each member has a folder in it.
+    """
+    jobs = []
+    for place, (name, model) in enumerate(members, start=1):
+        own_seed = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+        folder = None if workdir is None else workdir / f"{place}.{name}"
+        settings = {"seed": own_seed, "enrolled": enrolled, "workdir": folder}
+        jobs.append(Job(name, model, settings))
+    networks = [job for job in jobs if "log_mel" in job.model.kinds]
+    report = _Means(len(networks), on_epoch)
+    at_once = min(len(networks), cpu_count())
+    fitted = (
+        _fit_apart(networks, train, dev, report, at_once)
+        if at_once > 1 and not _has_gpu()
+        else [_fit_here(job, train, dev, report) for job in networks]
+    )
+    ready = iter(fitted)
+    return [
+        next(ready) if job in networks else job.model.fit(train, dev, **job.settings)
+        for job in jobs
+    ]
+
+
+class _Means:
+    """Reports an epoch when every member has finished it."""
+
+    def __init__(self, members: int, on_epoch: OnEpoch | None) -> None:
+        self.members, self.on_epoch = members, on_epoch
+        self.epochs: dict[int, list[Mapping[str, float]]] = {}
+
+    def __call__(self, epoch: int, values: Mapping[str, float]) -> None:
+        rows = self.epochs.setdefault(epoch, [])
+        rows.append(values)
+        if len(rows) == self.members and self.on_epoch:
+            self.on_epoch(
+                epoch, {name: float(np.mean([row[name] for row in rows])) for name in values}
+            )
+
+
+def _fit_here(job: Job, train: Examples, dev: Examples, report: OnEpoch) -> EmotionModel:
+    return job.model.fit(train, dev, on_epoch=report, **job.settings)
+
+
+def _fit_apart(
+    jobs: Sequence[Job], train: Examples, dev: Examples, report: OnEpoch, at_once: int
+) -> list[EmotionModel]:
+    """The models fitted, `at_once` at a time; where one fails, the others are stopped."""
+    waiting = list(enumerate(jobs))
+    running: dict[Connection, tuple[int, BaseProcess]] = {}
+    fitted: dict[int, EmotionModel] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                place, job = waiting.pop(0)
+                connection, process = _start(job, train, dev)
+                running[connection] = (place, process)
+            for connection in cast(list[Connection], wait(list(running))):
+                place, process = running[connection]
+                try:
+                    kind, content = connection.recv()
+                except EOFError:
+                    process.join()
+                    raise StageError(
+                        f"Training of {jobs[place].name} ended with status {process.exitcode} and "
+                        "no word; was it killed, or out of memory? Start it again: it goes on "
+                        "where it stopped."
+                    ) from None
+                if kind == "epoch":
+                    report(*content)
+                    continue
+                if kind == "error":
+                    raise content
+                fitted[place] = jobs[place].model.from_files(content)
+                process.join()
+                del running[connection]
+    finally:
+        for _, process in running.values():
+            process.terminate()
+    return [fitted[place] for place in range(len(jobs))]
+
+
+def _start(job: Job, train: Examples, dev: Examples) -> tuple[Connection, BaseProcess]:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, job, train, dev), daemon=True)
+    with interrupts_held():
+        process.start()
+    # Else the end of the process would not be the end of the pipe.
+    theirs.close()
+    return ours, process
+
+
+def _work(connection: Connection, job: Job, train: Examples, dev: Examples) -> None:
+    """Fit one member; a parent that was killed is noticed at the next epoch, by a broken pipe."""
+
+    def on_epoch(epoch: int, values: Mapping[str, float]) -> None:
+        connection.send(("epoch", (epoch, dict(values))))
+
+    try:
+        fitted = job.model.fit(train, dev, on_epoch=on_epoch, **job.settings)
+        connection.send(("fitted", fitted.to_files()))
+    except BrokenPipeError:
+        return
+    except Exception as error:
+        # A traceback does not travel.
+        error.add_note(traceback.format_exc())
+        connection.send(("error", error))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,126 @@
+"""From folds and stored features to a bundle: the one road of stage `train` and of benchmarks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.bundle import Bundle
+from ser.core.calibration import calibrate
+from ser.core.emotions import classes_of
+from ser.core.tables import predictions_table
+from ser.errors import TableError
+from ser.io.shards import read_functionals, read_index, read_sequences
+from ser.models.base import Examples, Inputs, Kind, OnEpoch
+from ser.models.build import build_model
+from ser.models.voices import posteriors_by_speaker
+from ser.params import FeatureParams, Params
+from ser.stages.base import FEATURES
+
+
+@dataclass(frozen=True)
+class Learned:
+    """bundle : without a card; dev : its predictions for dev; seconds : what learning took."""
+
+    bundle: Bundle
+    dev: pd.DataFrame
+    seconds: float
+
+
+def learn(
+    root: Path,
+    folds: pd.DataFrame,
+    params: Params,
+    *,
+    on_epoch: OnEpoch | None = None,
+    workdir: Path | None = None,
+) -> Learned:
+    """Learn from the split `train`; choose and calibrate on `dev`; `test` is not looked at."""
+    classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
+    model = build_model(params.model, params.train, classes=classes)
+    dev_rows = folds[folds["split"] == "dev"]
+    train = load_examples(root, model.kinds, folds[folds["split"] == "train"])
+    dev = load_examples(root, model.kinds, dev_rows)
+    started = time.monotonic()
+    model.fit(
+        train,
+        dev,
+        seed=params.seed,
+        enrolled=params.model.enrolled,
+        on_epoch=on_epoch,
+        workdir=workdir,
+    )
+    raw = posteriors_by_speaker(model, dev)
+    calibration = calibrate(
+        raw,
+        indices_of(dev.emotion, classes),
+        speaker=dev.speaker,
+        coverage=params.calibrate.coverage,
+    )
+    seconds = time.monotonic() - started
+    features = FeatureParams(**read_index(root / FEATURES)[0].params)
+    bundle = Bundle(params.model.name, model, features, calibration)
+    return Learned(
+        bundle, predictions_table(dev_rows, calibration.posteriors(raw), classes), seconds
+    )
+
+
+def answers(root: Path, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
+    """The bundle's predictions for `rows`; it knows their speakers if it knows speakers at all."""
+    examples = load_examples(root, bundle.model.kinds, rows)
+    return predictions_table(rows, bundle.posteriors_by_speaker(examples), bundle.classes)
+
+
+def load_examples(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Examples:
+    """The stored features of those kinds, in the order of `rows`."""
+    return Examples(
+        inputs=load_inputs(root, kinds, rows),
+        emotion=rows["emotion"].to_numpy(str),
+        speaker=rows["speaker"].to_numpy(str),
+    )
+
+
+def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:
+    """Stored features of `rows`, in their order; raises TableError where one lacks them."""
+    recordings = rows["sha256"]
+    table = sequences = None
+    if "functionals" in kinds:
+        stored = read_functionals(root / FEATURES)
+        _check_complete(rows, stored.index)
+        table = stored.loc[recordings].reset_index(drop=True)
+    if "log_mel" in kinds:
+        log_mels = read_sequences(root / FEATURES)
+        _check_complete(rows, pd.Index(list(log_mels)))
+        sequences = [log_mels[sha256] for sha256 in recordings]
+    return Inputs(table, sequences)
+
+
+def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    """Indices of emotions (n,) in `classes`; -1 where it is not among them."""
+    return pd.Index(list(classes)).get_indexer(pd.Index(emotion))
+
+
+def chosen_params(params: Params) -> dict[str, Any]:
+    """All parameters but those of the models that were not chosen: what a run depends on."""
+    values = params.model_dump(mode="json")
+    name = params.model.name
+    members = getattr(getattr(params.model, name), "members", ())
+    kept = {"name", "enrolled", name, *members}
+    values["model"] = {k: v for k, v in values["model"].items() if k in kept}
+    if "synthetic" not in params.data.corpora:
+        del values["synthetic"]
+    return values
+
+
+def _check_complete(rows: pd.DataFrame, known: pd.Index) -> None:
+    missing = rows.loc[~rows["sha256"].isin(known), "file"]
+    if not missing.empty:
+        raise TableError(
+            f"data/features lacks {missing.iloc[0]} ({len(missing)} of {len(rows)} utterances); "
+            "run `dvc repro -f featurize`."
+        )
