@@ -254,6 +254,21 @@ class GateParams(Section):
     min_probability: float = Field(0.5, ge=0, le=1)
 
 
+class AbstentionParams(Section):
+    """When no emotion is named, but the reason why not."""
+
+    #: What hears speech: silero (extra `vad`), energy (built in), auto: silero where installed.
+    detector: Literal["auto", "silero", "energy"] = "auto"
+    #: 0 answers however short; silence is answered never.
+    min_speech_seconds: float = Field(0.3, ge=0)
+    #: Share of samples in flat tops; 1 switches it off.
+    max_clipped_share: float = Field(0.02, ge=0, le=1)
+    #: Of unseen speakers' utterances, the percentile beyond which speech is strange; None: off.
+    max_novelty_percentile: float | None = Field(99.0, gt=0, le=100)
+    #: Calibrated posterior of the best emotion; 0 switches it off.
+    min_confidence: float = Field(0.0, ge=0, le=1)
+
+
 class Params(Section):
     seed: int = Field(7, ge=0, lt=2**32)
     data: DataParams = DataParams()

@@ -1,0 +1,99 @@
+"""Why an utterance gets no answer: a reason instead of a forced guess. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ser.params import AbstentionParams
+
+Reason = Literal["no_speech", "too_short", "clipped", "out_of_domain", "unsure"]
+
+#: Samples in a row, within this share of the extreme, that are a flat top. A sound that was not
+#: clipped peaks in one or two; dither of 16 bits moves a flat top of a hundredth by less.
+FLAT_SAMPLES, FLAT_SHARE = 3, 0.005
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """reason : for programs; detail : a sentence that says what was found and what expected."""
+
+    reason: Reason
+    detail: str
+
+
+def clipped_share(y: np.ndarray) -> float:
+    """The share of samples of y (n_samples,) that stand in flat tops at either extreme.
+
+    Give the samples as decoded: whatever their level, clipping leaves runs at the largest and
+    smallest value, which resampling, mixing channels or a lossy codec rounds off again. Clipping
+    before such a step is not seen. A constant is clipped throughout; silence is not.
+    """
+    if y.size == 0 or not y.any():
+        return 0.0
+    flat = 0
+    for side in (y, -y):
+        top = side.max()
+        if top > 0:
+            flat += _in_runs(side >= top * (1 - FLAT_SHARE), at_least=FLAT_SAMPLES)
+    return flat / y.size
+
+
+def decide(
+    params: AbstentionParams,
+    *,
+    seconds: float | None = None,
+    speech_seconds: float | None = None,
+    clipped: float | None = None,
+    novelty: float | None = None,
+    confidence: float | None = None,
+) -> Abstention | None:
+    """The first reason not to answer, or None; what is None is not looked at.
+
+    The order is fixed: too short, no speech, clipped, out of domain, unsure. So signal may be
+    judged before features are made, and everything after.
+
+    seconds : of the recording; speech_seconds : of speech in it; clipped : see `clipped_share`.
+    novelty : distance over the limit, `Novelty.distance / Novelty.limit(max_novelty_percentile)`.
+    confidence : the calibrated posterior of the most probable emotion.
+    """
+    least = params.min_speech_seconds
+    if seconds is not None and seconds < least:
+        return Abstention(
+            "too_short", f"The recording lasts {seconds:.2f} s; at least {least:g} s are needed."
+        )
+    if speech_seconds is not None and 0 < speech_seconds < least:
+        return Abstention(
+            "too_short", f"{speech_seconds:.2f} s of speech; at least {least:g} s are needed."
+        )
+    if speech_seconds is not None and speech_seconds <= 0:
+        return Abstention("no_speech", f"No speech was heard; at least {least:g} s are needed.")
+    if clipped is not None and clipped > params.max_clipped_share:
+        return Abstention(
+            "clipped",
+            f"{clipped:.1%} of the samples are clipped; at most {params.max_clipped_share:.1%} "
+            "may be. Record at a lower level.",
+        )
+    percentile = params.max_novelty_percentile
+    if novelty is not None and percentile is not None and novelty > 1:
+        return Abstention(
+            "out_of_domain",
+            f"Unlike the speech that was learnt from: {novelty:.1f} times as far from it as "
+            f"{percentile:g} % of unseen speakers' utterances; expected at most 1.",
+        )
+    if confidence is not None and confidence < params.min_confidence:
+        return Abstention(
+            "unsure",
+            f"The most probable emotion has {confidence:.0%}; at least "
+            f"{params.min_confidence:.0%} are needed.",
+        )
+    return None
+
+
+def _in_runs(flags: np.ndarray, *, at_least: int) -> int:
+    """How many True of flags (n,) stand in runs of that length or more."""
+    edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
+    lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+    return int(lengths[lengths >= at_least].sum())
