@@ -67,18 +67,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="session")
 def trained(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the checkout after `dvc repro`; read only, see `project` for one to change."""
-    return _copy(checkout, tmp_path_factory.mktemp("trained"), repro=True)
+    return checkout.copied_to(tmp_path_factory.mktemp("trained"), repro=True)
 
 
 @pytest.fixture
 def project(trained: Project, tmp_path: Path) -> Project:
     """A trained project of the test's own."""
-    return _copy(trained, tmp_path)
-
-
-def _copy(project: Project, folder: Path, *, repro: bool = False) -> Project:
-    copy = Project(folder / "project")
-    shutil.copytree(project.root, copy.root, symlinks=True)
-    if repro:
-        copy.repro()
-    return copy
+    return trained.copied_to(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,6 +21,14 @@ class Project:
     """A checkout in a folder of its own, with a reduced embedded corpus."""
 
     root: Path
+
+    def copied_to(self, folder: Path, *, repro: bool = False) -> Project:
+        """The same in a folder of its own."""
+        copy = Project(folder / "project")
+        shutil.copytree(self.root, copy.root, symlinks=True)
+        if repro:
+            copy.repro()
+        return copy
 
     def set(self, **values: object) -> None:
         """Set parameters: `project.set(model__name="svc")` sets `model.name`."""

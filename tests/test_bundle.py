@@ -40,7 +40,7 @@ def test_no_file_of_a_bundle_is_a_pickle(directory):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda head: head | {"format": 99}, "has format 99; this release reads 1"),
+        (lambda head: head | {"format": 99}, "has format 99; this release reads 2"),
         (lambda head: head | {"model": "oracle"}, "'oracle'"),
         (lambda head: head | {"classes": ["anger"]}, "says anger"),
         (lambda head: head | {"features": {"hop": 1}}, "does not describe a model"),

@@ -16,17 +16,22 @@ from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
 from ser.core.calibration import Calibration
 from ser.core.enrolment import Voice
+from ser.core.novelty import Novelty
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import model_from_files
 from ser.models.voices import posteriors, posteriors_by_speaker
-from ser.params import FeatureParams
+from ser.params import AbstentionParams, FeatureParams
 
 FORMAT = 2
 CARD_FILE = "bundle.json"
+NOVELTY_FILE = "novelty.safetensors"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Bundle:
     """A fitted model with all that inference needs.
 
     calibration : of the model's raw posteriors, fitted on speakers it has not learnt from.
+    abstention : when no answer is given. novelty : of functionals, by those trained on; None
+        where too few speakers could tell.
     card : receipts, free of numbers that inference uses: corpora, protocol, hashes, speakers
         that were trained on, scores on dev.
     """
@@ -42,6 +49,8 @@ class Bundle:
     model: EmotionModel
     features: FeatureParams
     calibration: Calibration = field(default_factory=Calibration)
+    abstention: AbstentionParams = field(default_factory=AbstentionParams)
+    novelty: Novelty | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,13 +79,15 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         "classes": list(bundle.classes),
         "features": bundle.features.model_dump(),
         "calibration": asdict(bundle.calibration),
+        "abstention": bundle.abstention.model_dump(),
         "card": bundle.card,
     }
     temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        for name, content in bundle.model.to_files().items():
+        files = {**bundle.model.to_files(), **_novelty_files(bundle.novelty)}
+        for name, content in files.items():
             (temporary / name).write_bytes(content)
         (temporary / CARD_FILE).write_text(json.dumps(head, indent=2, sort_keys=True) + "\n")
         shutil.rmtree(directory, ignore_errors=True)
@@ -96,6 +107,8 @@ def load_bundle(directory: Path) -> Bundle:
             if path.name != CARD_FILE and path.is_file()
         }
         calibration = Calibration(**head["calibration"])
+        abstention = AbstentionParams(**head["abstention"])
+        novelty = _novelty_from(files)
         model = model_from_files(head["model"], files)
         if list(model.classes) != head["classes"]:
             raise BundleError(
@@ -112,8 +125,27 @@ def load_bundle(directory: Path) -> Bundle:
         model,
         features,
         calibration=calibration,
+        abstention=abstention,
+        novelty=novelty,
         card=head.get("card", {}),
     )
+
+
+def _novelty_files(novelty: Novelty | None) -> dict[str, bytes]:
+    return {} if novelty is None else {NOVELTY_FILE: save_arrays(novelty.to_arrays())}
+
+
+def _novelty_from(files: dict[str, bytes]) -> Novelty | None:
+    """Take the novelty out of a bundle's files; raises BundleError where it is damaged."""
+    content = files.pop(NOVELTY_FILE, None)
+    if content is None:
+        return None
+    try:
+        return Novelty.from_arrays(load_arrays(content))
+    except SafetensorError as error:
+        raise BundleError(
+            f"{NOVELTY_FILE} cannot be read ({error}). Take the bundle from its registry again."
+        ) from error
 
 
 def _read_head(directory: Path) -> dict[str, Any]:

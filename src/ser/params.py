@@ -36,9 +36,16 @@ ClassicalName = Literal[
 ]
 #: What an ensemble is made of.
 MemberName = Literal[
-    "cnn", "lda", "logistic_regression", "svc", "random_forest", "mlp", "gradient_boosting"
+    "cnn",
+    "byol_s",
+    "lda",
+    "logistic_regression",
+    "svc",
+    "random_forest",
+    "mlp",
+    "gradient_boosting",
 ]
-ModelName = Literal[MemberName, "ensemble", "stack"]
+ModelName = Literal[MemberName, "ensemble", "stack", "transfer"]
 
 
 class Section(BaseModel):
@@ -89,6 +96,8 @@ class FeatureParams(Section):
 
     #: Of classical models: our own, or openSMILE's eGeMAPSv02 or ComParE_2016 (extra `egemaps`).
     functionals: Literal["ser", "egemaps", "compare"] = "ser"
+    #: Of networks: our own, or that which BYOL-S was taught on.
+    log_mel: Literal["ser", "byol_s"] = "ser"
     sr: int = Field(16_000, ge=4_000, le=192_000)
     n_fft: int = Field(1024, ge=64)
     hop_length: int = Field(160, ge=1)
@@ -112,6 +121,12 @@ class FeatureParams(Section):
             raise ValueError("n_fft must hold two periods of f0_min: 2 * sr / f0_min samples")
         if self.n_mfcc > self.n_mels:
             raise ValueError("n_mfcc must not exceed n_mels")
+        if self.log_mel == "byol_s" and (self.sr, self.n_fft, self.hop_length) != (
+            16_000,
+            1024,
+            160,
+        ):
+            raise ValueError("log_mel: byol_s needs sr 16000, n_fft 1024 and hop_length 160")
         # Octave bands from 200 Hz, as librosa's spectral contrast has them.
         if 200 * 2 ** (self.n_contrast - 1) >= self.sr / 2:
             raise ValueError("n_contrast octaves from 200 Hz must begin below half of sr")
@@ -171,6 +186,18 @@ class CnnParams(Section):
     dropout: float = Field(0.2, ge=0, lt=1)
 
 
+class ByolParams(Section):
+    """BYOL-S, an encoder that was taught by unlabelled speech; needs features.log_mel: byol_s."""
+
+    #: Path of its weights, which the user brings: they are no part of this package.
+    weights: str | None = None
+    #: Whether it learns on; else it stays as it is, and linear discriminants learn.
+    tune: bool = False
+    #: Of the discriminants' covariance.
+    shrinkage: float = Field(0.5, ge=0, le=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
 class EnsembleParams(Section):
     """Networks and a classical model, which err differently."""
 
@@ -184,6 +211,12 @@ class StackParams(Section):
     members: tuple[ClassicalName, ...] = Field(("lda", "svc", "logistic_regression"), min_length=1)
 
 
+class TransferParams(Section):
+    """The ensemble, and an encoder that has heard other speech."""
+
+    members: tuple[MemberName, ...] = Field(("cnn", "cnn", "lda", "byol_s"), min_length=1)
+
+
 class ModelParams(Section):
     """`name` chooses the model; the section of that name configures it, and its members'."""
 
@@ -192,6 +225,8 @@ class ModelParams(Section):
     enrolled: bool = False
     ensemble: EnsembleParams = EnsembleParams()
     stack: StackParams = StackParams()
+    transfer: TransferParams = TransferParams()
+    byol_s: ByolParams = ByolParams()
     lda: LdaParams = LdaParams()
     logistic_regression: LogisticRegressionParams = LogisticRegressionParams()
     svc: SvcParams = SvcParams()
@@ -199,6 +234,11 @@ class ModelParams(Section):
     mlp: MlpParams = MlpParams()
     gradient_boosting: GradientBoostingParams = GradientBoostingParams()
     cnn: CnnParams = CnnParams()
+
+    @property
+    def used(self) -> frozenset[str]:
+        """The names of the model and its members."""
+        return frozenset({self.name, *getattr(getattr(self, self.name), "members", ())})
 
 
 class AugmentParams(Section):
@@ -223,10 +263,12 @@ class AugmentParams(Section):
 class TrainParams(Section):
     """How networks learn; scikit-learn's models configure themselves in `model`."""
 
-    max_epochs: int = Field(50, ge=1)
+    max_epochs: int = Field(40, ge=1)
     batch_size: int = Field(32, ge=1)
     #: The peak of a one-cycle schedule.
     learning_rate: float = Field(0.005, gt=0)
+    #: Of a pretrained encoder's own weights, as a share of the learning rate.
+    slow_rate: float = Field(0.05, gt=0, le=1)
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     #: Decay per step of the average of weights that is scored and kept.
@@ -241,17 +283,6 @@ class TrainParams(Section):
 class CalibrateParams(Section):
     #: The share of utterances whose set of emotions shall hold the true one.
     coverage: float = Field(0.9, gt=0, lt=1)
-
-
-class EvaluateParams(Section):
-    bootstrap: int = Field(2000, ge=100)
-
-
-class GateParams(Section):
-    """The challenger is promoted when P(challenger >= champion) over speaker resamples
-    reaches `min_probability`."""
-
-    min_probability: float = Field(0.5, ge=0, le=1)
 
 
 class AbstentionParams(Section):
@@ -269,6 +300,17 @@ class AbstentionParams(Section):
     min_confidence: float = Field(0.0, ge=0, le=1)
 
 
+class EvaluateParams(Section):
+    bootstrap: int = Field(2000, ge=100)
+
+
+class GateParams(Section):
+    """The challenger is promoted when P(challenger >= champion) over speaker resamples
+    reaches `min_probability`."""
+
+    min_probability: float = Field(0.5, ge=0, le=1)
+
+
 class Params(Section):
     seed: int = Field(7, ge=0, lt=2**32)
     data: DataParams = DataParams()
@@ -278,8 +320,18 @@ class Params(Section):
     model: ModelParams = ModelParams()
     train: TrainParams = TrainParams()
     calibrate: CalibrateParams = CalibrateParams()
+    abstention: AbstentionParams = AbstentionParams()
     evaluate: EvaluateParams = EvaluateParams()
     gate: GateParams = GateParams()
+
+    @model_validator(mode="after")
+    def _encoder_hears_its_own(self) -> Self:
+        if "byol_s" in self.model.used and self.features.log_mel != "byol_s":
+            raise ValueError(
+                f"model.name {self.model.name} has BYOL-S, which hears features.log_mel byol_s, "
+                f"not {self.features.log_mel}"
+            )
+        return self
 
 
 def load_params(path: Path) -> Params:

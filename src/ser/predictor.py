@@ -1,35 +1,41 @@
-"""From samples to an emotion: the one road that evaluation, command line and servers take."""
+"""From samples to an emotion, or to the reason why there is none: the one road that evaluation,
+command line and servers take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
+from ser.core.abstention import Abstention, clipped_share, decide
 from ser.core.enrolment import Voice
 from ser.core.features import Features, extract
 from ser.core.waveform import resample
+from ser.models.activity import speech_seconds
 from ser.models.base import Inputs
 from ser.models.voices import voice_of
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Perceived emotion and its posterior.
+    """Perceived emotion and its posterior, or why none is named.
 
+    emotion : None where the predictor abstains. confidence : of the most probable emotion; None
+    where the signal alone was reason to abstain: then `posteriors` and `candidates` are empty.
     posteriors : of all classes. candidates : the emotions that hold the true one as often as the
     bundle's `calibration.coverage` says, the likeliest first. enrolled_clips : by how many clips
     the speaker was known; None where the model knows no voices.
     """
 
-    emotion: str
-    confidence: float
-    posteriors: dict[str, float]
-    candidates: tuple[str, ...]
-    enrolled_clips: int | None
+    emotion: str | None
+    confidence: float | None
+    posteriors: dict[str, float] = field(default_factory=dict)
+    candidates: tuple[str, ...] = ()
+    enrolled_clips: int | None = None
+    abstention: Abstention | None = None
 
 
 class Predictor:
@@ -37,6 +43,10 @@ class Predictor:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self._limit: float | None = None
+        percentile = bundle.abstention.max_novelty_percentile
+        if bundle.novelty is not None and percentile is not None:
+            self._limit = bundle.novelty.limit(percentile)
 
     def enrol(self, clips: Iterable[tuple[np.ndarray, int]]) -> Voice | None:
         """The voice of a speaker from unlabelled clips, each (samples, Hz).
@@ -46,28 +56,61 @@ class Predictor:
         return voice_of(self.bundle.model, self._inputs([self._features(y, sr) for y, sr in clips]))
 
     def predict(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> Prediction:
-        """Score mono samples `y`, (n_samples,), at `sr` Hz; raises AudioError on unfit input.
+        """Answer mono samples `y`, (n_samples,), at `sr` Hz; raises AudioError on unfit input.
 
-        voice : the speaker's, from `enrol`; without it, he or she is taken for an average one.
+        Give the samples as they were recorded: resampled, they no longer show that they were
+        clipped. voice : the speaker's, from `enrol`; without it, he or she is taken for an
+        average one.
         """
-        return self._prediction(self.posteriors(y, sr=sr, voice=voice), voice)
+        refused = self._refuse_signal(y, sr)
+        if refused:
+            return Prediction(None, None, abstention=refused)
+        features = self._features(y, sr)
+        posteriors = self._posteriors(features, voice)
+        refused = decide(
+            self.bundle.abstention,
+            novelty=self._novelty(features),
+            confidence=float(posteriors.max()),
+        )
+        return self._prediction(posteriors, voice, refused)
 
     def posteriors(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> np.ndarray:
-        """Calibrated posteriors over the bundle's classes: (n_classes,)."""
-        inputs = self._inputs([self._features(y, sr)])
-        posteriors: np.ndarray = self.bundle.posteriors(inputs, voice=voice)[0]
-        return posteriors
+        """Calibrated posteriors over the bundle's classes, (n_classes,), whatever was heard."""
+        return self._posteriors(self._features(y, sr), voice)
+
+    def _refuse_signal(self, y: np.ndarray, sr: int) -> Abstention | None:
+        params = self.bundle.abstention
+        if y.ndim != 1 or not np.isfinite(y).all():
+            # No recording: `extract` says what is wrong.
+            return None
+        return decide(params, seconds=y.size / sr) or decide(
+            params,
+            speech_seconds=speech_seconds(y, sr=sr, detector=params.detector),
+            clipped=clipped_share(y),
+        )
+
+    def _novelty(self, features: Features) -> float | None:
+        if self.bundle.novelty is None or self._limit is None:
+            return None
+        functionals = features.functionals.to_numpy()[None]
+        return float(self.bundle.novelty.distance(functionals)[0] / self._limit)
 
     def _features(self, y: np.ndarray, sr: int) -> Features:
         params = self.bundle.features
         return extract(resample(y, sr_in=sr, sr_out=params.sr), params=params)
+
+    def _posteriors(self, features: Features, voice: Voice | None) -> np.ndarray:
+        posteriors: np.ndarray = self.bundle.posteriors(self._inputs([features]), voice=voice)[0]
+        return posteriors
 
     def _inputs(self, features: list[Features]) -> Inputs:
         return Inputs(
             pd.DataFrame([f.functionals for f in features]), [f.log_mel for f in features]
         )
 
-    def _prediction(self, posteriors: np.ndarray, voice: Voice | None) -> Prediction:
+    def _prediction(
+        self, posteriors: np.ndarray, voice: Voice | None, refused: Abstention | None
+    ) -> Prediction:
         classes = self.bundle.classes
         by_class = dict(zip(classes, map(float, posteriors), strict=True))
         inside = self.bundle.calibration.sets(posteriors[None])[0]
@@ -75,5 +118,12 @@ class Predictor:
         clips = None
         if self.bundle.knows_voices:
             clips = voice.clips if voice else 0
-        emotion = candidates[0]
-        return Prediction(emotion, by_class[emotion], by_class, tuple(candidates), clips)
+        best = candidates[0]
+        return Prediction(
+            emotion=None if refused else best,
+            confidence=by_class[best],
+            posteriors=by_class,
+            candidates=tuple(candidates),
+            enrolled_clips=clips,
+            abstention=refused,
+        )

@@ -64,8 +64,8 @@ def test_one_model_parameter_reruns_train_and_evaluate_alone(project):
     assert project.repro() == ["train", "evaluate"]
 
 
-def test_another_fold_computes_no_feature_again_and_another_model_s_parameter_nothing(project):
-    project.set(model__svc__c=3.0)
+def test_another_fold_computes_no_feature_again_and_the_gate_s_parameter_nothing(project):
+    project.set(gate__min_probability=0.4)
     assert project.repro() == []
     project.set(split__fold=2)
     assert project.repro() == ["split", "train", "evaluate"]

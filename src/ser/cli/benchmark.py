@@ -70,7 +70,7 @@ def benchmark(
 
 def _params(root: Path, corpus: str, protocol: str, model: str, enrolled: bool) -> Any:
     """params.yaml, with what the command line says instead."""
-    from ser.params import load_params, parse_params
+    from ser.params import ModelParams, load_params, parse_params
 
     values = json.loads(load_params(root / "params.yaml").model_dump_json())
     values["data"]["corpora"] = [corpus]
@@ -78,4 +78,6 @@ def _params(root: Path, corpus: str, protocol: str, model: str, enrolled: bool) 
     values["model"]["enrolled"] = enrolled
     if model != "default":
         values["model"]["name"] = model
+    chosen = ModelParams.model_validate(values["model"])
+    values["features"]["log_mel"] = "byol_s" if "byol_s" in chosen.used else "ser"
     return parse_params(values, source="ser benchmark")

@@ -178,26 +178,22 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
 
 
 def _voice(predictor: Any, folder: Path) -> Any:
-    from ser.io.audio import load_audio
+    from ser.io.audio import load_mono
 
     if not predictor.bundle.knows_voices:
         raise SerError(
             f"--enrol {folder}: this model knows no voices. Leave --enrol out, or train with "
             "model.enrolled: true in params.yaml."
         )
-    sr = predictor.bundle.features.sr
-    return predictor.enrol((load_audio(file, sr=sr), sr) for file in _recordings([folder]))
+    return predictor.enrol(load_mono(file) for file in _recordings([folder]))
 
 
 def _answer(predictor: Any, file: Path, voice: Any) -> dict[str, Any]:
-    from ser.io.audio import load_audio
+    from ser.io.audio import load_mono
 
-    sr = predictor.bundle.features.sr
     try:
-        return {
-            "file": str(file),
-            **asdict(predictor.predict(load_audio(file, sr=sr), sr=sr, voice=voice)),
-        }
+        y, sr = load_mono(file)
+        return {"file": str(file), **asdict(predictor.predict(y, sr=sr, voice=voice))}
     except AudioError as error:
         message = str(error)
         return {
@@ -207,11 +203,24 @@ def _answer(predictor: Any, file: Path, voice: Any) -> dict[str, Any]:
 
 
 def _print_answers(answers: list[dict[str, Any]]) -> None:
-    """A line a file: emotion, confidence, file, then the others by size, a bar after the set."""
+    """A line a file: emotion, confidence, file, then the others by size, a bar after the set.
+
+    Where the model abstains, the reason stands in the emotion's place, and a sentence below.
+    """
     width = max((len(a["file"]) for a in answers), default=0)
     for answer in answers:
-        others = sorted(answer["posteriors"].items(), key=lambda item: -item[1])[1:]
-        words = [f"{emotion} {p:.2f}" for emotion, p in others]
+        refused = answer["abstention"]
+        words = [
+            f"{emotion} {p:.2f}"
+            for emotion, p in sorted(answer["posteriors"].items(), key=lambda item: -item[1])
+        ]
+        if refused:
+            print(
+                f"{refused['reason']:<15}  {answer['file']:<{width}}  {'  '.join(words)}".rstrip()
+            )
+            print(f"  {refused['detail']}")
+            continue
+        words = words[1:]
         words.insert(len(answer["candidates"]) - 1, "|")
         best = f"{answer['emotion']:<9}  {answer['confidence']:.2f}"
         print(f"{best}  {answer['file']:<{width}}  {'  '.join(words)}")

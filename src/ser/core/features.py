@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.fft
 
+from ser.core.byol import byol_log_mel
 from ser.core.derivative import delta
 from ser.core.functionals import functional_names as names_of_functionals
 from ser.core.functionals import functionals
@@ -86,9 +87,10 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
         ).astype(np.float32)
     else:
         values = smile_functionals(y, sr=params.sr, name=params.functionals)
+    log_mel = byol_log_mel(y) if params.log_mel == "byol_s" else descriptors["log_mel"]
     return Features(
         functionals=pd.Series(values, index=_functional_index(params)),
-        log_mel=descriptors["log_mel"].astype(np.float16),
+        log_mel=log_mel.astype(np.float16),
     )
 
 

@@ -88,12 +88,23 @@ def load_audio(
 ) -> np.ndarray:
     """Mono float32 samples of a recording, resampled to `sr` Hz; raises as `read_recording`.
 
+    source, name : as `load_mono` has them.
+    """
+    y, sr_in = load_mono(source, name=name, limits=limits)
+    return resample(y, sr_in=sr_in, sr_out=sr)
+
+
+def load_mono(
+    source: Path | bytes, *, name: str | None = None, limits: Limits = CORPUS
+) -> tuple[np.ndarray, int]:
+    """Mono float32 samples of a recording and their rate; raises as `read_recording`.
+
     source : a path, or a file's bytes; `name` is how errors call the bytes.
     """
     if isinstance(source, Path):
         name, source = name or str(source), read_bytes(source, limits=limits)
     recording = decode(source, name=name or "audio", limits=limits)
-    return resample(mono(recording.y), sr_in=recording.sr, sr_out=sr)
+    return mono(recording.y), recording.sr
 
 
 def load_verified(path: Path, *, sr: int, sha256: str) -> np.ndarray:

@@ -78,9 +78,11 @@ def signature() -> ModelSignature:
         ),
         outputs=Schema(
             [
-                ColSpec(DataType.string, "emotion"),
-                ColSpec(DataType.double, "confidence"),
+                # None where the model abstains, which the last column says why.
+                ColSpec(DataType.string, "emotion", required=False),
+                ColSpec(DataType.double, "confidence", required=False),
                 ColSpec(Map(DataType.double), "posteriors"),
+                ColSpec(DataType.string, "abstention", required=False),
             ]
         ),
     )

@@ -19,15 +19,13 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from ser.bundle import load_bundle
 from ser.errors import AudioError
-from ser.io.audio import load_audio
+from ser.io.audio import load_mono
 from ser.predictor import Predictor
 
 
 class EmotionPyfunc(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
-        bundle = load_bundle(Path(context.artifacts["bundle"]))
-        self._sr = bundle.features.sr
-        self._predictor = Predictor(bundle)
+        self._predictor = Predictor(load_bundle(Path(context.artifacts["bundle"])))
 
     def predict(
         self,
@@ -44,6 +42,7 @@ class EmotionPyfunc(PythonModel):
             "emotion": prediction.emotion,
             "confidence": prediction.confidence,
             "posteriors": dict(prediction.posteriors),
+            "abstention": prediction.abstention.reason if prediction.abstention else None,
         }
 
     def _waveform(self, row: Mapping[Any, Any]) -> tuple[np.ndarray, int]:
@@ -53,7 +52,7 @@ class EmotionPyfunc(PythonModel):
                 data = base64.b64decode(audio, validate=True)
             except binascii.Error as error:
                 raise AudioError(f"audio is not base64: {error}") from error
-            return load_audio(data, sr=self._sr), self._sr
+            return load_mono(data)
         if samples is None or not np.size(samples) or sr is None or pd.isna(sr):
             raise AudioError(
                 "A row needs audio (a file as base64), or samples (floats in -1..1) and sr (Hz)."

@@ -75,6 +75,11 @@ class EmotionModel(Protocol):
         ...
 
     @property
+    def has_epochs(self) -> bool:
+        """Whether it learns epoch by epoch, for minutes, on one thread."""
+        ...
+
+    @property
     def enrolment(self) -> Enrolment | None:
         """What voices have in common; None: the model takes no notice of who speaks."""
         ...

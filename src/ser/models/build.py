@@ -11,7 +11,7 @@ from ser.params import ModelName, ModelParams, TrainParams
 
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 #: Models that are made of others.
-ENSEMBLES = ("ensemble", "stack")
+ENSEMBLES = ("ensemble", "stack", "transfer")
 
 
 def build_model(
@@ -30,7 +30,16 @@ def _built(
         from ser.models.neural import NeuralModel
 
         return NeuralModel(options, train, classes=classes)
-    if name == "ensemble" or name == "stack":
+    if name == "byol_s":
+        from ser.models.byol import ByolModel
+        from ser.models.neural import NeuralModel
+
+        return (
+            NeuralModel(options, train, classes=classes)
+            if options.tune
+            else ByolModel(options, classes=classes)
+        )
+    if name == "ensemble" or name == "stack" or name == "transfer":
         from ser.models.ensemble import Ensemble
 
         alone = train.model_copy(update={"threads": 1})
@@ -49,6 +58,11 @@ def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
         from ser.models.neural import NeuralModel
 
         return NeuralModel.from_files(files)
+    if name == "byol_s":
+        from ser.models import byol, neural
+
+        frozen = byol.CARD_FILE in files
+        return (byol.ByolModel if frozen else neural.NeuralModel).from_files(files)
     model: EmotionModel
     if name in ENSEMBLES:
         from ser.models.ensemble import Ensemble

@@ -46,6 +46,7 @@ class ClassicalModel:
     """A scikit-learn pipeline behind the interface of all models (`EmotionModel`)."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"functionals"})
+    has_epochs: ClassVar[bool] = False
 
     def __init__(
         self, name: ClassicalName, *, classes: tuple[str, ...], options: Section | None = None

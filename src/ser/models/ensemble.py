@@ -49,6 +49,10 @@ class Ensemble:
         return frozenset().union(*(member.kinds for member in self.members))
 
     @property
+    def has_epochs(self) -> bool:
+        return any(member.has_epochs for member in self.members)
+
+    @property
     def enrolment(self) -> Enrolment | None:
         known = [member.enrolment for member in self.members if member.enrolment]
         return Enrolment.joined(known) if known else None

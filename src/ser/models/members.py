@@ -53,7 +53,7 @@ def fit_all(
         folder = None if workdir is None else workdir / f"{place}.{name}"
         settings = {"seed": own_seed, "enrolled": enrolled, "workdir": folder}
         jobs.append(Job(name, model, settings))
-    networks = [job for job in jobs if "log_mel" in job.model.kinds]
+    networks = [job for job in jobs if job.model.has_epochs]
     report = _Means(len(networks), on_epoch)
     at_once = min(len(networks), cpu_count())
     fitted = (

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser.models.batches import Batch
-from ser.models.networks import EmotionCnn, standardised
+from ser.models.networks import EmotionNetwork, standardised
 from ser.params import TrainParams
 
 #: The learning rate starts at this share of its peak and peaks after this share of all steps.
@@ -25,7 +25,7 @@ class EmotionModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: EmotionCnn,
+        network: EmotionNetwork,
         params: TrainParams,
         *,
         class_weight: Tensor,
@@ -48,14 +48,19 @@ class EmotionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         params, steps = self.params, int(self.trainer.estimated_stepping_batches)
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        slow = set(self.network.slow_parameters())
+        groups: dict[tuple[bool, bool], list[Tensor]] = {}
+        for parameter in self.network.parameters():
+            groups.setdefault((parameter in slow, parameter.ndim > 1), []).append(parameter)
         optimizer = torch.optim.AdamW(
             [
-                {"params": decayed, "weight_decay": params.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=params.learning_rate,
+                {
+                    "params": group,
+                    "lr": params.learning_rate * (params.slow_rate if is_slow else 1.0),
+                    "weight_decay": params.weight_decay if is_matrix else 0.0,
+                }
+                for (is_slow, is_matrix), group in groups.items()
+            ]
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: one_cycle(n / steps))
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]

@@ -16,7 +16,44 @@ SCALE_DB = 15.0
 LEAST_VARIANCE = 1e-4
 
 
-class EmotionCnn(nn.Module):
+class EmotionNetwork(nn.Module):
+    """What every network has: an embedding, and a head that classifies it."""
+
+    head: nn.Module
+
+    def __init__(self, *, n_mels: int, n_embedding: int) -> None:
+        super().__init__()
+        self.n_mels = n_mels
+        self.n_embedding = n_embedding
+
+    def embed(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, n_embedding), which `head` classifies.
+
+        log_mel : (batch, n_frames, n_mels), dB; lengths : (batch,), frames that count.
+        """
+        raise NotImplementedError
+
+    def forward(self, log_mel: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
+        """Logits (batch, n_classes).
+
+        speaker : (batch,) indices; each speaker's embeddings are read against their own mean and
+        deviation, as Enrolment does. None: nobody is known.
+        """
+        embedding = self.embed(log_mel, lengths)
+        if speaker is not None:
+            embedding = standardised(embedding, speaker)
+        logits: Tensor = self.head(embedding)
+        return logits
+
+    def standardise_by(self, log_mel: list[np.ndarray]) -> None:
+        """Take note of the training log-mels (n_frames, n_mels) before training."""
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        """Those that were learnt before, and shall change little."""
+        return []
+
+
+class EmotionCnn(EmotionNetwork):
     """2-D convolutions over time and mel, one over time, attentive statistics pooling.
 
     Weights are shared along mel because a higher voice moves the same pattern up. The first layer
@@ -26,9 +63,7 @@ class EmotionCnn(nn.Module):
     """
 
     def __init__(self, *, n_mels: int, n_classes: int, params: CnnParams) -> None:
-        super().__init__()
-        self.n_mels = n_mels
-        self.n_embedding = 2 * params.width
+        super().__init__(n_mels=n_mels, n_embedding=2 * params.width)
         base, width, dropout = params.channels, params.width, params.dropout
         # Light dropout for maps, whose neighbours are alike, and none on the first.
         drop = dropout / 3
@@ -58,23 +93,7 @@ class EmotionCnn(nn.Module):
         # Twice as fast on a CPU as the other order.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, log_mel: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
-        """Logits (batch, n_classes).
-
-        speaker : (batch,) indices; each speaker's embeddings are read against their own mean and
-        deviation, as Enrolment does. None: nobody is known.
-        """
-        embedding = self.embed(log_mel, lengths)
-        if speaker is not None:
-            embedding = standardised(embedding, speaker)
-        logits: Tensor = self.head(embedding)
-        return logits
-
     def embed(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, 2 * width), which `head` classifies.
-
-        log_mel : (batch, n_frames, n_mels), dB; lengths : (batch,), frames that count.
-        """
         x = normalised(log_mel, lengths)[:, None].contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             x, lengths = layer(x, lengths)

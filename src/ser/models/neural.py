@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,9 +17,12 @@ from safetensors.torch import save as save_tensors
 from ser.core.enrolment import Enrolment
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
-from ser.models.networks import EmotionCnn, padded
+from ser.models.networks import EmotionCnn, EmotionNetwork, padded
 from ser.models.voices import enrolment_files, enrolment_from
-from ser.params import CnnParams, TrainParams
+from ser.params import ByolParams, CnnParams, TrainParams
+
+if TYPE_CHECKING:
+    from ser.models.batches import Utterances
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
@@ -30,17 +33,22 @@ BATCH_SIZE = 32
 
 
 class NeuralModel:
-    """`EmotionCnn` on log-mel sequences, trained with Lightning (`EmotionModel`)."""
+    """A network on log-mel sequences, trained with Lightning (`EmotionModel`)."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
+    has_epochs: ClassVar[bool] = True
 
     def __init__(
-        self, params: CnnParams, train: TrainParams | None = None, *, classes: tuple[str, ...]
+        self,
+        params: CnnParams | ByolParams,
+        train: TrainParams | None = None,
+        *,
+        classes: tuple[str, ...],
     ) -> None:
         self.params = params
         self.train = train or TrainParams()
         self.classes = classes
-        self.network: EmotionCnn | None = None
+        self.network: EmotionNetwork | None = None
         self.enrolment: Enrolment | None = None
 
     @property
@@ -67,11 +75,13 @@ class NeuralModel:
         from ser.models.batches import Utterances
         from ser.models.training import fit_network
 
+        utterances = Utterances.of(train, self.classes)
         self.network = fit_network(
+            lambda: self._untrained(utterances),
             self.params,
             self.train,
             classes=self.classes,
-            train=Utterances.of(train, self.classes),
+            train=utterances,
             dev=Utterances.of(dev, self.classes),
             seed=seed,
             enrolled=enrolled,
@@ -83,22 +93,8 @@ class NeuralModel:
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
-        """Float64 (n, 2 * width), for log-mels of any lengths from one frame on."""
-        network = self._fitted()
-        sequences = [self._checked(np.asarray(x)) for x in inputs.log_mel or []]
-        embeddings = np.zeros((len(sequences), network.n_embedding))
-        pieces = [(i, piece) for i, x in enumerate(sequences) for piece in windows(x)]
-        # Alike lengths together: less padding.
-        pieces.sort(key=lambda piece: len(piece[1]))
-        counts = np.zeros(len(sequences))
-        for start in range(0, len(pieces), BATCH_SIZE):
-            batch = pieces[start : start + BATCH_SIZE]
-            with torch.no_grad():
-                found = network.embed(*padded([x for _, x in batch])).double().numpy()
-            for (i, _), row in zip(batch, found, strict=True):
-                embeddings[i] += row
-                counts[i] += 1
-        return embeddings / np.maximum(counts, 1)[:, None]
+        """Float64 (n, n_embedding), for log-mels of any lengths from one frame on."""
+        return embed_sequences(self._fitted(), inputs)
 
     @torch.no_grad()
     def classify(self, embeddings: np.ndarray) -> np.ndarray:
@@ -110,7 +106,7 @@ class NeuralModel:
         """{"model.safetensors", "model.json"}, an enrolment; equal models give equal bytes."""
         network = self._fitted()
         card = {
-            "name": "cnn",
+            "name": "byol_s" if isinstance(self.params, ByolParams) else "cnn",
             "classes": self.classes,
             "n_mels": network.n_mels,
             "params": self.params.model_dump(mode="json"),
@@ -127,10 +123,10 @@ class NeuralModel:
         """Inverse of `to_files`; raises BundleError on anything else."""
         try:
             card: dict[str, Any] = json.loads(files[CARD_FILE])
-            model = cls(CnnParams(**card["params"]), classes=tuple(card["classes"]))
-            network = EmotionCnn(
-                n_mels=int(card["n_mels"]), n_classes=len(model.classes), params=model.params
-            )
+            tuned = card["name"] == "byol_s"
+            params = (ByolParams if tuned else CnnParams)(**card["params"])
+            model = cls(params, classes=tuple(card["classes"]))
+            network = model._network(n_mels=int(card["n_mels"]))
             network.load_state_dict(load_tensors(files[WEIGHTS_FILE]))
         except (
             KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ValidationError
@@ -143,19 +139,54 @@ class NeuralModel:
         model.enrolment = enrolment_from(files)
         return model
 
-    def _fitted(self) -> EmotionCnn:
+    def _network(self, *, n_mels: int) -> EmotionNetwork:
+        n_classes = len(self.classes)
+        if isinstance(self.params, ByolParams):
+            from ser.models.byol import AudioNtt
+
+            return AudioNtt(n_mels=n_mels, n_classes=n_classes, params=self.params)
+        return EmotionCnn(n_mels=n_mels, n_classes=n_classes, params=self.params)
+
+    def _untrained(self, utterances: Utterances) -> EmotionNetwork:
+        if not isinstance(self.params, ByolParams):
+            return self._network(n_mels=utterances.n_mels)
+        from ser.models.byol import load_encoder
+
+        encoder = load_encoder(self.params, n_mels=utterances.n_mels, n_classes=len(self.classes))
+        encoder.standardise_by(list(utterances.log_mel))
+        return encoder
+
+    def _fitted(self) -> EmotionNetwork:
         if self.network is None:
             raise BundleError("The model is not fitted; call fit() or load a bundle first.")
         return self.network
 
-    def _checked(self, x: np.ndarray) -> np.ndarray:
-        n_mels = self._fitted().n_mels
-        if x.ndim != 2 or x.shape[1] != n_mels or len(x) == 0:
-            raise TableError(
-                f"A log-mel has shape {x.shape}; the network takes (n_frames, "
-                f"{n_mels}). Extract with the bundle's own parameters."
-            )
-        return x
+
+@torch.no_grad()
+def embed_sequences(network: EmotionNetwork, inputs: Inputs) -> np.ndarray:
+    """Embeddings float64 (n, n_embedding) of log-mels; raises TableError on another shape."""
+    sequences = [_checked(np.asarray(x), network.n_mels) for x in inputs.log_mel or []]
+    embeddings = np.zeros((len(sequences), network.n_embedding))
+    pieces = [(i, piece) for i, x in enumerate(sequences) for piece in windows(x)]
+    # Alike lengths together: less padding.
+    pieces.sort(key=lambda piece: len(piece[1]))
+    counts = np.zeros(len(sequences))
+    for start in range(0, len(pieces), BATCH_SIZE):
+        batch = pieces[start : start + BATCH_SIZE]
+        found = network.embed(*padded([x for _, x in batch])).double().numpy()
+        for (i, _), row in zip(batch, found, strict=True):
+            embeddings[i] += row
+            counts[i] += 1
+    return embeddings / np.maximum(counts, 1)[:, None]
+
+
+def _checked(x: np.ndarray, n_mels: int) -> np.ndarray:
+    if x.ndim != 2 or x.shape[1] != n_mels or len(x) == 0:
+        raise TableError(
+            f"A log-mel has shape {x.shape}; the network takes (n_frames, {n_mels}). Extract with "
+            "the bundle's own parameters."
+        )
+    return x
 
 
 def windows(x: np.ndarray) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from tqdm import tqdm
 from ser.models.base import OnEpoch
 from ser.models.batches import EvaluationBatches, TrainingBatches, Utterances
 from ser.models.module import EmotionModule, seed_of
-from ser.models.networks import EmotionCnn
-from ser.params import CnnParams, TrainParams
+from ser.models.networks import EmotionNetwork
+from ser.params import ByolParams, CnnParams, TrainParams
 
 CHECKPOINT = "last.ckpt"
 #: Of an epoch's values, those beside the bar.
@@ -52,7 +52,8 @@ class EpochEnd(pl.Callback):
 
 
 def fit_network(
-    params: CnnParams,
+    make: Callable[[], EmotionNetwork],
+    params: CnnParams | ByolParams,
     train_params: TrainParams,
     *,
     classes: tuple[str, ...],
@@ -62,8 +63,8 @@ def fit_network(
     enrolled: bool = False,
     on_epoch: OnEpoch | None = None,
     workdir: Path | None = None,
-) -> EmotionCnn:
-    """Train a network; returns the running average of its weights after the last epoch.
+) -> EmotionNetwork:
+    """Train what `make` makes; returns the running average of its weights after the last epoch.
 
     The schedule ends with the learning rate at zero, so no epoch is chosen; `dev` shows the way.
     All chance comes from (seed, epoch), and torch's global state is left as found. A checkpoint
@@ -74,9 +75,8 @@ def fit_network(
     saved = None if checkpoint is None else read_checkpoint(checkpoint, fingerprint=fingerprint)
     with quiet(threads=train_params.threads), progress(train_params, on_epoch) as report:
         torch.manual_seed(seed_of(seed, -1))
-        network = EmotionCnn(n_mels=train.n_mels, n_classes=len(classes), params=params)
         module = EmotionModule(
-            network,
+            make(),
             train_params,
             class_weight=_class_weight(train.target, len(classes)),
             seed=seed,
@@ -218,7 +218,7 @@ def _class_weight(target: np.ndarray, n_classes: int) -> Tensor:
 
 
 def _fingerprint(
-    params: CnnParams,
+    params: CnnParams | ByolParams,
     train_params: TrainParams,
     classes: tuple[str, ...],
     train: Utterances,

@@ -26,6 +26,7 @@ from ser.stages.split import load_manifest
 SHARD = 256
 #: The source that features depend on: another one is another recipe.
 CODE = (
+    "core/byol.py",
     "core/derivative.py",
     "core/features.py",
     "core/functionals.py",

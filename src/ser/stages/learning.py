@@ -13,6 +13,7 @@ import pandas as pd
 from ser.bundle import Bundle
 from ser.core.calibration import calibrate
 from ser.core.emotions import classes_of
+from ser.core.novelty import Novelty
 from ser.core.tables import predictions_table
 from ser.errors import TableError
 from ser.io.shards import read_functionals, read_index, read_sequences
@@ -44,7 +45,8 @@ def learn(
     classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
     model = build_model(params.model, params.train, classes=classes)
     dev_rows = folds[folds["split"] == "dev"]
-    train = load_examples(root, model.kinds, folds[folds["split"] == "train"])
+    # Whatever the model takes: what is novel is told by functionals.
+    train = load_examples(root, model.kinds | {"functionals"}, folds[folds["split"] == "train"])
     dev = load_examples(root, model.kinds, dev_rows)
     started = time.monotonic()
     model.fit(
@@ -64,10 +66,18 @@ def learn(
     )
     seconds = time.monotonic() - started
     features = FeatureParams(**read_index(root / FEATURES)[0].params)
-    bundle = Bundle(params.model.name, model, features, calibration)
+    bundle = Bundle(
+        params.model.name, model, features, calibration, params.abstention, _novelty(train)
+    )
     return Learned(
         bundle, predictions_table(dev_rows, calibration.posteriors(raw), classes), seconds
     )
+
+
+def _novelty(train: Examples) -> Novelty | None:
+    if len(set(train.speaker)) < 2 or train.inputs.functionals is None:
+        return None
+    return Novelty.of(train.inputs.functionals.to_numpy(), speaker=train.speaker)
 
 
 def answers(root: Path, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
@@ -108,9 +118,7 @@ def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
 def chosen_params(params: Params) -> dict[str, Any]:
     """All parameters but those of the models that were not chosen: what a run depends on."""
     values = params.model_dump(mode="json")
-    name = params.model.name
-    members = getattr(getattr(params.model, name), "members", ())
-    kept = {"name", "enrolled", name, *members}
+    kept = {"name", "enrolled", *params.model.used}
     values["model"] = {k: v for k, v in values["model"].items() if k in kept}
     if "synthetic" not in params.data.corpora:
         del values["synthetic"]

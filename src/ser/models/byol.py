@@ -1,0 +1,240 @@
+"""BYOL-S: a small encoder that was taught by speech without labels, and a classifier upon it.
+
+Its network is AudioNTT2020 (Koizumi et al. 2020; BYOL-A, Niizumi et al. 2021), its weights a file
+that the user has. Frozen, what its last layers say over an utterance is classified by linear
+discriminants; tuned, it learns on as any network (`NeuralModel`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from ser.core.enrolment import Enrolment
+from ser.errors import BundleError, ParamsError
+from ser.models.base import Examples, Inputs, Kind, OnEpoch
+from ser.models.classical import ClassicalModel
+from ser.models.networks import EmotionNetwork, mask_of
+from ser.models.neural import embed_sequences
+from ser.params import ByolParams, LdaParams
+
+WEIGHTS_FILE = "encoder.safetensors"
+CARD_FILE = "encoder.json"
+CHANNELS, BLOCKS, WIDTH = 64, 3, 512
+#: Mean, maximum and deviation over time of three layers.
+N_EMBEDDING = 9 * WIDTH
+
+
+class AudioNtt(EmotionNetwork):
+    """Three convolutions, each halving time and mel, and two layers frame by frame."""
+
+    def __init__(self, *, n_mels: int, n_classes: int, params: ByolParams) -> None:
+        super().__init__(n_mels=n_mels, n_embedding=N_EMBEDDING)
+        layers: list[nn.Module] = []
+        for block in range(BLOCKS):
+            layers += [
+                nn.Conv2d(CHANNELS if block else 1, CHANNELS, 3, padding=1),
+                nn.BatchNorm2d(CHANNELS),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Sequential(
+            nn.Linear(CHANNELS * (n_mels >> BLOCKS), WIDTH),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(WIDTH, WIDTH),
+            nn.ReLU(),
+        )
+        # Of the training log-mels, as the encoder was taught.
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("deviation", torch.ones(()))
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(N_EMBEDDING),
+            nn.Dropout(params.dropout),
+            nn.Linear(N_EMBEDDING, n_classes),
+        )
+
+    def train(self, mode: bool = True) -> Self:
+        """Its statistics are of far more speech than there is here: they stay."""
+        super().train(mode)
+        self.features.eval()
+        return self
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        return [*self.features.parameters(), *self.fc.parameters()]
+
+    def standardise_by(self, log_mel: list[np.ndarray]) -> None:
+        """Take the level and spread of the training log-mels (n_frames, n_mels)."""
+        values = np.concatenate([np.asarray(x, dtype=np.float32).ravel() for x in log_mel])
+        self.mean.fill_(float(values.mean(dtype=np.float64)))
+        self.deviation.fill_(float(values.std(dtype=np.float64)) or 1.0)
+
+    def embed(self, log_mel: Tensor, lengths: Tensor) -> Tensor:
+        short = (1 << BLOCKS) - log_mel.shape[1]
+        if short > 0:
+            log_mel = nn.functional.pad(log_mel, (0, 0, 0, short))
+        mask = mask_of(lengths, log_mel.shape[1])[:, :, None]
+        x = ((log_mel - self.mean) / self.deviation * mask).transpose(1, 2)[:, None]
+        # A single frame is heard as the few that the three halvings need.
+        lengths = lengths.clamp(min=1 << BLOCKS)
+        for block in range(BLOCKS):
+            x = self.features[4 * block : 4 * block + 4](x)
+            lengths = torch.div(lengths, 2, rounding_mode="floor")
+            x = x * mask_of(lengths, x.shape[3])[:, None, None]
+        batch, channels, bands, n_frames = x.shape
+        flat = x.permute(0, 3, 2, 1).reshape(batch, n_frames, bands * channels)
+        first = self.fc[:2](flat)
+        return torch.cat([over_time(h, lengths) for h in (flat, first, self.fc[2:](first))], dim=1)
+
+
+def over_time(x: Tensor, lengths: Tensor) -> Tensor:
+    """Mean, maximum and deviation, (batch, 3 * width), of x (batch, n_frames, width)."""
+    mask = mask_of(lengths, x.shape[1])[:, :, None]
+    count = lengths[:, None]
+    mean = (x * mask).sum(dim=1) / count
+    variance = ((x - mean[:, None]).square() * mask).sum(dim=1) / count
+    largest = x.masked_fill(~mask, -torch.inf).amax(dim=1)
+    return torch.cat([mean, largest, (variance + 1e-8).sqrt()], dim=1)
+
+
+def load_encoder(params: ByolParams, *, n_mels: int, n_classes: int) -> AudioNtt:
+    """The network with the weights of the user's file; raises ParamsError where they do not fit."""
+    if params.weights is None:
+        raise ParamsError(
+            "model.byol_s.weights is null; expected the path of BYOL-S's weights, a state dict of "
+            "AudioNTT2020 with 512 dimensions. The README says where they are published."
+        )
+    path = Path(params.weights).expanduser()
+    network = AudioNtt(n_mels=n_mels, n_classes=n_classes, params=params)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = network.load_state_dict(state, strict=False)
+    except Exception as error:
+        # A foreign file makes torch raise nearly anything.
+        raise ParamsError(
+            f"model.byol_s.weights is {path}, which holds no weights of AudioNTT2020 "
+            f"({str(error).splitlines()[0]}). Name the file of BYOL-S with 512 dimensions."
+        ) from error
+    own = {"mean", "deviation"}
+    lacking = [n for n in found.missing_keys if n not in own and not n.startswith("head.")]
+    if lacking or found.unexpected_keys:
+        raise ParamsError(
+            f"model.byol_s.weights is {path}; it lacks {', '.join(lacking) or 'nothing'} and has "
+            f"{', '.join(found.unexpected_keys) or 'nothing'} besides. Name the file of BYOL-S."
+        )
+    return network
+
+
+class ByolModel:
+    """The frozen encoder, and linear discriminants on what it says (`EmotionModel`)."""
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
+    has_epochs: ClassVar[bool] = False
+
+    def __init__(self, params: ByolParams, *, classes: tuple[str, ...]) -> None:
+        self.params = params
+        self.classes = classes
+        self.classifier = ClassicalModel(
+            "lda", classes=classes, options=LdaParams(shrinkage=params.shrinkage)
+        )
+        self.encoder: AudioNtt | None = None
+
+    @property
+    def enrolment(self) -> Enrolment | None:
+        return self.classifier.enrolment
+
+    @property
+    def n_parameters(self) -> int:
+        """Those of the encoder included."""
+        encoder = self._fitted()
+        return self.classifier.n_parameters + sum(p.numel() for p in encoder.slow_parameters())
+
+    def fit(
+        self,
+        train: Examples,
+        dev: Examples,
+        *,
+        seed: int,
+        enrolled: bool = False,
+        on_epoch: OnEpoch | None = None,
+        workdir: Path | None = None,
+    ) -> Self:
+        """Learn the discriminants from `train`; there are no epochs."""
+        sequences = [np.asarray(x) for x in train.inputs.log_mel or []]
+        encoder = load_encoder(
+            self.params, n_mels=sequences[0].shape[1], n_classes=len(self.classes)
+        )
+        encoder.standardise_by(sequences)
+        self.encoder = encoder.eval()
+        self.classifier.fit(
+            self._embedded(train), self._embedded(dev), seed=seed, enrolled=enrolled
+        )
+        return self
+
+    def embed(self, inputs: Inputs) -> np.ndarray:
+        """Float64 (n, N_EMBEDDING)."""
+        return embed_sequences(self._fitted(), inputs)
+
+    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+        return self.classifier.classify(embeddings)
+
+    def to_files(self) -> dict[str, bytes]:
+        """{"encoder.safetensors", "encoder.json"} and the classifier's files."""
+        encoder = self._fitted()
+        weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("head.")}
+        content = save_tensors(weights)
+        card = {
+            "n_mels": encoder.n_mels,
+            "classes": self.classes,
+            "params": self.params.model_dump(mode="json", exclude={"weights"}),
+            "weights_sha256": hashlib.sha256(content).hexdigest(),
+        }
+        return {
+            WEIGHTS_FILE: content,
+            CARD_FILE: json.dumps(card, indent=1).encode(),
+            **self.classifier.to_files(),
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """Inverse of `to_files`; raises BundleError on anything not trusted."""
+        try:
+            card = json.loads(files[CARD_FILE])
+            model = cls(ByolParams(**card["params"]), classes=tuple(card["classes"]))
+            encoder = AudioNtt(
+                n_mels=int(card["n_mels"]), n_classes=len(model.classes), params=model.params
+            )
+            found = encoder.load_state_dict(load_tensors(files[WEIGHTS_FILE]), strict=False)
+            if found.unexpected_keys or any(not n.startswith("head.") for n in found.missing_keys):
+                raise KeyError(*found.unexpected_keys, *found.missing_keys)
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise BundleError(
+                f"The encoder's files cannot be read ({type(error).__name__}: {error}); expected "
+                f"{CARD_FILE} and {WEIGHTS_FILE}. Restore the bundle, or train the model again."
+            ) from error
+        model.encoder = encoder.eval()
+        model.classifier = ClassicalModel.from_files(files)
+        return model
+
+    def _embedded(self, examples: Examples) -> Examples:
+        frame = pd.DataFrame(self.embed(examples.inputs)).rename(columns="byol_{:04d}".format)
+        return Examples(Inputs(functionals=frame), examples.emotion, examples.speaker)
+
+    def _fitted(self) -> AudioNtt:
+        if self.encoder is None:
+            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
+        return self.encoder

@@ -1,0 +1,159 @@
+"""`ser benchmark` on a small embedded corpus: all folds, tracked, resumable, compared."""
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.benchmark.folds import assign_all, count_folds
+from ser.benchmark.page import page
+from ser.benchmark.workspace import HOME
+from ser.io.mlflow_store import BENCHMARKS, tracking_uri
+from ser.params import load_params, parse_params
+
+#: What an issue of the platform's users reads from the file.
+KEYS = {"uar", "uar_ci95", "accuracy", "f1_macro", "folds", "seconds"}
+
+
+def run(project, *options, model="logistic_regression"):
+    command = ["benchmark", "--corpus", "synthetic", "--protocol", "grouped-kfold"]
+    return project.run("ser.cli", *command, "--model", model, *options)
+
+
+@pytest.fixture(scope="module")
+def benchmarked(trained, tmp_path_factory):
+    """A project with a plain and an enrolled result in results/, three folds each."""
+    project = trained.copied_to(tmp_path_factory.mktemp("benchmarked"))
+    project.set(split__folds=3)
+    for name, options in {"plain": [], "enrolled": ["--enrolled"]}.items():
+        done = run(project, "--json", f"results/{name}.json", "--page", "page.md", *options)
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+def test_the_result_holds_what_users_read(benchmarked):
+    result = benchmarked.json("results/plain.json")
+    assert set(result) >= KEYS
+    low, high = result["uar_ci95"]
+    assert low < result["uar"] < high
+    assert result["folds"] == len(result["per_fold"]) == 3
+    assert result["speakers"] == 6
+    assert result["normalisation"] == "plain"
+    assert 0 < result["seconds"] < 600
+    assert set(result["uar_by_sex"]) == {"female", "male"}
+    assert result["parameters"] > 0
+    assert result["inference_ms"] > 0
+
+
+def test_every_speaker_is_tested_once_by_a_model_that_never_heard_them(benchmarked):
+    folds = benchmarked.json("results/plain.json")["per_fold"]
+    tested = [speaker for fold in folds for speaker in fold["test_speakers"]]
+    assert len(tested) == len(set(tested)) == 6
+    for fold in folds:
+        assert set(fold["dev_speakers"]).isdisjoint(fold["test_speakers"])
+
+
+def test_the_score_is_that_of_the_stored_predictions(benchmarked):
+    (plain, enrolled) = (benchmarked.json(f"results/{n}.json") for n in ("plain", "enrolled"))
+    home = benchmarked.root / HOME / "synthetic" / "runs"
+    stored = {}
+    for place in home.iterdir():
+        tables = [pd.read_parquet(path) for path in place.glob("fold-*/predictions.parquet")]
+        table = pd.concat(tables)
+        right = (table["emotion"] == table["predicted"]).groupby(table["emotion"]).mean()
+        stored[round(float(right.mean()), 9)] = len(table)
+    assert set(stored) == {round(plain["uar"], 9), round(enrolled["uar"], 9)}
+    assert set(stored.values()) == {plain["utterances"]}
+
+
+def test_the_score_grows_with_the_clips_that_a_speaker_is_known_by(benchmarked):
+    curve = benchmarked.json("results/enrolled.json")["by_enrolment_clips"]
+    assert [row["clips"] for row in curve] == [0, 1, 3, 10]
+    assert curve[-1]["uar"] > curve[0]["uar"]
+    assert benchmarked.json("results/plain.json")["by_enrolment_clips"] == []
+
+
+def test_the_folds_runs_are_nested_in_one(benchmarked):
+    client = mlflow.MlflowClient(tracking_uri(benchmarked.root))
+    experiment = client.get_experiment_by_name(BENCHMARKS)
+    runs = client.search_runs([experiment.experiment_id])
+    parents = {run.info.run_id: run for run in runs if "mlflow.parentRunId" not in run.data.tags}
+    assert len(parents) == 2
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") in parents]
+    assert len(children) == 6
+    assert all(run.info.status == "FINISHED" for run in runs)
+    assert all("test/uar" in run.data.metrics for run in runs)
+
+
+def test_the_page_shows_both_results_and_how_they_were_made(benchmarked):
+    text = (benchmarked.root / "page.md").read_text()
+    plain = benchmarked.json("results/plain.json")
+    assert f"**{plain['uar']:.3f}**" in text
+    assert "logistic_regression, enrolled" in text
+    assert plain["command"] in text
+    assert plain["split_sha256"][:12] in text
+
+
+def test_published_scores_and_the_human_line_stand_beside_ours(benchmarked):
+    result = benchmarked.json("results/plain.json")
+    text = page([{**result, "corpus": "ravdess", "protocol": "ravdess-luna5"}])
+    for words in ("residual LSTM", "0.623", "human listeners"):
+        assert words in text
+
+
+def test_a_benchmark_that_was_stopped_goes_on(benchmarked, monkeypatch):
+    """Of three folds the first two stay; the third is made again and gives the same."""
+    before = benchmarked.json("results/plain.json")
+    home = benchmarked.root / HOME / "synthetic" / "runs"
+    folders = {
+        fold["run_id"]: path.parent
+        for path in home.glob("*/fold-*/fold.json")
+        for fold in [json.loads(path.read_text())]
+    }
+    last = folders[before["per_fold"][2]["run_id"]]
+    (last / "fold.json").unlink()
+    assert run(benchmarked, "--json", "again/plain.json").returncode == 0
+    after = benchmarked.json("again/plain.json")
+    same = [fold["run_id"] for fold in after["per_fold"]]
+    assert same[:2] == [fold["run_id"] for fold in before["per_fold"][:2]]
+    assert same[2] != before["per_fold"][2]["run_id"]
+    assert after["uar"] == before["uar"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--corpus", "ravdess", "--protocol", "ravdess-luna5"], "ser corpus info ravdess"),
+        (["--corpus", "synthetic", "--protocol", "ravdess-luna5"], "ravdess"),
+        (["--corpus", "synthetic", "--protocol", "luna"], "split.protocol is 'luna'"),
+        (["--corpus", "sinthetic", "--protocol", "holdout"], "No corpus is called"),
+        (["--corpus", "synthetic", "--protocol", "holdout", "--model", "bert"], "model.name"),
+        (["--corpus", "synthetic", "--protocol", "holdout", "--page", "x.md"], "--json"),
+    ],
+)
+def test_what_cannot_be_benchmarked_is_one_line(benchmarked, options, words):
+    done = benchmarked.run("ser.cli", "benchmark", *options)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_protocol_has_as_many_folds_as_it_says(benchmarked):
+    params = load_params(benchmarked.root / "params.yaml")
+    counts = {name: count_folds(name, params, 6) for name in
+              ("holdout", "grouped-kfold", "leave-one-speaker-out", "ravdess-luna5")}  # fmt: skip
+    assert counts == {
+        "holdout": 1,
+        "grouped-kfold": 3,
+        "leave-one-speaker-out": 6,
+        "ravdess-luna5": 5,
+    }
+    values = json.loads(params.model_dump_json())
+    values["split"]["protocol"] = "leave-one-speaker-out"
+    home = benchmarked.root / HOME / "synthetic"
+    splits = assign_all(home, parse_params(values))
+    tested = [set(f.loc[f["split"] == "test", "speaker"]) for f in splits]
+    assert np.all([len(one) == 1 for one in tested])
+    assert len(set.union(*tested)) == 6
