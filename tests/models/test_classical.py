@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -15,6 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 from ser.errors import BundleError, TableError
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import build_model, model_from_files
+from ser.models.discriminants import fit_discriminants
 from ser.models.sklearn_files import dump_estimator, load_estimator
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
 from ser.params import ClassicalName, ModelParams, TrainParams
@@ -265,3 +267,20 @@ def test_the_number_of_parameters_is_what_was_learnt():
         for n in (5, 50)
     )
     assert many.n_parameters > 5 * few.n_parameters
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("shrinkage", [0.0, 0.2, 0.7, 1.0])
+@pytest.mark.parametrize("n", [40, 200])
+def test_discriminants_are_scikit_learn_s_own(n_classes, shrinkage, n):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 120)) @ rng.normal(size=(120, 120))
+    x -= x.mean(axis=0)
+    target = rng.integers(0, n_classes, n)
+    if n < 120 and shrinkage == 0:
+        pytest.skip("without shrinkage there is no covariance to invert")
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(x, target)
+    ours = fit_discriminants(x, target, shrinkage=shrinkage)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-8)

@@ -49,8 +49,15 @@ def fit(params: ModelParams = PARAMS, train: TrainParams = SHORT, **options):
     return model.fit(examples(), examples(24, seed=1), seed=3, **options)
 
 
+@pytest.fixture
+def one_core(monkeypatch):
+    """Networks are trained in this process, one after the other: no start-up to wait for."""
+    monkeypatch.setattr(members, "cpu_count", lambda: 1)
+
+
 @pytest.fixture(scope="module")
 def model():
+    """Trained in processes of their own."""
     return fit()
 
 
@@ -77,19 +84,18 @@ def test_files_bring_back_the_same_ensemble(model):
     assert again.n_parameters == model.n_parameters
 
 
-def test_networks_apart_learn_what_they_learn_here(model, monkeypatch):
-    monkeypatch.setattr(members, "cpu_count", lambda: 1)
+def test_networks_apart_learn_what_they_learn_here(model, one_core):
     assert fit().to_files() == model.to_files()
 
 
-def test_each_epoch_is_reported_once_with_the_mean_of_all_networks():
+def test_each_epoch_is_reported_once_with_the_mean_of_all_networks(one_core):
     rows: list[tuple[int, dict]] = []
     fit(on_epoch=lambda epoch, values: rows.append((epoch, dict(values))))
     assert [epoch for epoch, _ in rows] == list(range(5))
     assert {"train_loss", "dev_uar"} <= set(rows[-1][1])
 
 
-def test_an_enrolled_ensemble_knows_voices_in_all_members(tmp_path):
+def test_an_enrolled_ensemble_knows_voices_in_all_members(one_core):
     enrolled = fit(enrolled=True)
     held_out = examples(24, seed=2)
     known = posteriors_by_speaker(enrolled, held_out)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ser.bundle import Bundle
 from ser.core.enrolment import rows_of
-from ser.models.voices import voice_of
+from ser.errors import StageError
 from ser.stages.learning import load_examples
 
 #: Enrolment clips; 0 is an unknown speaker.
@@ -23,7 +23,11 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
 
     A clip that a speaker was known by is not scored in that draw.
     """
-    examples = load_examples(home, bundle.model.kinds, test)
+    model, known_by = bundle.model, bundle.model.enrolment
+    if known_by is None:
+        raise StageError(f"{bundle.model_name} knows no voices; train with model.enrolled.")
+    examples = load_examples(home, model.kinds, test)
+    embeddings = model.embed(examples.inputs)
     parts = []
     for place, (speaker, rows) in enumerate(rows_of(examples.speaker).items()):
         rng = np.random.default_rng([seed, place])
@@ -31,8 +35,8 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
             for draw in range(DRAWS if clips else 1):
                 known = rng.permutation(rows)[:clips]
                 others = np.setdiff1d(rows, known)
-                voice = voice_of(bundle.model, examples.inputs.take(known)) if clips else None
-                posteriors = bundle.posteriors(examples.inputs.take(others), voice=voice)
+                voice = known_by.voice(embeddings[known])
+                raw = model.classify(known_by.standardised(embeddings[others], voice))
                 parts.append(
                     pd.DataFrame(
                         {
@@ -40,7 +44,7 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
                             "clips": clips,
                             "draw": draw,
                             "emotion": examples.emotion[others],
-                            "predicted": np.asarray(bundle.classes)[posteriors.argmax(axis=1)],
+                            "predicted": np.asarray(bundle.classes)[raw.argmax(axis=1)],
                         }
                     )
                 )

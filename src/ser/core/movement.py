@@ -36,16 +36,22 @@ def movement(mfcc: np.ndarray) -> np.ndarray:
 
     Entries off the diagonal count twice in the matrix's norm, hence are scaled by √2.
     """
-    channels = [mfcc[:, :COEFFICIENTS].astype(np.float64) / UNIT_DB]
+    channels = [mfcc[:, :COEFFICIENTS] / np.float32(UNIT_DB)]
     for _ in range(ORDERS - 1):
         # Each derivative about as large as what it is derived from.
-        channels.append(delta(channels[-1], order=1) * (WIDTH / 2))
-    frames = np.concatenate(channels, axis=1)
+        channels.append(delta(channels[-1], order=1) * np.float32(WIDTH / 2))
+    frames = np.concatenate(channels, axis=1, dtype=np.float64)
     frames -= frames.mean(axis=0)
     covariance = frames.T @ frames / len(frames) + FLOOR * np.eye(frames.shape[1])
     variances, axes = np.linalg.eigh(covariance)
     log_covariance = (axes * np.log(variances)) @ axes.T
-    rows, columns = np.triu_indices(len(log_covariance))
-    scale = np.where(rows == columns, 1.0, np.sqrt(2.0))
-    entries: np.ndarray = log_covariance[rows, columns] * scale
+    place, scale = _upper(len(log_covariance))
+    entries: np.ndarray = log_covariance.ravel()[place] * scale
     return entries
+
+
+@lru_cache(maxsize=8)
+def _upper(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the upper triangle in a raveled (n, n), and their scales."""
+    rows, columns = np.triu_indices(n)
+    return rows * n + columns, np.where(rows == columns, 1.0, np.sqrt(2.0))

@@ -67,6 +67,7 @@ class AudioNtt(EmotionNetwork):
             nn.Dropout(params.dropout),
             nn.Linear(N_EMBEDDING, n_classes),
         )
+        self.train()
 
     def train(self, mode: bool = True) -> Self:
         """Its statistics are of far more speech than there is here: they stay."""

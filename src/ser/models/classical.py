@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectKBest, f_classif
@@ -23,6 +22,7 @@ from sklearn.svm import SVC
 from ser.core.enrolment import Enrolment
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
+from ser.models.discriminants import fit_discriminants
 from ser.models.sklearn_files import dump_estimator, load_estimator
 from ser.models.voices import enrolment_files, enrolment_from
 from ser.params import (
@@ -82,12 +82,18 @@ class ClassicalModel:
         if enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=train.speaker)
             matrix = self.enrolment.by_speaker(matrix, speaker=train.speaker)
-        estimator = _estimator(self.name, self.options, seed=seed)
-        self.pipeline = make_pipeline(*_before(self.options, matrix.shape[1]), estimator)
-        with warnings.catch_warnings():
-            # The number of epochs is a choice, not a failure to converge.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self.pipeline.fit(matrix, targets_of(train.emotion, self.classes))
+        target = targets_of(train.emotion, self.classes)
+        before = make_pipeline(*_before(self.options, matrix.shape[1]))
+        matrix = before.fit_transform(matrix, target)
+        if isinstance(self.options, LdaParams):
+            estimator = fit_discriminants(matrix, target, shrinkage=self.options.shrinkage)
+        else:
+            estimator = _estimator(self.name, self.options, seed=seed)
+            with warnings.catch_warnings():
+                # The number of epochs is a choice, not a failure to converge.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                estimator.fit(matrix, target)
+        self.pipeline = make_pipeline(*(step for _, step in before.steps), estimator)
         _forget_training(estimator)
         if not hasattr(estimator, "predict_proba"):
             self.temperature = self._choose_temperature(dev)
@@ -182,10 +188,6 @@ class ClassicalModel:
 def _estimator(name: ClassicalName, options: Section | None, *, seed: int) -> Any:
     """The unfitted scikit-learn estimator. Emotions weigh alike however often they occur."""
     match options:
-        case LdaParams():
-            return LinearDiscriminantAnalysis(
-                solver="lsqr", shrinkage=options.shrinkage, store_covariance=False
-            )
         case LogisticRegressionParams():
             return LogisticRegression(
                 C=options.c, class_weight="balanced", max_iter=options.max_iter, random_state=seed

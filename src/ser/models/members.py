@@ -7,7 +7,7 @@ long as one.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -27,6 +27,7 @@ from ser.models.base import EmotionModel, Examples, OnEpoch
 class Job:
     """A member to fit, and the arguments of its `fit` that are its own."""
 
+    key: str
     name: str
     model: EmotionModel
     settings: Mapping[str, Any]
@@ -50,22 +51,25 @@ def fit_all(
     jobs = []
     for place, (name, model) in enumerate(members, start=1):
         own_seed = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
-        folder = None if workdir is None else workdir / f"{place}.{name}"
+        key = f"{place}.{name}"
+        folder = None if workdir is None else workdir / key
         settings = {"seed": own_seed, "enrolled": enrolled, "workdir": folder}
-        jobs.append(Job(name, model, settings))
+        jobs.append(Job(key, name, model, settings))
     networks = [job for job in jobs if job.model.has_epochs]
     report = _Means(len(networks), on_epoch)
     at_once = min(len(networks), cpu_count())
-    fitted = (
-        _fit_apart(networks, train, dev, report, at_once)
-        if at_once > 1 and not _has_gpu()
-        else [_fit_here(job, train, dev, report) for job in networks]
-    )
-    ready = iter(fitted)
-    return [
-        next(ready) if job in networks else job.model.fit(train, dev, **job.settings)
-        for job in jobs
-    ]
+
+    def fit_others() -> dict[str, EmotionModel]:
+        others = [job for job in jobs if not job.model.has_epochs]
+        return {job.key: job.model.fit(train, dev, **job.settings) for job in others}
+
+    if at_once > 1 and not _has_gpu():
+        fitted = _fit_apart(networks, train, dev, report, at_once, meanwhile=fit_others)
+    else:
+        fitted = fit_others()
+        for job in networks:
+            fitted[job.key] = job.model.fit(train, dev, on_epoch=report, **job.settings)
+    return [fitted[job.key] for job in jobs]
 
 
 class _Means:
@@ -84,46 +88,57 @@ class _Means:
             )
 
 
-def _fit_here(job: Job, train: Examples, dev: Examples, report: OnEpoch) -> EmotionModel:
-    return job.model.fit(train, dev, on_epoch=report, **job.settings)
-
-
 def _fit_apart(
-    jobs: Sequence[Job], train: Examples, dev: Examples, report: OnEpoch, at_once: int
-) -> list[EmotionModel]:
-    """The models fitted, `at_once` at a time; where one fails, the others are stopped."""
-    waiting = list(enumerate(jobs))
-    running: dict[Connection, tuple[int, BaseProcess]] = {}
-    fitted: dict[int, EmotionModel] = {}
+    jobs: Sequence[Job],
+    train: Examples,
+    dev: Examples,
+    report: OnEpoch,
+    at_once: int,
+    *,
+    meanwhile: Callable[[], dict[str, EmotionModel]],
+) -> dict[str, EmotionModel]:
+    """The models fitted, `at_once` at a time; where one fails, the others are stopped.
+
+    meanwhile : what this process does after the first are on their way; its models come along.
+    """
+    waiting = list(jobs)
+    running: dict[Connection, tuple[Job, BaseProcess]] = {}
+    fitted: dict[str, EmotionModel] = {}
+
+    def fill() -> None:
+        while waiting and len(running) < at_once:
+            job = waiting.pop(0)
+            connection, process = _start(job, train, dev)
+            running[connection] = (job, process)
+
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                place, job = waiting.pop(0)
-                connection, process = _start(job, train, dev)
-                running[connection] = (place, process)
+        fill()
+        fitted |= meanwhile()
+        while running:
             for connection in cast(list[Connection], wait(list(running))):
-                place, process = running[connection]
+                job, process = running[connection]
                 try:
                     kind, content = connection.recv()
                 except EOFError:
                     process.join()
                     raise StageError(
-                        f"Training of {jobs[place].name} ended with status {process.exitcode} and "
-                        "no word; was it killed, or out of memory? Start it again: it goes on "
-                        "where it stopped."
+                        f"Training of {job.name} ended with status {process.exitcode} and no "
+                        "word; was it killed, or out of memory? Start it again: it goes on where "
+                        "it stopped."
                     ) from None
                 if kind == "epoch":
                     report(*content)
                     continue
                 if kind == "error":
                     raise content
-                fitted[place] = jobs[place].model.from_files(content)
+                fitted[job.key] = job.model.from_files(content)
                 process.join()
                 del running[connection]
+            fill()
     finally:
         for _, process in running.values():
             process.terminate()
-    return [fitted[place] for place in range(len(jobs))]
+    return fitted
 
 
 def _start(job: Job, train: Examples, dev: Examples) -> tuple[Connection, BaseProcess]:

@@ -1,0 +1,81 @@
+"""An answer, or the reason why there is none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ser.bundle import load_bundle, save_bundle
+from ser.io.audio import load_mono
+from ser.params import AbstentionParams
+from ser.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def bundle(trained):
+    return load_bundle(trained.root / "models" / "bundle")
+
+
+@pytest.fixture(scope="module")
+def spoken(trained):
+    """A recording of the embedded corpus, whose kind the model has learnt."""
+    return load_mono(next((trained.root / "data/raw/synthetic").rglob("*.wav")))
+
+
+def asked(bundle, **abstention) -> Predictor:
+    return Predictor(replace(bundle, abstention=AbstentionParams(**abstention)))
+
+
+def test_speech_as_it_was_learnt_is_answered(bundle, spoken):
+    y, sr = spoken
+    answer = Predictor(bundle).predict(y, sr=sr)
+    assert answer.abstention is None
+    assert answer.emotion == max(answer.posteriors, key=answer.posteriors.get)
+    assert answer.candidates[0] == answer.emotion
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda y, sr: np.zeros(2 * sr, np.float32), "no_speech"),
+        (lambda y, sr: y[: sr // 10], "too_short"),
+        (lambda y, sr: np.clip(20 * y / np.abs(y).max(), -0.5, 0.5), "clipped"),
+    ],
+    ids=["silence", "a tenth of a second", "overdriven"],
+)
+def test_a_signal_that_says_nothing_gets_a_reason_and_no_posteriors(bundle, spoken, spoil, reason):
+    y, sr = spoken
+    answer = Predictor(bundle).predict(spoil(y, sr).astype(np.float32), sr=sr)
+    assert answer.abstention.reason == reason
+    assert (answer.emotion, answer.confidence, answer.posteriors) == (None, None, {})
+
+
+def test_strange_speech_gets_a_reason_beside_its_posteriors(bundle, spoken):
+    y, sr = spoken
+    noise = np.random.default_rng(0).normal(0, 0.3 * y.std(), len(y)).astype(np.float32)
+    answer = Predictor(bundle).predict(y + noise, sr=sr)
+    assert answer.abstention.reason == "out_of_domain"
+    assert answer.emotion is None
+    assert sum(answer.posteriors.values()) == pytest.approx(1)
+    answered = asked(bundle, max_novelty_percentile=None).predict(y + noise, sr=sr)
+    assert answered.emotion == answer.candidates[0]
+
+
+def test_the_least_confidence_can_be_asked_for(bundle, spoken):
+    y, sr = spoken
+    answer = asked(bundle, min_confidence=1.0).predict(y, sr=sr)
+    assert answer.abstention.reason == "unsure"
+
+
+def test_when_to_abstain_travels_in_the_bundle(bundle, tmp_path, spoken):
+    save_bundle(replace(bundle, abstention=AbstentionParams(min_confidence=1.0)), tmp_path / "b")
+    again = load_bundle(tmp_path / "b")
+    assert again.abstention.min_confidence == 1.0
+    y, sr = spoken
+    assert Predictor(again).predict(y, sr=sr).abstention.reason == "unsure"
+
+
+def test_evaluation_never_abstains(bundle, spoken):
+    y, sr = spoken
+    strict = asked(bundle, min_confidence=1.0, max_novelty_percentile=0.1)
+    assert strict.posteriors(y, sr=sr).sum() == pytest.approx(1)
