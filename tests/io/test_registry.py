@@ -19,7 +19,6 @@ from project import Project
 from ser.bundle import bundle_sha256, load_bundle
 from ser.errors import NoChampion, RegistryError
 from ser.io import journal, mlflow_store, registry, tracking
-from ser.io.audio import load_audio
 from ser.io.packaging import example_audio
 from ser.predictor import Predictor
 
@@ -261,13 +260,14 @@ def test_the_registered_model_answers_as_the_predictor_without_pickle(
     )
 
     predictor = Predictor(load_bundle(trained.root / "models" / "bundle"))
-    rate = predictor.bundle.features.sr
-    expected = predictor.predict(load_audio(recording, sr=rate), sr=rate)
+    expected = predictor.predict(samples, sr=sr)
     for answer in (from_file.iloc[0], from_samples.iloc[0]):
         assert answer["emotion"] == expected.emotion
         assert answer["confidence"] == pytest.approx(expected.confidence)
         assert answer["posteriors"] == pytest.approx(expected.posteriors)
-    assert len(from_file) == 2
+    # A buzz is no speech.
+    assert from_file["abstention"].tolist() == [None, "no_speech"]
+    assert from_file["emotion"].iloc[1] is None
 
 
 def test_what_is_registered_is_typed_documented_and_no_pickle(root: Path) -> None:
@@ -279,7 +279,12 @@ def test_what_is_registered_is_typed_documented_and_no_pickle(root: Path) -> Non
     signature = mlflow.models.Model.load(str(directory)).signature
     assert signature.inputs.input_names() == ["audio", "samples", "sr"]
     assert not signature.inputs.required_input_names()
-    assert signature.outputs.input_names() == ["emotion", "confidence", "posteriors"]
+    assert signature.outputs.input_names() == [
+        "emotion",
+        "confidence",
+        "posteriors",
+        "abstention",
+    ]
     example = json.loads((directory / "serving_input_example.json").read_text())
     assert len(json.dumps(example)) < 12_000
 
