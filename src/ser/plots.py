@@ -97,10 +97,11 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     """Loss (left) and dev UAR (right) by epoch."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for column in [c for c in curves.columns if c.endswith("loss")]:
-        left.plot(curves["epoch"], curves[column], label=column.replace("_", " "))
-    for column in [c for c in curves.columns if c.endswith("uar")]:
-        right.plot(curves["epoch"], curves[column], label=column.replace("_", " "))
+    for axes, ending in ((left, "loss"), (right, "uar")):
+        for column in [c for c in curves.columns if c.endswith(ending)]:
+            # Dev is not listened to in every epoch.
+            known = curves[["epoch", column]].dropna()
+            axes.plot(known["epoch"], known[column], label=column.replace("_", " "))
     left.set(xlabel="epoch", ylabel="loss")
     right.set(xlabel="epoch", ylabel="UAR", ylim=(0, 1))
     for axes in (left, right):
