@@ -112,6 +112,9 @@ class FeatureParams(Section):
     #: Edges this far below the loudest 10 ms are silence and trimmed; None: kept.
     trim_db: float | None = Field(40.0, gt=0)
     trim_margin_seconds: float = Field(0.05, ge=0)
+    #: Root mean square that every utterance is brought to, dB re 1: how far away the microphone
+    #: was shall not matter. None: as recorded.
+    level_db: float | None = Field(-23.0, ge=-100, le=0)
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

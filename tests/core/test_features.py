@@ -214,3 +214,16 @@ def test_samples_that_are_not_finite_are_refused(bad):
 def test_channels_are_refused():
     with pytest.raises(AudioError, match=r"mono\(\)"):
         check_waveform(np.zeros((2, 4000), np.float32), params=PARAMS)
+
+
+@pytest.mark.parametrize("gain", [1.0, 1e-3, 0.1, 5.0])
+def test_features_do_not_tell_how_far_away_the_microphone_was(gain):
+    rng = np.random.default_rng(0)
+    y = np.convolve(rng.normal(0, 0.05, 30_000), np.ones(8) / 8).astype(np.float32)
+    params = FeatureParams()
+    here, there = (extract(g * y, params=params) for g in (1.0, gain))
+    np.testing.assert_allclose(there.functionals, here.functionals, rtol=1e-3, atol=2e-3)
+    np.testing.assert_allclose(there.log_mel, here.log_mel, atol=0.1)
+    as_recorded = extract(gain * y, params=FeatureParams(level_db=None))
+    if gain != 1.0:
+        assert abs(as_recorded.log_mel.mean() - here.log_mel.mean()) > 1

@@ -32,7 +32,7 @@ from ser.core.spectrum import (
     power_to_db,
     scaled_chroma,
 )
-from ser.core.waveform import trim
+from ser.core.waveform import levelled, trim
 from ser.errors import AudioError, EmptyAudio
 from ser.params import FeatureParams
 
@@ -66,7 +66,7 @@ class Features:
 
 
 def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
-    """Features of one utterance, silence at both ends trimmed off.
+    """Features of one utterance, silence at both ends trimmed off, brought to one level.
 
     y : float32 (n_samples,), mono, at `params.sr` Hz.
     Raises EmptyAudio or AudioError as `check_waveform` does.
@@ -76,6 +76,8 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
         raise EmptyAudio("The waveform is digital silence; expected speech. Leave it out.")
     if params.trim_db is not None:
         y = _trimmed(y, params)
+    if params.level_db is not None:
+        y = levelled(y, level_db=params.level_db)
     descriptors = lld(y, params=params)
     if params.functionals == "ser":
         values = np.concatenate(

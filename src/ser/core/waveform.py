@@ -40,6 +40,15 @@ def resample(y: np.ndarray, *, sr_in: int, sr_out: int) -> np.ndarray:
     return np.asarray(soxr.resample(y, sr_in, sr_out, quality="HQ"), dtype=np.float32)
 
 
+def levelled(y: np.ndarray, *, level_db: float) -> np.ndarray:
+    """y (n_samples,) scaled to a root mean square of `level_db` dB re 1; silence as it is.
+
+    Samples may then lie beyond ±1: nothing is clipped.
+    """
+    rms = float(np.sqrt(np.mean(np.square(y, dtype=np.float64))))
+    return y if rms == 0 else y * np.float32(10 ** (level_db / 20) / rms)
+
+
 def trim(
     y: np.ndarray, *, sr: int, top_db: float = 40.0, margin_seconds: float = 0.050
 ) -> np.ndarray:
