@@ -59,6 +59,7 @@ def _section(results: Sequence[Result], protocol: str) -> list[str]:
         "",
         *_recalls(results),
     ]  # fmt: skip
+    lines += ["", "UAR by fold:", "", *_folds(results)]
     for result in results:
         if result["by_enrolment_clips"]:
             lines += ["", f"UAR of {_name(result)} by the clips that a speaker is known by:", ""]
@@ -101,6 +102,15 @@ def _recalls(results: Sequence[Result]) -> list[str]:
         for result in results
     ]
     return _table(("system", *emotions), rows)
+
+
+def _folds(results: Sequence[Result]) -> list[str]:
+    head = [str(fold["fold"]) for fold in results[0]["per_fold"]]
+    rows = [
+        (_name(result), *(f"{fold['scores']['test/uar']:.3f}" for fold in result["per_fold"]))
+        for result in results
+    ]
+    return _table(("system", *head), rows)
 
 
 def _clips(result: Result) -> list[str]:
