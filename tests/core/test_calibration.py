@@ -7,6 +7,7 @@ from ser.core.calibration import (
     conformal_threshold,
     coverage_of,
     fit_temperature,
+    level_for_strangers,
     tempered,
 )
 from ser.errors import TableError
@@ -67,6 +68,25 @@ def test_speakers_weigh_alike_however_much_they_said():
     speaker = np.array(["talker"] * 90 + ["silent"] * 10)
     assert conformal_threshold(true, speaker, 0.8) == 0.1
     assert conformal_threshold(true, np.repeat("one", 100), 0.8) == 0.9
+
+
+def test_strangers_are_covered_as_asked_though_few_speakers_are_known():
+    rng = np.random.default_rng(0)
+    asked, plain, corrected = 0.9, [], []
+    speaker = np.repeat(np.arange(4), 60)
+    for _ in range(300):
+        ease = rng.normal(size=5)  # some speakers are understood better than others
+        scores = rng.normal(size=(5, 60)) + ease[:, None]
+        known, stranger = scores[:4].ravel(), scores[4]
+        level = level_for_strangers(known, speaker, asked)
+        plain.append((stranger >= conformal_threshold(known, speaker, asked)).mean())
+        corrected.append((stranger >= conformal_threshold(known, speaker, level)).mean())
+    assert np.mean(plain) < 0.88
+    assert np.mean(corrected) == pytest.approx(asked, abs=0.02)
+
+
+def test_one_speaker_alone_tells_nothing_of_strangers():
+    assert level_for_strangers(np.array([0.2, 0.9]), np.array(["a", "a"]), 0.8) == 0.8
 
 
 def test_nothing_to_calibrate_on_is_said():
