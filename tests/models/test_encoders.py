@@ -9,7 +9,8 @@ import torch
 
 from encoders import NAMES, SR, WHISPER, save_encoder, waveform
 from ser.errors import AudioError, EmptyAudio, EncoderError
-from ser.models.encoders import SpeechEncoder, load_encoder
+from ser.models.encoders import load_encoder
+from ser.models.speech_encoder import SpeechEncoder
 
 PADDABLE = {"wav2vec2-layer", "hubert-layer", "wavlm-layer", WHISPER}
 
