@@ -1,0 +1,232 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ser.core.enrolment import Enrolment
+from ser.errors import BundleError, TableError
+from ser.models.base import Examples
+from ser.models.layered import LayeredModel, of_speakers
+from ser.models.layered_network import LayeredParams
+
+CLASSES = ("neutral", "happiness", "anger")
+SHAPE = (4, 12)
+SHORT = LayeredParams(max_epochs=25, batch_size=32, learning_rate=0.01, threads=1)
+
+
+def examples(n: int = 240, *, seed: int = 0, voices: float = 0.0, speakers: int = 6) -> Examples:
+    """Only layer 2 tells the emotion; `voices` is how far speakers lie apart in it."""
+    rng = np.random.default_rng(seed)
+    emotion = np.arange(n) % 3
+    speaker = rng.integers(0, speakers, n)
+    x = rng.normal(size=(n, *SHAPE)) * rng.uniform(0.5, 50, size=(1, 4, 1))
+    directions = np.random.default_rng(99).normal(size=(3, 12))
+    own = np.random.default_rng(seed + 100)
+    offset = own.normal(scale=voices, size=(speakers, 12))
+    spread = own.uniform(1, 1 + min(voices, 1.0), size=(speakers, 1))
+    x[:, 2] = (rng.normal(size=(n, 12)) + 2 * directions[emotion]) * spread[speaker] + offset[
+        speaker
+    ]
+    return Examples(
+        list(x.astype(np.float32)),
+        np.asarray(CLASSES)[emotion],
+        np.array([f"s{seed}-{i}" for i in speaker]),
+    )
+
+
+def fit(*, seed: int = 3, params: LayeredParams = SHORT, **options) -> LayeredModel:
+    model = LayeredModel(params, classes=CLASSES)
+    return model.fit(examples(), examples(60, seed=1), seed=seed, **options)
+
+
+def accuracy(posteriors: np.ndarray, emotion: np.ndarray) -> float:
+    return float((np.asarray(CLASSES)[posteriors.argmax(axis=1)] == emotion).mean())
+
+
+@pytest.fixture(scope="module")
+def model() -> LayeredModel:
+    return fit()
+
+
+def test_the_layer_that_tells_the_emotion_counts_most(model):
+    assert model.layer_weights.argmax() == 2
+    assert model.layer_weights[2] > 0.4
+    assert np.isclose(model.layer_weights.sum(), 1)
+    held_out = examples(90, seed=2)
+    posteriors = model.predict_proba(held_out.inputs)
+    assert posteriors.dtype == np.float64
+    assert np.allclose(posteriors.sum(axis=1), 1)
+    assert accuracy(posteriors, held_out.emotion) > 0.9
+
+
+def test_classify_of_embed_is_predict_proba_and_embed_is_the_weighted_mean(model):
+    held_out = np.stack(examples(20, seed=2).inputs)
+    embeddings = model.embed(held_out)
+    assert embeddings.shape == (20, 12)
+    np.testing.assert_array_equal(model.classify(embeddings), model.predict_proba(held_out))
+    x = np.stack(examples().inputs).astype(np.float64)
+    standard = (held_out - x.mean(axis=0)) / x.std(axis=0)
+    expected = np.einsum("l,nlw->nw", model.layer_weights, standard)
+    np.testing.assert_allclose(embeddings, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_equal_seeds_give_equal_bytes_and_others_do_not(hidden):
+    params = SHORT.model_copy(update={"hidden": hidden, "max_epochs": 4})
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    first = fit(params=params).to_files()
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(12)
+    assert fit(params=params).to_files() == first
+    assert fit(params=params, seed=4).to_files() != first
+
+
+@pytest.mark.parametrize("enrolled", [False, True])
+def test_files_come_back_as_the_same_model(enrolled):
+    model = LayeredModel(
+        SHORT.model_copy(update={"hidden": 8, "max_epochs": 3}), classes=CLASSES, enrolled=enrolled
+    ).fit(examples(), examples(60, seed=1), seed=3)
+    files = model.to_files()
+    back = LayeredModel.from_files(files)
+    held_out = examples(20, seed=2).inputs
+    np.testing.assert_array_equal(back.predict_proba(held_out), model.predict_proba(held_out))
+    assert back.to_files() == files
+    assert (back.enrolment is not None) == enrolled
+    if enrolled:
+        for key, value in vars(model.enrolment).items():
+            np.testing.assert_array_equal(getattr(back.enrolment, key), value)
+
+
+def test_training_stops_when_dev_has_not_improved_and_keeps_its_best(monkeypatch):
+    seen = []
+    params = SHORT.model_copy(update={"max_epochs": 200, "patience": 4, "learning_rate": 0.05})
+    model = fit(params=params, on_epoch=lambda epoch, values: seen.append((epoch, values)))
+    assert [epoch for epoch, _ in seen] == list(range(len(seen)))
+    scores = [(values["dev_uar"], -values["dev_loss"]) for _, values in seen]
+    assert len(scores) < 200
+    assert len(scores) - 1 - scores.index(max(scores)) == 4
+    dev = examples(60, seed=1)
+    posteriors = model.predict_proba(dev.inputs)
+    rows = np.arange(60), [CLASSES.index(e) for e in dev.emotion]
+    assert np.isclose(-np.log(posteriors[rows]).mean(), -max(scores)[1], atol=1e-5)
+
+
+def test_rare_emotions_are_learnt_too():
+    train = examples(300)
+    keep = np.flatnonzero((train.emotion != "anger") | (np.arange(300) % 30 == 2))
+    rare = Examples([train.inputs[i] for i in keep], train.emotion[keep], train.speaker[keep])
+    assert (rare.emotion == "anger").sum() == 10
+    model = LayeredModel(SHORT, classes=CLASSES).fit(rare, examples(60, seed=1), seed=3)
+    held_out = examples(90, seed=2)
+    predicted = np.asarray(CLASSES)[model.predict_proba(held_out.inputs).argmax(axis=1)]
+    assert (predicted == "anger")[held_out.emotion == "anger"].mean() > 0.6
+
+
+def test_a_known_speaker_is_heard_better_than_a_stranger():
+    """Voices far apart drown the emotion, unless each is taken out."""
+    model = LayeredModel(SHORT, classes=CLASSES, enrolled=True)
+    train, dev = examples(voices=15.0), examples(120, seed=1, voices=15.0)
+    model.fit(train, dev, seed=3)
+    held_out = examples(180, seed=2, voices=15.0)
+    embeddings = model.embed(held_out.inputs)
+    strange = accuracy(model.classify(embeddings), held_out.emotion)
+    known = np.concatenate(
+        model.enrolment.by_speaker(list(embeddings[:, None]), speaker=held_out.speaker)
+    )
+    assert accuracy(model.classify(known), held_out.emotion) > max(0.85, strange + 0.2)
+    plain = LayeredModel(SHORT, classes=CLASSES).fit(train, dev, seed=3)
+    assert plain.enrolment is None
+    assert accuracy(plain.predict_proba(held_out.inputs), held_out.emotion) < 0.8
+
+
+def test_the_stored_enrolment_is_that_of_the_training_embeddings():
+    train = examples(voices=3.0)
+    model = LayeredModel(SHORT.model_copy(update={"max_epochs": 3}), classes=CLASSES, enrolled=True)
+    model.fit(train, examples(60, seed=1), seed=3)
+    own = model.embed(train.inputs)
+    expected = Enrolment.of(list(own[:, None]), speaker=train.speaker)
+    for key, value in vars(expected).items():
+        np.testing.assert_array_equal(getattr(model.enrolment, key), value)
+
+
+def test_epochs_of_both_phases_are_numbered_through():
+    seen = []
+    model = LayeredModel(SHORT.model_copy(update={"max_epochs": 3}), classes=CLASSES, enrolled=True)
+    model.fit(
+        examples(), examples(60, seed=1), seed=3, on_epoch=lambda epoch, _: seen.append(epoch)
+    )
+    assert seen == list(range(6))
+
+
+def test_each_speaker_alone_has_mean_0_and_deviation_1_and_one_clip_is_left():
+    train = examples(60, voices=5.0)
+    speaker = train.speaker.astype(object)
+    speaker[0] = "alone"
+    standard, within = of_speakers(np.stack(train.inputs), speaker)
+    for name in set(speaker) - {"alone"}:
+        np.testing.assert_allclose(standard[speaker == name].mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(standard[speaker == name].std(axis=0), 1, atol=1e-4)
+    assert np.isfinite(standard).all()
+    x = np.stack(train.inputs)
+    known = [x[speaker == name] for name in set(speaker) - {"alone"}]
+    squares = sum(((clips - clips.mean(axis=0)) ** 2).sum(axis=0) for clips in known)
+    np.testing.assert_allclose(within, np.sqrt(squares / 59), rtol=1e-4)
+
+
+def test_a_dimension_that_never_varies_does_no_harm():
+    def flat(data: Examples) -> Examples:
+        inputs = np.stack(data.inputs)
+        inputs[:, 0, 0] = 5.0
+        return Examples(list(inputs), data.emotion, data.speaker)
+
+    model = LayeredModel(SHORT, classes=CLASSES).fit(
+        flat(examples()), flat(examples(60, seed=1)), seed=3
+    )
+    held_out = flat(examples(60, seed=2))
+    assert accuracy(model.predict_proba(held_out.inputs), held_out.emotion) > 0.9
+
+
+def test_what_does_not_fit_is_refused_in_words(model):
+    with pytest.raises(TableError, match=r"shape \(3, 12\); the model takes \(4, 12\)"):
+        model.predict_proba([np.zeros((3, 12), np.float32)])
+    with pytest.raises(TableError, match="Embed all with one encoder"):
+        model.predict_proba([np.zeros((3, 12)), np.zeros((4, 12))])
+    with pytest.raises(TableError, match="no embedding"):
+        model.predict_proba([])
+    some = examples(6)
+    sad = Examples(some.inputs, np.array(["sadness"] * 6), some.speaker)
+    with pytest.raises(TableError, match="'sadness'; the model's classes"):
+        LayeredModel(SHORT, classes=CLASSES).fit(sad, some, seed=1)
+    with pytest.raises(BundleError, match="not fitted"):
+        LayeredModel(SHORT, classes=CLASSES).to_files()
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda files: files.pop("model.json"),
+        lambda files: files.update({"model.safetensors": b"cut"}),
+        lambda files: files.update({"model.json": b"{}"}),
+        lambda files: files.update(
+            {
+                "model.json": json.dumps(
+                    json.loads(files["model.json"]) | {"shape": [4, 13]}
+                ).encode()
+            }
+        ),
+        lambda files: files.update(
+            {
+                "model.json": json.dumps(
+                    json.loads(files["model.json"]) | {"enrolled": True}
+                ).encode()
+            }
+        ),
+    ],
+)
+def test_bent_files_are_refused(model, bend):
+    files = model.to_files()
+    bend(files)
+    with pytest.raises(BundleError, match="cannot be read"):
+        LayeredModel.from_files(files)
