@@ -36,6 +36,7 @@ class LayeredNetwork(nn.Module):
         self.mean: Tensor
         self.scale: Tensor
         n_layers, width = shape
+        self.n_classes = n_classes
         self.layer_logits = nn.Parameter(torch.zeros(n_layers))
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("scale", torch.ones(shape))

@@ -123,16 +123,20 @@ class SpeechEncoder:
     def pieces(self, y: np.ndarray, *, window_seconds: float = WINDOW_SECONDS) -> Iterator[Piece]:
         """y (n_samples,) as the encoder takes it, in as few equal windows as it needs."""
         y = self.checked(y)
-        longest = max(self.min_samples, round(window_seconds * self.sr))
+        windows = math.ceil(y.size / self.window_samples(window_seconds))
         if self._is_whisper:
-            longest = min(longest, self.extractor.n_samples)
             step = self.extractor.hop_length * 2
-            for window in np.array_split(y, math.ceil(y.size / longest)):
+            for window in np.array_split(y, windows):
                 yield Piece(self._prepared(window), math.ceil(window.size / step))
             return
         # Level and offset are the whole recording's.
-        for window in np.array_split(self._prepared(y), math.ceil(y.size / longest)):
+        for window in np.array_split(self._prepared(y), windows):
             yield Piece(window, self._frames(window.size))
+
+    def window_samples(self, window_seconds: float) -> int:
+        """How many samples of these seconds the encoder hears at once."""
+        longest = max(self.min_samples, round(window_seconds * self.sr))
+        return min(longest, self.extractor.n_samples) if self._is_whisper else longest
 
     def batches(
         self, owned: Sequence[tuple[int, Piece]], *, size: int
