@@ -112,7 +112,7 @@ def test_only_the_adapters_dropout_is_on_while_they_learn(encoders):
 
 
 @pytest.mark.parametrize("name", ["wav2vec2-group", "whisper"])
-def test_training_hears_mixed_lengths_and_begins_with_the_frozen_encoders_head(encoders, name):
+def test_training_hears_mixed_lengths(encoders, name):
     seen = []
     model = fit(encoders[name], on_epoch=lambda epoch, values: seen.append((epoch, values)))
     assert [epoch for epoch, _ in seen] == [0, 1]
