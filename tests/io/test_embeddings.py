@@ -102,6 +102,15 @@ def test_what_was_finished_before_an_interruption_is_kept(corpus):
     assert corpus.computed == list(corpus.paths)[4:]
 
 
+def test_an_interruption_costs_nothing_that_was_known_before(corpus):
+    """The shards are about to be laid otherwise; the old ones must outlive the attempt."""
+    recordings = list(corpus.paths)
+    corpus.update(recordings[:5])
+    with pytest.raises(KeyboardInterrupt):
+        corpus.update(recordings[::-1], stop_after=0)
+    assert corpus.update(recordings[:5]).computed == 0
+
+
 def test_a_damaged_shard_is_noticed_and_only_its_recordings_are_computed_again(corpus):
     corpus.update()
     shard = sorted(corpus.folder.glob("*.arrow"))[0]

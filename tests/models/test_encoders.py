@@ -168,7 +168,9 @@ def test_a_name_of_the_hub_is_found_in_the_cache_and_never_asked_for(
     monkeypatch, tmp_path, encoders
 ):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was used"))
+    asked = []
+    monkeypatch.setattr("socket.socket.connect", lambda *place: asked.append(place))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *place, **_: asked.append(place) or [])
     cache, revision = tmp_path / "models--someone--known", "0" * 40
     save_encoder(cache / "snapshots" / revision, "hubert-layer")
     (cache / "refs").mkdir()
@@ -178,6 +180,7 @@ def test_a_name_of_the_hub_is_found_in_the_cache_and_never_asked_for(
     with pytest.raises(EncoderError, match="'someone/encoder' is not on this machine") as caught:
         load_encoder("someone/encoder")
     assert "\n" not in str(caught.value)
+    assert asked == []
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch, folders):

@@ -7,6 +7,7 @@ import torch
 from ser.core.enrolment import Enrolment
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples
+from ser.models.head_training import train_head
 from ser.models.layered import LayeredModel, of_speakers
 from ser.models.layered_network import LayeredParams
 
@@ -149,6 +150,24 @@ def test_the_stored_enrolment_is_that_of_the_training_embeddings():
     expected = Enrolment.of(list(own[:, None]), speaker=train.speaker)
     for key, value in vars(expected).items():
         np.testing.assert_array_equal(getattr(model.enrolment, key), value)
+
+
+def test_the_head_learns_from_speakers_who_are_known(monkeypatch):
+    """What it is trained and stopped on is what enrolment makes of each speaker's embeddings."""
+    learnt_from = []
+
+    def spy(network, groups, **options):
+        learnt_from.append((options["train"].x.numpy(), options["dev"].x.numpy()))
+        return train_head(network, groups, **options)
+
+    monkeypatch.setattr("ser.models.layered.train_head", spy)
+    train, dev = examples(voices=3.0), examples(60, seed=1, voices=3.0)
+    model = LayeredModel(SHORT.model_copy(update={"max_epochs": 2}), classes=CLASSES, enrolled=True)
+    model.fit(train, dev, seed=3)
+    for found, data in zip(learnt_from[1], (train, dev), strict=True):
+        clips = list(model.embed(data.inputs)[:, None])
+        known = np.concatenate(model.enrolment.by_speaker(clips, speaker=data.speaker))
+        np.testing.assert_array_equal(found, known)
 
 
 def test_epochs_of_both_phases_are_numbered_through():

@@ -76,7 +76,6 @@ class LoraModel:
             head = LayeredModel(self.params.head, classes=self.classes)
             heard, dev_heard = self.base.encode(y), self.base.encode(dev_y)
             head.fit(_of(train, heard), _of(dev, dev_heard), seed=seed)
-            torch.manual_seed(seed)
             adapted = with_adapter(
                 self.base,
                 rank=self.params.rank,
