@@ -129,7 +129,7 @@ class LayeredModel:
                 f"An embedding has shape {x.shape[1:]}; the model takes "
                 f"{tuple(network.mean.shape)}. Embed with the bundle's own encoder."
             )
-        return np.asarray(network.embed(torch.from_numpy(x)).numpy())
+        return np.asarray(network.embed(network.standard(torch.from_numpy(x))).numpy())
 
     @torch.no_grad()
     def classify(self, embeddings: np.ndarray) -> np.ndarray:

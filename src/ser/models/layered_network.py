@@ -28,7 +28,7 @@ class LayeredParams(Section):
 
 
 class LayeredNetwork(nn.Module):
-    """Layer embeddings (batch, n_layers, width) -> logits (batch, n_classes)."""
+    """Standardised layers (batch, n_layers, width) -> logits (batch, n_classes)."""
 
     def __init__(self, *, shape: tuple[int, ...], n_classes: int, params: LayeredParams) -> None:
         """shape : (n_layers, width)."""
@@ -42,14 +42,17 @@ class LayeredNetwork(nn.Module):
         self.register_buffer("scale", torch.ones(shape))
         self.head = head_of(width, n_classes, params)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.embed(x))
+    def forward(self, standard: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.embed(standard))
         return logits
 
-    def embed(self, x: Tensor) -> Tensor:
-        """The weighted mean of the standardised layers: (batch, width)."""
-        standard = (x - self.mean) / self.scale
-        return torch.einsum("l,nlw->nw", self.layer_logits.softmax(dim=0), standard)
+    def embed(self, standard: Tensor) -> Tensor:
+        """The layers' weighted mean: (batch, width)."""
+        return torch.matmul(self.layer_logits.softmax(dim=0), standard)
+
+    def standard(self, x: Tensor) -> Tensor:
+        """x (batch, n_layers, width), an encoder's layers, less what they are in general."""
+        return (x - self.mean) / self.scale
 
     def groups(self, params: LayeredParams) -> list[dict[str, object]]:
         """Parameters as AdamW takes them: layers' weights, the head's weights, its biases."""

@@ -81,7 +81,7 @@ def train_adapted(
             optimizer.zero_grad()
             for rows in _parts(together, params.batch_size):
                 crops = [_crop(y[i], longest, rng) for i in rows]
-                logits = network(_layers(encoder, crops, params))
+                logits = network(network.standard(_layers(encoder, crops, params)))
                 loss = smoothed_loss(
                     logits,
                     target[rows].to(device),
@@ -121,7 +121,7 @@ def _layers(encoder: SpeechEncoder, crops: Sequence[np.ndarray], params: LoraPar
 def _logits(encoder: SpeechEncoder, network: LayeredNetwork, y: Sequence[np.ndarray]) -> Tensor:
     """Logits (n, n_classes) of whole recordings, on the CPU."""
     x = torch.from_numpy(encoder.encode(y)).to(encoder.device)
-    logits: Tensor = network(x).cpu()
+    logits: Tensor = network(network.standard(x)).cpu()
     return logits
 
 
