@@ -26,6 +26,7 @@ CHATTER = re.compile(
     r"Stage '.*' (didn't change|is cached)|$)"
 )
 LOGS = Path(".ser/logs")
+PARAMS = "params.yaml"
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new"}
 #: Reasons that a line of the log names, before "and … more".
 SHOWN_REASONS = 3
@@ -92,18 +93,57 @@ def changes(root: Path) -> dict[str, str]:
     )
     if done.returncode:
         raise StageError(f"DVC cannot read the pipeline: {_first_error(done.stderr)}")
+    current = yaml.safe_load((root / PARAMS).read_text())
     return {
-        name: explain(entries) if name in known else "it has not run yet"
+        name: (
+            explain(by_leaf(entries, _locked_params(known[name]), current))
+            if name in known
+            else "it has not run yet"
+        )
         for name, entries in json.loads(done.stdout).items()
     }
 
 
-def _locked_stages(root: Path) -> set[str]:
-    """Stages that have run in this project before, here or elsewhere."""
+def _locked_stages(root: Path) -> dict[str, Any]:
+    """Stages that have run in this project before, here or elsewhere, as DVC recorded them."""
     lock = root / "dvc.lock"
-    return (
-        set((yaml.safe_load(lock.read_text()) or {}).get("stages", {})) if lock.exists() else set()
-    )
+    return (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.exists() else {}
+
+
+def _locked_params(stage: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(stage.get("params", {}).get(PARAMS, {}))
+
+
+def by_leaf(
+    entries: list[str | Mapping[str, Any]], locked: Mapping[str, Any], current: Mapping[str, Any]
+) -> list[str | Mapping[str, Any]]:
+    """DVC's account with the parameters that changed instead of the sections that hold them.
+
+    locked : parameters by the keys that dvc.yaml names. current : params.yaml.
+    """
+    finer: list[str | Mapping[str, Any]] = []
+    for entry in entries:
+        changed = {} if isinstance(entry, str) else entry.get("changed deps", {}).get(PARAMS)
+        if isinstance(entry, str) or not isinstance(changed, Mapping):
+            finer.append(entry)
+            continue
+        leaves: dict[str, str] = {}
+        for key, how in changed.items():
+            now: Any = current
+            for part in key.split("."):
+                now = now.get(part) if isinstance(now, Mapping) else None
+            changes = _leaves(key, locked.get(key), now) if how == "modified" else []
+            leaves |= dict.fromkeys(changes or [key], how)
+        finer.append({**entry, "changed deps": {**entry["changed deps"], PARAMS: leaves}})
+    return finer
+
+
+def _leaves(key: str, before: Any, now: Any) -> list[str]:
+    """The keys below `key` whose values differ."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        names = sorted({*before, *now})
+        return [x for n in names for x in _leaves(f"{key}.{n}", before.get(n), now.get(n))]
+    return [] if before == now else [key]
 
 
 def explain(entries: list[str | Mapping[str, Any]]) -> str:

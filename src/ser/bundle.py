@@ -26,6 +26,7 @@ from ser.core.novelty import Novelty
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import model_from_files
+from ser.models.hub.reference import EncoderReference
 from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import AbstentionParams, FeatureParams
 
@@ -51,6 +52,7 @@ class Bundle:
     calibration: Calibration = field(default_factory=Calibration)
     abstention: AbstentionParams = field(default_factory=AbstentionParams)
     novelty: Novelty | None = None
+    encoder: EncoderReference | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,6 +82,7 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         "features": bundle.features.model_dump(),
         "calibration": asdict(bundle.calibration),
         "abstention": bundle.abstention.model_dump(),
+        "encoder": asdict(bundle.encoder) if bundle.encoder else None,
         "card": bundle.card,
     }
     temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
@@ -108,6 +111,7 @@ def load_bundle(directory: Path) -> Bundle:
         }
         calibration = Calibration(**head["calibration"])
         abstention = AbstentionParams(**head["abstention"])
+        encoder = EncoderReference(**head["encoder"]) if head["encoder"] else None
         novelty = _novelty_from(files)
         model = model_from_files(head["model"], files)
         if list(model.classes) != head["classes"]:
@@ -127,6 +131,7 @@ def load_bundle(directory: Path) -> Bundle:
         calibration=calibration,
         abstention=abstention,
         novelty=novelty,
+        encoder=encoder,
         card=head.get("card", {}),
     )
 

@@ -18,6 +18,7 @@ SerError
 ├── DamagedCache         DVC's cache holds other bytes than it says
 ├── LeakageError         a speaker or recording stands in two splits
 ├── BundleError          a model directory that cannot be read, or must not be
+├── EncoderError         a speech encoder that is not here, not known or not to be trusted
 ├── RegistryError
 │   └── NoChampion       nothing has been promoted yet
 └── StageError           a pipeline stage failed
@@ -93,6 +94,10 @@ class LeakageError(SerError):
 
 
 class BundleError(SerError):
+    pass
+
+
+class EncoderError(SerError):
     pass
 
 

@@ -38,6 +38,7 @@ ClassicalName = Literal[
 MemberName = Literal[
     "cnn",
     "byol_s",
+    "layers",
     "lda",
     "logistic_regression",
     "svc",
@@ -45,7 +46,10 @@ MemberName = Literal[
     "mlp",
     "gradient_boosting",
 ]
-ModelName = Literal[MemberName, "ensemble", "stack", "transfer"]
+ModelName = Literal[MemberName, "lora", "ensemble", "stack", "transfer"]
+
+#: Those that hear by an encoder of the Hugging Face hub.
+HUB_MODELS = frozenset({"layers", "lora"})
 
 
 class Section(BaseModel):
@@ -116,6 +120,10 @@ class FeatureParams(Section):
     #: was shall not matter. None: as recorded.
     level_db: float | None = Field(-23.0, ge=-100, le=0)
 
+    def at(self, sr: int) -> Self:
+        """The same, but for a waveform of another rate that is only to be prepared."""
+        return self.model_copy(update={"sr": sr})
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if not self.f0_min < self.f0_max < self.sr / 2:
@@ -134,6 +142,17 @@ class FeatureParams(Section):
         if 200 * 2 ** (self.n_contrast - 1) >= self.sr / 2:
             raise ValueError("n_contrast octaves from 200 Hz must begin below half of sr")
         return self
+
+
+class EncoderParams(Section):
+    """A speech encoder of the Hugging Face hub, for the models `layers` and `lora`."""
+
+    #: A name on the hub, or a folder that holds an encoder as save_pretrained writes it.
+    name: str | None = None
+    #: Commit or branch of the hub's; None: the newest that this machine has.
+    revision: str | None = None
+    #: Ask the hub for what this machine lacks.
+    download: bool = False
 
 
 class LdaParams(Section):
@@ -201,6 +220,49 @@ class ByolParams(Section):
     dropout: float = Field(0.3, ge=0, lt=1)
 
 
+class LayersParams(Section):
+    """A head on all layers of an encoder of the hub, which learns how much each of them counts."""
+
+    #: Units of the hidden layer; 0: the head is linear.
+    hidden: int = Field(0, ge=0)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    learning_rate: float = Field(0.001, gt=0)
+    #: Of the layers' weights, of which there are few: they may move faster.
+    layer_learning_rate: float = Field(0.01, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    batch_size: int = Field(64, ge=1)
+    max_epochs: int = Field(60, ge=1)
+    #: Epochs without a better dev UAR before training stops.
+    patience: int = Field(12, ge=1)
+    threads: int = Field(2, ge=1)
+
+
+class LoraParams(Section):
+    """Adapters in an encoder of the hub (LoRA), and how they and the head on it learn.
+
+    head : as it learns before the encoder does.
+    """
+
+    rank: int = Field(8, ge=1)
+    #: The adapters' output counts alpha / rank.
+    alpha: int = Field(16, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    learning_rate: float = Field(0.0002, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    #: Utterances at once; a step is taken after `accumulate` times as many.
+    batch_size: int = Field(4, ge=1)
+    accumulate: int = Field(4, ge=1)
+    max_epochs: int = Field(10, ge=1)
+    #: Epochs without a better dev UAR before training stops.
+    patience: int = Field(3, ge=1)
+    #: Longer utterances are cropped, at random, while training.
+    crop_seconds: float = Field(8.0, gt=0)
+    threads: int = Field(2, ge=1)
+    head: LayersParams = LayersParams()
+
+
 class EnsembleParams(Section):
     """Networks and a classical model, which err differently."""
 
@@ -215,7 +277,7 @@ class StackParams(Section):
 
 
 class TransferParams(Section):
-    """The ensemble, and an encoder that has heard other speech."""
+    """The ensemble, and encoders that have heard other speech."""
 
     members: tuple[MemberName, ...] = Field(("cnn", "cnn", "lda", "byol_s"), min_length=1)
 
@@ -230,6 +292,8 @@ class ModelParams(Section):
     stack: StackParams = StackParams()
     transfer: TransferParams = TransferParams()
     byol_s: ByolParams = ByolParams()
+    layers: LayersParams = LayersParams()
+    lora: LoraParams = LoraParams()
     lda: LdaParams = LdaParams()
     logistic_regression: LogisticRegressionParams = LogisticRegressionParams()
     svc: SvcParams = SvcParams()
@@ -242,6 +306,11 @@ class ModelParams(Section):
     def used(self) -> frozenset[str]:
         """The names of the model and its members."""
         return frozenset({self.name, *getattr(getattr(self, self.name), "members", ())})
+
+    @property
+    def hears_by_encoder(self) -> bool:
+        """Whether an encoder of the Hugging Face hub is among them."""
+        return not self.used.isdisjoint(HUB_MODELS)
 
 
 class AugmentParams(Section):
@@ -320,6 +389,7 @@ class Params(Section):
     synthetic: SyntheticParams = SyntheticParams()
     split: SplitParams = SplitParams()
     features: FeatureParams = FeatureParams()
+    encoder: EncoderParams = EncoderParams()
     model: ModelParams = ModelParams()
     train: TrainParams = TrainParams()
     calibrate: CalibrateParams = CalibrateParams()
@@ -333,6 +403,11 @@ class Params(Section):
             raise ValueError(
                 f"model.name {self.model.name} has BYOL-S, which hears features.log_mel byol_s, "
                 f"not {self.features.log_mel}"
+            )
+        if self.model.hears_by_encoder and self.encoder.name is None:
+            raise ValueError(
+                f"model.name {self.model.name} hears by an encoder of the Hugging Face hub: name "
+                "one, or its folder, in encoder.name"
             )
         return self
 

@@ -3,8 +3,9 @@ command line and servers take."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,14 @@ import pandas as pd
 from ser.bundle import Bundle
 from ser.core.abstention import Abstention, clipped_share, decide
 from ser.core.enrolment import Voice
-from ser.core.features import Features, extract
+from ser.core.features import Features, extract, prepared
 from ser.core.waveform import resample
 from ser.models.activity import speech_seconds
 from ser.models.base import Inputs
 from ser.models.voices import voice_of
+
+if TYPE_CHECKING:
+    from ser.models.hub.encoder import SpeechEncoder
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,25 @@ class Prediction:
     abstention: Abstention | None = None
 
 
+@dataclass(frozen=True)
+class Heard:
+    """waveform : as an encoder of the hub takes it; None where the model has none."""
+
+    features: Features
+    waveform: np.ndarray | None = None
+
+
 class Predictor:
-    """Scores waveforms with a bundle's model and the bundle's own feature parameters."""
+    """Scores waveforms with a bundle's model and the bundle's own feature parameters.
+
+    Raises EncoderError where the model hears by an encoder that is not on this machine.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self._encoder: SpeechEncoder | None = None
+        if bundle.encoder and "layers" in bundle.model.kinds:
+            self._encoder = bundle.encoder.load()
         self._limit: float | None = None
         percentile = bundle.abstention.max_novelty_percentile
         if bundle.novelty is not None and percentile is not None:
@@ -53,7 +71,8 @@ class Predictor:
 
         None where the model knows no voices; raises AudioError on an unfit clip.
         """
-        return voice_of(self.bundle.model, self._inputs([self._features(y, sr) for y, sr in clips]))
+        heard = [self._hear(y, sr) for y, sr in clips]
+        return voice_of(self.bundle.model, self._inputs(heard))
 
     def predict(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> Prediction:
         """Answer mono samples `y`, (n_samples,), at `sr` Hz; raises AudioError on unfit input.
@@ -65,18 +84,18 @@ class Predictor:
         refused = self._refuse_signal(y, sr)
         if refused:
             return Prediction(None, None, abstention=refused)
-        features = self._features(y, sr)
-        posteriors = self._posteriors(features, voice)
+        heard = self._hear(y, sr)
+        posteriors = self._posteriors(heard, voice)
         refused = decide(
             self.bundle.abstention,
-            novelty=self._novelty(features),
+            novelty=self._novelty(heard.features),
             confidence=float(posteriors.max()),
         )
         return self._prediction(posteriors, voice, refused)
 
     def posteriors(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> np.ndarray:
         """Calibrated posteriors over the bundle's classes, (n_classes,), whatever was heard."""
-        return self._posteriors(self._features(y, sr), voice)
+        return self._posteriors(self._hear(y, sr), voice)
 
     def _refuse_signal(self, y: np.ndarray, sr: int) -> Abstention | None:
         params = self.bundle.abstention
@@ -95,17 +114,26 @@ class Predictor:
         functionals = features.functionals.to_numpy()[None]
         return float(self.bundle.novelty.distance(functionals)[0] / self._limit)
 
-    def _features(self, y: np.ndarray, sr: int) -> Features:
+    def _hear(self, y: np.ndarray, sr: int) -> Heard:
         params = self.bundle.features
-        return extract(resample(y, sr_in=sr, sr_out=params.sr), params=params)
+        features = extract(resample(y, sr_in=sr, sr_out=params.sr), params=params)
+        if self.bundle.encoder is None:
+            return Heard(features)
+        rate = self.bundle.encoder.sr
+        waveform = resample(y, sr_in=sr, sr_out=rate)
+        return Heard(features, prepared(waveform, params=params.at(rate)))
 
-    def _posteriors(self, features: Features, voice: Voice | None) -> np.ndarray:
-        posteriors: np.ndarray = self.bundle.posteriors(self._inputs([features]), voice=voice)[0]
+    def _posteriors(self, heard: Heard, voice: Voice | None) -> np.ndarray:
+        posteriors: np.ndarray = self.bundle.posteriors(self._inputs([heard]), voice=voice)[0]
         return posteriors
 
-    def _inputs(self, features: list[Features]) -> Inputs:
+    def _inputs(self, heard: Sequence[Heard]) -> Inputs:
+        waveforms = [h.waveform for h in heard if h.waveform is not None]
         return Inputs(
-            pd.DataFrame([f.functionals for f in features]), [f.log_mel for f in features]
+            pd.DataFrame([h.features.functionals for h in heard]),
+            [h.features.log_mel for h in heard],
+            list(self._encoder.encode(waveforms)) if self._encoder else None,
+            waveforms,
         )
 
     def _prediction(

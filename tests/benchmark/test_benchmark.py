@@ -129,7 +129,10 @@ def test_a_benchmark_that_was_stopped_goes_on(benchmarked, monkeypatch):
         (["--corpus", "synthetic", "--protocol", "ravdess-luna5"], "ravdess"),
         (["--corpus", "synthetic", "--protocol", "luna"], "split.protocol is 'luna'"),
         (["--corpus", "sinthetic", "--protocol", "holdout"], "No corpus is called"),
-        (["--corpus", "synthetic", "--protocol", "holdout", "--model", "bert"], "model.name"),
+        (
+            ["--corpus", "synthetic", "--protocol", "holdout", "--model", "bert"],
+            "No model is called",
+        ),
         (["--corpus", "synthetic", "--protocol", "holdout", "--page", "x.md"], "--json"),
     ],
 )

@@ -17,7 +17,7 @@ opensmile = pytest.importorskip("opensmile", reason="the extra `egemaps` is not 
 @pytest.mark.parametrize(("name", "size"), [("egemaps", 88), ("compare", 6373)])
 def test_functionals_are_those_of_opensmile(name, size):
     y = voice(seconds=1.0)
-    params = FeatureParams(functionals=name, trim_db=None)
+    params = FeatureParams(functionals=name, trim_db=None, level_db=None)
     theirs = opensmile.Smile(
         feature_set=getattr(opensmile.FeatureSet, smile.SETS[name]),
         feature_level=opensmile.FeatureLevel.Functionals,

@@ -84,7 +84,15 @@ def test_the_projects_own_stages_are_all_found() -> None:
     root = Path(__file__).parents[2]
     names = stages.stage_names(root, Params())
 
-    expected = ["synthesize", "manifest@synthetic", "split", "featurize", "train", "evaluate"]
+    expected = [
+        "synthesize",
+        "manifest@synthetic",
+        "split",
+        "featurize",
+        "embed",
+        "train",
+        "evaluate",
+    ]
     assert names == expected
 
 
@@ -167,3 +175,16 @@ def test_many_reasons_are_counted_not_listed() -> None:
 
     expected = "file0 changed, file1 changed, file2 changed and 6 more"
     assert stages.explain(entries) == expected
+
+
+def test_a_changed_section_is_told_by_the_keys_that_changed():
+    changed = {"changed deps": {"params.yaml": {"model": "modified", "seed": "modified"}}}
+    locked = {"model": {"name": "svc", "svc": {"c": 1.0, "gamma": 2.0}}, "seed": 1}
+    current = {"model": {"name": "lda", "svc": {"c": 1.0, "gamma": 3.0}}, "seed": 2}
+    finer = stages.by_leaf(["changed command", changed], locked, current)
+    assert finer[0] == "changed command"
+    assert finer[1]["changed deps"]["params.yaml"] == {
+        "model.name": "modified",
+        "model.svc.gamma": "modified",
+        "seed": "modified",
+    }

@@ -75,7 +75,15 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(tr
     """From nothing, in another folder, by the stages themselves."""
     again = Project(trained.root.parent / "again")
     shutil.copytree(checkout.root, again.root)
-    for stage in ("synthesize", "manifest synthetic", "split", "featurize", "train", "evaluate"):
+    for stage in (
+        "synthesize",
+        "manifest synthetic",
+        "split",
+        "featurize",
+        "embed",
+        "train",
+        "evaluate",
+    ):
         name, *arguments = stage.split()
         done = again.run(f"ser.stages.{name}", *arguments)
         assert done.returncode == 0, done.stderr

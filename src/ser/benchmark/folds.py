@@ -29,7 +29,7 @@ from ser.io.shards import check_shards, read_index
 from ser.io.store import read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.predictor import Predictor
-from ser.stages.base import FEATURES
+from ser.stages.base import EMBEDDINGS, FEATURES
 from ser.stages.learning import answers, chosen_params, indices_of, learn
 from ser.stages.split import choose_labels, load_manifest
 
@@ -65,6 +65,8 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
     """
     splits = assign_all(home, params)
     check_shards(home / FEATURES)
+    if params.model.hears_by_encoder:
+        check_shards(home / EMBEDDINGS, stage="embed")
     key = _key(home, params, splits)
     place = home / "runs" / key
     place.mkdir(parents=True, exist_ok=True)
@@ -203,13 +205,17 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     package = Path(ser.__file__).parent
     code = hashlib.sha256()
     for folder in ("core", "models", "benchmark"):
-        for path in sorted((package / folder).glob("*.py")):
+        for path in sorted((package / folder).rglob("*.py")):
             code.update(path.read_bytes())
     recipe, shards = read_index(home / FEATURES)
+    embeddings = (
+        read_index(home / EMBEDDINGS, stage="embed")[1] if params.model.hears_by_encoder else None
+    )
     ignored = ("gate", "evaluate", "synthetic")
     content = {
         "splits": [split_sha256(folds) for folds in splits],
         "features": [dict(recipe.params), recipe.code, shards],
+        "embeddings": embeddings,
         "params": {k: v for k, v in chosen_params(params).items() if k not in ignored},
         "code": code.hexdigest(),
     }

@@ -1,4 +1,4 @@
-"""Manifest and features of one corpus for benchmarks, apart from the pipeline's own."""
+"""Manifest, features and embeddings of one corpus for benchmarks, apart from the pipeline's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ser.corpora.synthetic import SYNTHETIC
 from ser.errors import TableError
 from ser.io.store import read_json, write_json
 from ser.params import Params
-from ser.stages import featurize, manifest, synthesize
+from ser.stages import embed, featurize, manifest, synthesize
 from ser.stages.base import MANIFESTS, RAW
 
 #: Under the project's root; never versioned.
@@ -23,7 +23,7 @@ MADE_OF = "manifest.json"
 
 
 def prepare(root: Path, params: Params) -> Path:
-    """The folder with manifest and features of `params.data.corpora`, which is one corpus.
+    """The folder of manifest, features and embeddings of the one corpus in `params.data.corpora`.
 
     Only what is new since the last time is computed. Raises MissingCorpus or UnknownCorpus.
     """
@@ -46,6 +46,8 @@ def prepare(root: Path, params: Params) -> Path:
         manifest.run(home, params, name)
         write_json(content, made_of)
     featurize.run(home, params)
+    if params.model.hears_by_encoder:
+        embed.run(home, params)
     return home
 
 

@@ -70,6 +70,7 @@ def benchmark(
 
 def _params(root: Path, corpus: str, protocol: str, model: str, enrolled: bool) -> Any:
     """params.yaml, with what the command line says instead."""
+    from ser.models.build import MODEL_NAMES
     from ser.params import ModelParams, load_params, parse_params
 
     values = json.loads(load_params(root / "params.yaml").model_dump_json())
@@ -78,6 +79,8 @@ def _params(root: Path, corpus: str, protocol: str, model: str, enrolled: bool) 
     values["model"]["enrolled"] = enrolled
     if model != "default":
         values["model"]["name"] = model
+        if model not in MODEL_NAMES:
+            raise ParamsError(f"No model is called {model!r}; known are {', '.join(MODEL_NAMES)}.")
     chosen = ModelParams.model_validate(values["model"])
     values["features"]["log_mel"] = "byol_s" if "byol_s" in chosen.used else "ser"
     return parse_params(values, source="ser benchmark")

@@ -66,18 +66,12 @@ class Features:
 
 
 def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
-    """Features of one utterance, silence at both ends trimmed off, brought to one level.
+    """Features of one utterance, `prepared`.
 
     y : float32 (n_samples,), mono, at `params.sr` Hz.
-    Raises EmptyAudio or AudioError as `check_waveform` does.
+    Raises EmptyAudio or AudioError as `prepared` does.
     """
-    check_waveform(y, params=params)
-    if not y.any():
-        raise EmptyAudio("The waveform is digital silence; expected speech. Leave it out.")
-    if params.trim_db is not None:
-        y = _trimmed(y, params)
-    if params.level_db is not None:
-        y = levelled(y, level_db=params.level_db)
+    y = prepared(y, params=params)
     descriptors = lld(y, params=params)
     if params.functionals == "ser":
         values = np.concatenate(
@@ -94,6 +88,21 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
         functionals=pd.Series(values, index=_functional_index(params)),
         log_mel=log_mel.astype(np.float16),
     )
+
+
+def prepared(y: np.ndarray, *, params: FeatureParams) -> np.ndarray:
+    """y without the silence at both ends, brought to one level: what all models hear.
+
+    Raises EmptyAudio or AudioError as `check_waveform` does, and EmptyAudio of digital silence.
+    """
+    check_waveform(y, params=params)
+    if not y.any():
+        raise EmptyAudio("The waveform is digital silence; expected speech. Leave it out.")
+    if params.trim_db is not None:
+        y = _trimmed(y, params)
+    if params.level_db is not None:
+        y = levelled(y, level_db=params.level_db)
+    return y
 
 
 def check_waveform(y: np.ndarray, *, params: FeatureParams) -> None:

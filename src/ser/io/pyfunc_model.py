@@ -33,7 +33,9 @@ class EmotionPyfunc(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        return pd.DataFrame([self._answer(row) for row in model_input.to_dict("records")])
+        answers = [self._answer(row) for row in model_input.to_dict("records")]
+        # What is None stays None, which JSON knows; else pandas would make it NaN.
+        return pd.DataFrame(answers, dtype=object)
 
     def _answer(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         y, sr = self._waveform(row)

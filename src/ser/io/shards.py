@@ -1,5 +1,8 @@
 """Features on disk: Arrow files addressed by what is in them, and an index that proves them.
 
+What the stage `embed` stores lies in such a folder, too (see `ser.io.embeddings`); `stage` is
+then the one that errors say to run again.
+
 A folder of shards is a function of the recordings, the feature parameters and the feature code
 alone, whatever was computed when: a shard is named after all three. `shards.json` holds the
 SHA-256 of each shard, so that a flipped byte is noticed before anything is learnt from it.
@@ -24,7 +27,8 @@ from ser.io.checksums import file_hash
 from ser.io.store import atomic_path, json_text, read_json, write_json
 
 INDEX = "shards.json"
-AGAIN = "make it again with `dvc repro -f featurize`, which computes nothing but what is damaged"
+STAGE = "featurize"
+AGAIN = "make it again with `dvc repro -f {}`, which computes nothing but what is damaged"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ def write_shard(features: Sequence[tuple[str, Features]], path: Path) -> str:
             ),
         }
     ).replace_schema_metadata({"functionals": names})
+    return write_arrow(table, path)
+
+
+def write_arrow(table: pa.Table, path: Path) -> str:
+    """Write a shard's table; returns the file's SHA-256."""
     with atomic_path(path) as temporary:
         with (
             pa.OSFile(str(temporary), "wb") as sink,
@@ -84,14 +93,22 @@ def write_index(folder: Path, recipe: Recipe, shards: Mapping[str, str]) -> None
             path.unlink()
 
 
-def read_index(folder: Path) -> tuple[Recipe, dict[str, str]]:
+def clear(folder: Path) -> None:
+    """An index of no shards; what lay there is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_index(folder, Recipe({}, ""), {})
+
+
+def read_index(folder: Path, *, stage: str = STAGE) -> tuple[Recipe, dict[str, str]]:
     """The recipe and the shards' SHA-256; raises DamagedFeatures where the index is bent."""
     index = read_json(folder / INDEX)
     content = {key: index.get(key) for key in ("params", "code", "shards")}
     # Byte for byte as it was written: nor may a flipped bit hide in a blank.
     as_written = json_text({**content, "sha256": _proof(content)})
     if (folder / INDEX).read_text() != as_written:
-        raise DamagedFeatures(f"{folder / INDEX} was changed after it was written; {AGAIN}.")
+        raise DamagedFeatures(
+            f"{folder / INDEX} was changed after it was written; {AGAIN.format(stage)}."
+        )
     return Recipe(index["params"], index["code"]), index["shards"]
 
 
@@ -110,18 +127,18 @@ def intact_shards(folder: Path, recipe: Recipe) -> dict[str, str]:
     }
 
 
-def check_shards(folder: Path) -> None:
+def check_shards(folder: Path, *, stage: str = STAGE) -> None:
     """Raise DamagedFeatures unless every shard is there with the bytes that were recorded."""
-    _, shards = read_index(folder)
+    _, shards = read_index(folder, stage=stage)
     for name, sha256 in shards.items():
         path = folder / name
         if not path.is_file():
-            raise DamagedFeatures(f"{path} is missing; {AGAIN}.")
+            raise DamagedFeatures(f"{path} is missing; {AGAIN.format(stage)}.")
         found = file_hash(path)
         if found != sha256:
             raise DamagedFeatures(
                 f"{path} has SHA-256 {found[:12]}…, but {sha256[:12]}… was recorded: its bytes "
-                f"changed; {AGAIN}."
+                f"changed; {AGAIN.format(stage)}."
             )
 
 
@@ -130,20 +147,20 @@ def recordings_in(folder: Path, shards: Iterable[str]) -> dict[str, tuple[str, i
     return {
         sha256: (name, row)
         for name in shards
-        for row, sha256 in enumerate(_table(folder / name)["sha256"].to_pylist())
+        for row, sha256 in enumerate(read_arrow(folder / name)["sha256"].to_pylist())
     }
 
 
 def read_features(path: Path, rows: Iterable[int]) -> list[Features]:
     """The features of some rows of a shard."""
-    table = _table(path)
+    table = read_arrow(path)
     functionals, sequences = _functionals(table), _sequences(table)
     return [Features(functionals.iloc[row], sequences[row]) for row in rows]
 
 
 def read_functionals(folder: Path) -> pd.DataFrame:
     """Functionals of all recordings, float32 (n, n_functionals), indexed by SHA-256."""
-    tables = [_table(folder / name) for name in read_index(folder)[1]]
+    tables = [read_arrow(folder / name) for name in read_index(folder)[1]]
     parts = [
         _functionals(table).set_axis(pd.Index(table["sha256"].to_pylist()), axis=0)
         for table in tables
@@ -158,17 +175,19 @@ def read_sequences(folder: Path) -> dict[str, np.ndarray]:
     """
     sequences: dict[str, np.ndarray] = {}
     for name in read_index(folder)[1]:
-        table = _table(folder / name)
+        table = read_arrow(folder / name)
         sequences |= zip(table["sha256"].to_pylist(), _sequences(table), strict=True)
     return sequences
 
 
-def _table(path: Path) -> pa.Table:
+def read_arrow(path: Path, *, stage: str = STAGE) -> pa.Table:
+    """A shard's table, mapped into memory; raises DamagedFeatures where it is none."""
     try:
         with pa.memory_map(str(path)) as source:
             return pa.ipc.open_file(source).read_all()
     except (OSError, pa.ArrowException) as error:
-        raise DamagedFeatures(f"{path} is no readable shard of features; {AGAIN}.") from error
+        again = AGAIN.format(stage)
+        raise DamagedFeatures(f"{path} is no readable shard of features; {again}.") from error
 
 
 def _functionals(table: pa.Table) -> pd.DataFrame:

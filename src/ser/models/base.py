@@ -16,29 +16,39 @@ from ser.errors import TableError
 #: Called after each epoch with (epoch, {"train_loss": …, "dev_uar": …}).
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 #: What can be extracted of an utterance.
-Kind = Literal["functionals", "log_mel"]
+Kind = Literal["functionals", "log_mel", "layers", "waveform"]
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What was extracted of n utterances: the kinds that a model needs, others None.
 
-    functionals : (n, n_functionals), columns by name; log_mel : n arrays (n_frames, n_mels), dB.
+    functionals : (n, n_functionals), columns by name; log_mel : n arrays (n_frames, n_mels), dB;
+    layers : n arrays (n_layers, width), an encoder's of the hub; waveform : n arrays (n_samples,)
+    at that encoder's rate.
     """
 
     functionals: pd.DataFrame | None = None
     log_mel: Sequence[np.ndarray] | None = None
+    layers: Sequence[np.ndarray] | None = None
+    waveform: Sequence[np.ndarray] | None = None
 
     def __len__(self) -> int:
-        known = self.functionals if self.functionals is not None else self.log_mel
-        return 0 if known is None else len(known)
+        return next((len(known) for known in vars(self).values() if known is not None), 0)
 
     def take(self, rows: np.ndarray) -> Inputs:
         """Those of the utterances, in the order of `rows`."""
         return Inputs(
             None if self.functionals is None else self.functionals.iloc[rows],
-            None if self.log_mel is None else [self.log_mel[i] for i in rows],
+            *(
+                None if arrays is None else [arrays[i] for i in rows]
+                for arrays in (self.log_mel, self.layers, self.waveform)
+            ),
         )
+
+    def only(self, kinds: frozenset[Kind]) -> Inputs:
+        """What a model of those kinds takes, and no more."""
+        return Inputs(**{kind: getattr(self, kind) for kind in kinds})
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,7 @@ def targets_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     target = pd.Index(list(classes)).get_indexer(pd.Index(emotion))
     if (target < 0).any():
         raise TableError(
-            f"Training holds {emotion[target < 0][0]!r}; the model's classes are "
+            f"Training holds {str(emotion[target < 0][0])!r}; the model's classes are "
             f"{', '.join(classes)}."
         )
     return target

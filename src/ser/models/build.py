@@ -7,7 +7,7 @@ from typing import get_args
 
 from ser.errors import BundleError
 from ser.models.base import EmotionModel
-from ser.params import ModelName, ModelParams, TrainParams
+from ser.params import EncoderParams, ModelName, ModelParams, TrainParams
 
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 #: Models that are made of others.
@@ -15,16 +15,17 @@ ENSEMBLES = ("ensemble", "stack", "transfer")
 
 
 def build_model(
-    model: ModelParams, train: TrainParams, *, classes: tuple[str, ...]
+    model: ModelParams,
+    train: TrainParams,
+    *,
+    classes: tuple[str, ...],
+    encoder: EncoderParams | None = None,
 ) -> EmotionModel:
-    """The unfitted model that `model.name` names, for these `classes`."""
-    return _built(model.name, model, train, classes)
+    """The unfitted model that `model.name` names, for these `classes`.
 
-
-def _built(
-    name: ModelName, model: ModelParams, train: TrainParams, classes: tuple[str, ...]
-) -> EmotionModel:
-    options = getattr(model, name)
+    encoder : which the model `lora` adapts; raises EncoderError where it is not on this machine.
+    """
+    name, options = model.name, getattr(model, model.name)
     # Imported here so that classical serving never loads torch, nor a network scikit-learn.
     if name == "cnn":
         from ser.models.neural import NeuralModel
@@ -39,11 +40,26 @@ def _built(
             if options.tune
             else ByolModel(options, classes=classes)
         )
+    if name == "layers":
+        from ser.models.hub.layered import LayeredModel
+
+        return LayeredModel(options, classes=classes)
+    if name == "lora":
+        from ser.models.hub.loading import load_encoder
+        from ser.models.hub.lora import LoraModel
+
+        assert encoder is not None
+        assert encoder.name is not None
+        base = load_encoder(encoder.name, revision=encoder.revision, download=encoder.download)
+        return LoraModel(options, base, classes=classes)
     if name == "ensemble" or name == "stack" or name == "transfer":
         from ser.models.ensemble import Ensemble
 
         alone = train.model_copy(update={"threads": 1})
-        members = [(own, _built(own, model, alone, classes)) for own in options.members]
+        members = [
+            (own, build_model(model.model_copy(update={"name": own}), alone, classes=classes))
+            for own in options.members
+        ]
         return Ensemble(name, members, classes=classes)
     from ser.models.classical import ClassicalModel
 
@@ -63,6 +79,14 @@ def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
 
         frozen = byol.CARD_FILE in files
         return (byol.ByolModel if frozen else neural.NeuralModel).from_files(files)
+    if name == "layers":
+        from ser.models.hub.layered import LayeredModel
+
+        return LayeredModel.from_files(files)
+    if name == "lora":
+        from ser.models.hub.lora import LoraModel
+
+        return LoraModel.from_files(files)
     model: EmotionModel
     if name in ENSEMBLES:
         from ser.models.ensemble import Ensemble

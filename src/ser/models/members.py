@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -144,7 +144,9 @@ def _fit_apart(
 def _start(job: Job, train: Examples, dev: Examples) -> tuple[Connection, BaseProcess]:
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, job, train, dev), daemon=True)
+    # What it does not take need not travel.
+    own = (replace(e, inputs=e.inputs.only(job.model.kinds)) for e in (train, dev))
+    process = context.Process(target=_work, args=(theirs, job, *own), daemon=True)
     with interrupts_held():
         process.start()
     # Else the end of the process would not be the end of the pipe.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ser.models.balance import uar
 from ser.models.batches import Batch
 from ser.models.networks import EmotionNetwork, standardised
 from ser.params import TrainParams
@@ -118,7 +119,7 @@ class EmotionModule(pl.LightningModule):
         target = targets.argmax(dim=1)
         return {
             "dev_loss": float(functional.cross_entropy(logits, target)),
-            "dev_uar": _uar(logits.argmax(dim=1), target),
+            "dev_uar": uar(logits.argmax(dim=1), target),
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -138,8 +139,3 @@ def one_cycle(done: float) -> float:
 def seed_of(seed: int, epoch: int) -> int:
     """A seed of its own for each (seed, epoch)."""
     return int(np.random.SeedSequence([seed, epoch + 1]).generate_state(1)[0])
-
-
-def _uar(predicted: Tensor, target: Tensor) -> float:
-    recalls = [(predicted[target == c] == c).double().mean() for c in target.unique()]
-    return float(torch.stack(recalls).mean())

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
+from ser.models.balance import class_weight
 from ser.models.base import OnEpoch
 from ser.models.batches import EvaluationBatches, TrainingBatches, Utterances
 from ser.models.module import EmotionModule, seed_of
@@ -78,7 +77,7 @@ def fit_network(
         module = EmotionModule(
             make(),
             train_params,
-            class_weight=_class_weight(train.target, len(classes)),
+            class_weight=class_weight(torch.from_numpy(train.target), len(classes)),
             seed=seed,
             enrolled=enrolled,
         )
@@ -209,12 +208,6 @@ def progress(params: TrainParams, on_epoch: OnEpoch | None) -> Iterator[OnEpoch]
                 on_epoch(epoch, values)
 
         yield report
-
-
-def _class_weight(target: np.ndarray, n_classes: int) -> Tensor:
-    """Rare emotions weigh more, as they do in UAR; mean 1 over utterances."""
-    counts = np.maximum(np.bincount(target, minlength=n_classes), 1)
-    return torch.tensor(len(target) / (n_classes * counts), dtype=torch.float32)
 
 
 def _fingerprint(

@@ -16,12 +16,14 @@ from ser.core.emotions import classes_of
 from ser.core.novelty import Novelty
 from ser.core.tables import predictions_table
 from ser.errors import TableError
+from ser.io.embeddings import read_embeddings
 from ser.io.shards import read_functionals, read_index, read_sequences
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.build import build_model
 from ser.models.voices import posteriors_by_speaker
 from ser.params import FeatureParams, Params
-from ser.stages.base import FEATURES
+from ser.stages.base import EMBEDDINGS, FEATURES
+from ser.stages.embed import reference_of, waveforms
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def learn(
 ) -> Learned:
     """Learn from the split `train`; choose and calibrate on `dev`; `test` is not looked at."""
     classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
-    model = build_model(params.model, params.train, classes=classes)
+    model = build_model(params.model, params.train, classes=classes, encoder=params.encoder)
+    encoder = reference_of(root, params) if params.model.hears_by_encoder else None
     dev_rows = folds[folds["split"] == "dev"]
     # Whatever the model takes: what is novel is told by functionals.
     train = load_examples(root, model.kinds | {"functionals"}, folds[folds["split"] == "train"])
@@ -67,7 +70,13 @@ def learn(
     seconds = time.monotonic() - started
     features = FeatureParams(**read_index(root / FEATURES)[0].params)
     bundle = Bundle(
-        params.model.name, model, features, calibration, params.abstention, _novelty(train)
+        params.model.name,
+        model,
+        features,
+        calibration,
+        abstention=params.abstention,
+        novelty=_novelty(train),
+        encoder=encoder,
     )
     return Learned(
         bundle, predictions_table(dev_rows, calibration.posteriors(raw), classes), seconds
@@ -98,16 +107,25 @@ def load_examples(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Exa
 def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:
     """Stored features of `rows`, in their order; raises TableError where one lacks them."""
     recordings = rows["sha256"]
-    table = sequences = None
+    table = sequences = layers = heard = None
     if "functionals" in kinds:
         stored = read_functionals(root / FEATURES)
-        _check_complete(rows, stored.index)
+        _check_complete(rows, stored.index, stage="featurize")
         table = stored.loc[recordings].reset_index(drop=True)
     if "log_mel" in kinds:
         log_mels = read_sequences(root / FEATURES)
-        _check_complete(rows, pd.Index(list(log_mels)))
+        _check_complete(rows, pd.Index(list(log_mels)), stage="featurize")
         sequences = [log_mels[sha256] for sha256 in recordings]
-    return Inputs(table, sequences)
+    if "layers" in kinds:
+        embeddings = read_embeddings(root / EMBEDDINGS)
+        _check_complete(rows, pd.Index(list(embeddings)), stage="embed")
+        layers = [embeddings[sha256] for sha256 in recordings]
+    if "waveform" in kinds:
+        sr = int(read_index(root / EMBEDDINGS, stage="embed")[0].params["sr"])
+        features = FeatureParams(**read_index(root / FEATURES)[0].params)
+        files = list(zip(rows["file"], recordings, strict=True))
+        heard = waveforms(root, files, features, sr=sr)
+    return Inputs(table, sequences, layers, heard)
 
 
 def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
@@ -119,16 +137,18 @@ def chosen_params(params: Params) -> dict[str, Any]:
     """All parameters but those of the models that were not chosen: what a run depends on."""
     values = params.model_dump(mode="json")
     kept = {"name", "enrolled", *params.model.used}
+    if not params.model.hears_by_encoder:
+        del values["encoder"]
     values["model"] = {k: v for k, v in values["model"].items() if k in kept}
     if "synthetic" not in params.data.corpora:
         del values["synthetic"]
     return values
 
 
-def _check_complete(rows: pd.DataFrame, known: pd.Index) -> None:
+def _check_complete(rows: pd.DataFrame, known: pd.Index, *, stage: str) -> None:
     missing = rows.loc[~rows["sha256"].isin(known), "file"]
     if not missing.empty:
         raise TableError(
-            f"data/features lacks {missing.iloc[0]} ({len(missing)} of {len(rows)} utterances); "
-            "run `dvc repro -f featurize`."
+            f"What `{stage}` stored lacks {missing.iloc[0]} ({len(missing)} of {len(rows)} "
+            f"utterances); run `dvc repro -f {stage}`."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from ser.stages.base import (
     AUDIT,
     BUNDLE,
     CHECKPOINTS,
+    EMBEDDINGS,
     FEATURES,
     FOLDS,
     PLOTS,
@@ -44,7 +45,7 @@ AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap")
 def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     audit = read_json(root / AUDIT)
-    check_bytes(root, folds, params.data.corpora)
+    check_bytes(root, folds, params)
     split = params.split
     trained_on = f"{'+'.join(params.data.corpora)} · {split.protocol} {split.fold}"
     with tracking.start_run(
@@ -98,20 +99,24 @@ def run(root: Path, params: Params) -> None:
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {learned.seconds:.0f} s.")
 
 
-def check_bytes(root: Path, folds: pd.DataFrame, corpora: Sequence[str]) -> None:
+def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     """Refuse to learn where a recording, a feature, or DVC's copy of one has rotted.
 
     DVC looks at sizes and times alone, so this hashes them all: about a second a gigabyte.
     """
     check_recordings(root, folds)
     check_shards(root / FEATURES)
-    check_cache(root, [*(RAW / name for name in corpora), FEATURES])
+    learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES]
+    if params.model.hears_by_encoder:
+        check_shards(root / EMBEDDINGS, stage="embed")
+        learnt_from.append(EMBEDDINGS)
+    check_cache(root, learnt_from)
 
 
 def _code_sha256() -> str:
     """Hash of the source that trains: a checkpoint of other code is never taken up."""
     package = Path(ser.__file__).parent
-    sources = [*sorted((package / "models").glob("*.py")), package / "core" / "augment.py"]
+    sources = [*sorted((package / "models").rglob("*.py")), package / "core" / "augment.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 

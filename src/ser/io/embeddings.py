@@ -1,0 +1,153 @@
+"""Embeddings on disk: shards as of features, addressed by recordings, encoder and code.
+
+An embedding costs a second where a log-mel costs a hundredth: none is computed twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ser.errors import AudioError, DamagedFeatures
+from ser.io.audio import load_verified
+from ser.io.filling import Filled, Storage, fill, source_sha256
+from ser.io.shards import (
+    AGAIN,
+    Recipe,
+    check_shards,
+    read_arrow,
+    read_index,
+    write_arrow,
+)
+
+if TYPE_CHECKING:
+    from ser.models.hub.encoder import SpeechEncoder
+
+STAGE = "embed"
+#: The source that embeddings depend on: another one is another recipe.
+CODE = (
+    "core/features.py",
+    "core/waveform.py",
+    "io/audio.py",
+    "io/av_decoder.py",
+    "io/containers.py",
+    "io/limits.py",
+    "io/mpeg.py",
+    "io/sndfile_decoder.py",
+    "models/hub/loading.py",
+    "models/hub/layer_stats.py",
+    "models/hub/encoder.py",
+)
+#: Recordings that are decoded before they are encoded together.
+CHUNK = 64
+
+
+def embedding_recipe(encoder: SpeechEncoder, params: Mapping[str, Any]) -> Recipe:
+    """What, beside a recording, determines its embedding.
+
+    params : what the caller does to the waveform first, and how it is encoded.
+    """
+    # Which hidden states are handed out has changed between releases of transformers.
+    release = version("transformers").split(".")[0]
+    of_encoder = {"encoder_sha256": encoder.reference.sha256, "transformers": release}
+    return Recipe({**params, **of_encoder}, source_sha256(CODE))
+
+
+def update_embeddings(
+    folder: Path,
+    recipe: Recipe,
+    parts: Iterable[Sequence[str]],
+    *,
+    compute: Callable[[list[str]], Iterator[np.ndarray | AudioError]],
+) -> Filled:
+    """`fill` with embeddings, float32 (n_layers, width) each."""
+    return fill(
+        folder, recipe, parts, compute=compute, storage=Storage(write_embeddings, _read_rows)
+    )
+
+
+def encode_recordings(
+    recordings: Iterable[tuple[Path, str]],
+    encoder: SpeechEncoder,
+    *,
+    prepare: Callable[[np.ndarray], np.ndarray] = lambda y: y,
+    **options: Any,
+) -> Iterator[np.ndarray | AudioError]:
+    """Embedding of each recording, or why it has none, in order.
+
+    recordings : files and the SHA-256 that their bytes must have. prepare : done to each
+    waveform at `encoder.sr` Hz, such as trimming. options : of `SpeechEncoder.encode`.
+    """
+    chunk: list[np.ndarray | AudioError] = []
+    for path, sha256 in recordings:
+        try:
+            chunk.append(
+                encoder.checked(prepare(load_verified(path, sr=encoder.sr, sha256=sha256)))
+            )
+        except AudioError as error:
+            named = str(path) in str(error)
+            chunk.append(error if named else type(error)(f"{path}: {error}"))
+        if len(chunk) == CHUNK:
+            yield from _encoded(chunk, encoder, **options)
+            chunk = []
+    yield from _encoded(chunk, encoder, **options)
+
+
+def write_embeddings(embeddings: Sequence[tuple[str, np.ndarray]], path: Path) -> str:
+    """Write embeddings (n_layers, width) of recordings, given with their SHA-256; returns the
+    file's own."""
+    values = np.stack([np.asarray(value, dtype=np.float32) for _, value in embeddings])
+    table = pa.table(
+        {
+            "sha256": pa.array([sha256 for sha256, _ in embeddings], pa.string()),
+            "embedding": pa.FixedSizeListArray.from_arrays(
+                pa.array(values.reshape(-1)), values[0].size
+            ),
+        }
+    ).replace_schema_metadata({"shape": json.dumps(values.shape[1:])})
+    return write_arrow(table, path)
+
+
+def read_embeddings(folder: Path) -> dict[str, np.ndarray]:
+    """Embeddings of all recordings by SHA-256, each float32 (n_layers, width), checked first.
+
+    They are views of the files' pages: what is not used is not held in memory. Raises
+    DamagedFeatures where a byte is not as it was written.
+    """
+    check_shards(folder, stage=STAGE)
+    embeddings: dict[str, np.ndarray] = {}
+    for name in read_index(folder, stage=STAGE)[1]:
+        recordings, values = _read(folder / name)
+        embeddings |= zip(recordings, values, strict=True)
+    return embeddings
+
+
+def _read_rows(path: Path, rows: Iterable[int]) -> list[np.ndarray]:
+    _, values = _read(path)
+    return [values[row] for row in rows]
+
+
+def _read(path: Path) -> tuple[list[str], np.ndarray]:
+    table = read_arrow(path, stage=STAGE)
+    try:
+        shape = json.loads(table.schema.metadata[b"shape"])
+        column = table["embedding"].combine_chunks()
+        values = column.flatten().to_numpy().reshape(len(column), *shape)
+        return table["sha256"].to_pylist(), values
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise DamagedFeatures(f"{path} holds no embeddings; {AGAIN.format(STAGE)}.") from error
+
+
+def _encoded(
+    chunk: Sequence[np.ndarray | AudioError], encoder: SpeechEncoder, **options: Any
+) -> Iterator[np.ndarray | AudioError]:
+    waveforms = [y for y in chunk if not isinstance(y, AudioError)]
+    embeddings = iter(encoder.encode(waveforms, **options))
+    for y in chunk:
+        yield y if isinstance(y, AudioError) else next(embeddings)

@@ -1,0 +1,1 @@
+"""Speech encoders of the Hugging Face hub, and models that hear by them (extra `pretrained`)."""

@@ -1,0 +1,85 @@
+"""Stage `embed`: recordings as an encoder of the Hugging Face hub hears them; only new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ser.core.features import prepared
+from ser.errors import AudioError
+from ser.io import embeddings, shards
+from ser.io.audio import load_verified
+from ser.io.recordings import check_recordings
+from ser.models.hub.reference import EncoderReference
+from ser.params import FeatureParams, Params
+from ser.stages.base import EMBEDDINGS, raise_first, run_stage
+from ser.stages.featurize import parts
+from ser.stages.split import load_manifest
+
+#: Of the features' parameters, those that a waveform is prepared by.
+PREPARED_BY = ("trim_db", "trim_margin_seconds", "level_db", "n_fft")
+
+
+def run(root: Path, params: Params) -> None:
+    chosen, folder = params.encoder, root / EMBEDDINGS
+    if chosen.name is None:
+        shards.clear(folder)
+        print("encoder.name is null: no model asks for embeddings.")
+        return
+    # Imported here so that a pipeline without encoders never waits for torch.
+    from ser.models.hub.loading import load_encoder
+
+    manifest = load_manifest(root, params.data.corpora).drop_duplicates("sha256")
+    rows = manifest.set_index("sha256", drop=False)
+    files = rows["file"]
+    encoder = load_encoder(chosen.name, revision=chosen.revision, download=chosen.download)
+
+    def prepare(y: np.ndarray) -> np.ndarray:
+        return prepared(y, params=params.features.at(encoder.sr))
+
+    def compute(new: list[str]) -> Iterator[np.ndarray | AudioError]:
+        check_recordings(root, rows.drop(new))
+        recordings = [(root / file, sha256) for file, sha256 in zip(files[new], new, strict=True)]
+        made = embeddings.encode_recordings(recordings, encoder, prepare=prepare)
+        return iter(tqdm(made, total=len(new), desc="embed", unit="file", disable=None))
+
+    by = params.features.model_dump(mode="json", include=set(PREPARED_BY))
+    filled = embeddings.update_embeddings(
+        folder,
+        embeddings.embedding_recipe(encoder, {"sr": encoder.sr, **by}),
+        [part["sha256"].tolist() for part in parts(manifest)],
+        compute=compute,
+    )
+    failures = [type(error)(str(error).replace(f"{root}/", "")) for error in filled.failures]
+    raise_first(failures, of=len(manifest), what="files")
+    print(
+        f"{len(manifest)} recordings as {chosen.name} hears them: {filled.computed} computed, "
+        f"{len(manifest) - filled.computed} known already."
+    )
+
+
+def reference_of(root: Path, params: Params) -> EncoderReference:
+    """The encoder whose embeddings are stored; raises TableError where there are none."""
+    recipe, _ = shards.read_index(root / EMBEDDINGS, stage=embeddings.STAGE)
+    assert params.encoder.name is not None
+    return EncoderReference(
+        params.encoder.name,
+        params.encoder.revision,
+        str(recipe.params["encoder_sha256"]),
+        int(recipe.params["sr"]),
+    )
+
+
+def waveforms(
+    root: Path, files: list[tuple[str, str]], features: FeatureParams, *, sr: int
+) -> list[np.ndarray]:
+    """Recordings, given by path and SHA-256, as an encoder at `sr` Hz takes them."""
+    loaded = (load_verified(root / file, sr=sr, sha256=sha256) for file, sha256 in files)
+    return [prepared(y, params=features.at(sr)) for y in loaded]
+
+
+if __name__ == "__main__":
+    run_stage(run)
