@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from ser.bundle import CARD_FILE
 from ser.io.mlflow_store import as_default_store, connect
+from ser.io.store import read_json
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -31,6 +33,8 @@ REQUIREMENTS = (
     "safetensors",
     "torch",
 )
+#: And one that hears by an encoder of the Hugging Face hub, whose files the machine needs, too.
+HUB_REQUIREMENTS = ("transformers", "peft")
 
 
 def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str) -> str:
@@ -43,6 +47,7 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str) -> str:
     from mlflow.models import Model
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    hub = HUB_REQUIREMENTS if read_json(bundle_dir / CARD_FILE)["encoder"] else ()
     client = connect(root)
     run = client.get_run(run_id)
     logged = client.create_logged_model(
@@ -56,7 +61,9 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str) -> str:
             run_id=run_id,
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"bundle": str(bundle_dir.resolve())},
-            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+            pip_requirements=[
+                f"{package}=={version(package)}" for package in (*REQUIREMENTS, *hub)
+            ],
             signature=signature(),
             input_example=pd.DataFrame({"audio": [example_audio()]}),
         )
