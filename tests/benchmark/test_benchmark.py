@@ -94,6 +94,9 @@ def test_the_page_shows_both_results_and_how_they_were_made(benchmarked):
     assert "logistic_regression, enrolled" in text
     assert plain["command"] in text
     assert plain["split_sha256"][:12] in text
+    picture = "page-synthetic-grouped-kfold.png"
+    assert f"]({picture})" in text
+    assert (benchmarked.root / picture).read_bytes().startswith(b"\x89PNG")
 
 
 def test_published_scores_and_the_human_line_stand_beside_ours(benchmarked):

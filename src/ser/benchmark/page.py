@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,8 +11,11 @@ from ser.benchmark.published import PUBLISHED_ROWS
 Result = Mapping[str, Any]
 
 
-def page(results: Iterable[Result]) -> str:
-    """A section for each corpus and protocol; a result is what `summarise` returns."""
+def page(results: Iterable[Result], *, figure: str | None = None) -> str:
+    """A section for each corpus and protocol; a result is what `summarise` returns.
+
+    figure : path of a section's picture, with {corpus} and {protocol} to fill in.
+    """
     lines = [
         "# Benchmarks",
         "",
@@ -22,10 +25,20 @@ def page(results: Iterable[Result]) -> str:
         "speaker is known by his or her own unlabelled clips; *plain*, that nobody is known. "
         "Made by `ser benchmark`; the JSON files beside this page have everything.",
     ]
-    ordered = sorted(results, key=_place)
-    for (corpus, protocol), group in groupby(ordered, key=lambda r: (r["corpus"], r["protocol"])):
-        lines += ["", f"## {corpus}, {protocol}", *_section(list(group), protocol)]
+    for (corpus, protocol), group in sections(results):
+        lines += ["", f"## {corpus}, {protocol}"]
+        if figure:
+            picture = figure.format(corpus=corpus, protocol=protocol)
+            lines += ["", f"![UAR on {corpus}, {protocol}]({picture})"]
+        lines += _section(group, protocol)
     return "\n".join(lines) + "\n"
+
+
+def sections(results: Iterable[Result]) -> Iterator[tuple[tuple[str, str], list[Result]]]:
+    """Results by corpus and protocol, plain ones first, the best of each first."""
+    ordered = sorted(results, key=_place)
+    for key, group in groupby(ordered, key=lambda r: (r["corpus"], r["protocol"])):
+        yield key, list(group)
 
 
 def _place(result: Result) -> tuple[Any, ...]:
@@ -62,7 +75,7 @@ def _section(results: Sequence[Result], protocol: str) -> list[str]:
     lines += ["", "UAR by fold:", "", *_folds(results)]
     for result in results:
         if result["by_enrolment_clips"]:
-            lines += ["", f"UAR of {_name(result)} by the clips that a speaker is known by:", ""]
+            lines += ["", f"UAR of {name_of(result)} by the clips that a speaker is known by:", ""]
             lines += _clips(result)
     lines += ["", "Made with:", ""]
     lines += [f"- `{r['command']}`, splits `{r['split_sha256'][:12]}`" for r in results]
@@ -72,7 +85,7 @@ def _section(results: Sequence[Result], protocol: str) -> list[str]:
 def _scores(result: Result) -> tuple[str, ...]:
     knows = "the speaker's clips" if result["normalisation"] == "speaker-enrolled" else "nobody"
     return (
-        f"**{_name(result)}**",
+        f"**{name_of(result)}**",
         knows,
         f"**{result['uar']:.3f}**",
         _interval(result["uar_ci95"]),
@@ -84,7 +97,7 @@ def _scores(result: Result) -> tuple[str, ...]:
 def _costs(result: Result) -> tuple[str, ...]:
     by_sex = result["uar_by_sex"]
     return (
-        _name(result),
+        name_of(result),
         f"{result['ece']:.3f}",
         f"{result['coverage']:.3f} ({result['coverage_asked']:.2f})",
         f"{result['set_size']:.2f}",
@@ -98,7 +111,7 @@ def _costs(result: Result) -> tuple[str, ...]:
 def _recalls(results: Sequence[Result]) -> list[str]:
     emotions = list(results[0]["per_class"])
     rows = [
-        (_name(result), *(f"{result['per_class'][e]['recall']:.2f}" for e in emotions))
+        (name_of(result), *(f"{result['per_class'][e]['recall']:.2f}" for e in emotions))
         for result in results
     ]
     return _table(("system", *emotions), rows)
@@ -107,7 +120,7 @@ def _recalls(results: Sequence[Result]) -> list[str]:
 def _folds(results: Sequence[Result]) -> list[str]:
     head = [str(fold["fold"]) for fold in results[0]["per_fold"]]
     rows = [
-        (_name(result), *(f"{fold['scores']['test/uar']:.3f}" for fold in result["per_fold"]))
+        (name_of(result), *(f"{fold['scores']['test/uar']:.3f}" for fold in result["per_fold"]))
         for result in results
     ]
     return _table(("system", *head), rows)
@@ -121,7 +134,7 @@ def _clips(result: Result) -> list[str]:
     return _table(("clips", "UAR", "95 %"), rows)
 
 
-def _name(result: Result) -> str:
+def name_of(result: Result) -> str:
     enrolled = result["normalisation"] == "speaker-enrolled"
     return f"{result['model']}, enrolled" if enrolled else str(result["model"])
 

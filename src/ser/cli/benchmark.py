@@ -29,7 +29,7 @@ def benchmark(
     ] = None,
     page_file: Annotated[
         Path | None,
-        typer.Option("--page", help="Write a Markdown page of all results in the JSON's folder."),
+        typer.Option("--page", help="Write a page, with pictures, of all JSON files beside that."),
     ] = None,
 ) -> None:
     """Train and test a model on every fold of a protocol, and compare it with published scores.
@@ -37,8 +37,9 @@ def benchmark(
     Choices are made on dev speakers inside each training fold; a test speaker is answered once.
     Parameters are those of params.yaml. A benchmark that was stopped goes on where it was.
     """
+    from ser.benchmark.figure import comparison
     from ser.benchmark.folds import run_folds
-    from ser.benchmark.page import page
+    from ser.benchmark.page import page, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
     from ser.io.store import atomic_path, read_json, write_json
@@ -56,8 +57,13 @@ def benchmark(
         write_json(result, json_file)
     if page_file and json_file:
         results = [read_json(path) for path in sorted(json_file.parent.glob("*.json"))]
+        figure = f"{page_file.stem}-{{corpus}}-{{protocol}}.png"
+        for (of_corpus, of_protocol), group in sections(results):
+            picture = figure.format(corpus=of_corpus, protocol=of_protocol)
+            with atomic_path(page_file.with_name(picture)) as temporary:
+                comparison(group).savefig(temporary, format="png", dpi=110)
         with atomic_path(page_file) as temporary:
-            temporary.write_text(page(results))
+            temporary.write_text(page(results, figure=figure))
     interval = result["uar_ci95"]
     between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     print(

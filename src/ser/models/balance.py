@@ -8,7 +8,7 @@ from torch import Tensor
 
 def class_weight(target: Tensor, n_classes: int) -> Tensor:
     """Rare emotions weigh more, as they do in UAR; mean 1 over utterances: float32 (n_classes,)."""
-    counts = torch.bincount(target, minlength=n_classes).clamp_min(1)
+    counts = torch.bincount(target, minlength=n_classes).clamp_min(1).double()
     return (len(target) / (n_classes * counts)).float()
 
 

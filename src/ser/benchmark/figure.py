@@ -1,0 +1,62 @@
+"""Results as a picture: ours beside the published, and what a speaker's clips are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ser.benchmark.page import Result, name_of
+from ser.benchmark.published import PUBLISHED_ROWS
+
+OURS, ENROLLED, THEIRS = "#0072b2", "#009e73", "#b0b0b0"
+
+
+def comparison(results: Sequence[Result]) -> Figure:
+    """Scores of one corpus and protocol with their intervals, beside published ones and chance.
+
+    Right of them, where a model knows voices: UAR by the clips that a speaker is known by.
+    """
+    first = results[0]
+    curves = [result for result in results if result["by_enrolment_clips"]]
+    published = PUBLISHED_ROWS.get(first["protocol"], ())
+    height = 1.6 + 0.34 * (len(results) + len(published))
+    figure = Figure(figsize=(11 if curves else 7.5, max(height, 3.2)), layout="constrained")
+    axes = figure.subplots(1, 2 if curves else 1, width_ratios=[2, 1] if curves else None)
+    bars, lines = (axes[0], axes[1]) if curves else (axes, None)
+    _bars(bars, results)
+    bars.axvline(first["chance"], color="black", linestyle="--", linewidth=1)
+    bars.text(first["chance"] + 0.005, -0.7, "chance", fontsize=8, va="center")
+    bars.set(xlim=(0, 1), xlabel="UAR", title=f"{first['corpus']}, {first['protocol']}")
+    if lines is not None:
+        for result in curves:
+            rows = result["by_enrolment_clips"]
+            x = range(len(rows))
+            lines.plot(x, [row["uar"] for row in rows], marker="o", label=result["model"])
+            lines.set_xticks(list(x), [str(row["clips"]) for row in rows])
+        lines.set(xlabel="unlabelled clips of the speaker", ylabel="UAR", title="known voices")
+        lines.legend(fontsize=8)
+        lines.grid(alpha=0.3)
+    return figure
+
+
+def _bars(axes: Axes, results: Sequence[Result]) -> None:
+    rows = [(name_of(r), r["uar"], r["uar_ci95"], _colour(r)) for r in results]
+    for row in PUBLISHED_ROWS.get(results[0]["protocol"], ()):
+        low, _, high = row.score.partition("–")
+        middle = (float(low) + float(high or low)) / 2
+        spread = [float(low), float(high)] if high else None
+        label = f"{row.system} ({row.note})" if row.note else row.system
+        rows.append((label, middle, spread, THEIRS))
+    rows.sort(key=lambda row: row[1], reverse=True)
+    for place, (_, score, interval, colour) in enumerate(rows):
+        error = [[score - interval[0]], [interval[1] - score]] if interval else None
+        axes.barh(place, score, color=colour, xerr=error, capsize=2.5, error_kw={"linewidth": 1})
+        axes.text(0.01, place, f"{score:.3f}", va="center", fontsize=8, color="white")
+    axes.set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
+    axes.invert_yaxis()
+
+
+def _colour(result: Result) -> str:
+    return ENROLLED if result["normalisation"] == "speaker-enrolled" else OURS
