@@ -31,10 +31,9 @@ def comparison(results: Sequence[Result]) -> Figure:
     bars.set(xlim=(0, 1), xlabel="UAR", title=f"{first['corpus']}, {first['protocol']}")
     if lines is not None:
         for result in curves:
-            rows = result["by_enrolment_clips"]
-            x = range(len(rows))
-            lines.plot(x, [row["uar"] for row in rows], marker="o", label=result["model"])
-            lines.set_xticks(list(x), [str(row["clips"]) for row in rows])
+            known = {str(row["clips"]): row["uar"] for row in result["by_enrolment_clips"]}
+            known["all"] = result["uar"]
+            lines.plot(list(known), list(known.values()), marker="o", label=result["model"])
         lines.set(xlabel="unlabelled clips of the speaker", ylabel="UAR", title="known voices")
         lines.legend(fontsize=8)
         lines.grid(alpha=0.3)
@@ -42,18 +41,18 @@ def comparison(results: Sequence[Result]) -> Figure:
 
 
 def _bars(axes: Axes, results: Sequence[Result]) -> None:
-    rows = [(name_of(r), r["uar"], r["uar_ci95"], _colour(r)) for r in results]
+    rows = [(name_of(r), r["uar"], r["uar_ci95"], _colour(r), f"{r['uar']:.3f}") for r in results]
     for row in PUBLISHED_ROWS.get(results[0]["protocol"], ()):
         low, _, high = row.score.partition("–")
         middle = (float(low) + float(high or low)) / 2
         spread = [float(low), float(high)] if high else None
         label = f"{row.system} ({row.note})" if row.note else row.system
-        rows.append((label, middle, spread, THEIRS))
+        rows.append((label, middle, spread, THEIRS, row.score))
     rows.sort(key=lambda row: row[1], reverse=True)
-    for place, (_, score, interval, colour) in enumerate(rows):
+    for place, (_, score, interval, colour, words) in enumerate(rows):
         error = [[score - interval[0]], [interval[1] - score]] if interval else None
         axes.barh(place, score, color=colour, xerr=error, capsize=2.5, error_kw={"linewidth": 1})
-        axes.text(0.01, place, f"{score:.3f}", va="center", fontsize=8, color="white")
+        axes.text(0.01, place, words, va="center", fontsize=8, color="white")
     axes.set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
     axes.invert_yaxis()
 
