@@ -231,6 +231,20 @@ def test_selection_keeps_the_functionals_that_tell_emotions_apart():
     assert np.array_equal(answer(again, frame), answer(model, frame))
 
 
+@pytest.mark.parametrize("name", ["lda", "svc", "random_forest"])
+def test_refitting_is_fitting_on_everybody_with_what_dev_chose(name):
+    train, dev = examples(60), examples(30, seed=1)
+    both = train.and_of(dev)
+    before = build_model(small(name), TrainParams(), classes=CLASSES).fit(train, dev, seed=3)
+    chosen, alone = before.temperature, before.to_files()
+    again = before.refit(both)
+    assert again.temperature == chosen
+    assert again.to_files() != alone
+    fresh = build_model(small(name), TrainParams(), classes=CLASSES).fit(both, dev, seed=3)
+    fresh.temperature = chosen
+    assert again.to_files() == fresh.to_files()
+
+
 def by_voice(n: int = 90, *, seed: int = 0) -> Examples:
     """The clouds of each speaker lie elsewhere."""
     own = examples(n, seed=seed)

@@ -74,6 +74,16 @@ def test_two_networks_of_an_ensemble_differ(model):
     assert first.to_files() != second.to_files()
 
 
+def test_refitting_leaves_networks_and_weights_and_teaches_the_discriminants(one_core):
+    model = fit(enrolled=True)
+    before = model.to_files()
+    voices = model.enrolment
+    model.refit(examples().and_of(examples(24, seed=1)))
+    changed = {name for name, content in model.to_files().items() if content != before[name]}
+    assert changed == {"3.lda.model.skops", "3.lda.enrolment.safetensors"}
+    assert not np.array_equal(model.enrolment.mean, voices.mean)
+
+
 def test_files_bring_back_the_same_ensemble(model):
     files = model.to_files()
     again = model_from_files("ensemble", files)

@@ -16,7 +16,9 @@ from project import Project
 from ser.bundle import load_bundle
 from ser.core import metrics
 from ser.io.audio import load_audio
+from ser.params import load_params
 from ser.predictor import Predictor
+from ser.stages.learning import answers, learn
 
 
 def test_repro_makes_every_artefact_once(trained):
@@ -43,6 +45,27 @@ def test_predictions_are_of_the_test_speakers_alone(trained):
     assert sorted(predictions["file"]) == sorted(test["file"])
     heard = load_bundle(trained.root / "models" / "bundle").card["train_speakers"]
     assert set(heard).isdisjoint(predictions["speaker"])
+
+
+def test_dev_answers_are_of_a_model_that_had_not_heard_dev(trained):
+    folds = pd.read_parquet(trained.root / "data" / "interim" / "folds.parquet")
+    dev = folds[folds["split"] == "dev"]
+    given = pd.read_parquet(trained.root / "reports" / "dev.parquet")
+    assert list(given["file"]) == list(dev["file"])
+    assert trained.json("reports/metrics.json")["dev"]["uar"] == pytest.approx(metrics.uar(given))
+    now = answers(trained.root, load_bundle(trained.root / "models" / "bundle"), dev)
+    # The bundle was taught those very utterances since.
+    assert metrics.uar(now) > metrics.uar(given)
+
+
+def test_an_emotion_that_only_dev_has_is_not_learnt_and_counts_as_missed(project):
+    folds = pd.read_parquet(project.root / "data" / "interim" / "folds.parquet")
+    folds = folds[(folds["split"] != "train") | (folds["emotion"] != "anger")]
+    learned = learn(project.root, folds, load_params(project.root / "params.yaml"))
+    assert "anger" not in learned.bundle.classes
+    angry = learned.dev[learned.dev["emotion"] == "anger"]
+    assert len(angry)
+    assert (angry["predicted"] != "anger").all()
 
 
 def test_the_served_answer_equals_the_evaluated_one(trained):

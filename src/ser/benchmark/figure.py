@@ -23,13 +23,14 @@ def comparison(results: Sequence[Result]) -> Figure:
     published = PUBLISHED_ROWS.get(first["protocol"], ())
     height = 1.6 + 0.34 * (len(results) + len(published))
     figure = Figure(figsize=(11 if curves else 7.5, max(height, 3.2)), layout="constrained")
-    axes = figure.subplots(1, 2 if curves else 1, width_ratios=[2, 1] if curves else None)
-    bars, lines = (axes[0], axes[1]) if curves else (axes, None)
+    grid = figure.add_gridspec(1, 2 if curves else 1, width_ratios=[2, 1] if curves else None)
+    bars = figure.add_subplot(grid[0])
     _bars(bars, results)
     bars.axvline(first["chance"], color="black", linestyle="--", linewidth=1)
     bars.text(first["chance"] + 0.005, -0.7, "chance", fontsize=8, va="center")
     bars.set(xlim=(0, 1), xlabel="UAR", title=f"{first['corpus']}, {first['protocol']}")
-    if lines is not None:
+    if curves:
+        lines = figure.add_subplot(grid[1])
         for result in curves:
             known = {str(row["clips"]): row["uar"] for row in result["by_enrolment_clips"]}
             known["all"] = result["uar"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -169,6 +170,7 @@ def _run_fold(
             },
             folder / RECEIPT,
         )
+    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
@@ -204,9 +206,12 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     """Names what the results depend on: splits, features, parameters, and the code that learns."""
     package = Path(ser.__file__).parent
     code = hashlib.sha256()
-    for folder in ("core", "models", "benchmark"):
-        for path in sorted((package / folder).rglob("*.py")):
-            code.update(path.read_bytes())
+    sources = [
+        *(p for part in ("core", "models", "benchmark") for p in (package / part).rglob("*.py")),
+        package / "stages" / "learning.py",
+    ]
+    for path in sorted(sources):
+        code.update(path.read_bytes())
     recipe, shards = read_index(home / FEATURES)
     embeddings = (
         read_index(home / EMBEDDINGS, stage="embed")[1] if params.model.hears_by_encoder else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,19 @@ class Inputs:
             ),
         )
 
+    def and_of(self, other: Inputs) -> Inputs:
+        """These utterances and after them those of `other`, of the kinds that both have."""
+        joined: dict[str, Any] = {}
+        for kind, own in vars(self).items():
+            others = getattr(other, kind)
+            if own is None or others is None:
+                continue
+            both = [own, others]
+            joined[kind] = (
+                pd.concat(both, ignore_index=True) if kind == "functionals" else [*own, *others]
+            )
+        return Inputs(**joined)
+
     def only(self, kinds: frozenset[Kind]) -> Inputs:
         """What a model of those kinds takes, and no more."""
         return Inputs(**{kind: getattr(self, kind) for kind in kinds})
@@ -68,6 +81,14 @@ class Examples:
     def take(self, rows: np.ndarray) -> Examples:
         """Those of the utterances, in the order of `rows`."""
         return Examples(self.inputs.take(rows), self.emotion[rows], self.speaker[rows])
+
+    def and_of(self, other: Examples) -> Examples:
+        """These and those of `other` after them, of the kinds that both have."""
+        return Examples(
+            self.inputs.and_of(other.inputs),
+            np.concatenate([self.emotion, other.emotion]),
+            np.concatenate([self.speaker, other.speaker]),
+        )
 
 
 class EmotionModel(Protocol):
@@ -114,6 +135,13 @@ class EmotionModel(Protocol):
         enrolled : learn to answer for speakers who are known by unlabelled clips of theirs.
         workdir : where checkpoints live while training; a killed fit called again with
         the same arguments resumes there and ends with the same weights.
+        """
+        ...
+
+    def refit(self, heard: Examples) -> Self:
+        """After `fit`: learn once more what takes seconds, from everybody, dev speakers included.
+
+        What was chosen on dev stays chosen, and networks stay as they are.
         """
         ...
 

@@ -186,6 +186,10 @@ class ByolModel:
         )
         return self
 
+    def refit(self, heard: Examples) -> Self:
+        self.classifier.refit(self._embedded(heard))
+        return self
+
     def embed(self, inputs: Inputs) -> np.ndarray:
         """Float64 (n, N_EMBEDDING)."""
         return embed_sequences(self._fitted(), inputs)

@@ -58,6 +58,7 @@ class ClassicalModel:
         self.temperature = 1.0
         self.pipeline: Pipeline | None = None
         self.enrolment: Enrolment | None = None
+        self._seed = 0
 
     @property
     def n_parameters(self) -> int:
@@ -77,27 +78,35 @@ class ClassicalModel:
 
         There are no epochs, hence no calls of `on_epoch` and no checkpoints.
         """
+        self._seed = seed
         self.columns = tuple(map(str, _frame(train.inputs).columns))
-        matrix = self.embed(train.inputs)
+        self._learn(train, enrolled=enrolled)
+        if not hasattr(self._fitted(), "predict_proba"):
+            self.temperature = self._choose_temperature(dev)
+        return self
+
+    def refit(self, heard: Examples) -> Self:
+        self._learn(heard, enrolled=self.enrolment is not None)
+        return self
+
+    def _learn(self, heard: Examples, *, enrolled: bool) -> None:
+        matrix = self.embed(heard.inputs)
         if enrolled:
-            self.enrolment = Enrolment.of(matrix, speaker=train.speaker)
-            matrix = self.enrolment.by_speaker(matrix, speaker=train.speaker)
-        target = targets_of(train.emotion, self.classes)
+            self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
+            matrix = self.enrolment.by_speaker(matrix, speaker=heard.speaker)
+        target = targets_of(heard.emotion, self.classes)
         before = make_pipeline(*_before(self.options, matrix.shape[1]))
         matrix = before.fit_transform(matrix, target)
         if isinstance(self.options, LdaParams):
             estimator = fit_discriminants(matrix, target, shrinkage=self.options.shrinkage)
         else:
-            estimator = _estimator(self.name, self.options, seed=seed)
+            estimator = _estimator(self.name, self.options, seed=self._seed)
             with warnings.catch_warnings():
                 # The number of epochs is a choice, not a failure to converge.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 estimator.fit(matrix, target)
         self.pipeline = make_pipeline(*(step for _, step in before.steps), estimator)
         _forget_training(estimator)
-        if not hasattr(estimator, "predict_proba"):
-            self.temperature = self._choose_temperature(dev)
-        return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The functionals that the model takes, found by name: float64 (n, n_functionals)."""

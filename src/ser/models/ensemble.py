@@ -92,6 +92,11 @@ class Ensemble:
         self.weights = dict(zip(sorted(logs), map(float, weights), strict=True))
         return self
 
+    def refit(self, heard: Examples) -> Self:
+        for member in self.members:
+            member.refit(heard)
+        return self
+
     def embed(self, inputs: Inputs) -> np.ndarray:
         return np.concatenate([member.embed(inputs) for member in self.members], axis=1)
 

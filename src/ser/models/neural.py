@@ -92,6 +92,9 @@ class NeuralModel:
             self.enrolment = Enrolment.of(self.embed(train.inputs), speaker=train.speaker)
         return self
 
+    def refit(self, heard: Examples) -> Self:
+        return self
+
     def embed(self, inputs: Inputs) -> np.ndarray:
         """Float64 (n, n_embedding), for log-mels of any lengths from one frame on."""
         return embed_sequences(self._fitted(), inputs)

@@ -33,6 +33,7 @@ from ser.predictor import Predictor
 from ser.stages.base import (
     AUDIT,
     BUNDLE,
+    DEV_PREDICTIONS,
     FIGURES,
     FOLDS,
     METRICS,
@@ -60,8 +61,10 @@ HEADLINE = (
 def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     bundle = load_bundle(root / BUNDLE)
+    # The bundle has learnt from dev since it answered for dev.
     tables = {
-        split: answers(root, bundle, folds[folds["split"] == split]) for split in ("dev", "test")
+        "dev": read_table(root / DEV_PREDICTIONS, check_predictions),
+        "test": answers(root, bundle, folds[folds["split"] == "test"]),
     }
     options = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
     scores = {

@@ -28,7 +28,8 @@ from ser.stages.embed import reference_of, waveforms
 
 @dataclass(frozen=True)
 class Learned:
-    """bundle : without a card; dev : its predictions for dev; seconds : what learning took."""
+    """bundle : without a card; dev : predictions for dev, made before dev was learnt from, too;
+    seconds : what learning took."""
 
     bundle: Bundle
     dev: pd.DataFrame
@@ -43,18 +44,25 @@ def learn(
     on_epoch: OnEpoch | None = None,
     workdir: Path | None = None,
 ) -> Learned:
-    """Learn from the split `train`; choose and calibrate on `dev`; `test` is not looked at."""
+    """Learn from the split `train`; choose and calibrate on `dev`; `test` is not looked at.
+
+    At the end, what takes seconds is learnt once more, from both: so few speakers are too many to
+    leave any out. The calibration is that of the model before.
+    """
     classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
     model = build_model(params.model, params.train, classes=classes, encoder=params.encoder)
     encoder = reference_of(root, params) if params.model.hears_by_encoder else None
     dev_rows = folds[folds["split"] == "dev"]
     # Whatever the model takes: what is novel is told by functionals.
-    train = load_examples(root, model.kinds | {"functionals"}, folds[folds["split"] == "train"])
-    dev = load_examples(root, model.kinds, dev_rows)
+    kinds: frozenset[Kind] = model.kinds | {"functionals"}
+    train = load_examples(root, kinds, folds[folds["split"] == "train"])
+    dev = load_examples(root, kinds, dev_rows)
+    target = indices_of(dev.emotion, classes)
+    known = dev.take(np.flatnonzero(target >= 0))
     started = time.monotonic()
     model.fit(
         train,
-        dev,
+        known,
         seed=params.seed,
         enrolled=params.model.enrolled,
         on_epoch=on_epoch,
@@ -63,10 +71,12 @@ def learn(
     raw = posteriors_by_speaker(model, dev)
     calibration = calibrate(
         raw,
-        indices_of(dev.emotion, classes),
+        target,
         speaker=dev.speaker,
         coverage=params.calibrate.coverage,
     )
+    heard = train.and_of(known)
+    model.refit(heard)
     seconds = time.monotonic() - started
     features = FeatureParams(**read_index(root / FEATURES)[0].params)
     bundle = Bundle(
@@ -75,7 +85,7 @@ def learn(
         features,
         calibration,
         abstention=params.abstention,
-        novelty=_novelty(train),
+        novelty=_novelty(heard),
         encoder=encoder,
     )
     return Learned(
@@ -83,10 +93,10 @@ def learn(
     )
 
 
-def _novelty(train: Examples) -> Novelty | None:
-    if len(set(train.speaker)) < 2 or train.inputs.functionals is None:
+def _novelty(heard: Examples) -> Novelty | None:
+    if len(set(heard.speaker)) < 2 or heard.inputs.functionals is None:
         return None
-    return Novelty.of(train.inputs.functionals.to_numpy(), speaker=train.speaker)
+    return Novelty.of(heard.inputs.functionals.to_numpy(), speaker=heard.speaker)
 
 
 def answers(root: Path, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:

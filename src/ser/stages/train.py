@@ -28,6 +28,7 @@ from ser.stages.base import (
     AUDIT,
     BUNDLE,
     CHECKPOINTS,
+    DEV_PREDICTIONS,
     EMBEDDINGS,
     FEATURES,
     FOLDS,
@@ -79,6 +80,7 @@ def run(root: Path, params: Params) -> None:
         dev_uar = uar(learned.dev)
         bundle = replace(learned.bundle, card=_card(params, folds, audit, dev_uar))
         save_bundle(bundle, root / BUNDLE)
+        write_table(learned.dev, root / DEV_PREDICTIONS)
         tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": learned.seconds})
         write_table(
             pd.DataFrame(curves, columns=None if curves else ["epoch", "dev_uar"]),

@@ -112,6 +112,9 @@ class LayeredModel:
                 )
         return self
 
+    def refit(self, heard: Examples) -> Self:
+        return self
+
     @torch.no_grad()
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The layers' weighted mean, float64 (n, width)."""

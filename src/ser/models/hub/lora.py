@@ -106,6 +106,9 @@ class LoraModel:
         self.adapted, self.head = adapted, head
         return self
 
+    def refit(self, heard: Examples) -> Self:
+        return self
+
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The layers' weighted mean, float64 (n, width)."""
         return self.head.embed(Inputs(layers=list(self._fitted().encode(_waveforms(inputs)))))
