@@ -216,7 +216,7 @@ class ByolParams(Section):
     #: Whether it learns on; else it stays as it is, and linear discriminants learn.
     tune: bool = False
     #: Of the discriminants' covariance.
-    shrinkage: float = Field(0.5, ge=0, le=1)
+    shrinkage: float = Field(0.7, ge=0, le=1)
     dropout: float = Field(0.3, ge=0, lt=1)
 
 
@@ -335,7 +335,7 @@ class AugmentParams(Section):
 class TrainParams(Section):
     """How networks learn; scikit-learn's models configure themselves in `model`."""
 
-    max_epochs: int = Field(40, ge=1)
+    max_epochs: int = Field(34, ge=1)
     batch_size: int = Field(32, ge=1)
     #: The peak of a one-cycle schedule.
     learning_rate: float = Field(0.005, gt=0)

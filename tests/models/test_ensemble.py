@@ -15,9 +15,9 @@ from ser.errors import BundleError, StageError, TableError
 from ser.models import members
 from ser.models.base import Examples, Inputs
 from ser.models.build import build_model, model_from_files
-from ser.models.ensemble import pool_weights
+from ser.models.ensemble import places_left_out, pool_weights
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
-from ser.params import ModelParams, TrainParams
+from ser.params import EnsembleParams, ModelParams, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
 N_MELS = 16
@@ -74,14 +74,30 @@ def test_two_networks_of_an_ensemble_differ(model):
     assert first.to_files() != second.to_files()
 
 
-def test_refitting_leaves_networks_and_weights_and_teaches_the_discriminants(one_core):
-    model = fit(enrolled=True)
-    before = model.to_files()
-    voices = model.enrolment
-    model.refit(examples().and_of(examples(24, seed=1)))
-    changed = {name for name, content in model.to_files().items() if content != before[name]}
-    assert changed == {"3.lda.model.skops", "3.lda.enrolment.safetensors"}
-    assert not np.array_equal(model.enrolment.mean, voices.mean)
+@pytest.mark.parametrize("names", [("cnn", "cnn", "lda"), ("cnn", "lda", "cnn", "cnn"), ("lda",)])
+@pytest.mark.parametrize("speakers", [1, 2, 5])
+def test_every_dev_speaker_is_left_out_by_a_member_of_each_name(names, speakers):
+    speaker = np.repeat([f"s{i}" for i in range(speakers)], 3)
+    rows = [places_left_out(place, names, speaker) for place in range(len(names))]
+    for name in set(names):
+        parts = [part for part, own in zip(rows, names, strict=True) if own == name]
+        assert set(np.concatenate(parts)) == set(range(len(speaker)))
+    for part in rows:
+        # Speakers are left out whole.
+        assert set(speaker[part]).isdisjoint(np.delete(speaker, part))
+        assert len(part)
+
+
+def test_each_network_answers_for_the_speakers_that_it_did_not_hear(one_core):
+    train, dev = examples(), examples(24, seed=1)
+    model = fit()
+    rest = dev.take(places_left_out(0, model.names, dev.speaker))
+    heard = train.and_of(dev.take(np.flatnonzero(~np.isin(dev.speaker, rest.speaker))))
+    first = build_model(PARAMS.model_copy(update={"name": "cnn"}), SHORT, classes=CLASSES)
+    first.fit(heard, rest, seed=int(np.random.SeedSequence([3, 1]).generate_state(1)[0]))
+    np.testing.assert_allclose(first.dev_posteriors, model.members[0].dev_posteriors, atol=1e-3)
+    assert model.dev_posteriors.shape == (24, 3)
+    np.testing.assert_allclose(model.dev_posteriors.sum(axis=1), 1)
 
 
 def test_files_bring_back_the_same_ensemble(model):
@@ -126,10 +142,10 @@ def test_a_stack_is_made_of_classical_models_alone():
 
 
 def test_an_error_in_a_process_is_the_caller_s():
-    broken = examples()
-    broken.inputs.log_mel.clear()
+    nobody = examples().take(np.arange(0))
+    networks = PARAMS.model_copy(update={"ensemble": EnsembleParams(members=("cnn", "cnn"))})
     with pytest.raises(TableError, match="no utterance to learn from"):
-        build_model(PARAMS, SHORT, classes=CLASSES).fit(broken, broken, seed=1)
+        build_model(networks, SHORT, classes=CLASSES).fit(nobody, examples(3), seed=1)
 
 
 def test_a_process_that_is_killed_is_a_line_and_training_goes_on_later(tmp_path, model):

@@ -99,6 +99,8 @@ class EmotionModel(Protocol):
     """
 
     classes: tuple[str, ...]
+    #: Set by `fit`: raw posteriors for dev (n_dev, n_classes), of what had not heard the speaker.
+    dev_posteriors: np.ndarray
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -132,16 +134,11 @@ class EmotionModel(Protocol):
     ) -> Self:
         """Learn from `train`; what there is to choose is chosen on `dev`.
 
+        A model may then learn from dev's speakers, too, once `dev_posteriors` are told: there are
+        too few speakers to leave any out for longer than need be.
         enrolled : learn to answer for speakers who are known by unlabelled clips of theirs.
         workdir : where checkpoints live while training; a killed fit called again with
         the same arguments resumes there and ends with the same weights.
-        """
-        ...
-
-    def refit(self, heard: Examples) -> Self:
-        """After `fit`: learn once more what takes seconds, from everybody, dev speakers included.
-
-        What was chosen on dev stays chosen, and networks stay as they are.
         """
         ...
 

@@ -174,7 +174,7 @@ class ByolModel:
         on_epoch: OnEpoch | None = None,
         workdir: Path | None = None,
     ) -> Self:
-        """Learn the discriminants from `train`; there are no epochs."""
+        """Learn the discriminants from `train` and then from `dev`, too; there are no epochs."""
         sequences = [np.asarray(x) for x in train.inputs.log_mel or []]
         encoder = load_encoder(
             self.params, n_mels=sequences[0].shape[1], n_classes=len(self.classes)
@@ -184,10 +184,7 @@ class ByolModel:
         self.classifier.fit(
             self._embedded(train), self._embedded(dev), seed=seed, enrolled=enrolled
         )
-        return self
-
-    def refit(self, heard: Examples) -> Self:
-        self.classifier.refit(self._embedded(heard))
+        self.dev_posteriors = self.classifier.dev_posteriors
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:

@@ -24,7 +24,7 @@ from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.discriminants import fit_discriminants
 from ser.models.sklearn_files import dump_estimator, load_estimator
-from ser.models.voices import enrolment_files, enrolment_from
+from ser.models.voices import enrolment_files, enrolment_from, posteriors_by_speaker
 from ser.params import (
     ClassicalName,
     GradientBoostingParams,
@@ -58,7 +58,6 @@ class ClassicalModel:
         self.temperature = 1.0
         self.pipeline: Pipeline | None = None
         self.enrolment: Enrolment | None = None
-        self._seed = 0
 
     @property
     def n_parameters(self) -> int:
@@ -74,22 +73,19 @@ class ClassicalModel:
         on_epoch: OnEpoch | None = None,
         workdir: Path | None = None,
     ) -> Self:
-        """Learn from `train`; `dev` chooses the temperature of an SVC's posteriors.
+        """Learn from `train`; `dev` chooses the temperature of an SVC's posteriors. Then from both.
 
         There are no epochs, hence no calls of `on_epoch` and no checkpoints.
         """
-        self._seed = seed
         self.columns = tuple(map(str, _frame(train.inputs).columns))
-        self._learn(train, enrolled=enrolled)
+        self._learn(train, seed=seed, enrolled=enrolled)
         if not hasattr(self._fitted(), "predict_proba"):
             self.temperature = self._choose_temperature(dev)
+        self.dev_posteriors = posteriors_by_speaker(self, dev)
+        self._learn(train.and_of(dev), seed=seed, enrolled=enrolled)
         return self
 
-    def refit(self, heard: Examples) -> Self:
-        self._learn(heard, enrolled=self.enrolment is not None)
-        return self
-
-    def _learn(self, heard: Examples, *, enrolled: bool) -> None:
+    def _learn(self, heard: Examples, *, seed: int, enrolled: bool) -> None:
         matrix = self.embed(heard.inputs)
         if enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
@@ -100,7 +96,7 @@ class ClassicalModel:
         if isinstance(self.options, LdaParams):
             estimator = fit_discriminants(matrix, target, shrinkage=self.options.shrinkage)
         else:
-            estimator = _estimator(self.name, self.options, seed=self._seed)
+            estimator = _estimator(self.name, self.options, seed=seed)
             with warnings.catch_warnings():
                 # The number of epochs is a choice, not a failure to converge.
                 warnings.simplefilter("ignore", ConvergenceWarning)

@@ -8,7 +8,7 @@ opinion pool, Heskes 1998).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +19,6 @@ from ser.core.enrolment import Enrolment
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.members import fit_all
-from ser.models.voices import posteriors_by_speaker
 
 CARD_FILE = "ensemble.json"
 #: Posteriors below this are no more unlikely than this.
@@ -71,11 +70,22 @@ class Ensemble:
         on_epoch: OnEpoch | None = None,
         workdir: Path | None = None,
     ) -> Self:
-        """Fit every member on `train`, networks side by side, and the weights on `dev`."""
+        """Fit every member on `train`, networks side by side, and the weights on `dev`.
+
+        Of several networks of one name each learns from those of dev's speakers, too, that another
+        leaves out: every one of them is answered for by a network that has not heard him or her.
+        """
+        left_out = [
+            places_left_out(place, self.names, dev.speaker)
+            if member.has_epochs
+            else np.arange(len(dev))
+            for place, member in enumerate(self.members)
+        ]
         self.members = fit_all(
             list(zip(self.names, self.members, strict=True)),
             train,
             dev,
+            left_out,
             seed=seed,
             enrolled=enrolled,
             on_epoch=on_epoch,
@@ -84,17 +94,16 @@ class Ensemble:
         self.widths = tuple(
             member.embed(train.inputs.take(np.arange(1))).shape[1] for member in self.members
         )
-        logs = self._by_name([posteriors_by_speaker(member, dev) for member in self.members])
+        answers = np.full((len(self.members), len(dev), len(self.classes)), np.nan)
+        for own, member, rows in zip(answers, self.members, left_out, strict=True):
+            own[rows] = member.dev_posteriors
+        logs = self._by_name(answers)
+        names = sorted(logs)
         weights = pool_weights(
-            np.stack([logs[name] for name in sorted(logs)]),
-            targets_of(dev.emotion, self.classes),
+            np.stack([logs[name] for name in names]), targets_of(dev.emotion, self.classes)
         )
-        self.weights = dict(zip(sorted(logs), map(float, weights), strict=True))
-        return self
-
-    def refit(self, heard: Examples) -> Self:
-        for member in self.members:
-            member.refit(heard)
+        self.weights = dict(zip(names, map(float, weights), strict=True))
+        self.dev_posteriors = self._pooled(logs)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
@@ -105,7 +114,7 @@ class Ensemble:
         logs = self._by_name(
             [member.classify(part) for member, part in zip(self.members, parts, strict=True)]
         )
-        return pooled(np.stack([self.weights[name] * log for name, log in logs.items()]))
+        return self._pooled(logs)
 
     def to_files(self) -> dict[str, bytes]:
         """{"ensemble.json"} and each member's files, `2.cnn.model.safetensors` for the second."""
@@ -142,12 +151,26 @@ class Ensemble:
             ) from error
         return ensemble
 
-    def _by_name(self, posteriors: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Log-posteriors (n, n_classes), those of members of one name averaged."""
+    def _pooled(self, logs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return pooled(np.stack([self.weights[name] * log for name, log in logs.items()]))
+
+    def _by_name(self, posteriors: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """Log-posteriors (n, n_classes), averaged over members of one name; NaN: did not answer."""
         logs: dict[str, list[np.ndarray]] = {}
         for name, own in zip(self.names, posteriors, strict=True):
             logs.setdefault(name, []).append(np.log(np.maximum(own, LEAST)))
-        return {name: np.mean(own, axis=0) for name, own in logs.items()}
+        return {name: np.nanmean(own, axis=0) for name, own in logs.items()}
+
+
+def places_left_out(place: int, names: Sequence[str], speaker: np.ndarray) -> np.ndarray:
+    """Rows of those of dev's speakers (n,) whom the member at `place` does not learn from.
+
+    Members of its name share the speakers out between them; one that is alone leaves out all.
+    """
+    alike = [i for i, name in enumerate(names) if name == names[place]]
+    speakers = np.unique(speaker)
+    parts = np.array_split(speakers, min(len(alike), max(1, len(speakers))))
+    return np.flatnonzero(np.isin(speaker, parts[alike.index(place) % len(parts)]))
 
 
 def pooled(logs: np.ndarray) -> np.ndarray:

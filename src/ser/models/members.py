@@ -30,13 +30,21 @@ class Job:
     key: str
     name: str
     model: EmotionModel
+    #: Rows of dev that it does not learn from.
+    left_out: np.ndarray
     settings: Mapping[str, Any]
+
+    def fit(self, train: Examples, dev: Examples, on_epoch: OnEpoch | None = None) -> EmotionModel:
+        heard = np.setdiff1d(np.arange(len(dev)), self.left_out)
+        train, dev = train.and_of(dev.take(heard)), dev.take(self.left_out)
+        return self.model.fit(train, dev, on_epoch=on_epoch, **self.settings)
 
 
 def fit_all(
     members: Sequence[tuple[str, EmotionModel]],
     train: Examples,
     dev: Examples,
+    left_out: Sequence[np.ndarray],
     *,
     seed: int,
     enrolled: bool,
@@ -45,30 +53,31 @@ def fit_all(
 ) -> list[EmotionModel]:
     """Each (name, model) fitted, with a seed of its own.
 
+    left_out : for each model the rows of `dev` that are dev to it; it learns from the others.
     on_epoch : called when all networks have finished an epoch, with the means of their values.
     workdir : each member has a folder in it.
     """
     jobs = []
-    for place, (name, model) in enumerate(members, start=1):
+    for place, ((name, model), rows) in enumerate(zip(members, left_out, strict=True), start=1):
         own_seed = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
         key = f"{place}.{name}"
         folder = None if workdir is None else workdir / key
         settings = {"seed": own_seed, "enrolled": enrolled, "workdir": folder}
-        jobs.append(Job(key, name, model, settings))
+        jobs.append(Job(key, name, model, rows, settings))
     networks = [job for job in jobs if job.model.has_epochs]
     report = _Means(len(networks), on_epoch)
     at_once = min(len(networks), cpu_count())
 
     def fit_others() -> dict[str, EmotionModel]:
         others = [job for job in jobs if not job.model.has_epochs]
-        return {job.key: job.model.fit(train, dev, **job.settings) for job in others}
+        return {job.key: job.fit(train, dev) for job in others}
 
     if at_once > 1 and not _has_gpu():
         fitted = _fit_apart(networks, train, dev, report, at_once, meanwhile=fit_others)
     else:
         fitted = fit_others()
         for job in networks:
-            fitted[job.key] = job.model.fit(train, dev, on_epoch=report, **job.settings)
+            fitted[job.key] = job.fit(train, dev, report)
     return [fitted[job.key] for job in jobs]
 
 
@@ -131,7 +140,9 @@ def _fit_apart(
                     continue
                 if kind == "error":
                     raise content
-                fitted[job.key] = job.model.from_files(content)
+                files, posteriors = content
+                fitted[job.key] = job.model.from_files(files)
+                fitted[job.key].dev_posteriors = posteriors
                 process.join()
                 del running[connection]
             fill()
@@ -161,8 +172,8 @@ def _work(connection: Connection, job: Job, train: Examples, dev: Examples) -> N
         connection.send(("epoch", (epoch, dict(values))))
 
     try:
-        fitted = job.model.fit(train, dev, on_epoch=on_epoch, **job.settings)
-        connection.send(("fitted", fitted.to_files()))
+        fitted = job.fit(train, dev, on_epoch)
+        connection.send(("fitted", (fitted.to_files(), fitted.dev_posteriors)))
     except BrokenPipeError:
         return
     except Exception as error:

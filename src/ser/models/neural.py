@@ -18,7 +18,7 @@ from ser.core.enrolment import Enrolment
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.networks import EmotionCnn, EmotionNetwork, padded
-from ser.models.voices import enrolment_files, enrolment_from
+from ser.models.voices import enrolment_files, enrolment_from, posteriors_by_speaker
 from ser.params import ByolParams, CnnParams, TrainParams
 
 if TYPE_CHECKING:
@@ -90,9 +90,7 @@ class NeuralModel:
         )
         if enrolled:
             self.enrolment = Enrolment.of(self.embed(train.inputs), speaker=train.speaker)
-        return self
-
-    def refit(self, heard: Examples) -> Self:
+        self.dev_posteriors = posteriors_by_speaker(self, dev)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:

@@ -23,7 +23,7 @@ from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.hub.head_training import Labelled, seeded, train_head
 from ser.models.hub.network import LayeredNetwork, head_groups, head_of
-from ser.models.voices import enrolment_files, enrolment_from
+from ser.models.voices import enrolment_files, enrolment_from, posteriors_by_speaker
 from ser.params import LayersParams
 
 WEIGHTS_FILE = "model.safetensors"
@@ -110,9 +110,7 @@ class LayeredModel:
                     on_epoch=lambda epoch, values: report(done + epoch, values),
                     **options,
                 )
-        return self
-
-    def refit(self, heard: Examples) -> Self:
+        self.dev_posteriors = posteriors_by_speaker(self, dev)
         return self
 
     @torch.no_grad()

@@ -28,6 +28,7 @@ from ser.models.hub.head_training import seeded
 from ser.models.hub.layered import LayeredModel
 from ser.models.hub.lora_training import train_adapted
 from ser.models.hub.reference import EncoderReference
+from ser.models.voices import posteriors_by_speaker
 from ser.params import LoraParams
 
 ADAPTER_FILE = "adapter.safetensors"
@@ -104,9 +105,7 @@ class LoraModel:
                 head = LayeredModel(self.params.head, classes=self.classes)
                 head.fit(_heard(adapted, train), _heard(adapted, dev), seed=seed, enrolled=True)
         self.adapted, self.head = adapted, head
-        return self
-
-    def refit(self, heard: Examples) -> Self:
+        self.dev_posteriors = posteriors_by_speaker(self, dev)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
