@@ -279,7 +279,9 @@ class StackParams(Section):
 class TransferParams(Section):
     """The ensemble, and encoders that have heard other speech."""
 
-    members: tuple[MemberName, ...] = Field(("cnn", "cnn", "lda", "byol_s"), min_length=1)
+    members: tuple[MemberName, ...] = Field(
+        ("cnn", "cnn", "cnn", "cnn", "lda", "byol_s"), min_length=1
+    )
 
 
 class ModelParams(Section):
@@ -335,7 +337,7 @@ class AugmentParams(Section):
 class TrainParams(Section):
     """How networks learn; scikit-learn's models configure themselves in `model`."""
 
-    max_epochs: int = Field(34, ge=1)
+    max_epochs: int = Field(32, ge=1)
     batch_size: int = Field(32, ge=1)
     #: The peak of a one-cycle schedule.
     learning_rate: float = Field(0.005, gt=0)
