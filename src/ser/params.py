@@ -406,6 +406,11 @@ class Params(Section):
                 f"model.name {self.model.name} has BYOL-S, which hears features.log_mel byol_s, "
                 f"not {self.features.log_mel}"
             )
+        if "byol_s" in self.model.used and self.model.byol_s.weights is None:
+            raise ValueError(
+                f"model.name {self.model.name} has BYOL-S, whose weights you bring (see README): "
+                "name their file in model.byol_s.weights"
+            )
         if self.model.hears_by_encoder and self.encoder.name is None:
             raise ValueError(
                 f"model.name {self.model.name} hears by an encoder of the Hugging Face hub: name "
@@ -443,7 +448,8 @@ def _explain(problem: Any) -> str:
     location = [str(part) for part in problem["loc"]]
     key = ".".join(location)
     if problem["type"] == "value_error":
-        return f"{key} do not fit: {problem['msg'].removeprefix('Value error, ')}. Correct them."
+        reason = problem["msg"].removeprefix("Value error, ")
+        return f"{key or 'sections'} do not fit: {reason}. Correct them."
     if problem["type"] != "extra_forbidden":
         return f"{key} is {problem['input']!r}; {_lower(problem['msg'])}. Correct it."
     section: Any = Params

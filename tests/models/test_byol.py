@@ -164,9 +164,12 @@ def test_its_log_mel_is_librosa_s_with_its_own_bank():
 
 
 def test_a_model_with_the_encoder_needs_the_log_mel_it_was_taught_on():
+    model = {"name": "transfer", "byol_s": {"weights": "byol.pth"}}
     with pytest.raises(ValidationError, match=r"features\.log_mel byol_s"):
-        Params(model={"name": "transfer"})
-    Params(model={"name": "transfer"}, features={"log_mel": "byol_s"})
+        Params(model=model)
+    Params(model=model, features={"log_mel": "byol_s"})
+    with pytest.raises(ValidationError, match=r"name their file in model\.byol_s\.weights"):
+        Params(model={"name": "transfer"}, features={"log_mel": "byol_s"})
     with pytest.raises(ValidationError, match="hop_length 160"):
         Params(features={"log_mel": "byol_s", "hop_length": 128})
 

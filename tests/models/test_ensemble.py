@@ -129,7 +129,9 @@ def test_an_enrolled_ensemble_knows_voices_in_all_members(one_core):
     own = held_out.inputs.take(rows)
     again = model_from_files("ensemble", enrolled.to_files())
     assert np.allclose(posteriors(again, own, voice=voice_of(again, own)), known[rows])
-    assert not np.allclose(posteriors(again, own), known[rows])
+    unknown = posteriors(again, own)
+    # Emotions that are this plain are told apart by anyone: the voice shows in the logarithms.
+    assert not np.allclose(np.log(unknown), np.log(known[rows]), atol=0.01)
 
 
 def test_a_stack_is_made_of_classical_models_alone():
@@ -148,15 +150,20 @@ def test_an_error_in_a_process_is_the_caller_s():
         build_model(networks, SHORT, classes=CLASSES).fit(nobody, examples(3), seed=1)
 
 
-def test_a_process_that_is_killed_is_a_line_and_training_goes_on_later(tmp_path, model):
+def test_a_process_that_is_killed_is_a_line_and_training_goes_on_later(tmp_path, monkeypatch):
+    # So many epochs that no process has ended before the second one is known here.
+    train = SHORT.model_copy(update={"max_epochs": 15})
+
     def on_epoch(epoch, _):
         if epoch == 1:
             for child in children(os.getpid()):
                 os.kill(child, signal.SIGKILL)
 
     with pytest.raises(StageError, match="cnn ended with status -9"):
-        fit(workdir=tmp_path, on_epoch=on_epoch)
-    assert fit(workdir=tmp_path).to_files() == model.to_files()
+        fit(train=train, workdir=tmp_path, on_epoch=on_epoch)
+    again = fit(train=train, workdir=tmp_path).to_files()
+    monkeypatch.setattr(members, "cpu_count", lambda: 1)
+    assert again == fit(train=train).to_files()
 
 
 LONG = """

@@ -10,6 +10,7 @@ import pandas as pd
 from ser.bundle import Bundle
 from ser.core.enrolment import rows_of
 from ser.errors import StageError
+from ser.models.voices import posteriors_in, voice_in
 from ser.stages.learning import load_examples
 
 #: Enrolment clips; 0 is an unknown speaker.
@@ -23,8 +24,8 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
 
     A clip that a speaker was known by is not scored in that draw.
     """
-    model, known_by = bundle.model, bundle.model.enrolment
-    if known_by is None:
+    model = bundle.model
+    if not bundle.knows_voices:
         raise StageError(f"{bundle.model_name} knows no voices; train with model.enrolled.")
     examples = load_examples(home, model.kinds, test)
     embeddings = model.embed(examples.inputs)
@@ -35,8 +36,8 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
             for draw in range(DRAWS if clips else 1):
                 known = rng.permutation(rows)[:clips]
                 others = np.setdiff1d(rows, known)
-                voice = known_by.voice(embeddings[known])
-                raw = model.classify(known_by.standardised(embeddings[others], voice))
+                voice = voice_in(model, embeddings[known])
+                raw = posteriors_in(model, embeddings[others], voice=voice)
                 parts.append(
                     pd.DataFrame(
                         {

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 import ser
 from ser.benchmark.enrolling import enrolment_curve
+from ser.benchmark.workspace import extract
 from ser.bundle import Bundle, save_bundle
 from ser.core import leakage, metrics
 from ser.core.protocols import PUBLISHED
@@ -59,12 +60,13 @@ def title_of(params: Params) -> str:
 
 
 def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
-    """Train and test every fold of `params.split.protocol` on the features in `home`.
+    """Train and test every fold of `params.split.protocol` on the corpus in `home`.
 
     root : the project, where MLflow keeps the runs. A fold that was finished before, with the
     same data, parameters and code, is read instead.
     """
     splits = assign_all(home, params)
+    extract(home, params)
     check_shards(home / FEATURES)
     if params.model.hears_by_encoder:
         check_shards(home / EMBEDDINGS, stage="embed")

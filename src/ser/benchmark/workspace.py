@@ -23,7 +23,7 @@ MADE_OF = "manifest.json"
 
 
 def prepare(root: Path, params: Params) -> Path:
-    """The folder of manifest, features and embeddings of the one corpus in `params.data.corpora`.
+    """The folder of the one corpus in `params.data.corpora`, with its manifest.
 
     Only what is new since the last time is computed. Raises MissingCorpus or UnknownCorpus.
     """
@@ -45,10 +45,14 @@ def prepare(root: Path, params: Params) -> Path:
     if _made_of(made_of) != content or not (home / MANIFESTS / f"{name}.parquet").is_file():
         manifest.run(home, params, name)
         write_json(content, made_of)
+    return home
+
+
+def extract(home: Path, params: Params) -> None:
+    """Features and embeddings of that corpus, where they are not there yet."""
     featurize.run(home, params)
     if params.model.hears_by_encoder:
         embed.run(home, params)
-    return home
 
 
 def listing_sha256(folder: Path) -> str:

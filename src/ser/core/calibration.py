@@ -16,8 +16,9 @@ from ser.errors import TableError
 
 #: Temperatures among which the fit looks; beyond them posteriors are flat or one-hot.
 COLDEST, HOTTEST = 0.05, 20.0
-#: Posteriors below this are no more unlikely than this.
-LEAST = 1e-12
+#: Posteriors below this are no more unlikely than this: far enough down for what discriminants tell
+#: apart beyond 1e-12, and not so far that one model of several could rule an emotion out alone.
+LEAST = 1e-30
 #: Levels tried between the coverage that was asked and all.
 LEVELS = 101
 

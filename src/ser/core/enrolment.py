@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 
@@ -20,13 +20,19 @@ LEAST_PRIOR, MOST_PRIOR = 0.1, 20.0
 LEAST_SCALE = 1e-6
 
 
+#: What a model noted of how one speaker expresses emotions; of several models, one note of each.
+OwnEmotions: TypeAlias = "np.ndarray | tuple[OwnEmotions, ...] | None"
+
+
 @dataclass(frozen=True)
 class Voice:
-    """mean, scale : float64 (d,), over a speaker's clips; clips : how many those were."""
+    """mean, scale : float64 (d,), over a speaker's clips; clips : how many those were;
+    emotions : see `OwnEmotions`."""
 
     mean: np.ndarray
     scale: np.ndarray
     clips: int
+    emotions: OwnEmotions = None
 
 
 @dataclass(frozen=True)

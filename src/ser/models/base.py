@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 import pandas as pd
 
-from ser.core.enrolment import Enrolment
+from ser.core.enrolment import Enrolment, OwnEmotions
 from ser.errors import TableError
 
 #: Called after each epoch with (epoch, {"train_loss": …, "dev_uar": …}).
@@ -146,10 +146,19 @@ class EmotionModel(Protocol):
         """What is read of each utterance, float64 (n, d)."""
         ...
 
-    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        """What is to be noted of how the speaker of embeddings (n, d) expresses emotions.
+
+        Asked of a model that knows voices, with embeddings that `enrolment` has standardised;
+        None where it makes no difference.
+        """
+        ...
+
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         """Posteriors, float64 (n, n_classes), rows sum to 1, of embeddings (n, d).
 
-        A model that knows voices takes them standardised by `enrolment`.
+        A model that knows voices takes them standardised by `enrolment`, and `own_emotions` of
+        the speaker where he or she is known.
         """
         ...
 

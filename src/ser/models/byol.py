@@ -21,7 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from ser.core.enrolment import Enrolment
+from ser.core.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError, ParamsError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.classical import ClassicalModel
@@ -191,8 +191,11 @@ class ByolModel:
         """Float64 (n, N_EMBEDDING)."""
         return embed_sequences(self._fitted(), inputs)
 
-    def classify(self, embeddings: np.ndarray) -> np.ndarray:
-        return self.classifier.classify(embeddings)
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        return self.classifier.own_emotions(embeddings)
+
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
+        return self.classifier.classify(embeddings, own)
 
     def to_files(self) -> dict[str, bytes]:
         """{"encoder.safetensors", "encoder.json"} and the classifier's files."""

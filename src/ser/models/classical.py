@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_selection import SelectKBest, f_classif
-from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.pipeline import Pipeline
 
-from ser.core.enrolment import Enrolment
+from ser.core.adaptation import Adaptation
+from ser.core.enrolment import Enrolment, OwnEmotions, rows_of
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
-from ser.models.discriminants import fit_discriminants
+from ser.models.estimators import fit_pipeline, numbers_in
 from ser.models.sklearn_files import dump_estimator, load_estimator
-from ser.models.voices import enrolment_files, enrolment_from, posteriors_by_speaker
-from ser.params import (
-    ClassicalName,
-    GradientBoostingParams,
-    LdaParams,
-    LogisticRegressionParams,
-    MlpParams,
-    RandomForestParams,
-    Section,
-    SvcParams,
+from ser.models.voices import (
+    adaptation_files,
+    adaptation_from,
+    enrolment_files,
+    enrolment_from,
+    posteriors_by_speaker,
 )
+from ser.params import ClassicalName, LdaParams, Section
 
 MODEL_FILE = "model.skops"
 CARD_FILE = "model.json"
+#: Into how many parts speakers are divided, each answered for by what the others taught.
+CROSS_FITS = 6
 #: Softmax temperatures among which dev chooses, for models without posteriors of their own.
 TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5.0, 41), 4))
 
@@ -58,6 +50,7 @@ class ClassicalModel:
         self.temperature = 1.0
         self.pipeline: Pipeline | None = None
         self.enrolment: Enrolment | None = None
+        self.adaptation: Adaptation | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -91,18 +84,28 @@ class ClassicalModel:
             self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
             matrix = self.enrolment.by_speaker(matrix, speaker=heard.speaker)
         target = targets_of(heard.emotion, self.classes)
-        before = make_pipeline(*_before(self.options, matrix.shape[1]))
-        matrix = before.fit_transform(matrix, target)
-        if isinstance(self.options, LdaParams):
-            estimator = fit_discriminants(matrix, target, shrinkage=self.options.shrinkage)
-        else:
-            estimator = _estimator(self.name, self.options, seed=seed)
-            with warnings.catch_warnings():
-                # The number of epochs is a choice, not a failure to converge.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                estimator.fit(matrix, target)
-        self.pipeline = make_pipeline(*(step for _, step in before.steps), estimator)
-        _forget_training(estimator)
+        if enrolled and isinstance(self.options, LdaParams):
+            self.adaptation = self._learn_to_adapt(matrix, target, heard.speaker, seed=seed)
+        self.pipeline = fit_pipeline(self.name, self.options, matrix, target, seed=seed)
+
+    def _learn_to_adapt(
+        self, matrix: np.ndarray, target: np.ndarray, speaker: np.ndarray, *, seed: int
+    ) -> Adaptation | None:
+        """From what discriminants say of speakers whom they have not heard, in turn.
+
+        None where speakers are too few for those who teach to know every emotion.
+        """
+        names = list(rows_of(speaker))
+        if len(names) < 2:
+            return None
+        answers = np.empty((len(matrix), len(self.classes)))
+        for part in np.array_split(names, min(CROSS_FITS, len(names))):
+            out = np.isin(speaker, part)
+            if len(np.unique(target[~out])) < len(self.classes):
+                return None
+            pipeline = fit_pipeline(self.name, self.options, matrix[~out], target[~out], seed=seed)
+            answers[out] = pipeline.predict_proba(matrix[out])
+        return Adaptation.of(answers, target)
 
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The functionals that the model takes, found by name: float64 (n, n_functionals)."""
@@ -115,7 +118,17 @@ class ClassicalModel:
             )
         return frame.loc[:, list(self.columns)].to_numpy(np.float64)
 
-    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        return self.adaptation.own(self._raw(embeddings)) if self.adaptation else None
+
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
+        raw = self._raw(embeddings)
+        if self.adaptation is None or isinstance(own, tuple):
+            return raw
+        return self.adaptation.posteriors(raw, own)
+
+    def _raw(self, embeddings: np.ndarray) -> np.ndarray:
+        """Posteriors (n, n_classes) before a speaker's own emotions are taken notice of."""
         pipeline = self._fitted()
         # A class that `classes` names and training lacked has posterior 0.
         posteriors = np.zeros((len(embeddings), len(self.classes)))
@@ -140,6 +153,7 @@ class ClassicalModel:
             MODEL_FILE: dump_estimator(self.pipeline),
             CARD_FILE: json.dumps(card, indent=1).encode(),
             **enrolment_files(self.enrolment),
+            **adaptation_files(self.adaptation),
         }
 
     @classmethod
@@ -161,7 +175,7 @@ class ClassicalModel:
             raise BundleError(
                 f"{MODEL_FILE} holds a {type(model.pipeline).__name__}; expected a Pipeline."
             )
-        model.enrolment = enrolment_from(files)
+        model.enrolment, model.adaptation = enrolment_from(files), adaptation_from(files)
         return model
 
     def _fitted(self) -> Pipeline:
@@ -188,81 +202,6 @@ class ClassicalModel:
             return -float(np.log(posteriors[rows, positions[rows]] + 1e-12).mean())
 
         return min(TEMPERATURES, key=log_loss)
-
-
-def _estimator(name: ClassicalName, options: Section | None, *, seed: int) -> Any:
-    """The unfitted scikit-learn estimator. Emotions weigh alike however often they occur."""
-    match options:
-        case LogisticRegressionParams():
-            return LogisticRegression(
-                C=options.c, class_weight="balanced", max_iter=options.max_iter, random_state=seed
-            )
-        case SvcParams():
-            # break_ties: predict and the largest decision agree, and so do the posteriors.
-            return SVC(
-                C=options.c,
-                gamma=options.gamma,
-                class_weight="balanced",
-                break_ties=True,
-                random_state=seed,
-            )
-        case RandomForestParams():
-            return RandomForestClassifier(
-                n_estimators=options.trees,
-                min_samples_leaf=options.min_samples_leaf,
-                class_weight="balanced",
-                random_state=seed,
-            )
-        case MlpParams():
-            return MLPClassifier(
-                hidden_layer_sizes=options.hidden,
-                alpha=options.alpha,
-                learning_rate_init=options.learning_rate,
-                max_iter=options.epochs,
-                batch_size=options.batch_size,
-                # All epochs are wanted: there is nothing to converge to.
-                n_iter_no_change=options.epochs,
-                random_state=seed,
-            )
-        case GradientBoostingParams():
-            return GradientBoostingClassifier(
-                n_estimators=options.rounds,
-                max_depth=options.max_depth,
-                learning_rate=options.learning_rate,
-                subsample=options.subsample,
-                max_features="sqrt",
-                random_state=seed,
-            )
-    raise BundleError(f"{name!r} has no options to be built from; use build_model().")
-
-
-def _before(options: Section | None, n_features: int) -> list[Any]:
-    """The steps before the estimator: scales alike, and the functionals that tell most apart."""
-    select = getattr(options, "select", None)
-    steps: list[Any] = [StandardScaler()]
-    if select is not None and select < n_features:
-        steps.append(SelectKBest(f_classif, k=select))
-    return steps
-
-
-def numbers_in(fitted: Any) -> int:
-    """How many numbers a fitted scikit-learn object holds, trees and networks included."""
-    if isinstance(fitted, np.ndarray) and fitted.dtype != object:
-        return int(fitted.size)
-    if isinstance(fitted, list | tuple | np.ndarray):
-        return sum(map(numbers_in, fitted))
-    if hasattr(fitted, "tree_"):
-        return int(fitted.tree_.node_count * 2 + fitted.tree_.value.size)
-    if hasattr(fitted, "get_params"):
-        return sum(map(numbers_in, (v for k, v in vars(fitted).items() if k.endswith("_"))))
-    return 0
-
-
-def _forget_training(estimator: Any) -> None:
-    """Drop what only a further `fit` would need: optimisers, random states, the covariance."""
-    for attribute in ("_optimizer", "_random_state", "_rng", "covariance_", "xbar_", "means_"):
-        if hasattr(estimator, attribute):
-            delattr(estimator, attribute)
 
 
 def _frame(inputs: Inputs) -> pd.DataFrame:

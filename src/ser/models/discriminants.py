@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-#: Directions whose share of the variance is less than this are none.
-LEAST_SHARE = 1e-10
+#: Where nothing varies nothing is divided by less.
+LEAST_VARIANCE = 1e-12
 
 
 def fit_discriminants(
@@ -14,28 +15,27 @@ def fit_discriminants(
 ) -> LinearDiscriminantAnalysis:
     """scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)`, fitted.
 
-    x : (n, p), columns with mean 0; target : (n,). Discriminants lie in the space that the rows
-    span, and the shrinkage's target is the same in all directions. So what is fitted is n columns,
-    which takes a second where p columns of thousands take minutes; the result is the same.
+    x : (n, p); target : (n,). The shrunk covariance within classes is a multiple of the identity
+    and the product of n rows. So what is solved has n columns (Woodbury 1950), which takes half a
+    second where p columns of thousands take minutes; the result is the same.
     """
     n, p = x.shape
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
     if n >= p or shrinkage == 0:
-        lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
         return lda.fit(x, target)
-    variance, rows = np.linalg.eigh(x @ x.T)
-    kept = variance > LEAST_SHARE * variance[-1]
-    axes = (rows[:, kept] / np.sqrt(variance[kept])).T @ x
-    r = len(axes)
-    # The target is the mean variance: of p columns there, of r here.
-    scale = (1 - shrinkage) + shrinkage * r / p
-    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage * r / p / scale)
-    lda.fit(x @ axes.T, target)
-    prior = np.log(lda.priors_)
-    if len(prior) == 2:
+    classes, place = np.unique(target, return_inverse=True)
+    means = np.stack([x[place == k].mean(axis=0) for k in range(len(classes))])
+    within = x - means[place]
+    scatter, rest = (1 - shrinkage) / n, shrinkage * np.square(within).sum() / (n * p)
+    rest = max(rest, LEAST_VARIANCE)
+    gram = scatter * (within @ within.T)
+    gram[np.diag_indices(n)] += rest
+    inner = cho_solve(cho_factor(gram, lower=True), scatter * (within @ means.T))
+    coef = (means - inner.T @ within) / rest
+    lda.priors_ = np.bincount(place) / n
+    intercept = np.log(lda.priors_) - 0.5 * np.einsum("kp,kp->k", means, coef)
+    if len(classes) == 2:
         # Of two classes scikit-learn keeps the difference.
-        prior = prior[1:] - prior[:1]
-    lda.intercept_ = (lda.intercept_ - prior) / scale + prior
-    lda.coef_ = lda.coef_ @ axes / scale
-    lda.n_features_in_ = p
-    lda.shrinkage = shrinkage
+        coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+    lda.coef_, lda.intercept_, lda.classes_, lda.n_features_in_ = coef, intercept, classes, p
     return lda

@@ -15,14 +15,13 @@ from typing import Self
 import numpy as np
 from scipy.optimize import minimize
 
-from ser.core.enrolment import Enrolment
+from ser.core.calibration import LEAST
+from ser.core.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.members import fit_all
 
 CARD_FILE = "ensemble.json"
-#: Posteriors below this are no more unlikely than this.
-LEAST = 1e-6
 #: The weights stay below this.
 MOST_WEIGHT = 4.0
 
@@ -109,12 +108,16 @@ class Ensemble:
     def embed(self, inputs: Inputs) -> np.ndarray:
         return np.concatenate([member.embed(inputs) for member in self.members], axis=1)
 
-    def classify(self, embeddings: np.ndarray) -> np.ndarray:
-        parts = np.split(embeddings, np.cumsum(self.widths)[:-1], axis=1)
-        logs = self._by_name(
-            [member.classify(part) for member, part in zip(self.members, parts, strict=True)]
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        parts = zip(self.members, self._parts(embeddings), strict=True)
+        return tuple(member.own_emotions(part) for member, part in parts)
+
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
+        notes = own if isinstance(own, tuple) else (None,) * len(self.members)
+        parts = zip(self.members, self._parts(embeddings), notes, strict=True)
+        return self._pooled(
+            self._by_name([member.classify(part, note) for member, part, note in parts])
         )
-        return self._pooled(logs)
 
     def to_files(self) -> dict[str, bytes]:
         """{"ensemble.json"} and each member's files, `2.cnn.model.safetensors` for the second."""
@@ -150,6 +153,9 @@ class Ensemble:
                 "the model again."
             ) from error
         return ensemble
+
+    def _parts(self, embeddings: np.ndarray) -> list[np.ndarray]:
+        return np.split(embeddings, np.cumsum(self.widths)[:-1], axis=1)
 
     def _pooled(self, logs: Mapping[str, np.ndarray]) -> np.ndarray:
         return pooled(np.stack([self.weights[name] * log for name, log in logs.items()]))

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 from joblib import cpu_count
+from threadpoolctl import threadpool_limits
 
 from ser.errors import StageError
 from ser.interrupts import interrupts_held
@@ -122,7 +123,9 @@ def _fit_apart(
 
     try:
         fill()
-        fitted |= meanwhile()
+        # The cores are the networks'.
+        with threadpool_limits(1):
+            fitted |= meanwhile()
         while running:
             for connection in cast(list[Connection], wait(list(running))):
                 job, process = running[connection]

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from ser.core.enrolment import Enrolment
+from ser.core.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.networks import EmotionCnn, EmotionNetwork, padded
@@ -97,8 +97,11 @@ class NeuralModel:
         """Float64 (n, n_embedding), for log-mels of any lengths from one frame on."""
         return embed_sequences(self._fitted(), inputs)
 
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        return None
+
     @torch.no_grad()
-    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         logits = self._fitted().head(torch.from_numpy(embeddings).float())
         posteriors: np.ndarray = logits.double().softmax(dim=1).numpy()
         return posteriors

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ser.core.enrolment import Enrolment, Voice
+from ser.core.adaptation import Adaptation
+from ser.core.enrolment import Enrolment, Voice, rows_of
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
 
-ENROLMENT_FILE = "enrolment.safetensors"
+ENROLMENT_FILE, ADAPTATION_FILE = "enrolment.safetensors", "adaptation.safetensors"
 
 
 def voice_of(model: EmotionModel, inputs: Inputs) -> Voice | None:
     """The voice that speaks in all these inputs; None where the model knows no voices."""
-    return model.enrolment.voice(model.embed(inputs)) if model.enrolment else None
+    return voice_in(model, model.embed(inputs))
+
+
+def voice_in(model: EmotionModel, embeddings: np.ndarray) -> Voice | None:
+    """As `voice_of`, of the inputs' embeddings (n, d)."""
+    if model.enrolment is None:
+        return None
+    voice = model.enrolment.voice(embeddings)
+    heard = model.enrolment.standardised(embeddings, voice)
+    return replace(voice, emotions=model.own_emotions(heard))
 
 
 def posteriors(model: EmotionModel, inputs: Inputs, *, voice: Voice | None = None) -> np.ndarray:
     """Raw posteriors, (n, n_classes), of inputs of one speaker, known by `voice` or not."""
-    embeddings = model.embed(inputs)
+    return posteriors_in(model, model.embed(inputs), voice=voice)
+
+
+def posteriors_in(
+    model: EmotionModel, embeddings: np.ndarray, *, voice: Voice | None
+) -> np.ndarray:
+    """As `posteriors`, of the inputs' embeddings (n, d)."""
     if model.enrolment:
         embeddings = model.enrolment.standardised(embeddings, voice)
-    return model.classify(embeddings)
+    return model.classify(embeddings, voice.emotions if voice else None)
 
 
 def posteriors_by_speaker(model: EmotionModel, examples: Examples) -> np.ndarray:
@@ -35,27 +52,55 @@ def posteriors_by_speaker(model: EmotionModel, examples: Examples) -> np.ndarray
     A model that knows no voices answers as for unknown speakers.
     """
     embeddings = model.embed(examples.inputs)
-    if model.enrolment:
-        embeddings = model.enrolment.by_speaker(embeddings, speaker=examples.speaker)
-    return model.classify(embeddings)
+    result = np.empty((len(embeddings), len(model.classes)))
+    for rows in rows_of(examples.speaker).values():
+        own = embeddings[rows]
+        result[rows] = posteriors_in(model, own, voice=voice_in(model, own))
+    return result
 
 
 def enrolment_files(enrolment: Enrolment | None) -> dict[str, bytes]:
     """The enrolment as a file of its own; none where there is none."""
-    if enrolment is None:
-        return {}
-    arrays = {name: np.ascontiguousarray(array) for name, array in vars(enrolment).items()}
-    return {ENROLMENT_FILE: save_arrays(arrays)}
+    return {} if enrolment is None else {ENROLMENT_FILE: _saved(enrolment)}
 
 
 def enrolment_from(files: Mapping[str, bytes]) -> Enrolment | None:
     """Inverse of `enrolment_files`; raises BundleError."""
-    if ENROLMENT_FILE not in files:
+    arrays = _loaded(files, ENROLMENT_FILE, Enrolment)
+    return Enrolment(**arrays) if arrays else None
+
+
+def adaptation_files(adaptation: Adaptation | None) -> dict[str, bytes]:
+    """The adaptation as a file of its own; none where there is none."""
+    return {} if adaptation is None else {ADAPTATION_FILE: _saved(adaptation)}
+
+
+def adaptation_from(files: Mapping[str, bytes]) -> Adaptation | None:
+    """Inverse of `adaptation_files`; raises BundleError."""
+    arrays = _loaded(files, ADAPTATION_FILE, Adaptation)
+    if arrays is None:
         return None
+    return Adaptation(arrays["temperature"].item(), arrays["axes"], arrays["means"])
+
+
+def _saved(learnt: Enrolment | Adaptation) -> bytes:
+    return save_arrays({name: np.ascontiguousarray(array) for name, array in vars(learnt).items()})
+
+
+def _loaded(
+    files: Mapping[str, bytes], name: str, kind: type[Enrolment | Adaptation]
+) -> dict[str, np.ndarray] | None:
+    """The arrays of that file, which are the fields of `kind`; None where there is no file."""
+    if name not in files:
+        return None
+    expected = sorted(kind.__dataclass_fields__)
     try:
-        return Enrolment(**load_arrays(files[ENROLMENT_FILE]))
-    except (SafetensorError, TypeError) as error:
+        arrays: dict[str, np.ndarray] = load_arrays(files[name])
+        if sorted(arrays) != expected:
+            raise KeyError(", ".join(arrays) or "nothing")
+    except (KeyError, SafetensorError) as error:
         raise BundleError(
-            f"{ENROLMENT_FILE} cannot be read ({error}); expected a mean, a scale and a prior. "
+            f"{name} cannot be read ({error}); expected {', '.join(expected)}. "
             "Restore the bundle, or train the model again."
         ) from error
+    return arrays

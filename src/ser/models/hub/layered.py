@@ -18,7 +18,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ser.core.enrolment import LEAST_SCALE, Enrolment, rows_of
+from ser.core.enrolment import LEAST_SCALE, Enrolment, OwnEmotions, rows_of
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.hub.head_training import Labelled, seeded, train_head
@@ -125,8 +125,11 @@ class LayeredModel:
             )
         return np.asarray(network.embed(network.standard(torch.from_numpy(x))).double().numpy())
 
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        return None
+
     @torch.no_grad()
-    def classify(self, embeddings: np.ndarray) -> np.ndarray:
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         x = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
         return np.asarray(self._fitted().head(x).double().softmax(dim=1).numpy())
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from ser.core.enrolment import Enrolment
+from ser.core.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.hub.adapters import adapter_state, set_adapter, with_adapter
@@ -112,8 +112,11 @@ class LoraModel:
         """The layers' weighted mean, float64 (n, width)."""
         return self.head.embed(Inputs(layers=list(self._fitted().encode(_waveforms(inputs)))))
 
-    def classify(self, embeddings: np.ndarray) -> np.ndarray:
-        return self.head.classify(embeddings)
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        return self.head.own_emotions(embeddings)
+
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
+        return self.head.classify(embeddings, own)
 
     def to_files(self) -> dict[str, bytes]:
         """The head's files, "adapter.safetensors" and "adapter.json"; the base is only named."""
