@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ser.core.calibration import Calibration
-from ser.core.enrolment import Voice
+from ser.core.calibration import Calibration, Calibrations
+from ser.core.enrolment import Voice, rows_of
 from ser.core.novelty import Novelty
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
@@ -39,7 +39,7 @@ NOVELTY_FILE = "novelty.safetensors"
 class Bundle:
     """A fitted model with all that inference needs.
 
-    calibration : of the model's raw posteriors, fitted on speakers it has not learnt from.
+    calibrations : of the model's raw posteriors, fitted on speakers it has not learnt from.
     abstention : when no answer is given. novelty : of functionals, by those trained on; None
         where too few speakers could tell.
     card : receipts, free of numbers that inference uses: corpora, protocol, hashes, speakers
@@ -49,7 +49,7 @@ class Bundle:
     model_name: str
     model: EmotionModel
     features: FeatureParams
-    calibration: Calibration = field(default_factory=Calibration)
+    calibrations: Calibrations = field(default_factory=Calibrations)
     abstention: AbstentionParams = field(default_factory=AbstentionParams)
     novelty: Novelty | None = None
     encoder: EncoderReference | None = None
@@ -66,11 +66,25 @@ class Bundle:
 
     def posteriors(self, inputs: Inputs, *, voice: Voice | None = None) -> np.ndarray:
         """Calibrated posteriors, (n, n_classes), of one speaker's inputs, known or not."""
-        return self.calibration.posteriors(posteriors(self.model, inputs, voice=voice))
+        return self.calibration_of(voice).posteriors(posteriors(self.model, inputs, voice=voice))
 
     def posteriors_by_speaker(self, examples: Examples) -> np.ndarray:
         """Calibrated posteriors, (n, n_classes), as `posteriors_by_speaker` of the model has."""
-        return self.calibration.posteriors(posteriors_by_speaker(self.model, examples))
+        result = posteriors_by_speaker(self.model, examples)
+        for rows in rows_of(examples.speaker).values():
+            result[rows] = self.calibrations.at(len(rows)).posteriors(result[rows])
+        return result
+
+    def sets_by_speaker(self, posteriors: np.ndarray, *, speaker: np.ndarray) -> np.ndarray:
+        """Which emotions each set holds, bool (n, n_classes), of what the former returns."""
+        result = np.empty(posteriors.shape, dtype=bool)
+        for rows in rows_of(speaker).values():
+            result[rows] = self.calibrations.at(len(rows)).sets(posteriors[rows])
+        return result
+
+    def calibration_of(self, voice: Voice | None) -> Calibration:
+        """That for a speaker who is known by `voice`, or not at all."""
+        return self.calibrations.at(voice.clips if voice else 0)
 
 
 def save_bundle(bundle: Bundle, directory: Path) -> None:
@@ -80,7 +94,7 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         "model": bundle.model_name,
         "classes": list(bundle.classes),
         "features": bundle.features.model_dump(),
-        "calibration": asdict(bundle.calibration),
+        "calibrations": asdict(bundle.calibrations),
         "abstention": bundle.abstention.model_dump(),
         "encoder": asdict(bundle.encoder) if bundle.encoder else None,
         "card": bundle.card,
@@ -109,7 +123,7 @@ def load_bundle(directory: Path) -> Bundle:
             for path in directory.iterdir()
             if path.name != CARD_FILE and path.is_file()
         }
-        calibration = Calibration(**head["calibration"])
+        calibrations = _calibrations_from(head["calibrations"])
         abstention = AbstentionParams(**head["abstention"])
         encoder = EncoderReference(**head["encoder"]) if head["encoder"] else None
         novelty = _novelty_from(files)
@@ -128,12 +142,20 @@ def load_bundle(directory: Path) -> Bundle:
         head["model"],
         model,
         features,
-        calibration=calibration,
+        calibrations=calibrations,
         abstention=abstention,
         novelty=novelty,
         encoder=encoder,
         card=head.get("card", {}),
     )
+
+
+def _calibrations_from(values: dict[str, Any]) -> Calibrations:
+    each = tuple(Calibration(**own) for own in values["each"])
+    clips = tuple(map(int, values["clips"]))
+    if not each or len(clips) != len(each) or list(clips) != sorted(set(clips)):
+        raise KeyError(f"calibrations for {clips} clips")
+    return Calibrations(clips, each)
 
 
 def _novelty_files(novelty: Novelty | None) -> dict[str, bytes]:

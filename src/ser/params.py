@@ -144,6 +144,26 @@ class FeatureParams(Section):
         return self
 
 
+class AlterParams(Section):
+    """Altered versions of every recording, from which models learn beside itself."""
+
+    #: How many of each; 0: none.
+    versions: int = Field(2, ge=0, le=20)
+    #: Each speaker's are played up to this share slower (odd versions) or faster (even ones).
+    speed: float = Field(0.15, ge=0, lt=1)
+    #: Noise lies between so many dB below the speech; None: no noise.
+    noise_db: tuple[float, float] | None = (5.0, 40.0)
+    #: Louder or softer by up to this; heard only where features.level_db is null.
+    gain_db: float = Field(0.0, ge=0, le=60)
+
+    @field_validator("noise_db")
+    @classmethod
+    def _from_low_to_high(cls, noise_db: tuple[float, float] | None) -> tuple[float, float] | None:
+        if noise_db is not None and not -20 <= noise_db[0] <= noise_db[1] <= 100:
+            raise ValueError("noise_db goes from less to more, between -20 and 100")
+        return noise_db
+
+
 class EncoderParams(Section):
     """A speech encoder of the Hugging Face hub, for the models `layers` and `lora`."""
 
@@ -159,7 +179,7 @@ class LdaParams(Section):
     """Linear discriminants, for which all emotions vary alike."""
 
     #: Of the covariance, towards its diagonal: there are more functionals than utterances.
-    shrinkage: float = Field(0.7, ge=0, le=1)
+    shrinkage: float = Field(0.7, gt=0, le=1)
     #: Functionals to keep, those that tell emotions apart best by themselves; None: all.
     select: PositiveInt | None = None
 
@@ -213,10 +233,12 @@ class ByolParams(Section):
 
     #: Path of its weights, which the user brings: they are no part of this package.
     weights: str | None = None
+    #: SHA-256 that the file must have; None: any. DVC notices another file by this alone.
+    weights_sha256: str | None = None
     #: Whether it learns on; else it stays as it is, and linear discriminants learn.
     tune: bool = False
     #: Of the discriminants' covariance.
-    shrinkage: float = Field(0.7, ge=0, le=1)
+    shrinkage: float = Field(0.7, gt=0, le=1)
     dropout: float = Field(0.3, ge=0, lt=1)
 
 
@@ -391,6 +413,7 @@ class Params(Section):
     synthetic: SyntheticParams = SyntheticParams()
     split: SplitParams = SplitParams()
     features: FeatureParams = FeatureParams()
+    alter: AlterParams = AlterParams()
     encoder: EncoderParams = EncoderParams()
     model: ModelParams = ModelParams()
     train: TrainParams = TrainParams()

@@ -30,7 +30,7 @@ class Prediction:
     emotion : None where the predictor abstains. confidence : of the most probable emotion; None
     where the signal alone was reason to abstain: then `posteriors` and `candidates` are empty.
     posteriors : of all classes. candidates : the emotions that hold the true one as often as the
-    bundle's `calibration.coverage` says, the likeliest first. enrolled_clips : by how many clips
+    bundle's `calibrations.coverage` says, the likeliest first. enrolled_clips : by how many clips
     the speaker was known; None where the model knows no voices.
     """
 
@@ -69,10 +69,26 @@ class Predictor:
     def enrol(self, clips: Iterable[tuple[np.ndarray, int]]) -> Voice | None:
         """The voice of a speaker from unlabelled clips, each (samples, Hz).
 
-        None where the model knows no voices; raises AudioError on an unfit clip.
+        None where the model knows no voices; raises AudioError on an unfit clip. What `refuse`
+        refuses tells nothing of a voice: leave it out.
         """
         heard = [self._hear(y, sr) for y, sr in clips]
         return voice_of(self.bundle.model, self._inputs(heard))
+
+    def refuse(self, y: np.ndarray, *, sr: int) -> Abstention | None:
+        """Why mono samples `y`, (n_samples,), at `sr` Hz, are no speech to go by; None: they are.
+
+        Told by the signal alone: too short, no speech, or clipped.
+        """
+        params = self.bundle.abstention
+        if y.ndim != 1 or not np.isfinite(y).all():
+            # No recording: `extract` says what is wrong.
+            return None
+        return decide(params, seconds=y.size / sr) or decide(
+            params,
+            speech_seconds=speech_seconds(y, sr=sr, detector=params.detector),
+            clipped=clipped_share(y),
+        )
 
     def predict(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> Prediction:
         """Answer mono samples `y`, (n_samples,), at `sr` Hz; raises AudioError on unfit input.
@@ -81,7 +97,7 @@ class Predictor:
         clipped. voice : the speaker's, from `enrol`; without it, he or she is taken for an
         average one.
         """
-        refused = self._refuse_signal(y, sr)
+        refused = self.refuse(y, sr=sr)
         if refused:
             return Prediction(None, None, abstention=refused)
         heard = self._hear(y, sr)
@@ -96,17 +112,6 @@ class Predictor:
     def posteriors(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> np.ndarray:
         """Calibrated posteriors over the bundle's classes, (n_classes,), whatever was heard."""
         return self._posteriors(self._hear(y, sr), voice)
-
-    def _refuse_signal(self, y: np.ndarray, sr: int) -> Abstention | None:
-        params = self.bundle.abstention
-        if y.ndim != 1 or not np.isfinite(y).all():
-            # No recording: `extract` says what is wrong.
-            return None
-        return decide(params, seconds=y.size / sr) or decide(
-            params,
-            speech_seconds=speech_seconds(y, sr=sr, detector=params.detector),
-            clipped=clipped_share(y),
-        )
 
     def _novelty(self, features: Features) -> float | None:
         if self.bundle.novelty is None or self._limit is None:
@@ -141,7 +146,7 @@ class Predictor:
     ) -> Prediction:
         classes = self.bundle.classes
         by_class = dict(zip(classes, map(float, posteriors), strict=True))
-        inside = self.bundle.calibration.sets(posteriors[None])[0]
+        inside = self.bundle.calibration_of(voice).sets(posteriors[None])[0]
         candidates = [classes[i] for i in np.argsort(-posteriors, kind="stable") if inside[i]]
         clips = None
         if self.bundle.knows_voices:

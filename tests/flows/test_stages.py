@@ -89,6 +89,7 @@ def test_the_projects_own_stages_are_all_found() -> None:
         "manifest@synthetic",
         "split",
         "featurize",
+        "alter",
         "embed",
         "train",
         "evaluate",

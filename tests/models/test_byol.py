@@ -1,5 +1,7 @@
 """BYOL-S from a weights file: frozen below discriminants, or tuned. The weights are made here."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from ser.core.byol import N_MELS, byol_log_mel
 from ser.errors import BundleError, ParamsError
 from ser.models.base import Examples, Inputs
 from ser.models.build import build_model, model_from_files
-from ser.models.byol import AudioNtt, ByolModel
+from ser.models.byol import AudioNtt, ByolModel, load_encoder, weights_sha256
 from ser.models.neural import NeuralModel
 from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import ByolParams, ModelParams, Params, TrainParams
@@ -123,11 +125,21 @@ def test_weights_that_do_not_fit_are_a_line(tmp_path, weights):
         build_model(ModelParams(name="byol_s"), SHORT, classes=CLASSES).fit(
             examples(), examples(), seed=0
         )
-    with pytest.raises(ParamsError, match="no weights of AudioNTT2020"):
+    with pytest.raises(ParamsError, match=r"missing\.pth, which cannot be read"):
         build(tmp_path / "missing.pth").fit(examples(), examples(), seed=0)
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ParamsError, match=r"layer\.weight besides"):
         build(tmp_path / "other.pth").fit(examples(), examples(), seed=0)
+
+
+def test_weights_are_known_by_their_hash(weights):
+    params = ByolParams(weights=str(weights))
+    own = weights_sha256(params)
+    assert own == hashlib.sha256(weights.read_bytes()).hexdigest()
+    pinned = params.model_copy(update={"weights_sha256": own})
+    load_encoder(pinned, n_mels=64, n_classes=3)
+    with pytest.raises(ParamsError, match=f"is {own}; expected 00"):
+        load_encoder(params.model_copy(update={"weights_sha256": "00"}), n_mels=64, n_classes=3)
 
 
 def test_a_pickle_as_weights_does_not_execute(tmp_path):
@@ -138,7 +150,7 @@ def test_a_pickle_as_weights_does_not_execute(tmp_path):
             return (open, (str(planted), "w"))
 
     torch.save({"fc.0.weight": Bomb()}, tmp_path / "bomb.pth")
-    with pytest.raises(ParamsError):
+    with pytest.raises(ParamsError, match="no tensors of AudioNTT2020 alone"):
         build(tmp_path / "bomb.pth").fit(examples(), examples(), seed=0)
     assert not planted.exists()
 

@@ -96,8 +96,8 @@ def test_each_network_answers_for_the_speakers_that_it_did_not_hear(one_core):
     first = build_model(PARAMS.model_copy(update={"name": "cnn"}), SHORT, classes=CLASSES)
     first.fit(heard, rest, seed=int(np.random.SeedSequence([3, 1]).generate_state(1)[0]))
     np.testing.assert_allclose(first.dev_posteriors, model.members[0].dev_posteriors, atol=1e-3)
-    assert model.dev_posteriors.shape == (24, 3)
-    np.testing.assert_allclose(model.dev_posteriors.sum(axis=1), 1)
+    assert model.dev_posteriors.shape == (1, 24, 3)
+    np.testing.assert_allclose(model.dev_posteriors.sum(axis=-1), 1)
 
 
 def test_files_bring_back_the_same_ensemble(model):

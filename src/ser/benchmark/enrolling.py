@@ -1,28 +1,35 @@
-"""How the score grows with the number of clips by which a speaker is known."""
+"""How the score grows with the clips by which a speaker is known."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
+from ser.core.calibration import held
 from ser.core.enrolment import rows_of
+from ser.core.tables import predictions_table
 from ser.errors import StageError
 from ser.models.voices import posteriors_in, voice_in
-from ser.stages.learning import load_examples
+from ser.stages.learning import indices_of, load_examples
 
-#: Enrolment clips; 0 is an unknown speaker.
+#: Enrolment clips of any emotion; 0 is an unknown speaker.
 CLIPS = (0, 1, 3, 10)
+#: Enrolment clips as people have them: whoever is calm.
+CALM_CLIPS, CALM = 10, ("calm", "neutral")
 #: How often clips are drawn for each number of them.
 DRAWS = 5
 
 
 def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """One row per utterance, number of clips and draw: emotion, predicted, speaker.
+    """Predictions, one per utterance, number of clips and draw, with the columns known_by (any
+    emotion, or calm), clips, draw, and `covered`: whether the set holds the true emotion.
 
-    A clip that a speaker was known by is not scored in that draw.
+    A clip that a speaker was known by is not scored in that draw. Of a speaker who has fewer clips
+    than such a number there are no rows.
     """
     model = bundle.model
     if not bundle.knows_voices:
@@ -30,23 +37,30 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
     examples = load_examples(home, model.kinds, test)
     embeddings = model.embed(examples.inputs)
     parts = []
-    for place, (speaker, rows) in enumerate(rows_of(examples.speaker).items()):
+    for place, rows in enumerate(rows_of(examples.speaker).values()):
         rng = np.random.default_rng([seed, place])
-        for clips in (n for n in CLIPS if n < len(rows)):
-            for draw in range(DRAWS if clips else 1):
-                known = rng.permutation(rows)[:clips]
-                others = np.setdiff1d(rows, known)
-                voice = voice_in(model, embeddings[known])
-                raw = posteriors_in(model, embeddings[others], voice=voice)
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "speaker": speaker,
-                            "clips": clips,
-                            "draw": draw,
-                            "emotion": examples.emotion[others],
-                            "predicted": np.asarray(bundle.classes)[raw.argmax(axis=1)],
-                        }
-                    )
-                )
+        for known_by, clips, draw, known in _draws(rows, examples.emotion[rows], rng):
+            others = np.setdiff1d(rows, known)
+            voice = voice_in(model, embeddings[known])
+            calibration = bundle.calibrations.at(clips)
+            posteriors = calibration.posteriors(
+                posteriors_in(model, embeddings[others], voice=voice)
+            )
+            table = predictions_table(test.iloc[others], posteriors, bundle.classes)
+            target = indices_of(examples.emotion[others], bundle.classes)
+            covered = held(calibration.sets(posteriors), target)
+            parts.append(table.assign(known_by=known_by, clips=clips, draw=draw, covered=covered))
     return pd.concat(parts, ignore_index=True)
+
+
+def _draws(
+    rows: np.ndarray, emotion: np.ndarray, rng: np.random.Generator
+) -> Iterator[tuple[str, int, int, np.ndarray]]:
+    """(known by, number of clips, draw, rows of those clips) of one speaker."""
+    calm = rows[np.isin(emotion, CALM)]
+    kinds = [("any", clips, rows) for clips in CLIPS if clips < len(rows)]
+    if CALM_CLIPS <= len(calm) < len(rows):
+        kinds.append(("calm", CALM_CLIPS, calm))
+    for known_by, clips, pool in kinds:
+        for draw in range(DRAWS if clips else 1):
+            yield known_by, clips, draw, rng.permutation(pool)[:clips]

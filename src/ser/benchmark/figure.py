@@ -32,7 +32,11 @@ def comparison(results: Sequence[Result]) -> Figure:
     if curves:
         lines = figure.add_subplot(grid[1])
         for result in curves:
-            known = {str(row["clips"]): row["uar"] for row in result["by_enrolment_clips"]}
+            known = {
+                str(row["clips"]): row["uar"]
+                for row in result["by_enrolment_clips"]
+                if row["known_by"] == "any"
+            }
             known["all"] = result["uar"]
             lines.plot(list(known), list(known.values()), marker="o", label=result["model"])
         lines.set(xlabel="unlabelled clips of the speaker", ylabel="UAR", title="known voices")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from ser.benchmark.enrolling import enrolment_curve
 from ser.benchmark.workspace import extract
 from ser.bundle import Bundle, save_bundle
 from ser.core import leakage, metrics
+from ser.core.calibration import held
 from ser.core.protocols import PUBLISHED
 from ser.core.splits import assign, shares_dev_speakers
 from ser.core.tables import check_predictions, posterior_columns, split_sha256
@@ -31,13 +32,31 @@ from ser.io.shards import check_shards, read_index
 from ser.io.store import read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.predictor import Predictor
-from ser.stages.base import EMBEDDINGS, FEATURES
+from ser.stages.base import ALTERED, EMBEDDINGS, FEATURES
 from ser.stages.learning import answers, chosen_params, indices_of, learn
 from ser.stages.split import choose_labels, load_manifest
 
 PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.parquet"
+ELAPSED = "elapsed.json"
 #: Recordings whose scoring is timed.
 TIMED = 20
+
+
+class Clock:
+    """How long something takes, the time before it was cut off and begun again included."""
+
+    def __init__(self, record: Path) -> None:
+        self.record, self.started = record, time.monotonic()
+        self.before = float(read_json(record)["seconds"]) if record.is_file() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def note(self) -> None:
+        """So much will have passed if it is cut off now."""
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        write_json({"seconds": self.seconds}, self.record)
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,8 @@ class Fold:
 
 def title_of(params: Params) -> str:
     mode = "speaker-enrolled" if params.model.enrolled else "plain"
-    return f"{params.model.name} · {params.split.protocol} · {mode}"
+    corpora = "+".join(params.data.corpora)
+    return f"{params.model.name} · {corpora} · {params.split.protocol} · {mode}"
 
 
 def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
@@ -68,6 +88,7 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
     splits = assign_all(home, params)
     extract(home, params)
     check_shards(home / FEATURES)
+    check_shards(home / ALTERED, stage="alter")
     if params.model.hears_by_encoder:
         check_shards(home / EMBEDDINGS, stage="embed")
     key = _key(home, params, splits)
@@ -120,7 +141,12 @@ def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[t
         root,
         name=title_of(params),
         params=chosen_params(params),
-        tags={"benchmark": key, "protocol": params.split.protocol, "model": params.model.name},
+        tags={
+            "benchmark": key,
+            "corpus": "+".join(params.data.corpora),
+            "protocol": params.split.protocol,
+            "model": params.model.name,
+        },
         experiment=BENCHMARKS,
         run_id=known if known and tracking.run_exists(root, known) else None,
     ) as parent:
@@ -132,7 +158,7 @@ def _run_fold(
     root: Path, home: Path, folder: Path, folds: pd.DataFrame, params: Params, parent: str
 ) -> None:
     number, sha256 = int(folds["fold"].iloc[0]), split_sha256(folds)
-    started = time.monotonic()
+    clock = Clock(folder / ELAPSED)
     with tracking.start_run(
         root,
         name=f"{title_of(params)} · fold {number}",
@@ -141,7 +167,12 @@ def _run_fold(
         experiment=BENCHMARKS,
     ) as tracked:
         checkpoints = folder / "checkpoints"
-        learned = learn(home, folds, params, on_epoch=tracked.log_epoch, workdir=checkpoints)
+
+        def on_epoch(epoch: int, values: Mapping[str, float]) -> None:
+            tracked.log_epoch(epoch, values)
+            clock.note()
+
+        learned = learn(home, folds, params, on_epoch=on_epoch, workdir=checkpoints)
         bundle, test = learned.bundle, folds[folds["split"] == "test"]
         predictions = _with_sets(answers(home, bundle, test), bundle)
         save_bundle(bundle, folder / "bundle")
@@ -152,7 +183,7 @@ def _run_fold(
             "test/ece": metrics.expected_calibration_error(predictions),
             "test/coverage": float(predictions["covered"].mean()),
             "dev/uar": metrics.uar(learned.dev),
-            "train/seconds": learned.seconds,
+            "train/seconds": clock.before + learned.seconds,
             "test/inference_ms": _inference_ms(home, bundle, test),
         }
         tracked.log_metrics(scores)
@@ -166,8 +197,8 @@ def _run_fold(
                 "test_speakers": sorted(test["speaker"].unique()),
                 "dev_speakers": sorted(folds.loc[folds["split"] == "dev", "speaker"].unique()),
                 "parameters": bundle.model.n_parameters,
-                "temperature": bundle.calibration.temperature,
-                "seconds": time.monotonic() - started,
+                "temperature": bundle.calibrations.each[-1].temperature,
+                "seconds": clock.seconds,
                 "scores": scores,
             },
             folder / RECEIPT,
@@ -176,10 +207,12 @@ def _run_fold(
 
 
 def _with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
-    sets = bundle.calibration.sets(predictions[posterior_columns(predictions)].to_numpy())
+    sets = bundle.sets_by_speaker(
+        predictions[posterior_columns(predictions)].to_numpy(),
+        speaker=predictions["speaker"].to_numpy(str),
+    )
     target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
-    covered = np.where(target >= 0, sets[np.arange(len(sets)), target], False)
-    return predictions.assign(candidates=sets.sum(axis=1), covered=covered)
+    return predictions.assign(candidates=sets.sum(axis=1), covered=held(sets, target))
 
 
 def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
@@ -209,11 +242,17 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     package = Path(ser.__file__).parent
     code = hashlib.sha256()
     sources = [
-        *(p for part in ("core", "models", "benchmark") for p in (package / part).rglob("*.py")),
+        *(p for part in ("core", "models") for p in (package / part).rglob("*.py")),
+        *(package / "benchmark" / name for name in ("enrolling.py", "folds.py")),
         package / "stages" / "learning.py",
     ]
     for path in sorted(sources):
         code.update(path.read_bytes())
+    weights = None
+    if "byol_s" in params.model.used:
+        from ser.models.byol import weights_sha256
+
+        weights = weights_sha256(params.model.byol_s)
     recipe, shards = read_index(home / FEATURES)
     embeddings = (
         read_index(home / EMBEDDINGS, stage="embed")[1] if params.model.hears_by_encoder else None
@@ -222,8 +261,10 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     content = {
         "splits": [split_sha256(folds) for folds in splits],
         "features": [dict(recipe.params), recipe.code, shards],
+        "altered": read_index(home / ALTERED, stage="alter")[1],
         "embeddings": embeddings,
         "params": {k: v for k, v in chosen_params(params).items() if k not in ignored},
         "code": code.hexdigest(),
+        "weights": weights,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -11,6 +11,11 @@ from ser.benchmark.published import PUBLISHED_ROWS
 Result = Mapping[str, Any]
 
 
+def is_result(content: Any) -> bool:
+    """Whether what a JSON file held is what `summarise` returns."""
+    return isinstance(content, dict) and {"protocol", "uar", "per_fold"} <= set(content)
+
+
 def page(results: Iterable[Result], *, figure: str | None = None) -> str:
     """A section for each corpus and protocol; a result is what `summarise` returns.
 
@@ -22,8 +27,8 @@ def page(results: Iterable[Result], *, figure: str | None = None) -> str:
         "UAR is the unweighted average recall over all folds' test speakers, each tested once, "
         "with a 95 % interval bootstrapped over speakers. Whatever was chosen or calibrated was "
         "so on dev speakers inside the training folds. *Speaker-enrolled* means that each test "
-        "speaker is known by his or her own unlabelled clips; *plain*, that nobody is known. "
-        "Made by `ser benchmark`; the JSON files beside this page have everything.",
+        "speaker is known by his or her own unlabelled clips, all those of the test; *plain*, that "
+        "nobody is known. Made by `ser benchmark`; the JSON files have everything.",
     ]
     for (corpus, protocol), group in sections(results):
         lines += ["", f"## {corpus}, {protocol}"]
@@ -54,10 +59,10 @@ def _section(results: Sequence[Result], protocol: str) -> list[str]:
         f"{first['chance']:.3f}.",
         "",
         *_table(
-            ("system", "knows", "UAR", "95 %", "accuracy", "macro F1"),
+            ("system", "UAR", "95 %", "accuracy", "macro F1"),
             [_scores(result) for result in results]
             + [
-                (row.system, row.kind, row.score, row.note, "", "")
+                (f"{row.system} ({row.kind})", f"{row.score} {row.note}".strip(), "", "", "")
                 for row in PUBLISHED_ROWS.get(protocol, ())
             ],
         ),
@@ -83,10 +88,8 @@ def _section(results: Sequence[Result], protocol: str) -> list[str]:
 
 
 def _scores(result: Result) -> tuple[str, ...]:
-    knows = "the speaker's clips" if result["normalisation"] == "speaker-enrolled" else "nobody"
     return (
         f"**{name_of(result)}**",
-        knows,
         f"**{result['uar']:.3f}**",
         _interval(result["uar_ci95"]),
         f"{result['accuracy']:.3f}",
@@ -128,10 +131,16 @@ def _folds(results: Sequence[Result]) -> list[str]:
 
 def _clips(result: Result) -> list[str]:
     rows = [
-        (str(row["clips"]), f"{row['uar']:.3f}", _interval(row["uar_ci95"]))
+        (
+            f"{row['clips']} calm or neutral" if row["known_by"] == "calm" else str(row["clips"]),
+            f"{row['uar']:.3f}",
+            _interval(row["uar_ci95"]),
+            f"{row['ece']:.3f}",
+            f"{row['coverage']:.3f}",
+        )
         for row in result["by_enrolment_clips"]
     ]
-    return _table(("clips", "UAR", "95 %"), rows)
+    return _table(("clips", "UAR", "95 %", "ECE", "coverage"), rows)
 
 
 def name_of(result: Result) -> str:

@@ -53,9 +53,12 @@ def _by_clips(folds: list[Fold], options: dict[str, Any]) -> list[dict[str, Any]
     curve = pd.concat(parts, ignore_index=True)
     return [
         {
-            "clips": int(str(clips)),
+            "known_by": known_by,
+            "clips": int(rows["clips"].iloc[0]),
             "uar": float(np.mean([metrics.uar(draw) for _, draw in rows.groupby("draw")])),
             "uar_ci95": metrics.uar_interval(rows, **options),
+            "ece": metrics.expected_calibration_error(rows),
+            "coverage": float(rows["covered"].mean()),
         }
-        for clips, rows in curve.groupby("clips")
+        for (known_by, _), rows in curve.groupby(["known_by", "clips"])
     ]

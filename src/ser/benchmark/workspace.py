@@ -13,7 +13,7 @@ from ser.corpora.synthetic import SYNTHETIC
 from ser.errors import TableError
 from ser.io.store import read_json, write_json
 from ser.params import Params
-from ser.stages import embed, featurize, manifest, synthesize
+from ser.stages import alter, embed, featurize, manifest, synthesize
 from ser.stages.base import MANIFESTS, RAW
 
 #: Under the project's root; never versioned.
@@ -49,8 +49,9 @@ def prepare(root: Path, params: Params) -> Path:
 
 
 def extract(home: Path, params: Params) -> None:
-    """Features and embeddings of that corpus, where they are not there yet."""
+    """Features, altered ones and embeddings of that corpus, where they are not there yet."""
     featurize.run(home, params)
+    alter.run(home, params)
     if params.model.hears_by_encoder:
         embed.run(home, params)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from ser.cli.words import project_root
 from ser.errors import ParamsError
@@ -24,6 +25,10 @@ def benchmark(
     enrolled: Annotated[
         bool, typer.Option("--enrolled", help="Speakers are known by unlabelled clips of theirs.")
     ] = False,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE, instead of what params.yaml says; repeatable."),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all scores to this file.")
     ] = None,
@@ -39,24 +44,31 @@ def benchmark(
     """
     from ser.benchmark.figure import comparison
     from ser.benchmark.folds import run_folds
-    from ser.benchmark.page import page, sections
+    from ser.benchmark.page import is_result, page, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
     from ser.io.store import atomic_path, read_json, write_json
 
     if page_file and not json_file:
         raise ParamsError("--page shows what lies beside --json FILE; give that, too.")
+    for option, path in (("--json", json_file), ("--page", page_file)):
+        if path and path.is_dir():
+            raise ParamsError(f"{option} {path} is a folder; name a file in it.")
     root = project_root()
     words = ["--corpus", corpus, "--protocol", protocol, "--model", model]
-    command = shlex.join(["ser", "benchmark", *words, *(["--enrolled"] if enrolled else [])])
-    params = _params(root, corpus, protocol, model, enrolled)
+    words += ["--enrolled"] if enrolled else []
+    words += [word for chosen in sets or [] for word in ("--set", chosen)]
+    command = shlex.join(["ser", "benchmark", *words])
+    params = _params(root, corpus, protocol, model, enrolled, sets or [])
     home = prepare(root, params)
     result = summarise(run_folds(root, home, params), params, command=command)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(result, json_file)
     if page_file and json_file:
-        results = [read_json(path) for path in sorted(json_file.parent.glob("*.json"))]
+        others = [read_json(path) for path in sorted(json_file.parent.glob("*.json"))]
+        # Beside results other files may lie.
+        results = [other for other in others if is_result(other)]
         figure = f"{page_file.stem}-{{corpus}}-{{protocol}}.png"
         for (of_corpus, of_protocol), group in sections(results):
             picture = figure.format(corpus=of_corpus, protocol=of_protocol)
@@ -74,12 +86,16 @@ def benchmark(
     )
 
 
-def _params(root: Path, corpus: str, protocol: str, model: str, enrolled: bool) -> Any:
+def _params(
+    root: Path, corpus: str, protocol: str, model: str, enrolled: bool, sets: list[str]
+) -> Any:
     """params.yaml, with what the command line says instead."""
     from ser.models.build import MODEL_NAMES
     from ser.params import ModelParams, load_params, parse_params
 
     values = json.loads(load_params(root / "params.yaml").model_dump_json())
+    for words in sets:
+        _set(values, words)
     values["data"]["corpora"] = [corpus]
     values["split"] |= {"protocol": protocol, "fold": 1}
     values["model"]["enrolled"] = enrolled
@@ -90,3 +106,19 @@ def _params(root: Path, corpus: str, protocol: str, model: str, enrolled: bool) 
     chosen = ModelParams.model_validate(values["model"])
     values["features"]["log_mel"] = "byol_s" if "byol_s" in chosen.used else "ser"
     return parse_params(values, source="ser benchmark")
+
+
+def _set(values: dict[str, Any], chosen: str) -> None:
+    """Put what `chosen`, KEY=VALUE, says into nested values; a wrong key is refused later."""
+    key, equals, value = chosen.partition("=")
+    *sections, name = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            break
+    if not equals or not isinstance(values, dict):
+        raise ParamsError(f"--set {chosen}: expected KEY=VALUE, such as train.max_epochs=50.")
+    try:
+        values[name] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"--set {chosen}: {value!r} is no YAML value.") from error

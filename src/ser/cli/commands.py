@@ -44,8 +44,8 @@ def predict(
     enrol: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of other recordings of the speaker, unlabelled: a model that was "
-            "trained with model.enrolled then knows the voice."
+            help="A folder of other recordings of the speaker, unlabelled and best in various "
+            "moods: a model that was trained with model.enrolled then knows the voice."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")] = False,
@@ -185,7 +185,19 @@ def _voice(predictor: Any, folder: Path) -> Any:
             f"--enrol {folder}: this model knows no voices. Leave --enrol out, or train with "
             "model.enrolled: true in params.yaml."
         )
-    return predictor.enrol(load_mono(file) for file in _recordings([folder]))
+    clips, reasons = [], []
+    for file in _recordings([folder]):
+        y, sr = load_mono(file)
+        refused = predictor.refuse(y, sr=sr)
+        if refused is None:
+            clips.append((y, sr))
+        else:
+            reasons.append(f"{file}: {refused.detail}")
+    if not clips:
+        raise AudioError(f"No recording tells of the voice. {reasons[0]}")
+    for reason in reasons:
+        print(f"left out: {reason}", file=sys.stderr)
+    return predictor.enrol(clips)
 
 
 def _answer(predictor: Any, file: Path, voice: Any) -> dict[str, Any]:

@@ -50,6 +50,31 @@ class Calibration:
         return inside
 
 
+@dataclass(frozen=True)
+class Calibrations:
+    """A calibration for each number of clips by which a speaker may be known.
+
+    The less is known of a speaker, the less sure a model that knows voices may be. One that knows
+    none has one calibration. clips : ascending.
+    """
+
+    clips: tuple[int, ...] = (0,)
+    each: tuple[Calibration, ...] = (Calibration(),)
+
+    @property
+    def coverage(self) -> float | None:
+        return self.each[0].coverage
+
+    def at(self, clips: int) -> Calibration:
+        """That for a speaker who is known by `clips` clips; between two, it lies between them."""
+        known = np.log1p(self.clips)
+        temperature, threshold = (
+            float(np.interp(np.log1p(clips), known, values))
+            for values in zip(*((c.temperature, c.threshold) for c in self.each), strict=True)
+        )
+        return Calibration(temperature, self.coverage, threshold)
+
+
 def calibrate(
     raw: np.ndarray, target: np.ndarray, *, speaker: np.ndarray, coverage: float
 ) -> Calibration:
@@ -133,6 +158,11 @@ def level_for_strangers(true: np.ndarray, speaker: np.ndarray, coverage: float) 
     return float(next((level for level in levels if covered(level) >= coverage - 1e-12), 1.0))
 
 
+def held(sets: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Whether sets (n, n_classes) hold their `target` (n,): bool (n,); -1 is never held."""
+    return np.where(target >= 0, sets[np.arange(len(sets)), target], False)
+
+
 def coverage_of(sets: np.ndarray, target: np.ndarray) -> float:
-    """The share of sets (n, n_classes) that hold their `target` (n,); -1 is never held."""
-    return float(np.where(target >= 0, sets[np.arange(len(sets)), target], False).mean())
+    """The share of sets (n, n_classes) that hold their `target` (n,)."""
+    return float(held(sets, target).mean())

@@ -79,10 +79,13 @@ class Enrolment:
         if not clips:
             return Voice(self.mean, self.scale, 0)
         share = clips / (clips + self.prior)
-        variance = embeddings.var(axis=0, dtype=np.float64)
+        mean = embeddings.mean(axis=0, dtype=np.float64)
+        # One clip has a mean and no spread.
+        spread = (clips - 1) / (clips - 1 + self.prior)
+        variance = np.square(embeddings - mean).sum(axis=0) / max(clips - 1, 1)
         return Voice(
-            mean=share * embeddings.mean(axis=0, dtype=np.float64) + (1 - share) * self.mean,
-            scale=np.sqrt(share * variance + (1 - share) * self.scale**2),
+            mean=share * mean + (1 - share) * self.mean,
+            scale=np.sqrt(spread * variance + (1 - spread) * self.scale**2),
             clips=clips,
         )
 

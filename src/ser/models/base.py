@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
@@ -68,19 +68,26 @@ class Inputs:
 class Examples:
     """Utterances to learn from, row by row.
 
-    emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora.
+    emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora; altered :
+    of each altered version of the recordings the functionals and log-mels, in the same order.
     """
 
     inputs: Inputs
     emotion: np.ndarray
     speaker: np.ndarray
+    altered: tuple[Inputs, ...] = ()
 
     def __len__(self) -> int:
         return len(self.emotion)
 
     def take(self, rows: np.ndarray) -> Examples:
         """Those of the utterances, in the order of `rows`."""
-        return Examples(self.inputs.take(rows), self.emotion[rows], self.speaker[rows])
+        return Examples(
+            self.inputs.take(rows),
+            self.emotion[rows],
+            self.speaker[rows],
+            tuple(version.take(rows) for version in self.altered),
+        )
 
     def and_of(self, other: Examples) -> Examples:
         """These and those of `other` after them, of the kinds that both have."""
@@ -88,7 +95,21 @@ class Examples:
             self.inputs.and_of(other.inputs),
             np.concatenate([self.emotion, other.emotion]),
             np.concatenate([self.speaker, other.speaker]),
+            tuple(a.and_of(b) for a, b in zip(self.altered, other.altered, strict=True)),
         )
+
+    def only(self, kinds: frozenset[Kind]) -> Examples:
+        """What a model of those kinds takes, and no more."""
+        altered = tuple(version.only(kinds) for version in self.altered)
+        return replace(self, inputs=self.inputs.only(kinds), altered=altered)
+
+    def with_altered(self) -> Examples:
+        """The recordings and, after them, each of their altered versions as others' recordings."""
+        inputs, speaker = self.inputs, [self.speaker]
+        for number, version in enumerate(self.altered, start=1):
+            inputs = inputs.and_of(version)
+            speaker.append(np.char.add(self.speaker.astype(str), f" altered {number}"))
+        return Examples(inputs, np.tile(self.emotion, len(speaker)), np.concatenate(speaker))
 
 
 class EmotionModel(Protocol):
@@ -99,7 +120,8 @@ class EmotionModel(Protocol):
     """
 
     classes: tuple[str, ...]
-    #: Set by `fit`: raw posteriors for dev (n_dev, n_classes), of what had not heard the speaker.
+    #: Set by `fit`: raw posteriors for dev, of what had not heard the speakers, as
+    #: `ser.models.voices.dev_answers` gives them: (n_levels, n_dev, n_classes).
     dev_posteriors: np.ndarray
 
     @property
@@ -108,8 +130,8 @@ class EmotionModel(Protocol):
         ...
 
     @property
-    def has_epochs(self) -> bool:
-        """Whether it learns epoch by epoch, for minutes, on one thread."""
+    def epochs(self) -> int:
+        """In how many epochs it learns at most, for minutes, on one thread; 0: it has none."""
         ...
 
     @property

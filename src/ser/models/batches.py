@@ -31,20 +31,26 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Utterances:
-    """log_mel : n arrays (n_frames, n_mels), dB; target, speaker : (n,) indices."""
+    """log_mel : n arrays (n_frames, n_mels), dB; target, speaker : (n,) indices; altered : of
+    each altered version n arrays like `log_mel`, of other lengths."""
 
     log_mel: Sequence[np.ndarray]
     target: np.ndarray
     speaker: np.ndarray
+    altered: tuple[Sequence[np.ndarray], ...] = ()
 
     @classmethod
     def of(cls, examples: Examples, classes: tuple[str, ...]) -> Self:
         """Raises TableError when there is nothing, or an emotion beyond `classes`."""
         target = targets_of(examples.emotion, classes)
-        log_mel = [np.asarray(x) for x in examples.inputs.log_mel or []]
+        log_mel, *altered = (
+            [np.asarray(x) for x in inputs.log_mel or []]
+            for inputs in (examples.inputs, *examples.altered)
+        )
         if not log_mel:
             raise TableError("There is no utterance to learn from; expected at least one.")
-        return cls(log_mel, target, np.unique(examples.speaker, return_inverse=True)[1])
+        speaker = np.unique(examples.speaker, return_inverse=True)[1]
+        return cls(log_mel, target, speaker, tuple(altered))
 
     @property
     def n_mels(self) -> int:
@@ -53,16 +59,18 @@ class Utterances:
     def digest(self) -> str:
         """SHA-256 of all values: what a checkpoint was trained on."""
         digest = hashlib.sha256(np.stack([self.target, self.speaker]).astype(np.int64).tobytes())
-        for x in self.log_mel:
-            digest.update(f"{x.shape}{x.dtype}".encode())
-            digest.update(np.ascontiguousarray(x).tobytes())
+        for version in (self.log_mel, *self.altered):
+            for x in version:
+                digest.update(f"{x.shape}{x.dtype}".encode())
+                digest.update(np.ascontiguousarray(x).tobytes())
         return digest.hexdigest()
 
 
 class TrainingBatches:
     """One epoch of training batches; the same (seed, epoch) gives the same ones.
 
-    by_speaker : each batch holds several clips of each of few speakers.
+    Each utterance is heard once, as recorded or as one of its altered versions.
+    by_speaker : each batch holds several clips of each of few speakers, all of one version.
     """
 
     def __init__(
@@ -89,18 +97,22 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
+        versions = (self.utterances.log_mel, *self.utterances.altered)
         for rows in self._rows_by_speaker(rng) if self.by_speaker else self._rows(rng):
+            speaker = np.unique(self.utterances.speaker[rows], return_inverse=True)[1]
+            alike = speaker if self.by_speaker else np.arange(len(rows))
+            version = rng.integers(len(versions), size=len(rows))[alike]
             sequences = [
                 cropped(
-                    augment(self.utterances.log_mel[i], params=self.params.augment, rng=rng),
+                    augment(versions[v][i], params=self.params.augment, rng=rng),
                     frames=self.params.crop_frames,
                     rng=rng,
                 )
-                for i in rows
+                for v, i in zip(version, rows, strict=True)
             ]
             log_mel, lengths = padded(sequences)
             log_mel, targets = self._mixed(log_mel, lengths, self._targets(rows), rng)
-            yield log_mel, lengths, targets, _indices(self.utterances.speaker[rows])
+            yield log_mel, lengths, targets, torch.from_numpy(speaker)
 
     def _rows(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         n, size = len(self.utterances.target), self.params.batch_size
@@ -167,8 +179,3 @@ class EvaluationBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         return iter(self.batches)
-
-
-def _indices(speaker: np.ndarray) -> Tensor:
-    """The speakers of one batch, counted from 0."""
-    return torch.from_numpy(np.unique(speaker, return_inverse=True)[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
@@ -112,23 +113,48 @@ def over_time(x: Tensor, lengths: Tensor) -> Tensor:
     return torch.cat([mean, largest, (variance + 1e-8).sqrt()], dim=1)
 
 
-def load_encoder(params: ByolParams, *, n_mels: int, n_classes: int) -> AudioNtt:
-    """The network with the weights of the user's file; raises ParamsError where they do not fit."""
+def weights_sha256(params: ByolParams) -> str:
+    """Of the user's file; raises ParamsError where there is none."""
+    path = _weights_path(params)
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ParamsError(
+            f"model.byol_s.weights is {path}, which cannot be read ({error.strerror}). Name the "
+            "file of BYOL-S with 512 dimensions."
+        ) from error
+
+
+def _weights_path(params: ByolParams) -> Path:
     if params.weights is None:
         raise ParamsError(
             "model.byol_s.weights is null; expected the path of BYOL-S's weights, a state dict of "
-            "AudioNTT2020 with 512 dimensions. The README says where they are published."
+            "AudioNTT2020 with 512 dimensions."
         )
-    path = Path(params.weights).expanduser()
+    return Path(params.weights).expanduser()
+
+
+def load_encoder(params: ByolParams, *, n_mels: int, n_classes: int) -> AudioNtt:
+    """The network with the weights of the user's file; raises ParamsError where they do not fit."""
+    path = _weights_path(params)
+    found_sha256 = weights_sha256(params)
+    if params.weights_sha256 not in (None, found_sha256):
+        raise ParamsError(
+            f"model.byol_s.weights is {path}, whose SHA-256 is {found_sha256}; expected "
+            f"{params.weights_sha256}, as model.byol_s.weights_sha256 says. Correct one of them."
+        )
     network = AudioNtt(n_mels=n_mels, n_classes=n_classes, params=params)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of pickles that it refuses.
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
         found = network.load_state_dict(state, strict=False)
     except Exception as error:
-        # A foreign file makes torch raise nearly anything.
+        # A foreign file makes torch raise nearly anything, and advise to trust it.
         raise ParamsError(
-            f"model.byol_s.weights is {path}, which holds no weights of AudioNTT2020 "
-            f"({str(error).splitlines()[0]}). Name the file of BYOL-S with 512 dimensions."
+            f"model.byol_s.weights is {path}, which holds no tensors of AudioNTT2020 alone "
+            f"({type(error).__name__}). Name the file of BYOL-S with 512 dimensions."
         ) from error
     own = {"mean", "deviation"}
     lacking = [n for n in found.missing_keys if n not in own and not n.startswith("head.")]
@@ -144,7 +170,7 @@ class ByolModel:
     """The frozen encoder, and linear discriminants on what it says (`EmotionModel`)."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
-    has_epochs: ClassVar[bool] = False
+    epochs: ClassVar[int] = 0
 
     def __init__(self, params: ByolParams, *, classes: tuple[str, ...]) -> None:
         self.params = params
@@ -236,8 +262,12 @@ class ByolModel:
         return model
 
     def _embedded(self, examples: Examples) -> Examples:
-        frame = pd.DataFrame(self.embed(examples.inputs)).rename(columns="byol_{:04d}".format)
-        return Examples(Inputs(functionals=frame), examples.emotion, examples.speaker)
+        inputs, *altered = map(self._said, (examples.inputs, *examples.altered))
+        return Examples(inputs, examples.emotion, examples.speaker, tuple(altered))
+
+    def _said(self, inputs: Inputs) -> Inputs:
+        frame = pd.DataFrame(self.embed(inputs)).rename(columns="byol_{:04d}".format)
+        return Inputs(functionals=frame)
 
     def _fitted(self) -> AudioNtt:
         if self.encoder is None:

@@ -20,9 +20,9 @@ from ser.models.sklearn_files import dump_estimator, load_estimator
 from ser.models.voices import (
     adaptation_files,
     adaptation_from,
+    dev_answers,
     enrolment_files,
     enrolment_from,
-    posteriors_by_speaker,
 )
 from ser.params import ClassicalName, LdaParams, Section
 
@@ -38,7 +38,7 @@ class ClassicalModel:
     """A scikit-learn pipeline behind the interface of all models (`EmotionModel`)."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"functionals"})
-    has_epochs: ClassVar[bool] = False
+    epochs: ClassVar[int] = 0
 
     def __init__(
         self, name: ClassicalName, *, classes: tuple[str, ...], options: Section | None = None
@@ -74,18 +74,19 @@ class ClassicalModel:
         self._learn(train, seed=seed, enrolled=enrolled)
         if not hasattr(self._fitted(), "predict_proba"):
             self.temperature = self._choose_temperature(dev)
-        self.dev_posteriors = posteriors_by_speaker(self, dev)
+        self.dev_posteriors = dev_answers(self, dev)
         self._learn(train.and_of(dev), seed=seed, enrolled=enrolled)
         return self
 
-    def _learn(self, heard: Examples, *, seed: int, enrolled: bool) -> None:
+    def _learn(self, recorded: Examples, *, seed: int, enrolled: bool) -> None:
+        heard = recorded.with_altered()
         matrix = self.embed(heard.inputs)
         if enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
             matrix = self.enrolment.by_speaker(matrix, speaker=heard.speaker)
         target = targets_of(heard.emotion, self.classes)
         if enrolled and isinstance(self.options, LdaParams):
-            self.adaptation = self._learn_to_adapt(matrix, target, heard.speaker, seed=seed)
+            self.adaptation = self._learn_to_adapt(matrix, target, recorded.speaker, seed=seed)
         self.pipeline = fit_pipeline(self.name, self.options, matrix, target, seed=seed)
 
     def _learn_to_adapt(
@@ -93,19 +94,21 @@ class ClassicalModel:
     ) -> Adaptation | None:
         """From what discriminants say of speakers whom they have not heard, in turn.
 
+        speaker : (n,) of the recordings, the first of the rows; their altered versions follow.
         None where speakers are too few for those who teach to know every emotion.
         """
-        names = list(rows_of(speaker))
+        names, n = list(rows_of(speaker)), len(speaker)
         if len(names) < 2:
             return None
-        answers = np.empty((len(matrix), len(self.classes)))
+        origin = np.tile(speaker, len(matrix) // n)
+        answers = np.empty((n, len(self.classes)))
         for part in np.array_split(names, min(CROSS_FITS, len(names))):
-            out = np.isin(speaker, part)
+            out = np.isin(origin, part)
             if len(np.unique(target[~out])) < len(self.classes):
                 return None
             pipeline = fit_pipeline(self.name, self.options, matrix[~out], target[~out], seed=seed)
-            answers[out] = pipeline.predict_proba(matrix[out])
-        return Adaptation.of(answers, target)
+            answers[out[:n]] = pipeline.predict_proba(matrix[:n][out[:n]])
+        return Adaptation.of(answers, target[:n])
 
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The functionals that the model takes, found by name: float64 (n, n_functionals)."""

@@ -1,4 +1,4 @@
-"""Linear discriminants where there are more columns than rows, at a fraction of the cost."""
+"""Linear discriminants of thousands of columns, at a fraction of the cost."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ def fit_discriminants(
 ) -> LinearDiscriminantAnalysis:
     """scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)`, fitted.
 
-    x : (n, p); target : (n,). The shrunk covariance within classes is a multiple of the identity
-    and the product of n rows. So what is solved has n columns (Woodbury 1950), which takes half a
-    second where p columns of thousands take minutes; the result is the same.
+    x : (n, p); target : (n,); shrinkage : above 0. Cholesky's factor solves the shrunk covariance
+    within classes, which is a multiple of the identity and a product of n rows, so that no more
+    than n columns need be solved (Woodbury 1950). That takes a second where scikit-learn's least
+    squares take minutes; the result is the same.
     """
     n, p = x.shape
     lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
-    if n >= p or shrinkage == 0:
-        return lda.fit(x, target)
     classes, place = np.unique(target, return_inverse=True)
     means = np.stack([x[place == k].mean(axis=0) for k in range(len(classes))])
     within = x - means[place]
     scatter, rest = (1 - shrinkage) / n, shrinkage * np.square(within).sum() / (n * p)
     rest = max(rest, LEAST_VARIANCE)
-    gram = scatter * (within @ within.T)
-    gram[np.diag_indices(n)] += rest
-    inner = cho_solve(cho_factor(gram, lower=True), scatter * (within @ means.T))
-    coef = (means - inner.T @ within) / rest
+    wide = n < p
+    covariance = scatter * (within @ within.T if wide else within.T @ within)
+    covariance[np.diag_indices(min(n, p))] += rest
+    factor = cho_factor(covariance, lower=True)
+    if wide:
+        inner = cho_solve(factor, scatter * (within @ means.T))
+        coef = (means - inner.T @ within) / rest
+    else:
+        coef = cho_solve(factor, means.T).T
     lda.priors_ = np.bincount(place) / n
     intercept = np.log(lda.priors_) - 0.5 * np.einsum("kp,kp->k", means, coef)
     if len(classes) == 2:

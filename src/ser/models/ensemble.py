@@ -47,8 +47,8 @@ class Ensemble:
         return frozenset().union(*(member.kinds for member in self.members))
 
     @property
-    def has_epochs(self) -> bool:
-        return any(member.has_epochs for member in self.members)
+    def epochs(self) -> int:
+        return sum(member.epochs for member in self.members)
 
     @property
     def enrolment(self) -> Enrolment | None:
@@ -76,7 +76,7 @@ class Ensemble:
         """
         left_out = [
             places_left_out(place, self.names, dev.speaker)
-            if member.has_epochs
+            if member.epochs
             else np.arange(len(dev))
             for place, member in enumerate(self.members)
         ]
@@ -93,13 +93,15 @@ class Ensemble:
         self.widths = tuple(
             member.embed(train.inputs.take(np.arange(1))).shape[1] for member in self.members
         )
-        answers = np.full((len(self.members), len(dev), len(self.classes)), np.nan)
+        levels = max(len(member.dev_posteriors) for member in self.members)
+        answers = np.full((len(self.members), levels, len(dev), len(self.classes)), np.nan)
         for own, member, rows in zip(answers, self.members, left_out, strict=True):
-            own[rows] = member.dev_posteriors
+            own[:, rows] = member.dev_posteriors
         logs = self._by_name(answers)
         names = sorted(logs)
+        # Weighed for voices that are known, where the members know any.
         weights = pool_weights(
-            np.stack([logs[name] for name in names]), targets_of(dev.emotion, self.classes)
+            np.stack([logs[name][-1] for name in names]), targets_of(dev.emotion, self.classes)
         )
         self.weights = dict(zip(names, map(float, weights), strict=True))
         self.dev_posteriors = self._pooled(logs)
@@ -161,7 +163,7 @@ class Ensemble:
         return pooled(np.stack([self.weights[name] * log for name, log in logs.items()]))
 
     def _by_name(self, posteriors: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """Log-posteriors (n, n_classes), averaged over members of one name; NaN: did not answer."""
+        """Log-posteriors (…, n, n_classes), the mean of each name's members; NaN: no answer."""
         logs: dict[str, list[np.ndarray]] = {}
         for name, own in zip(self.names, posteriors, strict=True):
             logs.setdefault(name, []).append(np.log(np.maximum(own, LEAST)))
@@ -180,10 +182,10 @@ def places_left_out(place: int, names: Sequence[str], speaker: np.ndarray) -> np
 
 
 def pooled(logs: np.ndarray) -> np.ndarray:
-    """Posteriors (n, n_classes) of weighted log-posteriors (n_kinds, n, n_classes)."""
+    """Posteriors (…, n, n_classes) of weighted log-posteriors (n_kinds, …, n, n_classes)."""
     total = logs.sum(axis=0)
-    exponents = np.exp(total - total.max(axis=1, keepdims=True))
-    posteriors: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
+    exponents = np.exp(total - total.max(axis=-1, keepdims=True))
+    posteriors: np.ndarray = exponents / exponents.sum(axis=-1, keepdims=True)
     return posteriors
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from ser.errors import StageError
 from ser.interrupts import interrupts_held
 from ser.models.base import EmotionModel, Examples, OnEpoch
+from ser.models.progress import progress
 
 
 @dataclass(frozen=True)
@@ -65,31 +69,33 @@ def fit_all(
         folder = None if workdir is None else workdir / key
         settings = {"seed": own_seed, "enrolled": enrolled, "workdir": folder}
         jobs.append(Job(key, name, model, rows, settings))
-    networks = [job for job in jobs if job.model.has_epochs]
-    report = _Means(len(networks), on_epoch)
+    networks = [job for job in jobs if job.model.epochs]
     at_once = min(len(networks), cpu_count())
 
     def fit_others() -> dict[str, EmotionModel]:
-        others = [job for job in jobs if not job.model.has_epochs]
+        others = [job for job in jobs if not job.model.epochs]
         return {job.key: job.fit(train, dev) for job in others}
 
-    if at_once > 1 and not _has_gpu():
-        fitted = _fit_apart(networks, train, dev, report, at_once, meanwhile=fit_others)
-    else:
-        fitted = fit_others()
-        for job in networks:
-            fitted[job.key] = job.fit(train, dev, report)
+    with progress(sum(job.model.epochs for job in networks) or None) as advance:
+        report = _Means(len(networks), on_epoch, advance)
+        if at_once > 1 and not _has_gpu():
+            fitted = _fit_apart(networks, train, dev, report, at_once, meanwhile=fit_others)
+        else:
+            fitted = fit_others()
+            for job in networks:
+                fitted[job.key] = job.fit(train, dev, report)
     return [fitted[job.key] for job in jobs]
 
 
 class _Means:
-    """Reports an epoch when every member has finished it."""
+    """Reports an epoch when every member has finished it; `advance` hears of each member's."""
 
-    def __init__(self, members: int, on_epoch: OnEpoch | None) -> None:
-        self.members, self.on_epoch = members, on_epoch
+    def __init__(self, members: int, on_epoch: OnEpoch | None, advance: OnEpoch) -> None:
+        self.members, self.on_epoch, self.advance = members, on_epoch, advance
         self.epochs: dict[int, list[Mapping[str, float]]] = {}
 
     def __call__(self, epoch: int, values: Mapping[str, float]) -> None:
+        self.advance(epoch, values)
         rows = self.epochs.setdefault(epoch, [])
         rows.append(values)
         if len(rows) == self.members and self.on_epoch:
@@ -109,29 +115,33 @@ def _fit_apart(
 ) -> dict[str, EmotionModel]:
     """The models fitted, `at_once` at a time; where one fails, the others are stopped.
 
-    meanwhile : what this process does after the first are on their way; its models come along.
+    meanwhile : what this process does beside them; its models come along.
     """
     waiting = list(jobs)
     running: dict[Connection, tuple[Job, BaseProcess]] = {}
+    others = _InBackground(meanwhile)
     fitted: dict[str, EmotionModel] = {}
 
     def fill() -> None:
-        while waiting and len(running) < at_once:
-            job = waiting.pop(0)
-            connection, process = _start(job, train, dev)
+        started = [_start(job) for job in waiting[: at_once - len(running)]]
+        for job, (connection, process) in zip(waiting, started, strict=False):
             running[connection] = (job, process)
+        # All have begun to import what they need before the first is told what to do.
+        for connection, _ in started:
+            _tell(connection, waiting.pop(0), train, dev)
 
     try:
         fill()
-        # The cores are the networks'.
-        with threadpool_limits(1):
-            fitted |= meanwhile()
-        while running:
-            for connection in cast(list[Connection], wait(list(running))):
+        others.start()
+        while running or not others.done:
+            for connection in cast(list[Connection], wait([*running, others.end])):
+                if connection is others.end:
+                    fitted |= others.result()
+                    continue
                 job, process = running[connection]
                 try:
                     kind, content = connection.recv()
-                except EOFError:
+                except (EOFError, ConnectionResetError):
                     process.join()
                     raise StageError(
                         f"Training of {job.name} ended with status {process.exitcode} and no "
@@ -155,12 +165,36 @@ def _fit_apart(
     return fitted
 
 
-def _start(job: Job, train: Examples, dev: Examples) -> tuple[Connection, BaseProcess]:
+class _InBackground(Thread):
+    """Calls `work` in a thread that nobody waits for when the process ends; `end` can be read
+    from once it has returned or raised."""
+
+    def __init__(self, work: Callable[[], dict[str, EmotionModel]]) -> None:
+        super().__init__(daemon=True)
+        self.work, self.done = work, False
+        self.end, self._told = Pipe(duplex=False)
+        self._outcome: Future[dict[str, EmotionModel]] = Future()
+
+    def run(self) -> None:
+        try:
+            # The cores are the networks'.
+            with threadpool_limits(1):
+                self._outcome.set_result(self.work())
+        except BaseException as error:
+            self._outcome.set_exception(error)
+        self._told.send(None)
+
+    def result(self) -> dict[str, EmotionModel]:
+        """What `work` returned, or raises what it raised."""
+        self.end.recv()
+        self.done = True
+        return self._outcome.result()
+
+
+def _start(job: Job) -> tuple[Connection, BaseProcess]:
     context = get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    # What it does not take need not travel.
-    own = (replace(e, inputs=e.inputs.only(job.model.kinds)) for e in (train, dev))
-    process = context.Process(target=_work, args=(theirs, job, *own), daemon=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True, name=job.key)
     with interrupts_held():
         process.start()
     # Else the end of the process would not be the end of the pipe.
@@ -168,16 +202,27 @@ def _start(job: Job, train: Examples, dev: Examples) -> tuple[Connection, BasePr
     return ours, process
 
 
-def _work(connection: Connection, job: Job, train: Examples, dev: Examples) -> None:
+def _tell(connection: Connection, job: Job, train: Examples, dev: Examples) -> None:
+    # What it does not take need not travel.
+    own = (examples.only(job.model.kinds) for examples in (train, dev))
+    # A process that is gone already is noticed where its answer is awaited.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        connection.send((job, *own))
+
+
+def _work(connection: Connection) -> None:
     """Fit one member; a parent that was killed is noticed at the next epoch, by a broken pipe."""
 
     def on_epoch(epoch: int, values: Mapping[str, float]) -> None:
         connection.send(("epoch", (epoch, dict(values))))
 
     try:
+        # While others are started: all networks need it.
+
+        job, train, dev = connection.recv()
         fitted = job.fit(train, dev, on_epoch)
         connection.send(("fitted", (fitted.to_files(), fitted.dev_posteriors)))
-    except BrokenPipeError:
+    except (BrokenPipeError, EOFError):
         return
     except Exception as error:
         # A traceback does not travel.

@@ -18,7 +18,7 @@ from ser.core.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.networks import EmotionCnn, EmotionNetwork, padded
-from ser.models.voices import enrolment_files, enrolment_from, posteriors_by_speaker
+from ser.models.voices import dev_answers, enrolment_files, enrolment_from
 from ser.params import ByolParams, CnnParams, TrainParams
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ class NeuralModel:
     """A network on log-mel sequences, trained with Lightning (`EmotionModel`)."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
-    has_epochs: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -50,6 +49,10 @@ class NeuralModel:
         self.classes = classes
         self.network: EmotionNetwork | None = None
         self.enrolment: Enrolment | None = None
+
+    @property
+    def epochs(self) -> int:
+        return self.train.max_epochs
 
     @property
     def n_parameters(self) -> int:
@@ -90,7 +93,7 @@ class NeuralModel:
         )
         if enrolled:
             self.enrolment = Enrolment.of(self.embed(train.inputs), speaker=train.speaker)
-        self.dev_posteriors = posteriors_by_speaker(self, dev)
+        self.dev_posteriors = dev_answers(self, dev)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:

@@ -5,27 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from tqdm import tqdm
 
 from ser.models.balance import class_weight
 from ser.models.base import OnEpoch
 from ser.models.batches import EvaluationBatches, TrainingBatches, Utterances
 from ser.models.module import EmotionModule, seed_of
 from ser.models.networks import EmotionNetwork
+from ser.models.progress import progress
 from ser.params import ByolParams, CnnParams, TrainParams
 
 CHECKPOINT = "last.ckpt"
-#: Of an epoch's values, those beside the bar.
-SHOWN = ("train_loss", "dev_uar")
 
 
 class EpochEnd(pl.Callback):
@@ -72,7 +69,7 @@ def fit_network(
     fingerprint = _fingerprint(params, train_params, classes, train, dev, seed, enrolled)
     checkpoint = None if workdir is None else workdir / CHECKPOINT
     saved = None if checkpoint is None else read_checkpoint(checkpoint, fingerprint=fingerprint)
-    with quiet(threads=train_params.threads), progress(train_params, on_epoch) as report:
+    with quiet(threads=train_params.threads), progress(train_params.max_epochs, on_epoch) as report:
         torch.manual_seed(seed_of(seed, -1))
         module = EmotionModule(
             make(),
@@ -192,24 +189,6 @@ def quiet(*, threads: int) -> Iterator[None]:
                 logger.setLevel(level)
 
 
-@contextmanager
-def progress(params: TrainParams, on_epoch: OnEpoch | None) -> Iterator[OnEpoch]:
-    """A report for each epoch: to `on_epoch`, and to a bar when a person is watching."""
-    with tqdm(
-        total=params.max_epochs, desc="Training", unit="epoch", disable=not sys.stderr.isatty()
-    ) as bar:
-        shown: dict[str, str] = {}
-
-        def report(epoch: int, values: Mapping[str, float]) -> None:
-            shown.update({name: f"{value:.3f}" for name, value in values.items()})
-            bar.set_postfix({name: shown[name] for name in SHOWN if name in shown})
-            bar.update()
-            if on_epoch is not None:
-                on_epoch(epoch, values)
-
-        yield report
-
-
 def _fingerprint(
     params: CnnParams | ByolParams,
     train_params: TrainParams,
@@ -227,4 +206,8 @@ def _fingerprint(
         "enrolled": enrolled,
         "data": [train.digest(), dev.digest()],
     }
+    if isinstance(params, ByolParams):
+        from ser.models.byol import weights_sha256
+
+        settings["weights"] = weights_sha256(params)
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

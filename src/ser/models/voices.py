@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from zlib import crc32
 
 import numpy as np
 from safetensors import SafetensorError
@@ -15,6 +16,9 @@ from ser.core.enrolment import Enrolment, Voice, rows_of
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
 
+#: By how many clips a speaker may be known, where that is less than all; and how often such clips
+#: are drawn of a speaker.
+FEW_CLIPS, DRAWS = (0, 1, 3, 10), 10
 ENROLMENT_FILE, ADAPTATION_FILE = "enrolment.safetensors", "adaptation.safetensors"
 
 
@@ -56,6 +60,33 @@ def posteriors_by_speaker(model: EmotionModel, examples: Examples) -> np.ndarray
     for rows in rows_of(examples.speaker).values():
         own = embeddings[rows]
         result[rows] = posteriors_in(model, own, voice=voice_in(model, own))
+    return result
+
+
+def dev_answers(model: EmotionModel, dev: Examples) -> np.ndarray:
+    """Raw posteriors, (n_levels, n, n_classes), by how much is known of the speakers.
+
+    Of a model that knows voices for each of `FEW_CLIPS`, other clips than the one that is
+    answered, and last for all of the speaker's; of another model there is one level.
+    """
+    embeddings = model.embed(dev.inputs)
+    levels = [_known_by(model, embeddings, dev.speaker, clips) for clips in FEW_CLIPS]
+    everything = posteriors_by_speaker(model, dev)
+    return np.stack([*(levels if model.enrolment else []), everything])
+
+
+def _known_by(
+    model: EmotionModel, embeddings: np.ndarray, speaker: np.ndarray, clips: int
+) -> np.ndarray:
+    """Raw posteriors, (n, n_classes), each speaker known by `clips` clips, drawn several times."""
+    result = np.empty((len(embeddings), len(model.classes)))
+    for name, rows in rows_of(speaker).items():
+        # The same clips for all members of an ensemble, whoever else they answer for.
+        rng = np.random.default_rng([crc32(name.encode()), clips])
+        for part in np.array_split(rng.permutation(rows), min(DRAWS, len(rows))):
+            known = rng.permutation(np.setdiff1d(rows, part))[:clips]
+            voice = voice_in(model, embeddings[known])
+            result[part] = posteriors_in(model, embeddings[part], voice=voice)
     return result
 
 

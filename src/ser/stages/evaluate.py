@@ -110,11 +110,11 @@ def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
 def set_scores(bundle: Bundle, predictions: pd.DataFrame) -> dict[str, float]:
     """How often the sets hold the true emotion, as often as they shall, and how large they are."""
     posteriors = predictions[[f"p_{emotion}" for emotion in bundle.classes]].to_numpy()
-    sets = bundle.calibration.sets(posteriors)
+    sets = bundle.sets_by_speaker(posteriors, speaker=predictions["speaker"].to_numpy(str))
     target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
     return {
         "coverage": coverage_of(sets, target),
-        "coverage_asked": bundle.calibration.coverage or 0.0,
+        "coverage_asked": bundle.calibrations.coverage or 0.0,
         "set_size": float(sets.sum(axis=1).mean()),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
-from ser.core.calibration import calibrate
+from ser.core.calibration import Calibrations, calibrate
 from ser.core.emotions import classes_of
+from ser.core.enrolment import rows_of
 from ser.core.novelty import Novelty
 from ser.core.tables import predictions_table
 from ser.errors import TableError
@@ -20,8 +21,10 @@ from ser.io.embeddings import read_embeddings
 from ser.io.shards import read_functionals, read_index, read_sequences
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.build import build_model
+from ser.models.voices import FEW_CLIPS
 from ser.params import FeatureParams, Params
-from ser.stages.base import EMBEDDINGS, FEATURES
+from ser.stages.alter import versions_of
+from ser.stages.base import ALTERED, EMBEDDINGS, FEATURES
 from ser.stages.embed import reference_of, waveforms
 
 
@@ -48,13 +51,19 @@ def learn(
     What is chosen and calibrated is so by answers for dev from before a model learnt from it, too.
     """
     classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
+    if len(classes) < 2:
+        raise TableError(
+            f"The training speakers utter {', '.join(classes) or 'no emotion'} alone; there is "
+            "nothing to tell apart. Keep two emotions or more in data.labels."
+        )
     model = build_model(params.model, params.train, classes=classes, encoder=params.encoder)
     encoder = reference_of(root, params) if params.model.hears_by_encoder else None
     dev_rows = folds[folds["split"] == "dev"]
     # Whatever the model takes: what is novel is told by functionals.
     kinds: frozenset[Kind] = model.kinds | {"functionals"}
-    train = load_examples(root, kinds, folds[folds["split"] == "train"])
-    dev = load_examples(root, kinds, dev_rows)
+    versions = params.alter.versions
+    train = load_examples(root, kinds, folds[folds["split"] == "train"], versions=versions)
+    dev = load_examples(root, kinds, dev_rows, versions=versions)
     target = indices_of(dev.emotion, classes)
     known = dev.take(np.flatnonzero(target >= 0))
     started = time.monotonic()
@@ -67,34 +76,46 @@ def learn(
         workdir=workdir,
     )
     # Of an emotion that nobody taught, the model has nothing to say.
-    raw = np.full((len(dev), len(classes)), 1 / len(classes))
-    raw[target >= 0] = model.dev_posteriors
-    calibration = calibrate(
-        raw,
-        target,
-        speaker=dev.speaker,
-        coverage=params.calibrate.coverage,
-    )
+    raw = np.full((len(model.dev_posteriors), len(dev), len(classes)), 1 / len(classes))
+    raw[:, target >= 0] = model.dev_posteriors
+    calibrations = _calibrated(raw, target, dev.speaker, coverage=params.calibrate.coverage)
     seconds = time.monotonic() - started
     features = FeatureParams(**read_index(root / FEATURES)[0].params)
     bundle = Bundle(
         params.model.name,
         model,
         features,
-        calibration,
+        calibrations,
         abstention=params.abstention,
         novelty=_novelty(train.and_of(known)),
         encoder=encoder,
     )
-    return Learned(
-        bundle, predictions_table(dev_rows, calibration.posteriors(raw), classes), seconds
+    posteriors = calibrations.each[-1].posteriors(raw[-1])
+    return Learned(bundle, predictions_table(dev_rows, posteriors, classes), seconds)
+
+
+def _calibrated(
+    raw: np.ndarray, target: np.ndarray, speaker: np.ndarray, *, coverage: float
+) -> Calibrations:
+    """From raw posteriors for dev by how much is known of speakers, (n_levels, n, n_classes)."""
+    # Of all clips of a speaker there are about so many.
+    most = int(np.median([len(rows) for rows in rows_of(speaker).values()] or [0]))
+    few = [] if len(raw) == 1 else list(FEW_CLIPS)
+    levels = [(n, own) for n, own in zip(few, raw, strict=False) if n < most]
+    levels.append((most if few else 0, raw[-1]))
+    return Calibrations(
+        tuple(clips for clips, _ in levels),
+        tuple(calibrate(own, target, speaker=speaker, coverage=coverage) for _, own in levels),
     )
 
 
-def _novelty(heard: Examples) -> Novelty | None:
-    if len(set(heard.speaker)) < 2 or heard.inputs.functionals is None:
+def _novelty(recorded: Examples) -> Novelty | None:
+    """Of all that was learnt from: noise that a model has heard is not strange to it."""
+    functionals = recorded.with_altered().inputs.functionals
+    if len(set(recorded.speaker)) < 2 or functionals is None:
         return None
-    return Novelty.of(heard.inputs.functionals.to_numpy(), speaker=heard.speaker)
+    speaker = np.tile(recorded.speaker, 1 + len(recorded.altered))
+    return Novelty.of(functionals.to_numpy(), speaker=speaker)
 
 
 def answers(root: Path, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
@@ -103,37 +124,51 @@ def answers(root: Path, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
     return predictions_table(rows, bundle.posteriors_by_speaker(examples), bundle.classes)
 
 
-def load_examples(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Examples:
-    """The stored features of those kinds, in the order of `rows`."""
+def load_examples(
+    root: Path, kinds: frozenset[Kind], rows: pd.DataFrame, *, versions: int = 0
+) -> Examples:
+    """The stored features of those kinds, in the order of `rows`, and of altered versions."""
     return Examples(
         inputs=load_inputs(root, kinds, rows),
         emotion=rows["emotion"].to_numpy(str),
         speaker=rows["speaker"].to_numpy(str),
+        altered=tuple(
+            _read(root / ALTERED, kinds, versions_of(rows, version), stage="alter")
+            for version in range(1, versions + 1)
+        ),
     )
 
 
 def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:
     """Stored features of `rows`, in their order; raises TableError where one lacks them."""
-    recordings = rows["sha256"]
-    table = sequences = layers = heard = None
-    if "functionals" in kinds:
-        stored = read_functionals(root / FEATURES)
-        _check_complete(rows, stored.index, stage="featurize")
-        table = stored.loc[recordings].reset_index(drop=True)
-    if "log_mel" in kinds:
-        log_mels = read_sequences(root / FEATURES)
-        _check_complete(rows, pd.Index(list(log_mels)), stage="featurize")
-        sequences = [log_mels[sha256] for sha256 in recordings]
+    recordings = rows.set_axis(pd.Index(rows["sha256"]))
+    layers = heard = None
     if "layers" in kinds:
         embeddings = read_embeddings(root / EMBEDDINGS)
-        _check_complete(rows, pd.Index(list(embeddings)), stage="embed")
-        layers = [embeddings[sha256] for sha256 in recordings]
+        _check_complete(recordings, pd.Index(list(embeddings)), stage="embed")
+        layers = [embeddings[sha256] for sha256 in recordings.index]
     if "waveform" in kinds:
         sr = int(read_index(root / EMBEDDINGS, stage="embed")[0].params["sr"])
         features = FeatureParams(**read_index(root / FEATURES)[0].params)
-        files = list(zip(rows["file"], recordings, strict=True))
+        files = list(zip(rows["file"], rows["sha256"], strict=True))
         heard = waveforms(root, files, features, sr=sr)
-    return Inputs(table, sequences, layers, heard)
+    return replace(_read(root / FEATURES, kinds, recordings), layers=layers, waveform=heard)
+
+
+def _read(
+    folder: Path, kinds: frozenset[Kind], rows: pd.DataFrame, *, stage: str = "featurize"
+) -> Inputs:
+    """Functionals and log-mels from `folder`, of what is stored under the index of `rows`."""
+    table = sequences = None
+    if "functionals" in kinds:
+        stored = read_functionals(folder)
+        _check_complete(rows, stored.index, stage=stage)
+        table = stored.loc[rows.index].reset_index(drop=True)
+    if "log_mel" in kinds:
+        log_mels = read_sequences(folder)
+        _check_complete(rows, pd.Index(list(log_mels)), stage=stage)
+        sequences = [log_mels[name] for name in rows.index]
+    return Inputs(table, sequences)
 
 
 def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
@@ -154,7 +189,7 @@ def chosen_params(params: Params) -> dict[str, Any]:
 
 
 def _check_complete(rows: pd.DataFrame, known: pd.Index, *, stage: str) -> None:
-    missing = rows.loc[~rows["sha256"].isin(known), "file"]
+    missing = rows.loc[~rows.index.isin(known), "file"]
     if not missing.empty:
         raise TableError(
             f"What `{stage}` stored lacks {missing.iloc[0]} ({len(missing)} of {len(rows)} "

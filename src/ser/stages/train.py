@@ -25,6 +25,7 @@ from ser.io.shards import check_shards
 from ser.io.store import read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.stages.base import (
+    ALTERED,
     AUDIT,
     BUNDLE,
     CHECKPOINTS,
@@ -108,7 +109,8 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     """
     check_recordings(root, folds)
     check_shards(root / FEATURES)
-    learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES]
+    check_shards(root / ALTERED, stage="alter")
+    learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES, ALTERED]
     if params.model.hears_by_encoder:
         check_shards(root / EMBEDDINGS, stage="embed")
         learnt_from.append(EMBEDDINGS)

@@ -23,7 +23,7 @@ from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
 from ser.models.hub.head_training import Labelled, seeded, train_head
 from ser.models.hub.network import LayeredNetwork, head_groups, head_of
-from ser.models.voices import enrolment_files, enrolment_from, posteriors_by_speaker
+from ser.models.voices import dev_answers, enrolment_files, enrolment_from
 from ser.params import LayersParams
 
 WEIGHTS_FILE = "model.safetensors"
@@ -35,7 +35,7 @@ class LayeredModel:
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"layers"})
     #: It does, but for seconds.
-    has_epochs: ClassVar[bool] = False
+    epochs: ClassVar[int] = 0
 
     def __init__(self, params: LayersParams, *, classes: tuple[str, ...]) -> None:
         self.params = params
@@ -110,7 +110,7 @@ class LayeredModel:
                     on_epoch=lambda epoch, values: report(done + epoch, values),
                     **options,
                 )
-        self.dev_posteriors = posteriors_by_speaker(self, dev)
+        self.dev_posteriors = dev_answers(self, dev)
         return self
 
     @torch.no_grad()

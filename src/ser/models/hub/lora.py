@@ -28,7 +28,7 @@ from ser.models.hub.head_training import seeded
 from ser.models.hub.layered import LayeredModel
 from ser.models.hub.lora_training import train_adapted
 from ser.models.hub.reference import EncoderReference
-from ser.models.voices import posteriors_by_speaker
+from ser.models.voices import dev_answers
 from ser.params import LoraParams
 
 ADAPTER_FILE = "adapter.safetensors"
@@ -42,7 +42,6 @@ class LoraModel:
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"waveform"})
-    has_epochs: ClassVar[bool] = True
 
     def __init__(
         self, params: LoraParams, encoder: SpeechEncoder, *, classes: tuple[str, ...]
@@ -56,6 +55,10 @@ class LoraModel:
     @property
     def enrolment(self) -> Enrolment | None:
         return self.head.enrolment
+
+    @property
+    def epochs(self) -> int:
+        return self.params.max_epochs
 
     @property
     def n_parameters(self) -> int:
@@ -105,7 +108,7 @@ class LoraModel:
                 head = LayeredModel(self.params.head, classes=self.classes)
                 head.fit(_heard(adapted, train), _heard(adapted, dev), seed=seed, enrolled=True)
         self.adapted, self.head = adapted, head
-        self.dev_posteriors = posteriors_by_speaker(self, dev)
+        self.dev_posteriors = dev_answers(self, dev)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:

@@ -1,0 +1,51 @@
+"""Other voices and rooms from the recordings that there are: altered waveforms. Pure.
+
+A recording that is played faster has another pitch and shorter vocal tract (Ko et al. 2015), and
+so is another voice; its emotion stays. All recordings of a speaker are altered alike, so that a
+version of a speaker is one voice, too; noise differs from recording to recording.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import numpy as np
+import scipy.signal
+import soxr
+
+from ser.params import AlterParams
+
+#: Of the largest change of speed, the least that makes another voice.
+LEAST_CHANGE = 1 / 3
+#: The pole of the filter that colours noise is at most this: from white to nearly brown.
+MOST_COLOUR = 0.95
+
+
+def altered(
+    y: np.ndarray, *, speaker: str, recording: str, version: int, params: AlterParams
+) -> np.ndarray:
+    """Version 1, 2, … of y (n_samples,): float32 (other n_samples,), the same for the same names.
+
+    Odd versions are slower and lower, even ones faster and higher.
+    """
+    voice = np.random.default_rng([crc32(speaker.encode()), version])
+    take = np.random.default_rng([crc32(recording.encode()), version])
+    change = np.log1p(params.speed) * voice.uniform(LEAST_CHANGE, 1.0)
+    y = played(y, speed=float(np.exp(-change if version % 2 else change)))
+    if params.noise_db is not None:
+        y = noisy(y, snr_db=take.uniform(*params.noise_db), rng=take)
+    gain_db = take.uniform(-params.gain_db, params.gain_db)
+    return y * np.float32(10 ** (gain_db / 20))
+
+
+def played(y: np.ndarray, *, speed: float) -> np.ndarray:
+    """y (n_samples,) played `speed` times as fast, at the same rate: float32."""
+    return np.asarray(soxr.resample(y, speed, 1.0, quality="HQ"), dtype=np.float32)
+
+
+def noisy(y: np.ndarray, *, snr_db: float, rng: np.random.Generator) -> np.ndarray:
+    """y (n_samples,) with noise of a colour drawn from `rng`, `snr_db` below it: float32."""
+    colour = rng.uniform(0.0, MOST_COLOUR)
+    noise = scipy.signal.lfilter([1.0], [1.0, -colour], rng.standard_normal(y.size))
+    ratio = np.sqrt(np.mean(np.square(y, dtype=np.float64)) / np.mean(np.square(noise)))
+    return y + (noise * ratio * 10 ** (-snr_db / 20)).astype(np.float32)

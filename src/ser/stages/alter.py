@@ -1,0 +1,100 @@
+"""Stage `alter`: altered versions of recordings become features, for models to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pandas as pd
+
+from ser.core.alteration import altered
+from ser.core.features import Features, extract
+from ser.errors import AudioError
+from ser.io import shards
+from ser.io.audio import load_verified
+from ser.io.filling import Storage, fill, source_sha256
+from ser.io.recordings import check_recordings
+from ser.io.shards import Recipe
+from ser.params import AlterParams, FeatureParams, Params
+from ser.stages import featurize
+from ser.stages.base import ALTERED, in_parallel, raise_first, run_stage
+from ser.stages.split import load_manifest
+
+CODE = (*featurize.CODE, "core/alteration.py")
+
+
+def run(root: Path, params: Params) -> None:
+    chosen, folder = params.alter, root / ALTERED
+    if chosen.versions == 0:
+        shards.clear(folder)
+        print("alter.versions is 0: models learn from the recordings alone.")
+        return
+    manifest = load_manifest(root, params.data.corpora).drop_duplicates("sha256")
+    rows = pd.concat([versions_of(manifest, v) for v in range(1, chosen.versions + 1)])
+
+    def compute(new: list[str]) -> Iterator[Features | AudioError]:
+        check_recordings(root, rows.drop(new).drop_duplicates("sha256"))
+        jobs = [
+            (root, row.file, row.sha256, row.speaker, row.version, params.features, chosen)
+            for row in rows.loc[new].itertuples()
+        ]
+        return in_parallel(_extract, jobs, doing="alter")
+
+    filled = fill(
+        folder,
+        Recipe(
+            {
+                "features": params.features.model_dump(mode="json"),
+                "alter": chosen.model_dump(mode="json", exclude={"versions"}),
+            },
+            source_sha256(CODE),
+        ),
+        [
+            versions_of(part, v).index.tolist()
+            for part in featurize.parts(manifest)
+            for v in range(1, chosen.versions + 1)
+        ],
+        compute=compute,
+        storage=Storage(shards.write_shard, shards.read_features),
+    )
+    raise_first(filled.failures, of=len(rows), what="altered files")
+    print(
+        f"{chosen.versions} altered versions of {len(manifest)} recordings in "
+        f"{len(filled.shards)} shard(s): {filled.computed} computed, "
+        f"{len(rows) - filled.computed} known already."
+    )
+
+
+def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
+    """`rows` of a manifest with the column `version`, indexed by what they are stored under.
+
+    That names all that a version depends on but the recipe, the speaker included.
+    """
+    keys = [
+        f"{sha256}.{version}.{crc32(speaker.encode()):08x}"
+        for sha256, speaker in zip(rows["sha256"], rows["speaker"], strict=True)
+    ]
+    return rows.assign(version=version).set_axis(pd.Index(keys, dtype=object))
+
+
+def _extract(
+    root: Path,
+    file: str,
+    sha256: str,
+    speaker: str,
+    version: int,
+    features: FeatureParams,
+    alter: AlterParams,
+) -> Features | AudioError:
+    try:
+        y = load_verified(root / file, sr=features.sr, sha256=sha256)
+        y = altered(y, speaker=speaker, recording=sha256, version=version, params=alter)
+        return extract(y, params=features)
+    except AudioError as error:
+        message = str(error).replace(f"{root}/", "")
+        return type(error)(message if file in message else f"{file}, altered: {message}")
+
+
+if __name__ == "__main__":
+    run_stage(run)
