@@ -90,6 +90,49 @@ def test_a_recording_without_an_answer_has_a_reason(ser, tmp_path):
     assert [a["emotion"] for a in answers] == [None, None]
 
 
+@pytest.fixture(scope="module")
+def knowing(trained, tmp_path_factory):
+    """The bundle of a model that knows voices."""
+    project = trained.copied_to(tmp_path_factory.mktemp("knowing"))
+    project.set(model__name="lda", model__enrolled=True)
+    project.repro("train")
+    return project.root / "models" / "bundle"
+
+
+def test_a_speaker_s_own_recordings_change_the_answer(ser, knowing, recordings, trained):
+    file = recordings["file"].iloc[0]
+    words = ("predict", file, "--model", knowing, "--json")
+    _, out, _ = ser(*words)
+    (stranger,) = json.loads(out)
+    status, out, err = ser(*words, "--enrol", (trained.root / file).parent)
+    (known,) = json.loads(out)
+    assert (status, err) == (0, "")
+    assert (stranger["enrolled_clips"], known["enrolled_clips"]) == (0, 18)
+    assert known["posteriors"] != stranger["posteriors"]
+
+
+def test_clips_that_tell_nothing_of_a_voice_are_left_out(ser, knowing, recordings, tmp_path):
+    file = recordings["file"].iloc[0]
+    words = ("predict", file, "--model", knowing, "--json", "--enrol", tmp_path)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
+    status, _, err = ser(*words)
+    assert status == cli.USER_ERROR
+    assert err.startswith("error: No recording tells of the voice. ")
+    assert "silent.wav" in err
+    y, sr = soundfile.read(recordings["file"].iloc[1])
+    soundfile.write(tmp_path / "spoken.wav", y, sr)
+    status, out, err = ser(*words)
+    assert json.loads(out)[0]["enrolled_clips"] == 1
+    assert (status, err.split(" ")[:2]) == (0, ["left", "out:"])
+
+
+def test_a_model_that_knows_no_voices_takes_no_clips(ser, recordings, tmp_path):
+    file = recordings["file"].iloc[0]
+    status, _, err = ser("predict", file, "--model", "models/bundle", "--enrol", tmp_path)
+    assert status == cli.USER_ERROR
+    assert "this model knows no voices" in err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,13 +1,15 @@
 """`ser benchmark` on a small embedded corpus: all folds, tracked, resumable, compared."""
 
 import json
+import time
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
-from ser.benchmark.folds import assign_all, count_folds
+from ser.benchmark.enrolling import DRAWS, _draws
+from ser.benchmark.folds import Clock, assign_all, count_folds
 from ser.benchmark.page import page
 from ser.benchmark.workspace import HOME
 from ser.io.mlflow_store import BENCHMARKS, tracking_uri
@@ -70,8 +72,11 @@ def test_the_score_is_that_of_the_stored_predictions(benchmarked):
 
 def test_the_score_grows_with_the_clips_that_a_speaker_is_known_by(benchmarked):
     curve = benchmarked.json("results/enrolled.json")["by_enrolment_clips"]
-    assert [row["clips"] for row in curve] == [0, 1, 3, 10]
+    assert [(row["known_by"], row["clips"]) for row in curve] == [
+        ("any", clips) for clips in (0, 1, 3, 10)
+    ]
     assert curve[-1]["uar"] > curve[0]["uar"]
+    assert all(0 <= row["ece"] <= 1 and 0 < row["coverage"] <= 1 for row in curve)
     assert benchmarked.json("results/plain.json")["by_enrolment_clips"] == []
 
 
@@ -125,6 +130,44 @@ def test_a_benchmark_that_was_stopped_goes_on(benchmarked, monkeypatch):
     assert after["uar"] == before["uar"]
 
 
+def test_ten_calm_clips_are_a_row_of_their_own():
+    emotion = np.array(["calm"] * 8 + ["neutral"] * 4 + ["anger"] * 8)
+    drawn = list(_draws(np.arange(100, 120), emotion, np.random.default_rng(0)))
+    calm = [known for known_by, _, _, known in drawn if known_by == "calm"]
+    assert len(calm) == DRAWS
+    assert all(len(set(known)) == 10 and known.max() < 112 for known in calm)
+    any_mood = {clips for known_by, clips, _, _ in drawn if known_by == "any"}
+    assert any_mood == {0, 1, 3, 10}
+
+
+def test_time_before_a_cut_counts(tmp_path):
+    first = Clock(tmp_path / "elapsed.json")
+    time.sleep(0.2)
+    first.note()
+    again = Clock(tmp_path / "elapsed.json")
+    assert again.before >= 0.2
+    assert again.seconds >= again.before
+
+
+def test_a_parameter_can_be_set_and_stands_in_the_command(benchmarked):
+    """Another constant of regularisation is another benchmark, in its own run."""
+    done = run(benchmarked, "--set", "model.logistic_regression.c=1e-6", "--json", "set/c.json")
+    assert done.returncode == 0, done.stderr
+    result, before = benchmarked.json("set/c.json"), benchmarked.json("results/plain.json")
+    assert result["command"].endswith("--set model.logistic_regression.c=1e-6")
+    assert result["per_fold"][0]["run_id"] != before["per_fold"][0]["run_id"]
+    assert result["ece"] != before["ece"]
+
+
+def test_what_is_no_result_is_left_out_of_the_page(benchmarked):
+    folder = benchmarked.root / "beside"
+    folder.mkdir()
+    (folder / "params.json").write_text('{"a": 1}')
+    done = run(benchmarked, "--json", "beside/plain.json", "--page", "beside/page.md")
+    assert done.returncode == 0, done.stderr
+    assert "logistic_regression" in (folder / "page.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -137,6 +180,12 @@ def test_a_benchmark_that_was_stopped_goes_on(benchmarked, monkeypatch):
             "No model is called",
         ),
         (["--corpus", "synthetic", "--protocol", "holdout", "--page", "x.md"], "--json"),
+        (["--corpus", "synthetic", "--protocol", "holdout", "--json", "src"], "is a folder"),
+        (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed"], "KEY=VALUE"),
+        (
+            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "train.epochs=3"],
+            "train.epochs is not a parameter",
+        ),
     ],
 )
 def test_what_cannot_be_benchmarked_is_one_line(benchmarked, options, words):

@@ -3,6 +3,7 @@ import pytest
 
 from ser.core.calibration import (
     Calibration,
+    Calibrations,
     calibrate,
     conformal_threshold,
     coverage_of,
@@ -92,3 +93,19 @@ def test_one_speaker_alone_tells_nothing_of_strangers():
 def test_nothing_to_calibrate_on_is_said():
     with pytest.raises(TableError, match="give dev at least one speaker"):
         calibrate(np.zeros((0, 3)), np.zeros(0, int), speaker=np.zeros(0), coverage=0.9)
+
+
+def test_between_two_numbers_of_clips_calibration_lies_between_theirs():
+    each = (Calibration(3.0, 0.9, 0.1), Calibration(2.0, 0.9, 0.2), Calibration(1.0, 0.9, 0.3))
+    calibrations = Calibrations((0, 3, 15), each)
+    assert [calibrations.at(n) for n in (0, 3, 15)] == list(each)
+    # log(1 + 7) lies midway between log(1 + 3) and log(1 + 15).
+    between = calibrations.at(7)
+    assert (between.temperature, between.threshold) == pytest.approx((1.5, 0.25))
+    assert calibrations.at(1000) == each[-1]
+
+
+def test_of_a_model_that_knows_no_voices_there_is_one_calibration():
+    only = Calibration(2.0, 0.8, 0.1)
+    assert Calibrations((0,), (only,)).at(12) == only
+    assert Calibrations((0,), (only,)).coverage == 0.8

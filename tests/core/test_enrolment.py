@@ -78,3 +78,11 @@ def test_joined_enrolments_are_those_of_embeddings_side_by_side(speakers):
     whole = Enrolment.of(clips, speaker=speaker)
     for name in ("mean", "scale", "prior"):
         np.testing.assert_allclose(getattr(Enrolment.joined(parts), name), getattr(whole, name))
+
+
+def test_one_clip_tells_nothing_of_a_spread(speakers):
+    clips, speaker = speakers
+    enrolment = Enrolment.of(clips, speaker=speaker)
+    np.testing.assert_allclose(enrolment.voice(clips[:1]).scale, enrolment.scale)
+    known = enrolment.voice(clips[speaker == "s0"]).scale
+    assert known == pytest.approx(np.full(4, 1.0), rel=0.15)

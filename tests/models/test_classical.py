@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -18,7 +19,7 @@ from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import build_model, model_from_files
 from ser.models.discriminants import fit_discriminants
 from ser.models.sklearn_files import dump_estimator, load_estimator
-from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
+from ser.models.voices import FEW_CLIPS, posteriors, posteriors_by_speaker, voice_of
 from ser.params import ClassicalName, ModelParams, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
@@ -304,3 +305,46 @@ def test_discriminants_are_scikit_learn_s_own(n_classes, shrinkage, n):
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6)
     np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-8)
+
+
+def altered_by(offset: float, examples: Examples) -> Examples:
+    """With one version of each recording, whose functionals are moved."""
+    version = Inputs(functionals=examples.inputs.functionals + np.float32(offset))
+    return replace(examples, altered=(version,))
+
+
+@pytest.mark.parametrize("name", ["lda", "logistic_regression"])
+def test_altered_versions_are_learnt_from(name):
+    """Where altered recordings lie, a model that has learnt from them is right."""
+    train, dev, test = examples(150), examples(45, seed=1), examples(90, seed=2)
+    moved = altered_by(4.0, test).altered[0]
+
+    def right(first, second):
+        model = build_model(small(name), TrainParams(), classes=CLASSES)
+        model.fit(first, second, seed=3)
+        guess = np.asarray(CLASSES)[posteriors(model, moved).argmax(axis=1)]
+        return (guess == test.emotion).mean()
+
+    assert right(altered_by(4.0, train), altered_by(4.0, dev)) > right(train, dev) + 0.1
+
+
+def test_dev_is_answered_by_how_much_is_known_of_its_speakers():
+    model = build_model(small("lda"), TrainParams(), classes=CLASSES)
+    dev = by_voice(seed=1)
+    model.fit(by_voice(150), dev, seed=3, enrolled=True)
+    assert model.dev_posteriors.shape == (len(FEW_CLIPS) + 1, 90, 3)
+    true = np.array([CLASSES.index(e) for e in dev.emotion])
+    right = (model.dev_posteriors.argmax(axis=2) == true).mean(axis=1)
+    assert right[0] < right[3] <= right[4] + 0.05
+    plain = fitted("lda")
+    assert plain.dev_posteriors.shape == (1, 45, 3)
+
+
+def test_an_adaptation_is_learnt_from_recordings_and_not_from_their_versions():
+    """A version that says nothing of the emotion leaves where emotions lie as it is."""
+    train, dev = by_voice(150), by_voice(seed=1)
+    model = build_model(small("lda"), TrainParams(), classes=CLASSES)
+    model.fit(altered_by(0.0, train), altered_by(0.0, dev), seed=3, enrolled=True)
+    alone = build_model(small("lda"), TrainParams(), classes=CLASSES)
+    alone.fit(train, dev, seed=3, enrolled=True)
+    np.testing.assert_allclose(model.adaptation.means, alone.adaptation.means, rtol=1e-3)

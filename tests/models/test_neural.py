@@ -8,6 +8,7 @@ import torch
 
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs
+from ser.models.batches import TrainingBatches, Utterances
 from ser.models.build import build_model, model_from_files
 from ser.models.neural import WINDOW_FRAMES, NeuralModel, windows
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
@@ -349,3 +350,34 @@ def test_each_batch_holds_several_clips_of_few_speakers():
         _, counts = np.unique(speaker, return_counts=True)
         assert len(counts) <= 3
         assert (counts >= SPEAKER_CLIPS).all()
+
+
+def utterances(*, versions: int) -> Utterances:
+    """Speaker i's log-mels hold i, those of version v 100 v more."""
+    speaker = np.repeat(np.arange(6), 40)
+    of_version = [[np.full((20, N_MELS), 100.0 * v + s, np.float32) for s in speaker]
+                  for v in range(versions + 1)]  # fmt: skip
+    return Utterances(of_version[0], np.arange(240) % 3, speaker, tuple(of_version[1:]))
+
+
+UNCHANGED = TrainParams(
+    augment={"stretch": 0, "warp": 0, "shift": 0, "tilt_db": 0, "masks": 0}, batch_size=8
+)
+
+
+@pytest.mark.parametrize("by_speaker", [False, True])
+def test_an_epoch_hears_each_utterance_once_in_one_of_its_versions(by_speaker):
+    batches = TrainingBatches(utterances(versions=2), n_classes=3, params=UNCHANGED, seed=1,
+                              epoch=0, by_speaker=by_speaker)  # fmt: skip
+    heard = []
+    for log_mel, _, _, speaker in batches:
+        values = log_mel[:, 0, 0].numpy()
+        heard.append(values)
+        if by_speaker:
+            # Of a speaker in a batch all clips are one voice.
+            pairs = {(int(s), int(v)) for s, v in zip(speaker, values // 100, strict=True)}
+            assert len(pairs) == len(set(speaker.tolist()))
+    every = np.concatenate(heard)
+    assert np.array_equal(np.sort(every % 100), np.repeat(np.arange(6), 40))
+    counts = np.bincount((every // 100).astype(int), minlength=3)
+    assert counts.min() > 240 / 3 / 3

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from ser.benchmark.published import PUBLISHED_ROWS
+from ser.benchmark.published import CHOSEN_ON, PUBLISHED_ROWS
 
 Result = Mapping[str, Any]
 
@@ -56,7 +56,7 @@ def _section(results: Sequence[Result], protocol: str) -> list[str]:
         "",
         f"{first['speakers']} speakers, {first['utterances']} utterances, "
         f"{len(first['per_class'])} emotions, {first['folds']} folds; chance "
-        f"{first['chance']:.3f}.",
+        f"{first['chance']:.3f}. {CHOSEN_ON.get(first['corpus'], '')}".rstrip(),
         "",
         *_table(
             ("system", "UAR", "95 %", "accuracy", "macro F1"),

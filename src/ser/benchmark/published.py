@@ -17,6 +17,14 @@ class PublishedRow:
 
 LISTENERS = PublishedRow("human listeners", "people", "0.60–0.67", "whole corpus, accuracy")
 
+#: By corpus: on whom the defaults of params.yaml were chosen, where that is known.
+CHOSEN_ON = {
+    "ravdess": "The defaults of params.yaml were designed on the training speakers of "
+    "ravdess-luna5's fold 1 ([how](modelling.md)). Every fold's test speakers are unseen by the "
+    "models that answer for them; unheard by every decision of design are those of that fold 1 "
+    "alone.",
+}
+
 PUBLISHED_ROWS: dict[str, tuple[PublishedRow, ...]] = {
     "ravdess-luna5": (
         PublishedRow("MFCC + chroma, residual LSTM, 46.8 k parameters", "from scratch", "0.623"),

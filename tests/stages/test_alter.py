@@ -1,0 +1,119 @@
+"""Altered versions of recordings: the real stage, on recordings that the embedded corpus speaks."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser.core.alteration import altered
+from ser.core.features import extract
+from ser.corpora.synthetic import speak, utterances
+from ser.errors import StageError, TableError
+from ser.io import shards
+from ser.io.audio import load_audio
+from ser.params import Params, SyntheticParams
+from ser.stages import alter, featurize, manifest
+from ser.stages.alter import versions_of
+from ser.stages.base import ALTERED, MANIFESTS
+from ser.stages.learning import load_examples
+
+SR = 16_000
+TABLE = MANIFESTS / "synthetic.parquet"
+
+
+def params(**values: object) -> Params:
+    return Params(alter=values)
+
+
+@pytest.fixture
+def root(tmp_path):
+    plan = utterances(SyntheticParams(speakers=2, sentences=1), seed=1)
+    for utterance in [*plan[:2], *plan[6:8]]:
+        path = tmp_path / "data/raw/synthetic" / utterance.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, speak(utterance, sr=SR), SR)
+    manifest.run(tmp_path, Params(), "synthetic")
+    return tmp_path
+
+
+def run(root: Path, capsys, chosen: Params | None = None) -> int:
+    """How many versions the stage computed."""
+    capsys.readouterr()
+    alter.run(root, chosen or params())
+    return int(capsys.readouterr().out.split(": ")[1].split()[0])
+
+
+def test_versions_are_features_of_altered_recordings(root, capsys):
+    assert run(root, capsys) == 8
+    row = pd.read_parquet(root / TABLE).iloc[:1]
+    y = load_audio(root / row["file"].iloc[0], sr=SR)
+    sequences = shards.read_sequences(root / ALTERED)
+    for number in (1, 2):
+        heard = altered(
+            y,
+            speaker=row["speaker"].iloc[0],
+            recording=row["sha256"].iloc[0],
+            version=number,
+            params=params().alter,
+        )
+        (key,) = versions_of(row, number).index
+        expected = extract(heard, params=params().features).log_mel
+        np.testing.assert_allclose(sequences[key], expected, rtol=2e-3)
+
+
+def test_again_nothing_is_computed_and_more_versions_cost_what_is_new(root, capsys):
+    run(root, capsys)
+    assert run(root, capsys) == 0
+    assert run(root, capsys, params(versions=3)) == 4
+    assert run(root, capsys, params(versions=1)) == 0
+    assert len(shards.read_functionals(root / ALTERED)) == 4
+
+
+def test_another_change_computes_all_again(root, capsys):
+    run(root, capsys)
+    assert run(root, capsys, params(speed=0.1)) == 8
+
+
+def test_a_recording_that_turns_out_to_be_another_speaker_s_is_another_voice(root, capsys):
+    run(root, capsys)
+    table = pd.read_parquet(root / TABLE)
+    table.loc[0, "speaker"] = "synthetic/99"
+    table.to_parquet(root / TABLE)
+    assert run(root, capsys) == 2
+
+
+def test_none_are_made_where_none_are_asked_for(root, capsys):
+    run(root, capsys)
+    alter.run(root, params(versions=0))
+    assert list((root / ALTERED).glob("*.arrow")) == []
+    assert "from the recordings alone" in capsys.readouterr().out
+
+
+def test_models_are_given_each_version_in_the_order_of_the_recordings(root, capsys):
+    featurize.run(root, params())
+    run(root, capsys)
+    rows = pd.read_parquet(root / TABLE).iloc[[2, 0]]
+    examples = load_examples(root, frozenset({"functionals"}), rows, versions=2)
+    stored = shards.read_functionals(root / ALTERED)
+    for number, version in enumerate(examples.altered, start=1):
+        expected = stored.loc[versions_of(rows, number).index]
+        assert np.array_equal(version.functionals, expected)
+    flat = examples.with_altered()
+    assert len(flat) == len(flat.inputs) == 6
+    assert list(flat.emotion) == [*examples.emotion] * 3
+    assert len(set(flat.speaker)) == 3 * len(set(examples.speaker))
+    with pytest.raises(TableError, match="`dvc repro -f alter`"):
+        load_examples(root, frozenset({"functionals"}), rows, versions=3)
+
+
+def test_recordings_that_cannot_be_read_are_one_line(root):
+    table = pd.read_parquet(root / TABLE)
+    for file in table["file"].iloc[:2]:
+        (root / file).write_bytes(b"no audio")
+    sha256 = shards.file_hash(root / table["file"].iloc[0])
+    table.loc[:1, "sha256"] = sha256
+    table.to_parquet(root / TABLE)
+    with pytest.raises(StageError, match="of 6 altered files fail"):
+        alter.run(root, params())
