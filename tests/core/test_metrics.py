@@ -91,3 +91,16 @@ def test_a_class_that_is_predicted_but_never_uttered_lowers_no_recall(prediction
     assert set(scores["per_class"]) == {"neutral", "happiness"}
     assert scores["chance"] == 0.5
     assert scores["uar"] == pytest.approx(metrics.uar(heard))
+
+
+def test_an_emotion_of_few_speakers_does_not_leave_the_interval():
+    """One speaker of ten is afraid, and never recognised: no resample may forget that."""
+    rows = [
+        {"speaker": f"s{i}", "emotion": emotion, "predicted": emotion}
+        for i in range(10)
+        for emotion in ("anger", "sadness")
+    ]
+    rows += [{"speaker": "s0", "emotion": "fear", "predicted": "anger"}]
+    table = pd.DataFrame(rows)
+    low, high = metrics.uar_interval(table, resamples=500, seed=0)
+    assert low == high == pytest.approx(metrics.uar(table)) == pytest.approx(2 / 3)

@@ -102,11 +102,17 @@ def resampled_uar(hits: np.ndarray, total: np.ndarray, weights: np.ndarray) -> n
 
 
 def uar_interval(predictions: pd.DataFrame, *, resamples: int, seed: int) -> list[float] | None:
-    """95 % percentile interval of UAR over resampled speakers; None for a single speaker."""
+    """95 % percentile interval of UAR over resampled speakers; None for a single speaker.
+
+    Resamples in which nobody utters one of the emotions do not count, as long as there are others:
+    without the emotion of few they would score something else.
+    """
     hits, total = speaker_hits(predictions, classes_of(predictions["emotion"]))
     if len(hits) < 2:
         return None
     weights = resample_speakers(len(hits), resamples=resamples, seed=seed)
+    complete = (weights @ total > 0).all(axis=1)
+    weights = weights[complete] if complete.any() else weights
     low, high = np.percentile(resampled_uar(hits, total, weights), [2.5, 97.5])
     return [float(low), float(high)]
 
