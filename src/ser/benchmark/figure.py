@@ -58,7 +58,7 @@ def _bars(axes: Axes, results: Sequence[Result]) -> None:
         error = [[score - interval[0]], [interval[1] - score]] if interval else None
         axes.barh(place, score, color=colour, xerr=error, capsize=2.5, error_kw={"linewidth": 1})
         ink = "black" if colour == THEIRS else "white"
-        axes.text(0.01, place, words, va="center", fontsize=8, color=ink)
+        axes.text(results[0]["chance"] + 0.012, place, words, va="center", fontsize=8, color=ink)
     axes.set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
     axes.invert_yaxis()
 
