@@ -55,12 +55,7 @@ def posteriors_by_speaker(model: EmotionModel, examples: Examples) -> np.ndarray
 
     A model that knows no voices answers as for unknown speakers.
     """
-    embeddings = model.embed(examples.inputs)
-    result = np.empty((len(embeddings), len(model.classes)))
-    for rows in rows_of(examples.speaker).values():
-        own = embeddings[rows]
-        result[rows] = posteriors_in(model, own, voice=voice_in(model, own))
-    return result
+    return _known_by_all(model, model.embed(examples.inputs), examples.speaker)
 
 
 def dev_answers(model: EmotionModel, dev: Examples) -> np.ndarray:
@@ -70,12 +65,20 @@ def dev_answers(model: EmotionModel, dev: Examples) -> np.ndarray:
     answered, and last for all of the speaker's; of another model there is one level.
     """
     embeddings = model.embed(dev.inputs)
-    levels = [_known_by(model, embeddings, dev.speaker, clips) for clips in FEW_CLIPS]
-    everything = posteriors_by_speaker(model, dev)
-    return np.stack([*(levels if model.enrolment else []), everything])
+    few = FEW_CLIPS if model.enrolment else ()
+    levels = [_known_by_few(model, embeddings, dev.speaker, clips) for clips in few]
+    return np.stack([*levels, _known_by_all(model, embeddings, dev.speaker)])
 
 
-def _known_by(
+def _known_by_all(model: EmotionModel, embeddings: np.ndarray, speaker: np.ndarray) -> np.ndarray:
+    result = np.empty((len(embeddings), len(model.classes)))
+    for rows in rows_of(speaker).values():
+        own = embeddings[rows]
+        result[rows] = posteriors_in(model, own, voice=voice_in(model, own))
+    return result
+
+
+def _known_by_few(
     model: EmotionModel, embeddings: np.ndarray, speaker: np.ndarray, clips: int
 ) -> np.ndarray:
     """Raw posteriors, (n, n_classes), each speaker known by `clips` clips, drawn several times."""
