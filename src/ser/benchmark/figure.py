@@ -27,7 +27,14 @@ def comparison(results: Sequence[Result]) -> Figure:
     bars = figure.add_subplot(grid[0])
     _bars(bars, results)
     bars.axvline(first["chance"], color="black", linestyle="--", linewidth=1)
-    bars.text(first["chance"] + 0.005, -0.7, "chance", fontsize=8, va="center")
+    bars.text(
+        first["chance"],
+        1.01,
+        "chance",
+        fontsize=8,
+        ha="center",
+        transform=bars.get_xaxis_transform(),
+    )
     bars.set(xlim=(0, 1), xlabel="UAR", title=f"{first['corpus']}, {first['protocol']}")
     if curves:
         lines = figure.add_subplot(grid[1])
