@@ -183,6 +183,10 @@ def test_what_is_no_result_is_left_out_of_the_page(benchmarked):
         (["--corpus", "synthetic", "--protocol", "holdout", "--json", "src"], "is a folder"),
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed"], "KEY=VALUE"),
         (
+            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.name=svc"],
+            "--model says that",
+        ),
+        (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "train.epochs=3"],
             "train.epochs is not a parameter",
         ),

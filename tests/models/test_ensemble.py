@@ -247,3 +247,13 @@ def is_alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_what_some_networks_do_not_tell_is_not_averaged():
+    told, heard = [], []
+    report = members._Means(2, lambda epoch, values: told.append((epoch, values)),
+                            lambda epoch, values: heard.append(epoch))  # fmt: skip
+    report(0, {"train_loss": 1.0})
+    report(0, {"train_loss": 3.0, "learning_rate": 0.1})
+    assert told == [(0, {"train_loss": 2.0})]
+    assert heard == [0, 0]

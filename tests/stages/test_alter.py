@@ -84,6 +84,29 @@ def test_a_recording_that_turns_out_to_be_another_speaker_s_is_another_voice(roo
     assert run(root, capsys) == 2
 
 
+def test_one_recording_under_two_speakers_names_is_two_voices(root, capsys):
+    table = pd.read_parquet(root / TABLE)
+    twin = table.iloc[[0]].assign(speaker="synthetic/99", file="data/raw/synthetic/twin.wav")
+    (root / twin["file"].iloc[0]).write_bytes((root / table["file"].iloc[0]).read_bytes())
+    pd.concat([table, twin], ignore_index=True).to_parquet(root / TABLE)
+    assert run(root, capsys) == 10
+    rows = pd.read_parquet(root / TABLE)
+    featurize.run(root, params())
+    examples = load_examples(root, frozenset({"log_mel"}), rows, versions=2)
+    assert len(examples.altered[0].log_mel[0]) != len(examples.altered[0].log_mel[-1])
+
+
+def test_a_recording_of_one_window_is_long_enough_however_fast_it_is_played(root, capsys):
+    table = pd.read_parquet(root / TABLE)
+    path = root / table["file"].iloc[0]
+    y, sr = soundfile.read(path)
+    loud = int(np.abs(y).argmax())
+    soundfile.write(path, y[max(0, loud - 500) :][:1030], sr)
+    table.loc[0, "sha256"] = shards.file_hash(path)
+    table.to_parquet(root / TABLE)
+    assert run(root, capsys) == 8
+
+
 def test_none_are_made_where_none_are_asked_for(root, capsys):
     run(root, capsys)
     alter.run(root, params(versions=0))

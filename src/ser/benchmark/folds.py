@@ -244,6 +244,7 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     sources = [
         *(p for part in ("core", "models") for p in (package / part).rglob("*.py")),
         *(package / "benchmark" / name for name in ("enrolling.py", "folds.py")),
+        package / "bundle.py",
         package / "stages" / "learning.py",
     ]
     for path in sorted(sources):

@@ -13,7 +13,12 @@ Result = Mapping[str, Any]
 
 def is_result(content: Any) -> bool:
     """Whether what a JSON file held is what `summarise` returns."""
-    return isinstance(content, dict) and {"protocol", "uar", "per_fold"} <= set(content)
+    known = {"protocol", "uar", "per_fold", "by_enrolment_clips"}
+    return (
+        isinstance(content, dict)
+        and known <= set(content)
+        and all("known_by" in row for row in content["by_enrolment_clips"])
+    )
 
 
 def page(results: Iterable[Result], *, figure: str | None = None) -> str:

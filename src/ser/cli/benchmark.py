@@ -13,6 +13,16 @@ import yaml
 from ser.cli.words import project_root
 from ser.errors import ParamsError
 
+#: What cannot be set, and why not.
+SAID_ELSEWHERE = {
+    "data.corpora": "--corpus says that",
+    "features.log_mel": "the model says that",
+    "model.enrolled": "--enrolled says that",
+    "model.name": "--model says that",
+    "split.fold": "all folds are run",
+    "split.protocol": "--protocol says that",
+}
+
 
 def benchmark(
     corpus: Annotated[str, typer.Option(help="One that `ser corpus list` has here.")],
@@ -111,6 +121,8 @@ def _params(
 def _set(values: dict[str, Any], chosen: str) -> None:
     """Put what `chosen`, KEY=VALUE, says into nested values; a wrong key is refused later."""
     key, equals, value = chosen.partition("=")
+    if key in SAID_ELSEWHERE:
+        raise ParamsError(f"--set {chosen}: {SAID_ELSEWHERE[key]}. Leave it out.")
     *sections, name = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})

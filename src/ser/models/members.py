@@ -99,8 +99,9 @@ class _Means:
         rows = self.epochs.setdefault(epoch, [])
         rows.append(values)
         if len(rows) == self.members and self.on_epoch:
+            told_by_all = set(values).intersection(*rows)
             self.on_epoch(
-                epoch, {name: float(np.mean([row[name] for row in rows])) for name in values}
+                epoch, {name: float(np.mean([row[name] for row in rows])) for name in told_by_all}
             )
 
 
@@ -121,6 +122,7 @@ def _fit_apart(
     running: dict[Connection, tuple[Job, BaseProcess]] = {}
     others = _InBackground(meanwhile)
     fitted: dict[str, EmotionModel] = {}
+    answered: list[tuple[Job, dict[str, bytes], np.ndarray]] = []
 
     def fill() -> None:
         started = [_start(job) for job in waiting[: at_once - len(running)]]
@@ -130,9 +132,9 @@ def _fit_apart(
         for connection, _ in started:
             _tell(connection, waiting.pop(0), train, dev)
 
+    others.start()
     try:
         fill()
-        others.start()
         while running or not others.done:
             for connection in cast(list[Connection], wait([*running, others.end])):
                 if connection is others.end:
@@ -153,21 +155,24 @@ def _fit_apart(
                     continue
                 if kind == "error":
                     raise content
-                files, posteriors = content
-                fitted[job.key] = job.model.from_files(files)
-                fitted[job.key].dev_posteriors = posteriors
+                answered.append((job, *content))
                 process.join()
                 del running[connection]
             fill()
     finally:
         for _, process in running.values():
             process.terminate()
+        # torch aborts a process that ends while a thread is in the midst of it.
+        others.join()
+    # Only now: new networks draw from the generator that others have drawn from.
+    for job, files, posteriors in answered:
+        fitted[job.key] = job.model.from_files(files)
+        fitted[job.key].dev_posteriors = posteriors
     return fitted
 
 
 class _InBackground(Thread):
-    """Calls `work` in a thread that nobody waits for when the process ends; `end` can be read
-    from once it has returned or raised."""
+    """Calls `work` in a thread; `end` can be read from once it has returned or raised."""
 
     def __init__(self, work: Callable[[], dict[str, EmotionModel]]) -> None:
         super().__init__(daemon=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
 import pandas as pd
 
 from ser.core.alteration import altered
@@ -30,7 +31,9 @@ def run(root: Path, params: Params) -> None:
         shards.clear(folder)
         print("alter.versions is 0: models learn from the recordings alone.")
         return
-    manifest = load_manifest(root, params.data.corpora).drop_duplicates("sha256")
+    manifest = load_manifest(root, params.data.corpora)
+    # The same bytes are another voice under another speaker's name.
+    manifest = manifest.drop_duplicates(["sha256", "speaker"])
     rows = pd.concat([versions_of(manifest, v) for v in range(1, chosen.versions + 1)])
 
     def compute(new: list[str]) -> Iterator[Features | AudioError]:
@@ -89,8 +92,10 @@ def _extract(
 ) -> Features | AudioError:
     try:
         y = load_verified(root / file, sr=features.sr, sha256=sha256)
+        lacking = features.n_fft if y.size >= features.n_fft else 0
         y = altered(y, speaker=speaker, recording=sha256, version=version, params=alter)
-        return extract(y, params=features)
+        # What was long enough shall not be too short for having been played faster.
+        return extract(np.pad(y, (0, max(0, lacking - y.size))), params=features)
     except AudioError as error:
         message = str(error).replace(f"{root}/", "")
         return type(error)(message if file in message else f"{file}, altered: {message}")
