@@ -148,7 +148,7 @@ def test_what_was_computed_before_a_failure_is_kept(root, capsys, monkeypatch):
 def test_an_interrupt_stops_the_workers_and_leaves_no_debris(root):
     """SIGINT to the whole group, as Ctrl-C sends it, in the midst of the work."""
     table = pd.read_parquet(root / MANIFESTS / "synthetic.parquet")
-    many = pd.concat([table] * 40, ignore_index=True)
+    many = pd.concat([table] * 150, ignore_index=True)
     # Copies with one changed sample: each is a recording of its own.
     folder = root / "data/raw/synthetic"
     for i in range(len(table), len(many)):

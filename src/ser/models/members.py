@@ -28,6 +28,10 @@ from ser.models.base import EmotionModel, Examples, OnEpoch
 from ser.models.progress import progress
 
 
+#: How long what learns in the background may go on after a network failed or was stopped.
+PATIENCE_SECONDS = 10.0
+
+
 @dataclass(frozen=True)
 class Job:
     """A member to fit, and the arguments of its `fit` that are its own."""
@@ -132,9 +136,9 @@ def _fit_apart(
         for connection, _ in started:
             _tell(connection, waiting.pop(0), train, dev)
 
-    others.start()
     try:
         fill()
+        others.start()
         while running or not others.done:
             for connection in cast(list[Connection], wait([*running, others.end])):
                 if connection is others.end:
@@ -162,8 +166,10 @@ def _fit_apart(
     finally:
         for _, process in running.values():
             process.terminate()
-        # torch aborts a process that ends while a thread is in the midst of it.
-        others.join()
+        # torch aborts a process that ends while a thread is in the midst of it; but whoever
+        # stopped the training does not wait for long.
+        if others.is_alive():
+            others.join(PATIENCE_SECONDS)
     # Only now: new networks draw from the generator that others have drawn from.
     for job, files, posteriors in answered:
         fitted[job.key] = job.model.from_files(files)
