@@ -27,7 +27,6 @@ from ser.interrupts import interrupts_held
 from ser.models.base import EmotionModel, Examples, OnEpoch
 from ser.models.progress import progress
 
-
 #: How long what learns in the background may go on after a network failed or was stopped.
 PATIENCE_SECONDS = 10.0
 
