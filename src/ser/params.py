@@ -160,7 +160,10 @@ class AlterParams(Section):
     @classmethod
     def _from_low_to_high(cls, noise_db: tuple[float, float] | None) -> tuple[float, float] | None:
         if noise_db is not None and not -20 <= noise_db[0] <= noise_db[1] <= 100:
-            raise ValueError("noise_db goes from less to more, between -20 and 100")
+            raise ValueError(
+                f"they are {list(noise_db)}; noise goes from less to more dB below the speech, "
+                "between -20 and 100"
+            )
         return noise_db
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import DRAWS, _draws
-from ser.benchmark.folds import Clock, assign_all, count_folds
+from ser.benchmark.folds import assign_all, count_folds
 from ser.benchmark.page import page
 from ser.benchmark.workspace import HOME
 from ser.io.mlflow_store import BENCHMARKS, tracking_uri
@@ -185,6 +186,20 @@ def test_what_is_no_result_is_left_out_of_the_page(benchmarked):
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.name=svc"],
             "--model says that",
+        ),
+        (
+            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.lda.shrinkage=0"],
+            "model.lda.shrinkage is 0; input should be greater than 0",
+        ),
+        (
+            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.lda=3"],
+            "model.lda is 3",
+        ),
+        (["--corpus", "synthetic", "--protocol", "holdout", "--set", "split=3"], "KEY=VALUE"),
+        (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed.x=1"], "no keys"),
+        (
+            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "alter.noise_db=[40, 5]"],
+            "they are [40.0, 5.0]; noise goes from less to more",
         ),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "train.epochs=3"],

@@ -17,6 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 import ser
+from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import enrolment_curve
 from ser.benchmark.workspace import extract
 from ser.bundle import Bundle, save_bundle
@@ -40,23 +41,6 @@ PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.par
 ELAPSED = "elapsed.json"
 #: Recordings whose scoring is timed.
 TIMED = 20
-
-
-class Clock:
-    """How long something takes, the time before it was cut off and begun again included."""
-
-    def __init__(self, record: Path) -> None:
-        self.record, self.started = record, time.monotonic()
-        self.before = float(read_json(record)["seconds"]) if record.is_file() else 0.0
-
-    @property
-    def seconds(self) -> float:
-        return self.before + time.monotonic() - self.started
-
-    def note(self) -> None:
-        """So much will have passed if it is cut off now."""
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        write_json({"seconds": self.seconds}, self.record)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
+from pydantic import ValidationError
 
 from ser.cli.words import project_root
 from ser.errors import ParamsError
@@ -113,8 +115,10 @@ def _params(
         values["model"]["name"] = model
         if model not in MODEL_NAMES:
             raise ParamsError(f"No model is called {model!r}; known are {', '.join(MODEL_NAMES)}.")
-    chosen = ModelParams.model_validate(values["model"])
-    values["features"]["log_mel"] = "byol_s" if "byol_s" in chosen.used else "ser"
+    # Where the model is wrong, parsing all says what and how to correct it.
+    with suppress(ValidationError):
+        used = ModelParams.model_validate(values["model"]).used
+        values["features"]["log_mel"] = "byol_s" if "byol_s" in used else "ser"
     return parse_params(values, source="ser benchmark")
 
 
@@ -127,8 +131,8 @@ def _set(values: dict[str, Any], chosen: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            break
-    if not equals or not isinstance(values, dict):
+            raise ParamsError(f"--set {chosen}: {section} holds no keys; name it alone.")
+    if not equals or (not sections and isinstance(values.get(name), dict)):
         raise ParamsError(f"--set {chosen}: expected KEY=VALUE, such as train.max_epochs=50.")
     try:
         values[name] = yaml.safe_load(value)

@@ -126,8 +126,10 @@ class ClassicalModel:
 
     def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         raw = self._raw(embeddings)
-        if self.adaptation is None or isinstance(own, tuple):
+        if self.adaptation is None:
             return raw
+        # Several notes are an ensemble's.
+        assert not isinstance(own, tuple)
         return self.adaptation.posteriors(raw, own)
 
     def _raw(self, embeddings: np.ndarray) -> np.ndarray:

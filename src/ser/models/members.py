@@ -131,7 +131,7 @@ def _fit_apart(
         started = [_start(job) for job in waiting[: at_once - len(running)]]
         for job, (connection, process) in zip(waiting, started, strict=False):
             running[connection] = (job, process)
-        # All have begun to import what they need before the first is told what to do.
+        # All are on their way before the first is told what to do.
         for connection, _ in started:
             _tell(connection, waiting.pop(0), train, dev)
 
@@ -227,8 +227,6 @@ def _work(connection: Connection) -> None:
         connection.send(("epoch", (epoch, dict(values))))
 
     try:
-        # While others are started: all networks need it.
-
         job, train, dev = connection.recv()
         fitted = job.fit(train, dev, on_epoch)
         connection.send(("fitted", (fitted.to_files(), fitted.dev_posteriors)))

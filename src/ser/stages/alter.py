@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
 from ser.core.alteration import altered
-from ser.core.features import Features, extract
+from ser.core.features import Features
 from ser.errors import AudioError
 from ser.io import shards
-from ser.io.audio import load_verified
 from ser.io.filling import Storage, fill, source_sha256
 from ser.io.recordings import check_recordings
 from ser.io.shards import Recipe
-from ser.params import AlterParams, FeatureParams, Params
+from ser.params import Params
 from ser.stages import featurize
 from ser.stages.base import ALTERED, in_parallel, raise_first, run_stage
 from ser.stages.split import load_manifest
@@ -39,10 +40,23 @@ def run(root: Path, params: Params) -> None:
     def compute(new: list[str]) -> Iterator[Features | AudioError]:
         check_recordings(root, rows.drop(new).drop_duplicates("sha256"))
         jobs = [
-            (root, row.file, row.sha256, row.speaker, row.version, params.features, chosen)
+            (
+                root,
+                row.file,
+                row.sha256,
+                params.features,
+                partial(
+                    _version,
+                    least=params.features.n_fft,
+                    speaker=row.speaker,
+                    recording=row.sha256,
+                    version=row.version,
+                    params=chosen,
+                ),
+            )
             for row in rows.loc[new].itertuples()
         ]
-        return in_parallel(_extract, jobs, doing="alter")
+        return in_parallel(featurize.extract_file, jobs, doing="alter")
 
     filled = fill(
         folder,
@@ -81,24 +95,10 @@ def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
     return rows.assign(version=version).set_axis(pd.Index(keys, dtype=object))
 
 
-def _extract(
-    root: Path,
-    file: str,
-    sha256: str,
-    speaker: str,
-    version: int,
-    features: FeatureParams,
-    alter: AlterParams,
-) -> Features | AudioError:
-    try:
-        y = load_verified(root / file, sr=features.sr, sha256=sha256)
-        lacking = features.n_fft if y.size >= features.n_fft else 0
-        y = altered(y, speaker=speaker, recording=sha256, version=version, params=alter)
-        # What was long enough shall not be too short for having been played faster.
-        return extract(np.pad(y, (0, max(0, lacking - y.size))), params=features)
-    except AudioError as error:
-        message = str(error).replace(f"{root}/", "")
-        return type(error)(message if file in message else f"{file}, altered: {message}")
+def _version(y: np.ndarray, *, least: int, **how: Any) -> np.ndarray:
+    """y (n_samples,) `altered`, and no shorter than `least` samples where y was none."""
+    result = altered(y, **how)
+    return np.pad(result, (0, max(0, min(least, y.size) - result.size)))
 
 
 if __name__ == "__main__":

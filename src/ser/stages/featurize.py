@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -87,12 +87,20 @@ def _compute(
         (root, file, sha256, params)
         for file, sha256 in zip(rows["file"], rows["sha256"], strict=True)
     ]
-    return in_parallel(_extract, jobs, doing="featurize")
+    return in_parallel(extract_file, jobs, doing="featurize")
 
 
-def _extract(root: Path, file: str, sha256: str, params: FeatureParams) -> Features | AudioError:
+def extract_file(
+    root: Path,
+    file: str,
+    sha256: str,
+    params: FeatureParams,
+    change: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Features | AudioError:
+    """Features of a recording, of its samples after `change`; or, naming it, why there are none."""
     try:
-        return extract(load_verified(root / file, sr=params.sr, sha256=sha256), params=params)
+        y = load_verified(root / file, sr=params.sr, sha256=sha256)
+        return extract(change(y) if change else y, params=params)
     except AudioError as error:
         message = str(error).replace(f"{root}/", "")
         return type(error)(message if file in message else f"{file}: {message}")

@@ -1,0 +1,19 @@
+"""What a stage's artefacts are made of, by its own word, is what DVC looks at."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ser.io import embeddings
+from ser.stages import alter, featurize
+
+STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [("featurize", featurize.CODE), ("alter", alter.CODE), ("embed", embeddings.CODE)],
+)
+def test_dvc_runs_a_stage_again_whenever_its_recipe_is_another(stage, code):
+    assert {f"src/ser/{name}" for name in code} <= set(STAGES[stage]["deps"])
