@@ -340,8 +340,8 @@ def test_dev_is_answered_by_how_much_is_known_of_its_speakers():
     assert plain.dev_posteriors.shape == (1, 45, 3)
 
 
-def test_an_adaptation_is_learnt_from_recordings_and_not_from_their_versions():
-    """A version that says nothing of the emotion leaves where emotions lie as it is."""
+def test_who_is_answered_for_is_not_heard_in_a_version_either():
+    """Versions that are the recordings again teach nothing new, least of all of one's own."""
     train, dev = by_voice(150), by_voice(seed=1)
     model = build_model(small("lda"), TrainParams(), classes=CLASSES)
     model.fit(altered_by(0.0, train), altered_by(0.0, dev), seed=3, enrolled=True)
