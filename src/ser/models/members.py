@@ -164,7 +164,8 @@ def _fit_apart(
             fill()
     finally:
         for _, process in running.values():
-            process.terminate()
+            # Lightning takes a mere SIGTERM for a wish; a checkpoint is whole or not there.
+            process.kill()
         # torch aborts a process that ends while a thread is in the midst of it; but whoever
         # stopped the training does not wait for long.
         if others.is_alive():
