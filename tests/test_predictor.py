@@ -1,13 +1,15 @@
 """An answer, or the reason why there is none."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from ser.bundle import load_bundle, save_bundle
+from ser.bundle import CARD_FILE, load_bundle, save_bundle
 from ser.core.alteration import noisy
+from ser.core.waveform import resample
 from ser.io.audio import load_mono
 from ser.params import AbstentionParams
 from ser.predictor import Predictor
@@ -50,6 +52,27 @@ def test_a_signal_that_says_nothing_gets_a_reason_and_no_posteriors(bundle, spok
     answer = Predictor(bundle).predict(spoil(y, sr).astype(np.float32), sr=sr)
     assert answer.abstention.reason == reason
     assert (answer.emotion, answer.confidence, answer.posteriors) == (None, None, {})
+
+
+@pytest.mark.parametrize("sr_out", [16_000, 48_000])
+def test_an_offset_and_rumble_change_no_answer(bundle, spoken, sr_out):
+    y = resample(spoken[0], sr_in=spoken[1], sr_out=sr_out)
+    rumble = 0.05 * np.std(y) * np.sin(2 * np.pi * 30 * np.arange(y.size) / sr_out)
+    clean = Predictor(bundle).predict(y, sr=sr_out)
+    for added in (0.02, -0.05, rumble):
+        spoilt = Predictor(bundle).predict((y + added).astype(np.float32), sr=sr_out)
+        assert spoilt.emotion == clean.emotion
+        assert list(spoilt.posteriors.values()) == pytest.approx(
+            list(clean.posteriors.values()), abs=0.02
+        )
+
+
+def test_a_bundle_from_before_the_filter_is_served_without_it(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "bundle")
+    head = json.loads((tmp_path / "bundle" / CARD_FILE).read_text())
+    del head["features"]["high_pass_hz"]
+    (tmp_path / "bundle" / CARD_FILE).write_text(json.dumps(head))
+    assert load_bundle(tmp_path / "bundle").features.high_pass_hz is None
 
 
 def test_strange_speech_gets_a_reason_beside_its_posteriors(bundle, spoken):

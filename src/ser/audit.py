@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.features import extract
+from ser.core.features import audible, extract
 from ser.core.inflation import Inflation, inflation
 from ser.core.leakage import copies_of
 from ser.core.tables import manifest_table
 from ser.corpora.base import Corpus, Labels
 from ser.corpora.catalogue import CORPORA, list_recordings
 from ser.errors import AudioError, CorpusError, MissingCorpus, ParamsError
-from ser.io.audio import load_audio
+from ser.io.audio import load_mono
 from ser.io.own import prepare_own
 from ser.params import FeatureParams
 from ser.stages.base import in_parallel
@@ -195,7 +195,8 @@ def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None
 
 def _functionals(folder: Path, file: str, params: FeatureParams) -> np.ndarray | AudioError:
     try:
-        y = load_audio(folder / file, sr=params.sr)
+        recorded, sr = load_mono(folder / file)
+        y = audible(recorded, sr=sr, params=params)
         return extract(y, params=params).functionals.to_numpy()
     except AudioError as error:
         return error

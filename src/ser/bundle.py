@@ -117,7 +117,8 @@ def load_bundle(directory: Path) -> Bundle:
     """Read a bundle; raises BundleError where it is not one, is damaged or not trusted."""
     head = _read_head(directory)
     try:
-        features = FeatureParams(**head["features"])
+        # Bundles from before the high-pass filter were trained without it.
+        features = FeatureParams(**{"high_pass_hz": None, **head["features"]})
         files = {
             path.name: path.read_bytes()
             for path in directory.iterdir()

@@ -111,6 +111,9 @@ class FeatureParams(Section):
     n_contrast: int = Field(6, ge=1)
     f0_min: float = Field(65.0, gt=0)
     f0_max: float = Field(500.0, gt=0)
+    #: What lies below speech (DC offset, rumble) is filtered off: 3 dB at this frequency, 70 dB
+    #: from about half of it down. None: as recorded.
+    high_pass_hz: float | None = Field(70.0, gt=0)
     #: Log-mel is floored this far below the utterance's loudest bin; None: at -100 dB.
     top_db: float | None = Field(80.0, gt=0)
     #: Edges this far below the loudest 10 ms are silence and trimmed; None: kept.
@@ -128,6 +131,8 @@ class FeatureParams(Section):
     def _fit_together(self) -> Self:
         if not self.f0_min < self.f0_max < self.sr / 2:
             raise ValueError("f0_min must lie below f0_max, and f0_max below half of sr")
+        if self.high_pass_hz is not None and self.high_pass_hz >= self.sr / 2:
+            raise ValueError("high_pass_hz must lie below half of sr")
         if self.n_fft < 2 * self.sr / self.f0_min:
             raise ValueError("n_fft must hold two periods of f0_min: 2 * sr / f0_min samples")
         if self.n_mfcc > self.n_mels:

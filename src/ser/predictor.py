@@ -13,8 +13,7 @@ import pandas as pd
 from ser.bundle import Bundle
 from ser.core.abstention import Abstention, clipped_share, decide
 from ser.core.enrolment import Voice
-from ser.core.features import Features, extract, prepared
-from ser.core.waveform import resample
+from ser.core.features import Features, audible, extract, prepared
 from ser.models.activity import speech_seconds
 from ser.models.base import Inputs
 from ser.models.voices import voice_of
@@ -86,7 +85,7 @@ class Predictor:
             return None
         return decide(params, seconds=y.size / sr) or decide(
             params,
-            speech_seconds=speech_seconds(y, sr=sr, detector=params.detector),
+            speech_seconds=self._speech_seconds(y, sr),
             clipped=clipped_share(y),
         )
 
@@ -113,6 +112,11 @@ class Predictor:
         """Calibrated posteriors over the bundle's classes, (n_classes,), whatever was heard."""
         return self._posteriors(self._hear(y, sr), voice)
 
+    def _speech_seconds(self, y: np.ndarray, sr: int) -> float:
+        features = self.bundle.features
+        speech = audible(y, sr=sr, params=features)
+        return speech_seconds(speech, sr=features.sr, detector=self.bundle.abstention.detector)
+
     def _novelty(self, features: Features) -> float | None:
         if self.bundle.novelty is None or self._limit is None:
             return None
@@ -121,12 +125,11 @@ class Predictor:
 
     def _hear(self, y: np.ndarray, sr: int) -> Heard:
         params = self.bundle.features
-        features = extract(resample(y, sr_in=sr, sr_out=params.sr), params=params)
+        features = extract(audible(y, sr=sr, params=params), params=params)
         if self.bundle.encoder is None:
             return Heard(features)
-        rate = self.bundle.encoder.sr
-        waveform = resample(y, sr_in=sr, sr_out=rate)
-        return Heard(features, prepared(waveform, params=params.at(rate)))
+        at_rate = params.at(self.bundle.encoder.sr)
+        return Heard(features, prepared(audible(y, sr=sr, params=at_rate), params=at_rate))
 
     def _posteriors(self, heard: Heard, voice: Voice | None) -> np.ndarray:
         posteriors: np.ndarray = self.bundle.posteriors(self._inputs([heard]), voice=voice)[0]

@@ -4,7 +4,15 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.core.features import check_waveform, extract, functional_names, lld, lld_names
+from ser.core.features import (
+    audible,
+    check_waveform,
+    extract,
+    functional_names,
+    lld,
+    lld_names,
+)
+from ser.core.waveform import resample
 from ser.errors import AudioError, EmptyAudio
 from ser.io.audio import load_audio
 from ser.params import FeatureParams
@@ -227,3 +235,24 @@ def test_features_do_not_tell_how_far_away_the_microphone_was(gain):
     as_recorded = extract(gain * y, params=FeatureParams(level_db=None))
     if gain != 1.0:
         assert abs(as_recorded.log_mel.mean() - here.log_mel.mean()) > 1
+
+
+@pytest.mark.parametrize("sr", [SR, 44_100, 48_000])
+@pytest.mark.parametrize("added", ["offset", "rumble"])
+def test_what_microphones_add_below_speech_changes_no_features(sr, added):
+    quiet = np.zeros(SR // 2, np.float32)
+    y = resample(np.concatenate([quiet, voice(), quiet]), sr_in=SR, sr_out=sr)
+    y += noise(seconds=y.size / SR, level=1e-4)[: y.size]
+    t = np.arange(y.size) / sr
+    below = {"offset": 0.05, "rumble": 0.02 * np.sin(2 * np.pi * 30 * t + 1)}[added]
+    clean, spoilt = (
+        extract(audible(each.astype(np.float32), sr=sr, params=PARAMS), params=PARAMS)
+        for each in (y, y + below)
+    )
+    assert clean.log_mel.shape == spoilt.log_mel.shape
+    np.testing.assert_allclose(spoilt.log_mel, clean.log_mel, atol=0.5)
+
+
+def test_a_constant_is_no_speech():
+    with pytest.raises(EmptyAudio, match="constant"):
+        extract(audible(np.full(SR, 0.2, np.float32), sr=SR, params=PARAMS), params=PARAMS)

@@ -2,9 +2,9 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.core.waveform import mono, resample, trim
+from ser.core.waveform import HighPass, high_pass, mono, resample, trim
 from ser.errors import AudioError, EmptyAudio
-from tests.core.signals import SR, noise, tone
+from tests.core.signals import SR, noise, tone, voice
 
 
 def test_mono_is_the_mean_of_channels():
@@ -73,3 +73,41 @@ def test_digital_silence_comes_back_whole():
 def test_nothing_to_trim_is_an_error():
     with pytest.raises(EmptyAudio):
         trim(np.zeros(0, np.float32), sr=SR)
+
+
+def test_a_high_pass_filter_gives_the_same_samples_in_any_chunks():
+    y = voice() + np.float32(0.1)
+    whole = high_pass(y, sr=SR, cutoff_hz=70.0)
+    for size in (1, 160, 1601):
+        chunked = HighPass(cutoff_hz=70.0, sr=SR)
+        parts = [chunked(y[start : start + size]) for start in range(0, y.size, size)]
+        assert np.array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("sr", [8_000, 16_000, 48_000])
+def test_a_high_pass_filter_takes_rumble_off_and_leaves_speech(sr):
+    def gain_db(hz: float) -> float:
+        y = high_pass(tone(hz, sr=sr, seconds=2.0), sr=sr, cutoff_hz=70.0)[sr:]
+        return 20 * np.log10(np.sqrt(2 * np.mean(np.square(y))) / 0.3)
+
+    assert max(gain_db(hz) for hz in (5, 18, 30, 36)) < -69
+    assert gain_db(70) == pytest.approx(-3, abs=0.2)
+    assert all(gain_db(hz) == pytest.approx(0, abs=0.3) for hz in (85, 100, 440, 3_000))
+
+
+def test_a_high_pass_filter_leaves_no_step_of_an_offset():
+    assert np.abs(high_pass(np.full(SR, 0.3, np.float32), sr=SR, cutoff_hz=70.0)).max() < 1e-9
+
+
+def test_a_click_at_the_very_start_does_not_keep_the_silence_after_it():
+    silence = np.zeros(SR, np.float32)
+    y = np.concatenate([silence, voice()])
+    y[:100] = 0.5
+    assert trim(y, sr=SR).size == trim(np.concatenate([silence, voice()]), sr=SR).size
+
+
+def test_speech_that_begins_at_once_is_kept_whole():
+    y = voice()
+    assert (
+        trim(np.concatenate([y, np.zeros(SR, np.float32)]), sr=SR)[: y.size].tolist() == y.tolist()
+    )

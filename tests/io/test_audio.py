@@ -217,12 +217,12 @@ def test_one_flipped_bit_is_noticed(tmp_path, speech):
     path = tmp_path / "a.wav"
     soundfile.write(path, speech, SR)
     recorded = hashlib.sha256(path.read_bytes()).hexdigest()
-    load_verified(path, sr=SR, sha256=recorded)
+    load_verified(path, sha256=recorded)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(ChangedAudio, match=r"a\.wav has SHA-256"):
-        load_verified(path, sr=SR, sha256=recorded)
+        load_verified(path, sha256=recorded)
 
 
 def test_probe_knows_the_bytes_and_the_sound(tmp_path, speech):

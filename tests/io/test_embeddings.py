@@ -39,7 +39,7 @@ class Corpus:
 
         def compute(new):
             files = [(self.paths[sha256], sha256) for sha256 in new]
-            made = store.encode_recordings(files, encoder)
+            made = store.encode_recordings(files, encoder, prepare=lambda y, sr: y)
             for sha256, value in zip(new, made, strict=True):
                 if len(self.computed) == stop_after:
                     raise KeyboardInterrupt
@@ -153,7 +153,7 @@ def test_a_waveform_is_prepared_before_it_is_encoded(corpus):
     soundfile.write(path, y, SR)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     (found,) = store.encode_recordings(
-        [(path, sha256)], corpus.encoder, prepare=lambda y: trim(y, sr=SR)
+        [(path, sha256)], corpus.encoder, prepare=lambda y, sr: trim(y, sr=sr)
     )
     expected = corpus.encoder.encode([trim(load_audio(path, sr=SR), sr=SR)])[0]
     np.testing.assert_array_equal(found, expected)

@@ -202,10 +202,9 @@ def _with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
 def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
     """Median time from decoded samples to posteriors, features included."""
     predictor = Predictor(bundle)
-    sr = bundle.features.sr
     times = []
     for file, sha256 in test[["file", "sha256"]].head(TIMED).itertuples(index=False):
-        y = load_verified(home / file, sr=sr, sha256=sha256)
+        y, sr = load_verified(home / file, sha256=sha256)
         started = time.perf_counter()
         predictor.posteriors(y, sr=sr)
         times.append(time.perf_counter() - started)

@@ -32,7 +32,7 @@ from ser.core.spectrum import (
     power_to_db,
     scaled_chroma,
 )
-from ser.core.waveform import levelled, trim
+from ser.core.waveform import high_pass, levelled, resample, trim
 from ser.errors import AudioError, EmptyAudio
 from ser.params import FeatureParams
 
@@ -68,7 +68,7 @@ class Features:
 def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
     """Features of one utterance, `prepared`.
 
-    y : float32 (n_samples,), mono, at `params.sr` Hz.
+    y : float32 (n_samples,), mono, at `params.sr` Hz, `audible`.
     Raises EmptyAudio or AudioError as `prepared` does.
     """
     y = prepared(y, params=params)
@@ -90,14 +90,36 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
     )
 
 
+def audible(y: np.ndarray, *, sr: int, params: FeatureParams) -> np.ndarray:
+    """Mono y (n_samples,) at `sr` Hz as `extract` takes it: at `params.sr`, nothing below speech.
+
+    Training and serving bring every recording through this one function.
+    Raises AudioError as `resample` does.
+    """
+    if params.high_pass_hz is None or y.size == 0:
+        return resample(y, sr_in=sr, sr_out=params.sr)
+    # The resampler takes what lies before and after for zeros: a DC offset would step there.
+    return above_rumble(resample(y - y[0], sr_in=sr, sr_out=params.sr), params=params)
+
+
+def above_rumble(y: np.ndarray, *, params: FeatureParams) -> np.ndarray:
+    """y (n_samples,) at `params.sr` Hz through the high-pass filter, where there is one."""
+    if params.high_pass_hz is None:
+        return y
+    return high_pass(y, sr=params.sr, cutoff_hz=params.high_pass_hz)
+
+
 def prepared(y: np.ndarray, *, params: FeatureParams) -> np.ndarray:
-    """y without the silence at both ends, brought to one level: what all models hear.
+    """`audible` y without the silence at both ends, brought to one level.
 
     Raises EmptyAudio or AudioError as `check_waveform` does, and EmptyAudio of digital silence.
     """
     check_waveform(y, params=params)
     if not y.any():
-        raise EmptyAudio("The waveform is digital silence; expected speech. Leave it out.")
+        raise EmptyAudio(
+            "The waveform is digital silence, or nothing but a constant; expected speech. Leave "
+            "it out."
+        )
     if params.trim_db is not None:
         y = _trimmed(y, params)
     if params.level_db is not None:

@@ -107,8 +107,8 @@ def load_mono(
     return mono(recording.y), recording.sr
 
 
-def load_verified(path: Path, *, sr: int, sha256: str) -> np.ndarray:
-    """`load_audio` of a file whose bytes must still hash to `sha256`; else ChangedAudio."""
+def load_verified(path: Path, *, sha256: str) -> tuple[np.ndarray, int]:
+    """`load_mono` of a file whose bytes must still hash to `sha256`; else ChangedAudio."""
     data = read_bytes(path)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
@@ -116,7 +116,7 @@ def load_verified(path: Path, *, sr: int, sha256: str) -> np.ndarray:
             f"{path} has SHA-256 {found[:12]}…, but the manifest recorded {sha256[:12]}…: its "
             "bytes changed. Restore the file, or take the change in with `dvc repro -f manifest`."
         )
-    return load_audio(data, sr=sr, name=str(path))
+    return load_mono(data, name=str(path))
 
 
 def probe(path: Path, *, limits: Limits = CORPUS) -> Probe:

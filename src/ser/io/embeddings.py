@@ -76,20 +76,19 @@ def encode_recordings(
     recordings: Iterable[tuple[Path, str]],
     encoder: SpeechEncoder,
     *,
-    prepare: Callable[[np.ndarray], np.ndarray] = lambda y: y,
+    prepare: Callable[[np.ndarray, int], np.ndarray],
     **options: Any,
 ) -> Iterator[np.ndarray | AudioError]:
     """Embedding of each recording, or why it has none, in order.
 
-    recordings : files and the SHA-256 that their bytes must have. prepare : done to each
-    waveform at `encoder.sr` Hz, such as trimming. options : of `SpeechEncoder.encode`.
+    recordings : files and the SHA-256 that their bytes must have. prepare : from mono
+    samples and their rate to a waveform at `encoder.sr` Hz. options : of `SpeechEncoder.encode`.
     """
     chunk: list[np.ndarray | AudioError] = []
     for path, sha256 in recordings:
         try:
-            chunk.append(
-                encoder.checked(prepare(load_verified(path, sr=encoder.sr, sha256=sha256)))
-            )
+            y, sr = load_verified(path, sha256=sha256)
+            chunk.append(encoder.checked(prepare(y, sr)))
         except AudioError as error:
             named = str(path) in str(error)
             chunk.append(error if named else type(error)(f"{path}: {error}"))

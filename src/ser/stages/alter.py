@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ser.core.alteration import altered
-from ser.core.features import Features
+from ser.core.features import Features, above_rumble
 from ser.errors import AudioError
 from ser.io import shards
 from ser.io.filling import Storage, fill, source_sha256
 from ser.io.recordings import check_recordings
 from ser.io.shards import Recipe
-from ser.params import Params
+from ser.params import FeatureParams, Params
 from ser.stages import featurize
 from ser.stages.base import ALTERED, in_parallel, raise_first, run_stage
 from ser.stages.split import load_manifest
@@ -47,7 +47,7 @@ def run(root: Path, params: Params) -> None:
                 params.features,
                 partial(
                     _version,
-                    least=params.features.n_fft,
+                    features=params.features,
                     speaker=row.speaker,
                     recording=row.sha256,
                     version=row.version,
@@ -95,10 +95,11 @@ def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
     return rows.assign(version=version).set_axis(pd.Index(keys, dtype=object))
 
 
-def _version(y: np.ndarray, *, least: int, **how: Any) -> np.ndarray:
-    """y (n_samples,) `altered`, and no shorter than `least` samples where y was none."""
-    result = altered(y, **how)
-    return np.pad(result, (0, max(0, min(least, y.size) - result.size)))
+def _version(y: np.ndarray, *, features: FeatureParams, **how: Any) -> np.ndarray:
+    """y (n_samples,) `altered`, and no shorter than one window where y was none."""
+    # A microphone's noise passes the filter, too.
+    result = above_rumble(altered(y, **how), params=features)
+    return np.pad(result, (0, max(0, min(features.n_fft, y.size) - result.size)))
 
 
 if __name__ == "__main__":

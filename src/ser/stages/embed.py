@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ser.core.features import prepared
+from ser.core.features import audible, prepared
 from ser.errors import AudioError
 from ser.io import embeddings, shards
 from ser.io.audio import load_verified
@@ -20,7 +20,7 @@ from ser.stages.featurize import parts
 from ser.stages.split import load_manifest
 
 #: Of the features' parameters, those that a waveform is prepared by.
-PREPARED_BY = ("trim_db", "trim_margin_seconds", "level_db", "n_fft")
+PREPARED_BY = ("high_pass_hz", "trim_db", "trim_margin_seconds", "level_db", "n_fft")
 
 
 def run(root: Path, params: Params) -> None:
@@ -37,8 +37,10 @@ def run(root: Path, params: Params) -> None:
     files = rows["file"]
     encoder = load_encoder(chosen.name, revision=chosen.revision, download=chosen.download)
 
-    def prepare(y: np.ndarray) -> np.ndarray:
-        return prepared(y, params=params.features.at(encoder.sr))
+    at_rate = params.features.at(encoder.sr)
+
+    def prepare(y: np.ndarray, sr: int) -> np.ndarray:
+        return prepared(audible(y, sr=sr, params=at_rate), params=at_rate)
 
     def compute(new: list[str]) -> Iterator[np.ndarray | AudioError]:
         check_recordings(root, rows.drop(new))
@@ -77,8 +79,9 @@ def waveforms(
     root: Path, files: list[tuple[str, str]], features: FeatureParams, *, sr: int
 ) -> list[np.ndarray]:
     """Recordings, given by path and SHA-256, as an encoder at `sr` Hz takes them."""
-    loaded = (load_verified(root / file, sr=sr, sha256=sha256) for file, sha256 in files)
-    return [prepared(y, params=features.at(sr)) for y in loaded]
+    at_rate = features.at(sr)
+    loaded = (load_verified(root / file, sha256=sha256) for file, sha256 in files)
+    return [prepared(audible(y, sr=sr_in, params=at_rate), params=at_rate) for y, sr_in in loaded]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from ser.bundle import Bundle, load_bundle
 from ser.core import metrics
 from ser.core.calibration import coverage_of
 from ser.core.enrolment import rows_of
-from ser.core.features import extract
+from ser.core.features import audible, extract
 from ser.core.tables import (
     check_folds,
     check_predictions,
@@ -127,18 +127,17 @@ def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFr
     """
     test = folds[folds["split"] == "test"]
     predictor = Predictor(load_bundle(bundle_dir))
-    sr = predictor.bundle.features.sr
 
-    def load(rows: pd.DataFrame) -> Iterator[np.ndarray]:
+    def load(rows: pd.DataFrame) -> Iterator[tuple[np.ndarray, int]]:
         for file, sha256 in zip(rows["file"], rows["sha256"], strict=True):
-            yield load_verified(root / file, sr=sr, sha256=sha256)
+            yield load_verified(root / file, sha256=sha256)
 
     posteriors = np.empty((len(test), len(predictor.bundle.classes)))
     for rows in rows_of(test["speaker"].to_numpy(str)).values():
         own = test.iloc[rows]
         knows = predictor.bundle.knows_voices
-        voice = predictor.enrol((y, sr) for y in load(own)) if knows else None
-        for i, y in zip(rows, load(own), strict=True):
+        voice = predictor.enrol(load(own)) if knows else None
+        for i, (y, sr) in zip(rows, load(own), strict=True):
             posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
     return predictions_table(test, posteriors, predictor.bundle.classes)
 
@@ -186,8 +185,8 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     samples, log_mels = {}, {}
     for emotion in [e for e in bundle.classes if e in by_emotion.index]:
         row = by_emotion.loc[emotion]
-        y = load_verified(root / str(row["file"]), sr=features.sr, sha256=str(row["sha256"]))
-        samples[emotion] = trim(y, sr=features.sr)
+        recorded, sr = load_verified(root / str(row["file"]), sha256=str(row["sha256"]))
+        samples[emotion] = trim(audible(recorded, sr=sr, params=features), sr=features.sr)
         log_mels[emotion] = extract(samples[emotion], params=features).log_mel
     title = f"Speaker {speaker}, sentence {sentence!r}: one recording of each emotion"
     return emotion_panels(samples, log_mels, features=features, title=title)

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from ser.core.features import Features, extract
+from ser.core.features import Features, audible, extract
 from ser.errors import AudioError
 from ser.io import shards
 from ser.io.audio import load_verified
@@ -97,9 +97,13 @@ def extract_file(
     params: FeatureParams,
     change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Features | AudioError:
-    """Features of a recording, of its samples after `change`; or, naming it, why there are none."""
+    """Features of a recording, or, naming it, why there are none.
+
+    change : done to its `audible` samples first.
+    """
     try:
-        y = load_verified(root / file, sr=params.sr, sha256=sha256)
+        recorded, sr = load_verified(root / file, sha256=sha256)
+        y = audible(recorded, sr=sr, params=params)
         return extract(change(y) if change else y, params=params)
     except AudioError as error:
         message = str(error).replace(f"{root}/", "")
