@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,22 @@ from typing import Any
 import pandas as pd
 
 from ser.bundle import CARD_FILE
-from ser.core.promotion import Verdict, judge
+from ser.core.emotions import LabelRule, label_rule
+from ser.core.promotion import Verdict, judge, trained_speakers, under_one_rule
 from ser.core.tables import check_folds, check_predictions
 from ser.errors import SerError
 from ser.io import registry, tracking
+from ser.io.mlflow_store import connect
 from ser.io.registry import Version
-from ser.io.store import read_json, read_table
+from ser.io.store import read_json, read_table, write_table
 from ser.params import Params
 from ser.stages.base import FOLDS, PREDICTIONS
+from ser.stages.split import load_manifest
+
+#: The recordings that a version was trained, tuned and calibrated on, among its run's artifacts.
+TRAINING_SET = "training_set.parquet"
+#: What names an utterance in the manifest and in the folds.
+UTTERANCE = ["file", "start", "end"]
 
 
 def judge_version(
@@ -26,7 +35,8 @@ def judge_version(
     compare = partial(
         judge,
         min_probability=params.gate.min_probability,
-        resamples=params.evaluate.bootstrap,
+        min_speakers=params.gate.min_speakers,
+        resamples=params.gate.resamples,
         seed=params.seed,
     )
     new = read_table(root / PREDICTIONS, check_predictions)
@@ -34,19 +44,72 @@ def judge_version(
         return compare(new, None)
     if champion.version == version.version:
         return Verdict(True, "It serves already; only the record of its verdict was lost.")
+    overrule = f"If you mean it, run `ser promote {version.version}`."
     old = _stored_predictions(root, champion, split_sha256=version.split_sha256)
     # One recording may have another name since: then the bundle answers again.
-    if old is not None and set(new["file"]) <= set(old["file"]):
-        return compare(new, old)
-    heard = set(_card(root, champion)["train_speakers"])
-    unheard = new[~new["speaker"].isin(heard)]
-    if unheard.empty:
+    if old is None or not set(new["file"]) <= set(old["file"]):
+        trained = _trained_speakers(root, params, champion)
+        new = new[~new["speaker"].isin(trained)]
+        if new.empty:
+            return Verdict(
+                False,
+                f"Not comparable: the champion, version {champion.version}, was trained on all "
+                f"test speakers of this split. {overrule}",
+            )
+        old = _score_again(root, champion, trained)
+    pair = under_one_rule(new, old, [_rule(params), *_champions_rule(root, champion)])
+    if pair is None:
         return Verdict(
             False,
-            f"Not comparable: the champion, version {champion.version}, was trained on all test "
-            f"speakers of this split. If you mean it, run `ser promote {version.version}`.",
+            f"Not comparable: the champion, version {champion.version}, tells other emotions "
+            f"apart than version {version.version}. {overrule}",
         )
-    return compare(unheard, _score_again(root, champion, heard))
+    return compare(*pair)
+
+
+def log_training_set(root: Path, params: Params, run_id: str) -> None:
+    """Keep with the run which recordings it was trained on, so that the gate recognises them
+    under any name."""
+    trained = _with_fingerprints(root, params)
+    trained = trained[trained["split"] != "test"]
+    columns = ["speaker", "sha256", "audio_sha256", "fingerprint"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / TRAINING_SET
+        write_table(trained[columns], path)
+        tracking.Run(run_id, connect(root)).log_artifact(path)
+
+
+def _with_fingerprints(root: Path, params: Params) -> pd.DataFrame:
+    folds = read_table(root / FOLDS, check_folds)
+    manifest = load_manifest(root, params.data.corpora)[[*UTTERANCE, "fingerprint"]]
+    return folds.merge(manifest, on=UTTERANCE, how="left", validate="one_to_one")
+
+
+def _trained_speakers(root: Path, params: Params, champion: Version) -> set[str]:
+    """Test speakers of today's split whom the champion was trained on, by name or recording."""
+    by_name = set(_card(root, champion)["train_speakers"])
+    try:
+        path = tracking.fetch_artifact(root, champion.run_id, TRAINING_SET)
+        trained = read_table(path)
+    except SerError:
+        # A version from before training sets were kept: only its card says who.
+        return by_name
+    folds = _with_fingerprints(root, params)
+    return by_name | trained_speakers(folds[folds["split"] == "test"], trained)
+
+
+def _rule(params: Params) -> LabelRule:
+    return label_rule(params.data.labels.keep, params.data.labels.merge)
+
+
+def _champions_rule(root: Path, champion: Version) -> list[LabelRule]:
+    """The label rule that the champion was trained under; none where its card does not say."""
+    try:
+        labels = _card(root, champion)["parameters"]["data"]["labels"]
+        keep = labels["keep"]
+        return [label_rule(keep if isinstance(keep, str) else tuple(keep), labels["merge"])]
+    except (KeyError, TypeError, SerError):
+        return []
 
 
 def _stored_predictions(

@@ -57,7 +57,7 @@ def retrain(root: str = ".") -> Tick:
         with registry.locked(project):
             version = registry.find_version(project, receipt["bundle_sha256"])
             if version is None:
-                version = register(project, receipt)
+                version = register(project, params, receipt)
             if version.verdict is None:
                 champion = registry.champion(project)
                 verdict = judge(project, params, version, champion)
@@ -125,8 +125,12 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
 
 
 @task(cache_policy=NO_CACHE, task_run_name="register")
-def register(root: Path, receipt: dict[str, Any]) -> Version:
+def register(root: Path, params: Params, receipt: dict[str, Any]) -> Version:
     """Make the bundle a version of the registered model, and the challenger."""
+    # Loads scikit-learn, which a tick without a new model does without.
+    from flows.judging import log_training_set
+
+    log_training_set(root, params, receipt["run_id"])
     metrics = read_json(root / METRICS)
     tracking.log_lineage(root, receipt["run_id"])
     version = registry.register(

@@ -3,12 +3,15 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.errors import BundleError
+from ser.models.base import Inputs
 
 
 @pytest.fixture
@@ -87,3 +90,53 @@ def test_a_prediction_does_not_depend_on_the_sampling_rate_it_came_in(directory)
     one = predictor.posteriors(y, sr=16_000)
     other = predictor.posteriors(resample(y, sr_in=16_000, sr_out=24_000), sr=24_000)
     assert one == pytest.approx(other, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (("calibrations", "each", 0, "temperature"), 0.0),
+        (("calibrations", "each", 0, "temperature"), -1.0),
+        (("calibrations", "each", 0, "temperature"), float("nan")),
+        (("calibrations", "each", 0, "temperature"), float("inf")),
+        (("calibrations", "each", 0, "temperature"), "warm"),
+        (("calibrations", "each", 0, "temperature"), [1.0]),
+        (("calibrations", "each", 0, "threshold"), float("nan")),
+        (("calibrations", "each", 0, "coverage"), 1.5),
+        (("calibrations", "clips"), [-1]),
+        (("calibrations", "clips"), "0"),
+        (("calibrations", "each"), []),
+        (("calibrations",), None),
+        (("features", "level_db"), float("-inf")),
+        (("features", "sr"), "fast"),
+        (("features", "trim_margin_seconds"), float("inf")),
+        (("abstention", "max_clipped_share"), float("nan")),
+        (("encoder",), "wavlm"),
+        (("classes",), ["anger", "anger"]),
+        (("classes",), ["rage", "anger"]),
+        (("card",), []),
+        (("model",), ["cnn"]),
+    ],
+)
+def test_every_value_of_a_bundle_is_checked(directory, key, value):
+    path = directory / "bundle.json"
+    head = json.loads(path.read_text())
+    *outer, last = key
+    part = head
+    for name in outer:
+        part = part[name]
+    part[last] = value
+    path.write_text(json.dumps(head))
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        load_bundle(directory)
+
+
+def test_weights_that_give_no_numbers_give_no_answer(directory):
+    bundle = load_bundle(directory)
+    model = SimpleNamespace(
+        enrolment=None,
+        embed=lambda inputs: np.zeros((1, 2)),
+        classify=lambda embeddings, own=None: np.full((1, 2), np.nan),
+    )
+    with pytest.raises(BundleError, match="not finite"):
+        replace(bundle, model=model).posteriors(Inputs())

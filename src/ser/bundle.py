@@ -12,15 +12,24 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ser.core.calibration import Calibration, Calibrations
+from ser.core.calibration import COLDEST, HOTTEST, Calibration, Calibrations
+from ser.core.emotions import classes_of
 from ser.core.enrolment import Voice, rows_of
 from ser.core.novelty import Novelty
 from ser.errors import BundleError
@@ -33,6 +42,53 @@ from ser.params import AbstentionParams, FeatureParams
 FORMAT = 2
 CARD_FILE = "bundle.json"
 NOVELTY_FILE = "novelty.safetensors"
+
+
+class _Part(BaseModel):
+    """A part of `bundle.json`: finite numbers, and nothing beyond what is declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _CalibrationPart(_Part):
+    # Within what `fit_temperature` looks at, give or take its tolerance.
+    temperature: float = Field(ge=COLDEST / 2, le=HOTTEST * 2)
+    coverage: float | None = Field(gt=0, lt=1)
+    threshold: float = Field(ge=0, le=1)
+
+
+class _CalibrationsPart(_Part):
+    clips: tuple[NonNegativeInt, ...] = Field(min_length=1)
+    each: tuple[_CalibrationPart, ...]
+
+    @model_validator(mode="after")
+    def _one_for_each_number_of_clips(self) -> Self:
+        if len(self.clips) != len(self.each) or list(self.clips) != sorted(set(self.clips)):
+            raise ValueError("clips must ascend, with one calibration each")
+        return self
+
+    def value(self) -> Calibrations:
+        return Calibrations(self.clips, tuple(Calibration(**dict(own)) for own in self.each))
+
+
+class _Head(_Part):
+    """All of `bundle.json`."""
+
+    format: int
+    model: str
+    classes: tuple[str, ...] = Field(min_length=2)
+    features: FeatureParams
+    calibrations: _CalibrationsPart
+    abstention: AbstentionParams
+    encoder: EncoderReference | None
+    card: dict[str, Any] = {}
+
+    @field_validator("classes")
+    @classmethod
+    def _canonical(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if classes != classes_of(classes):
+            raise ValueError("classes must be canonical emotions, each once, in their order")
+        return classes
 
 
 @dataclass(frozen=True)
@@ -66,14 +122,15 @@ class Bundle:
 
     def posteriors(self, inputs: Inputs, *, voice: Voice | None = None) -> np.ndarray:
         """Calibrated posteriors, (n, n_classes), of one speaker's inputs, known or not."""
-        return self.calibration_of(voice).posteriors(posteriors(self.model, inputs, voice=voice))
+        raw = posteriors(self.model, inputs, voice=voice)
+        return _finite(self.calibration_of(voice).posteriors(raw))
 
     def posteriors_by_speaker(self, examples: Examples) -> np.ndarray:
         """Calibrated posteriors, (n, n_classes), as `posteriors_by_speaker` of the model has."""
         result = posteriors_by_speaker(self.model, examples)
         for rows in rows_of(examples.speaker).values():
             result[rows] = self.calibrations.at(len(rows)).posteriors(result[rows])
-        return result
+        return _finite(result)
 
     def sets_by_speaker(self, posteriors: np.ndarray, *, speaker: np.ndarray) -> np.ndarray:
         """Which emotions each set holds, bool (n, n_classes), of what the former returns."""
@@ -116,47 +173,43 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
 def load_bundle(directory: Path) -> Bundle:
     """Read a bundle; raises BundleError where it is not one, is damaged or not trusted."""
     head = _read_head(directory)
+    files = {
+        path.name: path.read_bytes()
+        for path in directory.iterdir()
+        if path.name != CARD_FILE and path.is_file()
+    }
+    novelty = _novelty_from(files)
     try:
-        # Bundles from before the high-pass filter were trained without it.
-        features = FeatureParams(**{"high_pass_hz": None, **head["features"]})
-        files = {
-            path.name: path.read_bytes()
-            for path in directory.iterdir()
-            if path.name != CARD_FILE and path.is_file()
-        }
-        calibrations = _calibrations_from(head["calibrations"])
-        abstention = AbstentionParams(**head["abstention"])
-        encoder = EncoderReference(**head["encoder"]) if head["encoder"] else None
-        novelty = _novelty_from(files)
-        model = model_from_files(head["model"], files)
-        if list(model.classes) != head["classes"]:
-            raise BundleError(
-                f"{directory}: weights are for {', '.join(model.classes)} but {CARD_FILE} says "
-                f"{', '.join(head['classes'])}. Take the bundle from its registry again."
-            )
+        model = model_from_files(head.model, files)
     except (KeyError, TypeError, ValidationError) as error:
         raise BundleError(
-            f"{directory / CARD_FILE} does not describe a model of this release "
-            f"({str(error).splitlines()[0]}). Train again, or use the release that wrote it."
+            f"{directory}: the weights are not those of a model of this release "
+            f"({str(error).splitlines()[0]}). Train again, or use the release that wrote them."
         ) from error
+    if model.classes != head.classes:
+        raise BundleError(
+            f"{directory}: weights are for {', '.join(model.classes)} but {CARD_FILE} says "
+            f"{', '.join(head.classes)}. Take the bundle from its registry again."
+        )
     return Bundle(
-        head["model"],
+        head.model,
         model,
-        features,
-        calibrations=calibrations,
-        abstention=abstention,
+        head.features,
+        calibrations=head.calibrations.value(),
+        abstention=head.abstention,
         novelty=novelty,
-        encoder=encoder,
-        card=head.get("card", {}),
+        encoder=head.encoder,
+        card=head.card,
     )
 
 
-def _calibrations_from(values: dict[str, Any]) -> Calibrations:
-    each = tuple(Calibration(**own) for own in values["each"])
-    clips = tuple(map(int, values["clips"]))
-    if not each or len(clips) != len(each) or list(clips) != sorted(set(clips)):
-        raise KeyError(f"calibrations for {clips} clips")
-    return Calibrations(clips, each)
+def _finite(posteriors: np.ndarray) -> np.ndarray:
+    if not np.isfinite(posteriors).all():
+        raise BundleError(
+            "The model's posteriors are not finite: its weights are damaged. Take the bundle from "
+            "its registry again."
+        )
+    return posteriors
 
 
 def _novelty_files(novelty: Novelty | None) -> dict[str, bytes]:
@@ -176,7 +229,8 @@ def _novelty_from(files: dict[str, bytes]) -> Novelty | None:
         ) from error
 
 
-def _read_head(directory: Path) -> dict[str, Any]:
+def _read_head(directory: Path) -> _Head:
+    """`bundle.json`, all of it checked; raises BundleError."""
     path = directory / CARD_FILE
     try:
         head = json.loads(path.read_text())
@@ -184,14 +238,25 @@ def _read_head(directory: Path) -> dict[str, Any]:
         raise BundleError(
             f"{directory} is not a model: it has no {CARD_FILE}. Name a folder that `train` wrote."
         ) from error
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(
             f"{path} is not JSON; take the bundle from its registry again."
         ) from error
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         found = head.get("format") if isinstance(head, dict) else None
         raise BundleError(f"{path} has format {found!r}; this release reads {FORMAT}. Train again.")
-    return head
+    if isinstance(head.get("features"), dict):
+        # Bundles from before the high-pass filter were trained without it.
+        head["features"] = {"high_pass_hz": None, **head["features"]}
+    try:
+        return _Head.model_validate(head)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        raise BundleError(
+            f"{path} does not describe a model of this release: {key} is {problem['input']!r:.80} "
+            f"({problem['msg']}). Take the bundle from its registry again, or train again."
+        ) from error
 
 
 def bundle_sha256(directory: Path) -> str:

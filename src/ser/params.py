@@ -55,7 +55,7 @@ HUB_MODELS = frozenset({"layers", "lora"})
 class Section(BaseModel):
     """A section of params.yaml: frozen, and closed to keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LabelParams(Section):
@@ -413,6 +413,10 @@ class GateParams(Section):
     reaches `min_probability`."""
 
     min_probability: float = Field(0.5, ge=0, le=1)
+    #: With fewer test speakers nothing is promoted over a champion.
+    min_speakers: int = Field(3, ge=1)
+    #: Of the bootstrap over speakers.
+    resamples: int = Field(2000, ge=100)
 
 
 class Params(Section):

@@ -20,6 +20,9 @@ COLOURS = {
     "fear": "#9467bd",
     "disgust": "#009e73",
     "surprise": "#cc79a7",
+    "boredom": "#8c564b",
+    "excitement": "#f0e442",
+    "frustration": "#333333",
 }
 
 

@@ -169,6 +169,49 @@ def test_what_is_no_result_is_left_out_of_the_page(benchmarked):
     assert "logistic_regression" in (folder / "page.md").read_text()
 
 
+@pytest.mark.parametrize("content", ["[1, 2]", "not JSON", ""])
+def test_any_json_beside_results_is_left_alone(benchmarked, content):
+    folder = benchmarked.root / "beside"
+    folder.mkdir(exist_ok=True)
+    (folder / "other.json").write_text(content)
+    done = run(benchmarked, "--json", "beside/plain.json", "--page", "beside/page.md")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_benchmark_is_repeated_after_the_gate_or_the_evaluation_changed(benchmarked):
+    before = benchmarked.json("results/plain.json")
+    benchmarked.set(gate__min_probability=0.8, evaluate__bootstrap=300)
+    try:
+        done = run(benchmarked, "--json", "again/gate.json")
+    finally:
+        benchmarked.set(gate__min_probability=0.5, evaluate__bootstrap=2000)
+    assert done.returncode == 0, done.stderr
+    after = benchmarked.json("again/gate.json")
+    assert [f["run_id"] for f in after["per_fold"]] == [f["run_id"] for f in before["per_fold"]]
+
+
+def test_results_of_other_emotions_stand_under_a_heading_and_a_chance_of_their_own(benchmarked):
+    whole = {
+        **benchmarked.json("results/plain.json"),
+        "corpus": "ravdess",
+        "protocol": "emodb-loso",
+    }
+    fewer = {
+        **whole,
+        "labels": "4-class",
+        "chance": 0.25,
+        "per_class": {k: whole["per_class"][k] for k in list(whole["per_class"])[:4]},
+    }
+    text = page([fewer, whole], figure="page-{section}.png")
+    first, second = text.split("\n## ")[1:]
+    assert first.startswith("ravdess, emodb-loso, 4-class")
+    assert "chance 0.250" in first
+    assert "0.771" not in first
+    assert "page-ravdess-emodb-loso-4-class.png" in first
+    assert "chance 0.167" in second
+    assert "0.771" in second
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

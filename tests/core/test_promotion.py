@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.core.emotions import LabelRule
+from ser.core.fingerprint import fingerprint
 from ser.core.metrics import uar
-from ser.core.promotion import Verdict, judge
+from ser.core.promotion import Verdict, judge, trained_speakers, under_one_rule
 from ser.errors import TableError
+from tests.core.signals import SR, voice
 
 EMOTIONS = ("anger", "neutral", "sadness")
-gate = partial(judge, min_probability=0.5, resamples=1000, seed=7)
+gate = partial(judge, min_probability=0.5, min_speakers=1, resamples=1000, seed=7)
 
 
 def table(right: dict[str, float], *, per_speaker: int = 30) -> pd.DataFrame:
@@ -135,12 +138,106 @@ def test_corrected_labels_count_for_both() -> None:
     assert gate(new, old).delta_uar == 0
 
 
-def test_one_speaker_opens_only_a_gate_that_asks_for_no_certainty() -> None:
-    better, worse = table({"01": 0.9}), table({"01": 0.5})
+@pytest.mark.parametrize("count", [1, 2])
+def test_fewer_test_speakers_than_declared_are_no_evidence(count: int) -> None:
+    better = table(speakers(0.9, n=count))
+    verdict = gate(better, table(speakers(0.5, n=count)), min_speakers=3)
 
-    assert gate(better, worse).promote
-    assert not gate(worse, better).promote
-    sure = gate(better, worse, min_probability=0.9)
-    assert not sure.promote
-    assert sure.probability is None
-    assert "one speaker" in sure.reason
+    assert not verdict.promote
+    assert verdict.reason.startswith("No evidence")
+    assert verdict.probability is None
+    assert gate(better, None, min_speakers=3).promote
+
+
+def posteriors(uttered: list[str], **columns: list[float]) -> pd.DataFrame:
+    """Predictions of two speakers in turn, with posteriors by emotion."""
+    values = pd.DataFrame({f"p_{emotion}": column for emotion, column in columns.items()})
+    n = len(uttered)
+    names = pd.DataFrame(
+        {
+            "corpus": "corpus",
+            "file": [f"{i}.wav" for i in range(n)],
+            "speaker": [f"{i % 2}" for i in range(n)],
+            "emotion": uttered,
+            "predicted": values.idxmax(axis=1).str.removeprefix("p_"),
+        }
+    )
+    return names.join(values)
+
+
+CALM_AS_NEUTRAL = LabelRule(None, {"calm": "neutral"})
+
+
+def test_a_champion_of_other_labels_is_judged_under_one_rule() -> None:
+    """It says calm where today's labels have neutral: that is right."""
+    old = posteriors(
+        ["neutral", "neutral", "anger", "anger"],
+        neutral=[0.3, 0.6, 0.1, 0.1],
+        calm=[0.6, 0.3, 0.0, 0.1],
+        anger=[0.1, 0.1, 0.9, 0.8],
+    )
+    new = posteriors(
+        ["neutral", "neutral", "anger", "anger"],
+        neutral=[0.9, 0.2, 0.2, 0.1],
+        anger=[0.1, 0.8, 0.8, 0.9],
+    )
+    pair = under_one_rule(new, old, [CALM_AS_NEUTRAL])
+    assert pair is not None
+    assert uar(pair[1]) == 1.0
+    assert not gate(*pair).promote
+
+
+def test_a_champion_of_merged_labels_is_judged_under_its_own_rule() -> None:
+    """Today calm is told from neutral again, which the champion cannot."""
+    new = posteriors(
+        ["neutral", "calm", "anger"],
+        neutral=[0.4, 0.5, 0.1],
+        calm=[0.5, 0.4, 0.1],
+        anger=[0.1, 0.1, 0.8],
+    )
+    old = posteriors(["neutral", "calm", "anger"], neutral=[0.9, 0.8, 0.2], anger=[0.1, 0.2, 0.8])
+    pair = under_one_rule(new, old, [LabelRule(), CALM_AS_NEUTRAL])
+    assert pair is not None
+    assert uar(pair[0]) == uar(pair[1]) == 1.0
+
+
+def test_utterances_of_dropped_emotions_count_for_neither() -> None:
+    old = posteriors(
+        ["neutral", "fear", "anger"],
+        neutral=[0.6, 0.1, 0.1],
+        fear=[0.3, 0.8, 0.6],
+        anger=[0.1, 0.1, 0.3],
+    )
+    new = posteriors(["neutral", "anger"], neutral=[0.6, 0.1], anger=[0.4, 0.9])
+    new["file"] = ["0.wav", "2.wav"]
+    pair = under_one_rule(new, old, [LabelRule(("neutral", "anger"))])
+    assert pair is not None
+    assert list(pair[1]["predicted"]) == ["neutral", "anger"]
+
+
+def test_what_one_of_two_models_never_learnt_is_not_compared() -> None:
+    new = posteriors(["neutral", "boredom"], neutral=[0.6, 0.1], boredom=[0.4, 0.9])
+    old = posteriors(["neutral", "boredom"], neutral=[0.6, 0.1], anger=[0.4, 0.9])
+    assert under_one_rule(new, old, [LabelRule(), CALM_AS_NEUTRAL]) is None
+
+
+def recordings(names: list[str], speaker: str) -> pd.DataFrame:
+    """Rows of recordings whose bytes, samples and fingerprints follow from their names."""
+    marks = [fingerprint(voice(seconds=1.5, seed=ord(name)), sr=SR) for name in names]
+    return pd.DataFrame(
+        {
+            "speaker": speaker,
+            "sha256": [f"bytes of {name}" for name in names],
+            "audio_sha256": [f"samples of {name}" for name in names],
+            "fingerprint": marks,
+        }
+    )
+
+
+def test_who_was_trained_on_is_recognised_under_another_name() -> None:
+    trained = recordings(["a", "b", "c"], "old/1")
+    same_bytes = recordings(["a"], "new/1")
+    recoded = recordings(["b"], "new/2").assign(sha256="other", audio_sha256="other")
+    stranger = recordings(["z"], "new/3").assign(fingerprint=None)
+    test = pd.concat([same_bytes, recoded, stranger], ignore_index=True)
+    assert trained_speakers(test, trained) == {"new/1", "new/2"}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from flows.judging import judge_version
+from flows.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
 from project import Project
 from ser.io import registry, tracking
+from ser.io.mlflow_store import connect
 from ser.io.registry import Version
-from ser.io.store import read_table
+from ser.io.store import read_table, write_table
 from ser.params import load_params
+from ser.stages.base import PREDICTIONS
 
 
 @pytest.fixture
@@ -57,3 +59,22 @@ def test_a_champion_that_heard_all_test_speakers_is_not_compared(
     assert not verdict.promote
     assert verdict.reason.startswith("Not comparable")
     assert f"ser promote {challenger.version}" in verdict.reason
+
+
+def test_a_champion_is_recognised_to_have_learnt_recordings_under_other_names(
+    project: Project, versions, tmp_path
+) -> None:
+    champion, challenger = versions("a"), versions("b")
+    params = load_params(project.root / "params.yaml")
+    log_training_set(project.root, params, champion.run_id)
+    kept = read_table(tracking.fetch_artifact(project.root, champion.run_id, TRAINING_SET))
+    assert not set(kept["speaker"]) & set(read_table(project.root / PREDICTIONS)["speaker"])
+
+    # The test recordings, too, but as if other people had spoken them.
+    everything = _with_fingerprints(project.root, params).assign(speaker="others/1")
+    write_table(everything[list(kept.columns)], tmp_path / TRAINING_SET)
+    tracking.Run(champion.run_id, connect(project.root)).log_artifact(tmp_path / TRAINING_SET)
+    verdict = judge_version(project.root, params, challenger, champion)
+
+    assert not verdict.promote
+    assert verdict.reason.startswith("Not comparable")

@@ -12,7 +12,7 @@ from ser.models.batches import TrainingBatches, Utterances
 from ser.models.build import build_model, model_from_files
 from ser.models.neural import WINDOW_FRAMES, NeuralModel, windows
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
-from ser.params import ModelParams, TrainParams
+from ser.params import AugmentParams, ModelParams, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
 N_MELS = 16
@@ -381,3 +381,17 @@ def test_an_epoch_hears_each_utterance_once_in_one_of_its_versions(by_speaker):
     assert np.array_equal(np.sort(every % 100), np.repeat(np.arange(6), 40))
     counts = np.bincount((every // 100).astype(int), minlength=3)
     assert counts.min() > 240 / 3 / 3
+
+
+def test_mixup_of_known_speakers_stays_within_a_speaker():
+    """Each speaker's log-mels are one constant: a mixture of two would be another."""
+    speaker = np.repeat([0, 1, 2], 8)
+    many = Utterances([np.full((30, 8), 10.0 * s, np.float32) for s in speaker],
+                      np.arange(24) % 3, speaker)  # fmt: skip
+    still = AugmentParams(stretch=0, warp=0, shift=0, tilt_db=0, masks=0, mixup=1.0)
+    params = SHORT.model_copy(update={"augment": still})
+    batches = TrainingBatches(many, n_classes=3, params=params, seed=1, epoch=0, by_speaker=True)
+    for log_mel, _, _, who in batches:
+        for index in range(len(who)):
+            assert log_mel[index].std() < 1e-5
+        assert len(set(who.tolist())) > 1

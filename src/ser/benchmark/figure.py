@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser.benchmark.page import Result, name_of
-from ser.benchmark.published import PUBLISHED_ROWS
+from ser.benchmark.page import Result, Section, name_of
 
 OURS, ENROLLED, THEIRS = "#0072b2", "#009e73", "#b0b0b0"
 
@@ -20,8 +19,8 @@ def comparison(results: Sequence[Result]) -> Figure:
     """
     first = results[0]
     curves = [result for result in results if result["by_enrolment_clips"]]
-    published = PUBLISHED_ROWS.get(first["protocol"], ())
-    height = 1.6 + 0.34 * (len(results) + len(published))
+    section = Section.of(first)
+    height = 1.6 + 0.34 * (len(results) + len(section.published))
     figure = Figure(figsize=(11 if curves else 7.5, max(height, 3.2)), layout="constrained")
     grid = figure.add_gridspec(1, 2 if curves else 1, width_ratios=[2, 1] if curves else None)
     bars = figure.add_subplot(grid[0])
@@ -35,7 +34,7 @@ def comparison(results: Sequence[Result]) -> Figure:
         ha="center",
         transform=bars.get_xaxis_transform(),
     )
-    bars.set(xlim=(0, 1), xlabel="UAR", title=f"{first['corpus']}, {first['protocol']}")
+    bars.set(xlim=(0, 1), xlabel="UAR", title=section.title)
     if curves:
         lines = figure.add_subplot(grid[1])
         for result in curves:
@@ -54,7 +53,7 @@ def comparison(results: Sequence[Result]) -> Figure:
 
 def _bars(axes: Axes, results: Sequence[Result]) -> None:
     rows = [(name_of(r), r["uar"], r["uar_ci95"], _colour(r), f"{r['uar']:.3f}") for r in results]
-    for row in PUBLISHED_ROWS.get(results[0]["protocol"], ()):
+    for row in Section.of(results[0]).published:
         low, _, high = row.score.partition("–")
         middle = (float(low) + float(high or low)) / 2
         spread = [float(low), float(high)] if high else None

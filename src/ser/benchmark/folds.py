@@ -124,7 +124,7 @@ def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[t
     with tracking.start_run(
         root,
         name=title_of(params),
-        params=chosen_params(params),
+        params=decisive_params(params),
         tags={
             "benchmark": key,
             "corpus": "+".join(params.data.corpora),
@@ -220,6 +220,12 @@ def _read_fold(folder: Path) -> Fold:
     )
 
 
+def decisive_params(params: Params) -> dict[str, Any]:
+    """The parameters that a benchmark's folds depend on; others may change between its parts."""
+    ignored = ("gate", "evaluate", "synthetic")
+    return {k: v for k, v in chosen_params(params).items() if k not in ignored}
+
+
 def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     """Names what the results depend on: splits, features, parameters, and the code that learns."""
     package = Path(ser.__file__).parent
@@ -241,13 +247,12 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     embeddings = (
         read_index(home / EMBEDDINGS, stage="embed")[1] if params.model.hears_by_encoder else None
     )
-    ignored = ("gate", "evaluate", "synthetic")
     content = {
         "splits": [split_sha256(folds) for folds in splits],
         "features": [dict(recipe.params), recipe.code, shards],
         "altered": read_index(home / ALTERED, stage="alter")[1],
         "embeddings": embeddings,
-        "params": {k: v for k, v in chosen_params(params).items() if k not in ignored},
+        "params": decisive_params(params),
         "code": code.hexdigest(),
         "weights": weights,
     }

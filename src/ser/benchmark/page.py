@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from ser.benchmark.published import CHOSEN_ON, PUBLISHED_ROWS
+from ser.benchmark.published import CHOSEN_ON, PUBLISHED_ROWS, PublishedRow
 
 Result = Mapping[str, Any]
 
@@ -22,9 +24,10 @@ def is_result(content: Any) -> bool:
 
 
 def page(results: Iterable[Result], *, figure: str | None = None) -> str:
-    """A section for each corpus and protocol; a result is what `summarise` returns.
+    """A section for each corpus, protocol and set of emotions; a result is what `summarise`
+    returns.
 
-    figure : path of a section's picture, with {corpus} and {protocol} to fill in.
+    figure : path of a section's picture, with {section} to fill in.
     """
     lines = [
         "# Benchmarks",
@@ -35,27 +38,62 @@ def page(results: Iterable[Result], *, figure: str | None = None) -> str:
         "speaker is known by his or her own unlabelled clips, all those of the test; *plain*, that "
         "nobody is known. Made by `ser benchmark`; the JSON files have everything.",
     ]
-    for (corpus, protocol), group in sections(results):
-        lines += ["", f"## {corpus}, {protocol}"]
+    for section, group in sections(results):
+        lines += ["", f"## {section.title}"]
         if figure:
-            picture = figure.format(corpus=corpus, protocol=protocol)
-            lines += ["", f"![UAR on {corpus}, {protocol}]({picture})"]
-        lines += _section(group, protocol)
+            picture = figure.format(section=section.slug)
+            lines += ["", f"![UAR on {section.title}]({picture})"]
+        lines += _section(group, section)
     return "\n".join(lines) + "\n"
 
 
-def sections(results: Iterable[Result]) -> Iterator[tuple[tuple[str, str], list[Result]]]:
-    """Results by corpus and protocol, plain ones first, the best of each first."""
-    ordered = sorted(results, key=_place)
-    for key, group in groupby(ordered, key=lambda r: (r["corpus"], r["protocol"])):
-        yield key, list(group)
+@dataclass(frozen=True)
+class Section:
+    """What results share that may stand under one heading and one chance.
+
+    labels : `all`, or what `data.labels` made of the corpus's emotions.
+    """
+
+    corpus: str
+    protocol: str
+    labels: str
+    emotions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, result: Result) -> Section:
+        # Results from before labels were noted are of all emotions.
+        labels = str(result.get("labels", "all"))
+        return cls(result["corpus"], result["protocol"], labels, tuple(result["per_class"]))
+
+    @property
+    def title(self) -> str:
+        labels = "" if self.labels == "all" else f", {self.labels}"
+        return f"{self.corpus}, {self.protocol}{labels}"
+
+    @property
+    def slug(self) -> str:
+        """The title as a part of a file's name."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    @property
+    def published(self) -> tuple[PublishedRow, ...]:
+        """Published scores, which are of all the corpus's emotions."""
+        return PUBLISHED_ROWS.get(self.protocol, ()) if self.labels == "all" else ()
+
+
+def sections(results: Iterable[Result]) -> Iterator[tuple[Section, list[Result]]]:
+    """Results by corpus, protocol and emotions, plain ones first, the best of each first."""
+    for section, group in groupby(sorted(results, key=_place), key=Section.of):
+        yield section, list(group)
 
 
 def _place(result: Result) -> tuple[Any, ...]:
-    return result["corpus"], result["protocol"], result["normalisation"], -result["uar"]
+    section = Section.of(result)
+    shared = section.corpus, section.protocol, section.labels, section.emotions
+    return *shared, result["normalisation"], -result["uar"]
 
 
-def _section(results: Sequence[Result], protocol: str) -> list[str]:
+def _section(results: Sequence[Result], section: Section) -> list[str]:
     first = results[0]
     lines = [
         "",
@@ -68,7 +106,7 @@ def _section(results: Sequence[Result], protocol: str) -> list[str]:
             [_scores(result) for result in results]
             + [
                 (f"{row.system} ({row.kind})", f"{row.score} {row.note}".strip(), "", "", "")
-                for row in PUBLISHED_ROWS.get(protocol, ())
+                for row in section.published
             ],
         ),
         "",

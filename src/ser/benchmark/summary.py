@@ -28,6 +28,7 @@ def summarise(folds: list[Fold], params: Params, *, command: str) -> dict[str, A
         "corpus": "+".join(params.data.corpora),
         "protocol": params.split.protocol,
         "model": params.model.name,
+        "labels": _labels(params),
         "normalisation": "speaker-enrolled" if params.model.enrolled else "plain",
         "command": command,
         "split_sha256": hashlib.sha256("".join(hashes).encode()).hexdigest(),
@@ -43,6 +44,14 @@ def summarise(folds: list[Fold], params: Params, *, command: str) -> dict[str, A
         "by_enrolment_clips": _by_clips(folds, options),
         "per_fold": receipts,
     }
+
+
+def _labels(params: Params) -> str:
+    """What `data.labels` made of the corpus's emotions, in a few words; `all`: nothing."""
+    chosen = params.data.labels
+    kept = chosen.keep if isinstance(chosen.keep, str) else ", ".join(chosen.keep)
+    merged = [f"{old} as {new}" for old, new in sorted(chosen.merge.items())]
+    return "; ".join([kept, *merged]) if merged or kept != "all" else "all"
 
 
 def _by_clips(folds: list[Fold], options: dict[str, Any]) -> list[dict[str, Any]]:

@@ -56,10 +56,10 @@ def benchmark(
     """
     from ser.benchmark.figure import comparison
     from ser.benchmark.folds import run_folds
-    from ser.benchmark.page import is_result, page, sections
+    from ser.benchmark.page import page, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
-    from ser.io.store import atomic_path, read_json, write_json
+    from ser.io.store import atomic_path, write_json
 
     if page_file and not json_file:
         raise ParamsError("--page shows what lies beside --json FILE; give that, too.")
@@ -78,12 +78,10 @@ def benchmark(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(result, json_file)
     if page_file and json_file:
-        others = [read_json(path) for path in sorted(json_file.parent.glob("*.json"))]
-        # Beside results other files may lie.
-        results = [other for other in others if is_result(other)]
-        figure = f"{page_file.stem}-{{corpus}}-{{protocol}}.png"
-        for (of_corpus, of_protocol), group in sections(results):
-            picture = figure.format(corpus=of_corpus, protocol=of_protocol)
+        results = [r for p in sorted(json_file.parent.glob("*.json")) if (r := _result(p))]
+        figure = f"{page_file.stem}-{{section}}.png"
+        for section, group in sections(results):
+            picture = figure.format(section=section.slug)
             with atomic_path(page_file.with_name(picture)) as temporary:
                 comparison(group).savefig(temporary, format="png", dpi=110)
         with atomic_path(page_file) as temporary:
@@ -96,6 +94,19 @@ def benchmark(
         f"{result['chance']:.3f}, ECE {result['ece']:.3f}, {result['seconds']:.0f} s, splits "
         f"{result['split_sha256'][:12]}."
     )
+
+
+def _result(path: Path) -> dict[str, Any] | None:
+    """A result of a benchmark; None for any other file that lies beside results."""
+    from ser.benchmark.page import is_result
+    from ser.errors import TableError
+    from ser.io.store import read_json
+
+    try:
+        content = read_json(path)
+    except (TableError, OSError, UnicodeDecodeError):
+        return None
+    return content if is_result(content) else None
 
 
 def _params(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ser.core.emotions import classes_of
+from ser.core.copies import find_copies
+from ser.core.emotions import LabelRule, classes_of, select
 from ser.core.metrics import resample_speakers, resampled_uar, speaker_hits
+from ser.core.tables import posterior_columns
 from ser.errors import TableError
 
+#: Similarity of fingerprints that was seen of copies alone: of other recordings it is up to 0.52.
+SURELY_COPIES = 0.6
 #: What names an utterance in a predictions table.
 KEY = ["corpus", "file"]
 
@@ -36,13 +41,16 @@ def judge(
     champion: pd.DataFrame | None,
     *,
     min_probability: float,
+    min_speakers: int,
     resamples: int,
     seed: int,
 ) -> Verdict:
     """Compare two predictions tables of one test split by a paired bootstrap over speakers.
 
     champion : None where nothing has been promoted yet; rows beyond the challenger's are
-        ignored. Raises TableError unless it covers all utterances of the challenger.
+        ignored. Both under one label rule, see `under_one_rule`.
+    min_speakers : with fewer test speakers nothing is promoted over a champion.
+    Raises TableError unless the champion covers all utterances of the challenger.
     """
     if champion is None:
         return Verdict(True, "It is the first model, so there is no champion to compare with.")
@@ -56,6 +64,13 @@ def judge(
             probability=1.0,
         )
 
+    speakers = int(new["speaker"].nunique())
+    if speakers < min_speakers:
+        return Verdict(
+            False,
+            f"No evidence: {_count(speakers, 'test speaker')}, but gate.min_speakers asks for "
+            f"{min_speakers}. Test on more speakers, or overrule the gate with `ser promote`.",
+        )
     classes = classes_of(new["emotion"])
     old_hits, total = speaker_hits(old, classes)
     new_hits, _ = speaker_hits(new, classes)
@@ -72,8 +87,6 @@ def judge(
 
     delta = new_uar - old_uar
     equal = abs(delta) < 1e-12
-    if len(total) == 1 and not equal:
-        return _judge_one_speaker(old_uar, new_uar, min_probability)
     promote = not equal and probability >= min_probability
     figures = (
         f"UAR {old_uar:.3f} → {new_uar:.3f} ({delta:+.3f}, 95 % interval {low:+.3f} to "
@@ -90,18 +103,52 @@ def judge(
     return Verdict(promote, reason, 0.0 if equal else delta, (low, high), probability)
 
 
-def _judge_one_speaker(old_uar: float, new_uar: float, min_probability: float) -> Verdict:
-    """One speaker says nothing of others: only a gate that asks for no certainty may open."""
-    figures = f"UAR {old_uar:.3f} → {new_uar:.3f} on one speaker, which leaves no interval"
-    if min_probability > 0.5:
-        return Verdict(
-            False,
-            f"Not surely as good: {figures}, but the gate asks for {min_probability:.0%}. "
-            "Test on more speakers.",
-            delta_uar=new_uar - old_uar,
-        )
-    claim = "Not worse" if new_uar > old_uar else "Worse"
-    return Verdict(new_uar > old_uar, f"{claim}: {figures}.", delta_uar=new_uar - old_uar)
+def trained_speakers(test: pd.DataFrame, trained: pd.DataFrame) -> set[str]:
+    """Speakers of `test` of whom a recording is among those trained on, under whatever name.
+
+    Both have speaker, sha256, audio_sha256 and fingerprint. A speaker counts where one recording
+    has the same bytes or samples, or a fingerprint that only copies share.
+    """
+    same = test["sha256"].isin(trained["sha256"])
+    same |= test["audio_sha256"].isin(trained["audio_sha256"])
+    known = test["fingerprint"].notna().to_numpy()
+    rows = test[known]
+    marks = [*rows["fingerprint"], *trained["fingerprint"].dropna()]
+    if not rows.empty and len(marks) > len(rows):
+        values = np.frombuffer(b"".join(marks), dtype=np.uint8).reshape(len(marks), -1)
+        pairs = find_copies(values)
+        across = pairs[(pairs["a"] < len(rows)) & (pairs["b"] >= len(rows))]
+        copies = across.loc[across["similarity"] >= SURELY_COPIES, "a"].unique()
+        same |= test.index.isin(rows.index[copies])
+    return set(test.loc[same, "speaker"])
+
+
+def under_one_rule(
+    challenger: pd.DataFrame, champion: pd.DataFrame, rules: Sequence[LabelRule]
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Both predictions tables under the first of the rules that gives them the same emotions.
+
+    Labels may have been merged or dropped since the champion was trained: posteriors of merged
+    emotions are added, those of dropped ones left out, and utterances of dropped emotions too.
+    None: under no rule both choose among the same emotions, so that they cannot be compared.
+    """
+    for rule in rules:
+        new, old = _under(challenger, rule), _under(champion, rule)
+        if set(posterior_columns(new)) == set(posterior_columns(old)) and not new.empty:
+            return new, old
+    return None
+
+
+def _under(predictions: pd.DataFrame, rule: LabelRule) -> pd.DataFrame:
+    """Predictions as if their emotions had been merged and dropped by `rule`."""
+    columns = posterior_columns(predictions)
+    emotions = select(pd.Series([c.removeprefix("p_") for c in columns], index=columns), rule)
+    posteriors = predictions[columns].T.groupby(emotions).sum().T
+    posteriors = posteriors[list(classes_of(posteriors.columns))]
+    uttered = select(predictions["emotion"], rule)
+    others = predictions.drop(columns=columns)
+    others = others.assign(emotion=uttered, predicted=posteriors.idxmax(axis=1))
+    return others.join(posteriors.add_prefix("p_"))[uttered.notna()].reset_index(drop=True)
 
 
 def _paired(challenger: pd.DataFrame, champion: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -158,9 +158,10 @@ def read_features(path: Path, rows: Iterable[int]) -> list[Features]:
     return [Features(functionals.iloc[row], sequences[row]) for row in rows]
 
 
-def read_functionals(folder: Path) -> pd.DataFrame:
+def read_functionals(folder: Path, *, stage: str = STAGE) -> pd.DataFrame:
     """Functionals of all recordings, float32 (n, n_functionals), indexed by SHA-256."""
-    tables = [read_arrow(folder / name) for name in read_index(folder)[1]]
+    shards = read_index(folder, stage=stage)[1]
+    tables = [read_arrow(folder / name, stage=stage) for name in shards]
     parts = [
         _functionals(table).set_axis(pd.Index(table["sha256"].to_pylist()), axis=0)
         for table in tables
@@ -168,14 +169,14 @@ def read_functionals(folder: Path) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def read_sequences(folder: Path) -> dict[str, np.ndarray]:
+def read_sequences(folder: Path, *, stage: str = STAGE) -> dict[str, np.ndarray]:
     """Log-mels of all recordings by SHA-256, each (n_frames, n_mels) float16.
 
     They are views of the files' pages: what is not used is not held in memory.
     """
     sequences: dict[str, np.ndarray] = {}
-    for name in read_index(folder)[1]:
-        table = read_arrow(folder / name)
+    for name in read_index(folder, stage=stage)[1]:
+        table = read_arrow(folder / name, stage=stage)
         sequences |= zip(table["sha256"].to_pylist(), _sequences(table), strict=True)
     return sequences
 

@@ -111,7 +111,8 @@ class TrainingBatches:
                 for v, i in zip(version, rows, strict=True)
             ]
             log_mel, lengths = padded(sequences)
-            log_mel, targets = self._mixed(log_mel, lengths, self._targets(rows), rng)
+            partner = self._partners(speaker, rng)
+            log_mel, targets = self._mixed(log_mel, lengths, self._targets(rows), partner, rng)
             yield log_mel, lengths, targets, torch.from_numpy(speaker)
 
     def _rows(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -142,17 +143,33 @@ class TrainingBatches:
         targets[np.arange(len(rows)), self.utterances.target[rows]] += 1 - smoothing
         return torch.from_numpy(targets)
 
+    def _partners(self, speaker: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Whom each utterance of a batch is mixed with: (batch,) indices."""
+        order = rng.permutation(len(speaker))
+        if self.by_speaker:
+            # Two speakers' mixture is nobody's voice: partners are of the same speaker.
+            partner = np.empty_like(order)
+            partner[np.argsort(speaker, kind="stable")] = order[
+                np.argsort(speaker[order], kind="stable")
+            ]
+            order = partner
+        return torch.from_numpy(order)
+
     def _mixed(
-        self, log_mel: Tensor, lengths: Tensor, targets: Tensor, rng: np.random.Generator
+        self,
+        log_mel: Tensor,
+        lengths: Tensor,
+        targets: Tensor,
+        other: Tensor,
+        rng: np.random.Generator,
     ) -> tuple[Tensor, Tensor]:
-        """Mixup (Zhang et al. 2018) of each utterance with another of its batch."""
+        """Mixup (Zhang et al. 2018) of each utterance with `other`, (batch,) of its batch."""
         alpha = self.params.augment.mixup
         if alpha == 0:
             return log_mel, targets
         share = torch.from_numpy(rng.beta(alpha, alpha, len(targets)).astype(np.float32))
         # The larger share keeps its place, so that its length stays the right one.
         share = torch.maximum(share, 1 - share)
-        other = torch.from_numpy(rng.permutation(len(targets)))
         # Only frames that both have are mixed.
         frames = torch.arange(log_mel.shape[1])[None]
         both = (frames < torch.minimum(lengths, lengths[other])[:, None])[:, :, None]

@@ -29,6 +29,7 @@ from ser.models.classical import ClassicalModel
 from ser.models.networks import EmotionNetwork, mask_of
 from ser.models.neural import embed_sequences
 from ser.params import ByolParams, LdaParams
+from ser.project import in_project
 
 WEIGHTS_FILE = "encoder.safetensors"
 CARD_FILE = "encoder.json"
@@ -131,7 +132,7 @@ def _weights_path(params: ByolParams) -> Path:
             "model.byol_s.weights is null; expected the path of BYOL-S's weights, a state dict of "
             "AudioNTT2020 with 512 dimensions."
         )
-    return Path(params.weights).expanduser()
+    return in_project(params.weights)
 
 
 def load_encoder(params: ByolParams, *, n_mels: int, n_classes: int) -> AudioNtt:

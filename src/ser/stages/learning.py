@@ -90,7 +90,10 @@ def learn(
         novelty=_novelty(train.and_of(known)),
         encoder=encoder,
     )
-    posteriors = calibrations.each[-1].posteriors(raw[-1])
+    posteriors = np.empty(raw.shape[1:])
+    for rows in rows_of(dev.speaker).values():
+        # As `Bundle.posteriors_by_speaker` serves a speaker who is known by these clips.
+        posteriors[rows] = calibrations.at(len(rows)).posteriors(raw[-1][rows])
     return Learned(bundle, predictions_table(dev_rows, posteriors, classes), seconds)
 
 
@@ -161,11 +164,11 @@ def _read(
     """Functionals and log-mels from `folder`, of what is stored under the index of `rows`."""
     table = sequences = None
     if "functionals" in kinds:
-        stored = read_functionals(folder)
+        stored = read_functionals(folder, stage=stage)
         _check_complete(rows, stored.index, stage=stage)
         table = stored.loc[rows.index].reset_index(drop=True)
     if "log_mel" in kinds:
-        log_mels = read_sequences(folder)
+        log_mels = read_sequences(folder, stage=stage)
         _check_complete(rows, pd.Index(list(log_mels)), stage=stage)
         sequences = [log_mels[name] for name in rows.index]
     return Inputs(table, sequences)

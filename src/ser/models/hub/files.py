@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.errors import EncoderError
+from ser.project import in_project
 
 INSTALL = "Run `pip install 'ser-platform[pretrained]'`"
 CONFIG = "config.json"
@@ -23,12 +24,13 @@ INDICES = "*.index.json"
 def encoder_folder(name: str, *, download: bool = False, revision: str | None = None) -> Path:
     """The folder of an encoder's files.
 
-    name : a folder, or the encoder's name on the hub, which this machine's cache then holds.
+    name : a folder (a relative one starts at the project's root), or the encoder's name on the
+    hub, which this machine's cache then holds.
     download : ask the hub for what the cache lacks. revision : a commit or branch of the hub's.
     Raises EncoderError.
     """
-    if Path(name).is_dir():
-        return Path(name)
+    if in_project(name).is_dir():
+        return in_project(name)
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:

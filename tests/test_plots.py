@@ -1,0 +1,24 @@
+"""Pictures of every emotion that the platform has."""
+
+import numpy as np
+import pandas as pd
+
+from ser.core.emotions import EMOTIONS
+from ser.params import FeatureParams
+from ser.plots import COLOURS, confusion_matrix, emotion_panels, recall_bars
+
+
+def test_every_emotion_has_a_colour_of_its_own():
+    assert set(COLOURS) == set(EMOTIONS)
+    assert len(set(COLOURS.values())) == len(EMOTIONS)
+
+
+def test_every_emotion_is_drawn():
+    samples = {emotion: np.ones(1600, np.float32) for emotion in EMOTIONS}
+    log_mels = {emotion: np.zeros((11, 64), np.float16) for emotion in EMOTIONS}
+    panels = emotion_panels(samples, log_mels, features=FeatureParams(), title="all")
+    assert {axes.get_title() for axes in panels.axes} >= set(EMOTIONS)
+    bars = recall_bars(dict.fromkeys(EMOTIONS, 0.5), chance=1 / 11, title="all")
+    assert [t.get_text() for t in bars.axes[0].get_xticklabels()] == list(EMOTIONS)
+    counts = pd.DataFrame(np.eye(11, dtype=int), index=EMOTIONS, columns=EMOTIONS)
+    assert len(confusion_matrix(counts, title="all").axes[0].get_yticklabels()) == 11
