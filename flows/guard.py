@@ -74,8 +74,10 @@ def main(command: list[str], grace: float) -> int:
     if told:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGINT)
-    deadline = time.monotonic() + (grace if told else LINGER)
+    deadline, ended = time.monotonic() + grace, False
     while left := _left(process):
+        if not ended and process.poll() is not None:
+            deadline, ended = min(deadline, time.monotonic() + LINGER), True
         if time.monotonic() > deadline:
             for pid in left:
                 with suppress(ProcessLookupError, PermissionError):
