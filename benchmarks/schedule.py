@@ -63,6 +63,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=400, help="of each training (default: 400)")
     parser.add_argument("--kills", type=int, default=46, help="of a flow's process (default: 46)")
     options = parser.parse_args()
+    # A plain `kill` must leave no server behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     rows = []
     with tempfile.TemporaryDirectory(prefix="ser-schedule-") as folder:
         left, slowest = _kill_trees(options.kills, Path(folder))
@@ -70,15 +72,17 @@ def main() -> None:
             place = Place(_clone(Path(folder)), url, uuid.uuid4().hex)
             place.set_params(options.epochs)
             place.start_worker()
-            ticks = [_wait_for_end(place, after=()) for _ in range(1)]
-            while len(ticks) < options.ticks:
-                ticks.append(_wait_for_end(place, after=[t["id"] for t in ticks]))
-            states = ", ".join(t["state_name"] for t in ticks)
-            print(f"ticks: {states}", flush=True)
-            for number, name in enumerate(options.case or CASES, start=1):
-                rows.append(_case(place, name, seed=100 + number))
-                print(rows[-1], flush=True)
-            place.stop_worker()
+            try:
+                ticks: list[dict[str, Any]] = []
+                while len(ticks) < options.ticks:
+                    ticks.append(_wait_for_end(place, after=[t["id"] for t in ticks]))
+                states = ", ".join(t["state_name"] for t in ticks)
+                print(f"ticks: {states}", flush=True)
+                for number, name in enumerate(options.case or CASES, start=1):
+                    rows.append(_case(place, name, seed=100 + number))
+                    print(rows[-1], flush=True)
+            finally:
+                place.stop_worker()
     page.write(
         "schedule",
         title="The schedule: ticks, and kills in mid-training",

@@ -24,7 +24,7 @@ GRACE = 10.0
 #: Seconds between two looks at what is left.
 PAUSE = 0.05
 #: Seconds that processes which outlive a command may take to end by themselves.
-LINGER = 2.0
+LINGER = 1.0
 #: The file descriptor that ends with the process that started the guard.
 LIFELINE = 0
 #: Linux's number of the option that makes orphans children of this process.

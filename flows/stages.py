@@ -214,7 +214,7 @@ def _failure(stage: str, returncode: int, lines: tuple[str, ...], log: Path) -> 
     dvc = _first_error("\n".join(lines))
     found = re.search(r"exited with (-?\d+)", dvc)
     status = int(found[1]) if found else returncode
-    if found or status > SIGNALLED:
+    if found or may_pass(status):
         kind = StageCrashed if may_pass(status) else StageError
         if status in (USER_ERROR, MAY_PASS) and own:
             return kind(f"{stage}: {own[-1]}")
@@ -229,7 +229,7 @@ def _failure(stage: str, returncode: int, lines: tuple[str, ...], log: Path) -> 
             f"{stage}: data/raw/{missing[1]} is not here. Put it there with `ser corpus add "
             f"{missing[1]} PATH`, or fetch it with `dvc pull`."
         )
-    kind = StageCrashed if re.search(r"\block|busy", dvc) else StageError
+    kind = StageCrashed if re.search(r"acquire lock|is busy|is locked", dvc) else StageError
     return kind(f"{stage}: {dvc}")
 
 

@@ -62,7 +62,7 @@ def _is_unread(stream: int) -> bool:
 def crash_dead_runs(root: Path) -> None:
     """Mark other running runs of this project as crashed; call it in a run that holds its lock."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
     from prefect.client.schemas.objects import StateType
     from prefect.context import FlowRunContext
     from prefect.states import Crashed
@@ -71,10 +71,10 @@ def crash_dead_runs(root: Path) -> None:
     if context is None or context.flow_run is None:
         return
     own = context.flow_run
-    running = {"flow_id": {"any_": [own.flow_id]}, "state": {"type": {"any_": [StateType.RUNNING]}}}
+    ours = FlowFilter.model_validate({"id": {"any_": [own.flow_id]}})
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}})
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(running))
-        for run in found:
+        for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=running):
             if run.id != own.id and _is_of(run, own, root):
                 client.set_flow_run_state(run.id, Crashed(message=MESSAGE), force=True)
 
