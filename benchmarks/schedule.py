@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ticks", type=int, default=3, help="that must fire (default: 3)")
     parser.add_argument("--case", choices=CASES, action="append", help="default: all")
-    parser.add_argument("--epochs", type=int, default=400, help="of each training (default: 400)")
+    parser.add_argument("--epochs", type=int, default=60, help="of each training (default: 60)")
     parser.add_argument("--kills", type=int, default=46, help="of a flow's process (default: 46)")
     options = parser.parse_args()
     # A plain `kill` must leave no server behind.
@@ -130,6 +130,7 @@ class Place:
         params = yaml.safe_load(path.read_text())
         params["synthetic"] |= {"speakers": 6, "sentences": 2}
         params["alter"]["versions"] = 0
+        params["evaluate"]["bootstrap"] = 100
         params["abstention"]["max_novelty_percentile"] = None
         params["train"]["max_epochs"] = epochs
         path.write_text(yaml.safe_dump({**params, **top}, sort_keys=False))
