@@ -17,7 +17,6 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ser.loopback import is_loopback
 
@@ -75,16 +74,16 @@ def crash_dead_runs(root: Path) -> None:
     running = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}})
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=running):
-            if run.id != own.id and _is_of(run, own, root):
+            # A path names a project on one machine only.
+            local = is_loopback(client.api_url.host)
+            if run.id != own.id and _is_of(run, own, str(root) if local else None):
                 client.set_flow_run_state(run.id, Crashed(message=MESSAGE), force=True)
 
 
-def _is_of(run: FlowRun, own: FlowRun, root: Path) -> bool:
+def _is_of(run: FlowRun, own: FlowRun, root: str | None) -> bool:
     if run.deployment_id is not None:
         return run.deployment_id == own.deployment_id
-    # A path names a project on one machine only.
-    local = is_loopback(urlsplit(os.environ.get("PREFECT_API_URL", "")).hostname or "")
-    return local and run.parameters.get("root") == str(root)
+    return root is not None and run.parameters.get("root") == root
 
 
 def watch_heartbeats() -> None:

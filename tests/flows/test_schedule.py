@@ -46,6 +46,7 @@ PACE = {
     "PREFECT_WORKER_PREFETCH_SECONDS": "1",
 }
 PATIENCE = 180.0
+DEAD_PROXY = "http://127.0.0.1:9"
 
 
 class Schedule:
@@ -118,7 +119,10 @@ def schedule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schedule]:
             assert server.poll() is None, (root / "server.log").read_text()
             assert time.monotonic() < deadline, (root / "server.log").read_text()
             time.sleep(0.1)
-        worker = start(["flows.worker"], env, root / "worker.log", root)
+        # A proxy that is set, and dead, must not come between worker, run and server.
+        proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), DEAD_PROXY)
+        proxied = {**env, **proxies, "no_proxy": "", "NO_PROXY": ""}
+        worker = start(["flows.worker"], proxied, root / "worker.log", root)
         yield Schedule(root, url, worker)
     finally:
         for process in (worker, server):
