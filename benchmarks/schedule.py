@@ -30,6 +30,7 @@ import yaml
 from benchmarks import page
 from flows.environment import QUIET
 from flows.server import answers, free_port
+from ser.stages.base import CHECKPOINTS
 
 MARK = "SER_SCHEDULE_BENCHMARK"
 CASES = {
@@ -40,10 +41,8 @@ CASES = {
     "SIGKILL to both at once": ("both", signal.SIGKILL),
 }
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-#: Seconds from the start of the networks' processes to the signal.
-INTO_TRAINING = 4.0
 #: Seconds within which anything must happen, or the benchmark gives up.
-PATIENCE = 900.0
+PATIENCE = 1800.0
 TREE = """
 import subprocess, sys
 from pathlib import Path
@@ -60,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ticks", type=int, default=3, help="that must fire (default: 3)")
     parser.add_argument("--case", choices=CASES, action="append", help="default: all")
-    parser.add_argument("--epochs", type=int, default=60, help="of each training (default: 60)")
+    parser.add_argument("--epochs", type=int, default=300, help="of each training (default: 300)")
     parser.add_argument("--kills", type=int, default=46, help="of a flow's process (default: 46)")
     options = parser.parse_args()
     # A plain `kill` must leave no server behind.
@@ -180,9 +179,9 @@ class Place:
 def _case(place: Place, name: str, *, seed: int) -> list[object]:
     target, sign = CASES[name]
     params = yaml.safe_load((place.root / "params.yaml").read_text())
+    started = time.time()
     place.set_params(params["train"]["max_epochs"], seed=seed)
-    engine = _until(lambda: _engine_in_training(place), "a training to hit")
-    time.sleep(INTO_TRAINING)
+    engine = _until(lambda: _engine_in_training(place, started), "a training to hit")
     environment = Path(f"/proc/{engine}/environ").read_bytes().decode()
     run = re.search(r"PREFECT__FLOW_RUN_ID=([0-9a-f-]+)", environment)[1]  # type: ignore[index]
     keep = {place.worker} if target == "engine" else set()
@@ -208,12 +207,16 @@ def _case(place: Place, name: str, *, seed: int) -> list[object]:
     return [name, hit, gone or "never", state["state_name"], said or "never", after["state_name"]]
 
 
-def _engine_in_training(place: Place) -> int | None:
-    """The flow run's process while networks are trained."""
+def _engine_in_training(place: Place, started: float) -> int | None:
+    """The flow run's process, once networks have written a checkpoint since `started`."""
+    written = 0.0
+    for file in (place.root / CHECKPOINTS).rglob("*"):
+        with suppress(OSError):
+            written = max(written, file.stat().st_mtime)
+    if written < started:
+        return None
     processes = place.processes()
-    trains = any("spawn_main" in words for words in processes.values()) and any(
-        "ser.stages.train" in words for words in processes.values()
-    )
+    trains = any("ser.stages.train" in words for words in processes.values())
     engines = [pid for pid, words in processes.items() if "prefect.engine" in words]
     return engines[0] if trains and engines else None
 
