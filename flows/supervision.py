@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Set by whoever starts a flow run in a process of its own: a worker, or `Flow.serve`.
 STARTED_BY_WORKER = "PREFECT__FLOW_RUN_ID"
+#: The file descriptor that a worker reads from.
+STDERR = 2
 #: Seconds between two looks at the worker.
 LOOK = 1.0
 #: Seconds that a flow run may take to record its end; then it is killed.
@@ -43,7 +44,7 @@ def end_with_worker() -> None:
 
 
 def _watch(parent: int) -> None:
-    while os.getppid() == parent and not _is_unread(sys.stderr.fileno()):
+    while os.getppid() == parent and not _is_unread(STDERR):
         time.sleep(LOOK)
     # Prefect's handler raises in the main thread, and the run is recorded as crashed.
     os.kill(os.getpid(), signal.SIGTERM)
