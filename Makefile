@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test ui lint lock
+.PHONY: help setup run test ui worker lint lock
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test: $(READY) ## The whole test suite
 
 ui: $(READY) ## MLflow and Prefect in the browser, on this folder's stores
 	@$(PY) -m flows.ui
+
+worker: $(READY) ## The schedule of prefect.yaml, on the server of `make ui` or PREFECT_API_URL
+	@exec $(PY) -m flows.worker
 
 lint: $(READY) ## Style, layers of the house, types
 	@$(VENV)/bin/ruff check .

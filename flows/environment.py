@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from ser.loopback import bypass_proxies
+
 #: Nothing phones home, and no library prints what the user cannot act on.
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -20,6 +22,7 @@ def set_defaults(root: Path) -> None:
     """Set what the user has not set; call before importing Prefect."""
     for name, value in {**QUIET, "PREFECT_HOME": str(root / ".prefect")}.items():
         os.environ.setdefault(name, value)
+    bypass_proxies()
 
 
 def command_environment() -> dict[str, str]:

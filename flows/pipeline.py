@@ -10,21 +10,26 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from httpx import HTTPError
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.exceptions import PrefectException
 from prefect.states import Completed, State
 
 from flows import stages
 from flows.lock import hold
 from flows.report import Tick, markdown
+from flows.server import mlflow_ui
 from flows.stages import Outcome, StageCrashed
+from flows.supervision import crash_dead_runs, end_with_worker, watch_heartbeats
 from ser.corpora.catalogue import check_present
 from ser.io import mlflow_store, registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json
+from ser.loopback import bypass_proxies
 from ser.params import Params, load_params
 from ser.stages.base import BUNDLE, METRICS, TRAIN_RECEIPT
 
@@ -41,7 +46,10 @@ RETRY_DELAYS = [2.0, 10.0]
 def retrain(root: str = ".") -> Tick:
     """Bring the project at `root` up to date; registers nothing when nothing changed."""
     project = Path(root).resolve()
+    bypass_proxies()
+    end_with_worker()
     with hold(project):
+        make_states_true(project)
         params = load_params(project / "params.yaml")
         check_present(project, params.data.corpora)
         # An MLflow server that is away is found out now, not after a training.
@@ -69,9 +77,19 @@ def retrain(root: str = ".") -> Tick:
             champion=registry.champion(project),
             metrics=read_json(project / METRICS),
             experiment_id=experiment_id,
+            mlflow_ui=mlflow_ui(project),
         )
         report(tick)
         return tick
+
+
+def make_states_true(root: Path) -> None:
+    """Mark runs that were killed before; have the server notice where this one is."""
+    try:
+        crash_dead_runs(root)
+        watch_heartbeats()
+    except (PrefectException, HTTPError) as error:
+        get_run_logger().warning("Dead flow runs may be shown as running: %s", error)
 
 
 def reproduce_all(root: Path, params: Params) -> list[Outcome]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import signal
 import struct
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds that a command may take to end after it was asked to.
+from flows.guard import guarded, lifeline
+
+#: Seconds that the guard may take to end a command; it kills what takes longer before that.
 GRACE = 20.0
 
 
@@ -35,34 +36,38 @@ def run_streamed(
     """Run `command` to its end; each line it prints goes to `on_line` at once.
 
     In a terminal the command gets one too, and its progress bars are drawn on stderr.
-    Ctrl-C and any other exception end it, with all that it started, before they pass on.
+    Ctrl-C and any other exception end it, with all that it started, before they pass on; so
+    does the end of this process, however it came.
     """
     terminal = sys.stderr.isatty()
     reader, writer = pty.openpty() if terminal else os.pipe()
     if terminal:
         _like_stderr(writer)
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=writer,
-        stderr=writer,
-        # A group of its own, so that all of it can be ended.
-        start_new_session=True,
-    )
-    os.close(writer)
     output = _Output(on_line, draw=terminal)
     try:
-        # A closed pseudo-terminal reads as an I/O error, a closed pipe as nothing.
-        with suppress(OSError):
-            while data := os.read(reader, 65_536):
-                output.feed(data)
-        output.end()
-        return Finished(process.wait(), tuple(output.lines))
-    except BaseException as error:
-        _end(process, signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
-        raise
+        # Whatever cuts this short, a second signal or SIGKILL: the lifeline ends with it.
+        with lifeline() as alive:
+            process = subprocess.Popen(
+                guarded(command),
+                cwd=cwd,
+                env=dict(env),
+                stdin=alive,
+                stdout=writer,
+                stderr=writer,
+                # Ctrl-C in a terminal comes to this process, which passes it on.
+                start_new_session=True,
+            )
+            os.close(writer)
+            try:
+                # A closed pseudo-terminal reads as an I/O error, a closed pipe as nothing.
+                with suppress(OSError):
+                    while data := os.read(reader, 65_536):
+                        output.feed(data)
+                output.end()
+                return Finished(process.wait(), tuple(output.lines))
+            except BaseException:
+                _end(process)
+                raise
     finally:
         os.close(reader)
 
@@ -113,10 +118,11 @@ def _like_stderr(terminal: int) -> None:
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
-def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    for sign, seconds in ((how, GRACE), (signal.SIGKILL, None)):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=seconds)
-            return
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let the guard end the command, and wait for it."""
+    process.terminate()
+    try:
+        process.wait(timeout=GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

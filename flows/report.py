@@ -14,8 +14,6 @@ from ser.io.registry import MODEL, Version
 if TYPE_CHECKING:
     from ser.core.promotion import Verdict
 
-#: Where `make ui` serves MLflow.
-MLFLOW_UI = "http://127.0.0.1:5000"
 SYNTHETIC = (
     "The synthetic corpus shows that the pipeline works; its scores say nothing about people."
 )
@@ -37,6 +35,8 @@ class Tick:
     champion: Version | None
     metrics: dict[str, Any]
     experiment_id: str
+    #: Address of MLflow's user interface.
+    mlflow_ui: str
 
     @property
     def changed(self) -> bool:
@@ -63,8 +63,8 @@ def markdown(tick: Tick) -> str:
     rows |= {title: f"{test[name]:.3f}" for name, title in SCORES.items()}
     scores = "\n".join(f"| {title} | {value} |" for title, value in rows.items())
     note = f"\n{SYNTHETIC}\n" if is_synthetic(tick) else ""
-    run = f"{MLFLOW_UI}/#/experiments/{tick.experiment_id}/runs/{version.run_id}"
-    model = f"{MLFLOW_UI}/#/models/{MODEL}/versions/{version.version}"
+    run = f"{tick.mlflow_ui}/#/experiments/{tick.experiment_id}/runs/{version.run_id}"
+    model = f"{tick.mlflow_ui}/#/models/{MODEL}/versions/{version.version}"
     return f"""# {tick.summary}
 
 Champion: {champion}. {what_was_scored(tick)}.
@@ -78,7 +78,7 @@ Champion: {champion}. {what_was_scored(tick)}.
 |---|---|---|
 {stages}
 
-Served by `make ui`: [the run]({run}), [the version]({model}).
+In MLflow (`make ui` serves the project's own): [the run]({run}), [the version]({model}).
 """
 
 

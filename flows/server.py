@@ -11,10 +11,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
+from flows.guard import guarded, lifeline
 from ser.errors import StageError
 
 API_URL = "PREFECT_API_URL"
@@ -23,8 +25,11 @@ START_TIMEOUT = 120.0
 #: Seconds that a server may take to end; all that matters is written by then.
 STOP_TIMEOUT = 1.0
 LOG = Path(".ser/logs/prefect-server.log")
-#: Where `flows.ui` says which server it started.
+#: Where `flows.ui` writes the addresses of the user interfaces.
 UI_FILE = Path(".ser/ui.json")
+MLFLOW_PORT, PREFECT_PORT = 5000, 4200
+#: Ports after the preferred one that are tried before any free one.
+NEARBY = 20
 
 
 class Server(Protocol):
@@ -43,12 +48,11 @@ def prefect_server(root: Path) -> Server:
     terminal when it is stopped between two writes, and taking five seconds over that.
     Call this before importing Prefect, and `wait` before running a flow.
     """
-    if os.environ.get(API_URL):
-        return _Running(os.environ[API_URL], f"unset {API_URL}")
-    ui = _ui_server(root)
+    named = bool(os.environ.get(API_URL))
+    found = running_server(root)
     server: _Running | _Temporary
-    if ui:
-        server = _Running(ui, f"remove {UI_FILE}")
+    if found:
+        server = _Running(found, f"unset {API_URL}" if named else f"remove {UI_FILE}")
     else:
         server = _Temporary(root)
         # Prefect sends its last words at exit too; handlers that are registered later run
@@ -59,7 +63,7 @@ def prefect_server(root: Path) -> Server:
 
 
 def answers(url: str) -> bool:
-    """Whether a Prefect API is there; one that asks who we are is there too."""
+    """Whether a server is there; one that asks who we are is there too."""
     try:
         urllib.request.urlopen(f"{url}/health", timeout=5).close()
     except urllib.error.HTTPError:
@@ -69,22 +73,49 @@ def answers(url: str) -> bool:
     return True
 
 
+def is_prefect(url: str) -> bool:
+    """Whether a Prefect API answers, and not something else that serves HTTP."""
+    try:
+        with urllib.request.urlopen(f"{url}/admin/version", timeout=5) as answer:
+            return isinstance(json.load(answer), str)
+    except (OSError, ValueError):
+        return False
+
+
 def free_port(preferred: int = 0) -> int:
-    """`preferred` if nobody listens there, else any free port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            return free_port()
-        return int(probe.getsockname()[1])
+    """`preferred` if nobody listens there, else one shortly after it, else any free port."""
+    for port in (*range(preferred, preferred + NEARBY if preferred else 0), 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise StageError("No port is free on 127.0.0.1; end a server, then start again.")
 
 
-def _ui_server(root: Path) -> str | None:
-    with suppress(OSError, ValueError, KeyError):
-        url = str(json.loads((root / UI_FILE).read_text())["prefect_api"])
-        return url if answers(url) else None
-    return None
+def user_interfaces(root: Path) -> dict[str, str]:
+    """Addresses from `make ui`: `mlflow` of the last one, `prefect_api` while it runs."""
+    try:
+        found = dict(json.loads((root / UI_FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+    return {name: url for name, url in found.items() if isinstance(url, str)}
+
+
+def mlflow_ui(root: Path) -> str:
+    """Where a browser finds the runs: MLFLOW_TRACKING_URI's server, else that of `make ui`."""
+    uri = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if uri.scheme in ("http", "https"):
+        # Name and password are not for reports.
+        return urlunsplit((uri.scheme, uri.netloc.rpartition("@")[2], uri.path.rstrip("/"), "", ""))
+    return user_interfaces(root).get("mlflow", f"http://127.0.0.1:{MLFLOW_PORT}")
+
+
+def running_server(root: Path) -> str | None:
+    """PREFECT_API_URL, else the address of the server that `make ui` shows, if it answers."""
+    if os.environ.get(API_URL):
+        return os.environ[API_URL]
+    url = user_interfaces(root).get("prefect_api")
+    return url if url and answers(url) else None
 
 
 class _Running:
@@ -118,11 +149,16 @@ class _Temporary:
             "PREFECT_UI_ENABLED": "0",
             "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
         }
+        self._life = ExitStack()
+        alive = self._life.enter_context(lifeline())
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *command, "--port", str(port), "--log-level", "error"],
+                guarded(
+                    [sys.executable, *command, "--port", str(port), "--log-level", "error"],
+                    grace=STOP_TIMEOUT,
+                ),
                 env={**os.environ, **light},
-                stdin=subprocess.DEVNULL,
+                stdin=alive,
                 stdout=log,
                 stderr=log,
                 # Ctrl-C must end it last, not first.
@@ -140,9 +176,5 @@ class _Temporary:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._life.close()
+        self._process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,9 +16,11 @@ from typing import Any, Literal
 import yaml
 
 from flows.environment import command_environment
+from flows.guard import SIGNALLED, guarded, lifeline
 from flows.process import run_streamed
 from ser.errors import MissingCorpus, SerError, StageError
 from ser.params import Params
+from ser.stages.base import MAY_PASS, USER_ERROR
 
 #: What DVC says around a stage's own words, and nobody needs to read.
 CHATTER = re.compile(
@@ -84,13 +87,15 @@ def changes(root: Path) -> dict[str, str]:
     Stages that only depend on stale ones are not in it.
     """
     known = _locked_stages(root)
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json"],
-        cwd=root,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-    )
+    with lifeline() as alive:
+        done = subprocess.run(
+            guarded([sys.executable, "-m", "dvc", "status", "--json"]),
+            cwd=root,
+            env=command_environment(),
+            stdin=alive,
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         raise StageError(f"DVC cannot read the pipeline: {_first_error(done.stderr)}")
     current = yaml.safe_load((root / PARAMS).read_text())
@@ -188,7 +193,7 @@ def reproduce(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("\n".join(finished.lines) + "\n")
     if finished.returncode:
-        raise _failure(stage, finished.lines, log.relative_to(root))
+        raise _failure(stage, finished.returncode, finished.lines, log.relative_to(root))
     text = "\n".join(finished.lines)
     seconds = time.monotonic() - started
     if "is cached - skipping run" in text:
@@ -203,17 +208,19 @@ def _is_noise(line: str) -> bool:
     return bool(CHATTER.match(line)) or line.startswith(("error: ", "ERROR: "))
 
 
-def _failure(stage: str, lines: tuple[str, ...], log: Path) -> SerError:
+def _failure(stage: str, returncode: int, lines: tuple[str, ...], log: Path) -> SerError:
     """What went wrong, from the last words of the stage or, failing those, of DVC."""
     own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     dvc = _first_error("\n".join(lines))
-    status = re.search(r"exited with (-?\d+)", dvc)
-    if status and status[1] == "2" and own:
-        return StageError(f"{stage}: {own[-1]}")
-    if status:
+    found = re.search(r"exited with (-?\d+)", dvc)
+    status = int(found[1]) if found else returncode
+    if found or may_pass(status):
+        kind = StageCrashed if may_pass(status) else StageError
+        if status in (USER_ERROR, MAY_PASS) and own:
+            return kind(f"{stage}: {own[-1]}")
         last = next((line for line in reversed(lines) if _is_word(line)), "no output")
-        return StageCrashed(
-            f"{stage} crashed with status {status[1]} ({last.strip()}). See {log}, or run with "
+        return kind(
+            f"{stage} crashed with status {status} ({last.strip()}). See {log}, or run with "
             "--debug."
         )
     missing = re.search(r"data/raw/([\w-]+)", dvc)
@@ -222,8 +229,19 @@ def _failure(stage: str, lines: tuple[str, ...], log: Path) -> SerError:
             f"{stage}: data/raw/{missing[1]} is not here. Put it there with `ser corpus add "
             f"{missing[1]} PATH`, or fetch it with `dvc pull`."
         )
-    kind = StageCrashed if re.search(r"\block|busy", dvc) else StageError
+    kind = StageCrashed if re.search(r"acquire lock|is busy|is locked", dvc) else StageError
     return kind(f"{stage}: {dvc}")
+
+
+def may_pass(status: int) -> bool:
+    """Whether a stage that ended with this exit status is worth another try.
+
+    It is where the stage says so, or something from outside ended it; whatever else a stage
+    fails of, an exception of ours or a crash of a library, it fails of again.
+    """
+    # A shell turns the signal -9 into 137.
+    ended_by = -status if status < 0 else status - SIGNALLED
+    return status == MAY_PASS or ended_by in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
 
 def _is_word(line: str) -> bool:

@@ -22,6 +22,7 @@ SerError
 ├── RegistryError
 │   └── NoChampion       nothing has been promoted yet
 └── StageError           a pipeline stage failed
+    └── ProcessKilled    a process that works for a stage was killed, perhaps for its memory
 """
 
 
@@ -110,4 +111,8 @@ class NoChampion(RegistryError):
 
 
 class StageError(SerError):
+    pass
+
+
+class ProcessKilled(StageError):
     pass

@@ -12,5 +12,5 @@ def prefect() -> Iterator[None]:
     """A Prefect server with a database of its own: it must start, or nothing here passes."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=60):
+    with prefect_test_harness(server_startup_timeout=180):
         yield

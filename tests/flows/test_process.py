@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -99,3 +100,65 @@ def _runs(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+TREE = """
+import os, sys
+from pathlib import Path
+from flows.process import run_streamed
+stage = '''
+import subprocess, sys
+# A worker in a session of its own, and one whose parent ends before it.
+own = subprocess.Popen(["sleep", "60"], start_new_session=True)
+leave = ["sh", "-c", "sleep 60 >/dev/null & echo $!"]
+orphan = subprocess.run(leave, stdout=subprocess.PIPE, text=True)
+print(own.pid, orphan.stdout.strip(), flush=True)
+own.wait()
+'''
+run_streamed(
+    ["sh", "-c", f"exec {sys.executable} -c '$0'".replace("$0", stage)],
+    cwd=Path.cwd(), env=os.environ, on_line=lambda line: print(line, flush=True),
+)
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_outlives_a_flow_that_a_signal_ended(sign: signal.Signals) -> None:
+    flow = subprocess.Popen([sys.executable, "-c", TREE], stdout=subprocess.PIPE, text=True)
+    with flow.stdout:
+        children = [int(pid) for pid in flow.stdout.readline().split()]
+    assert len(children) == 2
+    flow.send_signal(sign)
+    flow.wait()
+
+    deadline = time.monotonic() + 20
+    while any(map(_runs, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_runs, children))
+
+
+def test_a_command_can_be_interrupted_although_the_flow_ignores_it() -> None:
+    """A shell script hands an ignored Ctrl-C to what it starts in the background."""
+    code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    flow = TREE.partition("stage =")[0] + (
+        f"run_streamed([sys.executable, '-c', {code!r}], cwd=Path.cwd(), env=os.environ,"
+        "on_line=lambda line: print(line, flush=True))"
+    )
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, flow]
+
+    done = subprocess.run(ignoring, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "True"
+
+
+def test_what_a_command_leaves_behind_ends_and_its_status_is_kept() -> None:
+    heard: list[str] = []
+    code = (
+        "import subprocess, os, signal; p = subprocess.Popen(['sleep', '60'], "
+        "start_new_session=True); print(p.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+
+    finished = streamed(code, heard)
+
+    assert finished.returncode == 128 + signal.SIGKILL
+    assert not _runs(int(heard[0]))

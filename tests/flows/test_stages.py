@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -147,10 +148,52 @@ def test_a_stages_own_error_is_the_message_and_is_not_tried_again(root: Path) ->
     assert heard == []
 
 
-def test_a_crash_may_be_tried_again_and_names_its_log(root: Path) -> None:
-    (root / "first.py").write_text("raise OSError('no space left')")
+@pytest.mark.parametrize(
+    "fault", ["raise KeyError('boredom')", "import os; os.abort()", "import sys; sys.exit(3)"]
+)
+def test_a_fault_of_ours_is_not_tried_again_and_names_its_log(root: Path, fault: str) -> None:
+    (root / "first.py").write_text(f"print('the last word', flush=True); {fault}")
 
-    with pytest.raises(StageCrashed, match=r"OSError: no space left.*\.ser/logs/first\.log"):
+    with pytest.raises(StageError, match=r"\.ser/logs/first\.log") as caught:
+        run(root, "first")
+
+    assert not isinstance(caught.value, StageCrashed)
+
+
+@pytest.mark.parametrize("sign", ["SIGKILL", "SIGTERM", "SIGHUP"])
+def test_a_stage_that_was_killed_is_tried_again(root: Path, sign: str) -> None:
+    code = f"import os, signal; print('at work', flush=True); os.kill(os.getpid(), signal.{sign})"
+    (root / "first.py").write_text(code)
+
+    with pytest.raises(StageCrashed, match=r"at work.*\.ser/logs/first\.log"):
+        run(root, "first")
+
+
+def test_dvc_that_was_killed_is_tried_again(root: Path) -> None:
+    code = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
+    text = (root / "dvc.yaml").read_text()
+    (root / "dvc.yaml").write_text(text.replace("python first.py", "exec python first.py"))
+    (root / "first.py").write_text(code)
+
+    with pytest.raises(StageCrashed):
+        run(root, "first")
+
+
+def test_what_a_stage_says_may_pass_is_tried_again(root: Path) -> None:
+    code = "import sys; print('error: no server answers', file=sys.stderr); sys.exit(75)"
+    (root / "first.py").write_text(code)
+
+    with pytest.raises(StageCrashed, match=r"^first: no server answers$"):
+        run(root, "first")
+
+
+def test_a_held_lock_is_waited_for(root: Path) -> None:
+    (root / "first.py").write_text(SCRIPTS["first.py"] + " # edited")
+    busy = {"pid": os.getpid(), "cmd": "dvc repro"}
+    lock = root / ".dvc" / "tmp" / "rwlock"
+    lock.write_text(json.dumps({"write": {str(root / "first.txt"): busy}, "read": {}}))
+
+    with pytest.raises(StageCrashed, match="busy"):
         run(root, "first")
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from ser.errors import RegistryError
+from ser.loopback import bypass_proxies
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,6 +69,7 @@ def connect(root: Path) -> MlflowClient:
     from mlflow.exceptions import MlflowException
 
     uri = tracking_uri(root)
+    bypass_proxies()
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
     if not _is_local(root):

@@ -22,7 +22,7 @@ import numpy as np
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
-from ser.errors import StageError
+from ser.errors import ProcessKilled
 from ser.interrupts import interrupts_held
 from ser.models.base import EmotionModel, Examples, OnEpoch
 from ser.models.progress import progress
@@ -148,7 +148,7 @@ def _fit_apart(
                     kind, content = connection.recv()
                 except (EOFError, ConnectionResetError):
                     process.join()
-                    raise StageError(
+                    raise ProcessKilled(
                         f"Training of {job.name} ended with status {process.exitcode} and no "
                         "word; was it killed, or out of memory? Start it again: it goes on where "
                         "it stopped."

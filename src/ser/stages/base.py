@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from ser.errors import SerError, StageError
 from ser.interrupts import interrupts_held
+from ser.loopback import bypass_proxies
 from ser.params import load_params
 
 T = TypeVar("T")
@@ -37,19 +39,37 @@ CHECKPOINTS = Path(".ser/checkpoints")
 
 #: Exit status of an error that says what to do: trying again without doing it is no use.
 USER_ERROR = 2
+#: Exit status of an error that may pass (EX_TEMPFAIL of sysexits.h): the flow tries again. Any
+#: other status is a fault of ours, which stays.
+MAY_PASS = 75
+#: The errors that may pass: a server or the network is away, a lock is held, a process was killed.
+PASSING = frozenset(
+    {
+        "builtins.ConnectionError",
+        "builtins.TimeoutError",
+        "socket.gaierror",
+        "requests.exceptions.ConnectionError",
+        "requests.exceptions.Timeout",
+        "httpx.TransportError",
+        "filelock._error.Timeout",
+        "concurrent.futures.process.BrokenProcessPool",
+        "ser.errors.ProcessKilled",
+    }
+)
 
 
 def run_stage(run: Callable[..., None]) -> None:
     """Run a stage in the current folder, as DVC does: `python -m ser.stages.NAME [ARG]`.
 
-    A SerError becomes one line on stderr and exit status 2; `--debug` or SER_DEBUG shows
-    the traceback.
+    A SerError becomes one line on stderr and exit status 2, or 75 where it may pass; `--debug`
+    or SER_DEBUG shows the traceback.
     """
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = "--debug" in sys.argv or bool(os.environ.get("SER_DEBUG"))
     # Read when torch is loaded. Threads that spin while they wait make training beside another
     # busy process four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    bypass_proxies()
     root = Path.cwd()
     try:
         _check_arguments(run, arguments)
@@ -58,10 +78,30 @@ def run_stage(run: Callable[..., None]) -> None:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        sys.exit(MAY_PASS if may_pass(error) else USER_ERROR)
+    except Exception as error:
+        if debug or not may_pass(error):
+            raise
+        traceback.print_exc()
+        sys.exit(MAY_PASS)
     except KeyboardInterrupt:
         print("error: interrupted; nothing half-written was kept.", file=sys.stderr)
         sys.exit(130)
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether the error, or one that led to it, is among those that may pass."""
+    while error is not None:
+        kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+        if kinds & PASSING or "database is locked" in str(error):
+            return True
+        # urllib hides the error of the socket here.
+        reason = getattr(error, "reason", None)
+        if isinstance(reason, BaseException) and may_pass(reason):
+            return True
+        context = None if error.__suppress_context__ else error.__context__
+        error = error.__cause__ or context
+    return False
 
 
 def _check_arguments(run: Callable[..., None], arguments: list[str]) -> None:

@@ -1,0 +1,118 @@
+"""What makes a flow run's state true after a process was killed.
+
+A flow run that a worker started ends with it: its state is then Crashed within seconds. Where
+flow run and worker are killed at once, only the heartbeat is left: the server marks a run whose
+heartbeat stays away. Whoever holds the project's lock knows that no other run of it is alive.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser.loopback import is_loopback
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+#: Set by whoever starts a flow run in a process of its own: a worker, or `Flow.serve`.
+STARTED_BY_WORKER = "PREFECT__FLOW_RUN_ID"
+#: The file descriptor that a worker reads from.
+STDERR = 2
+#: Seconds between two looks at the worker.
+LOOK = 1.0
+#: Seconds that a flow run may take to record its end; then it is killed.
+GRACE = 40.0
+AUTOMATION = "retrain: a run without heartbeat has crashed"
+#: Seconds without a heartbeat, of which prefect.yaml asks for one in 30; a run that is pending
+#: has as long to start.
+SILENCE = 120
+MESSAGE = "Its process is gone."
+
+
+def end_with_worker() -> None:
+    """End this process, as SIGTERM does, soon after the worker that started it has ended."""
+    if STARTED_BY_WORKER in os.environ:
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent and not _is_unread(STDERR):
+        time.sleep(LOOK)
+    # Prefect's handler raises in the main thread, and the run is recorded as crashed.
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_unread(stream: int) -> bool:
+    """Whether it is a pipe that nobody reads from: the worker ended before we looked."""
+    poll = select.poll()
+    poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def crash_dead_runs(root: Path) -> None:
+    """Mark other running runs of this project as crashed; call it in a run that holds its lock."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+    from prefect.client.schemas.objects import StateType
+    from prefect.context import FlowRunContext
+    from prefect.states import Crashed
+
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    own = context.flow_run
+    ours = FlowFilter.model_validate({"id": {"any_": [own.flow_id]}})
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}})
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=running):
+            # A path names a project on one machine only.
+            local = is_loopback(client.api_url.host)
+            if run.id != own.id and _is_of(run, own, str(root) if local else None):
+                client.set_flow_run_state(run.id, Crashed(message=MESSAGE), force=True)
+
+
+def _is_of(run: FlowRun, own: FlowRun, root: str | None) -> bool:
+    if run.deployment_id is not None:
+        return run.deployment_id == own.deployment_id
+    return root is not None and run.parameters.get("root") == root
+
+
+def watch_heartbeats() -> None:
+    """Have the server mark scheduled runs whose heartbeat stays away; does so once."""
+    if STARTED_BY_WORKER not in os.environ:
+        return
+    from prefect.automations import Automation
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import EventTrigger, Posture
+
+    with suppress(ValueError):
+        Automation.read(name=AUTOMATION)
+        return
+    names = ("Running", "Completed", "Failed", "Crashed", "Cancelled", "Cancelling")
+    states = {f"prefect.flow-run.{name}" for name in names}
+    Automation(
+        name=AUTOMATION,
+        description="Worker and flow run were killed at once; see flows/supervision.py.",
+        trigger=EventTrigger(
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": "retrain"},
+            after={"prefect.flow-run.heartbeat", "prefect.flow-run.Pending"},
+            expect={"prefect.flow-run.heartbeat", *states},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=SILENCE),
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=MESSAGE)],
+    ).create()
