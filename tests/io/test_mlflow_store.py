@@ -156,6 +156,7 @@ def test_a_store_of_an_older_mlflow_is_upgraded_or_left_as_it_was(root: Path) ->
 
 def test_what_breaks_while_it_is_used_is_one_line_as_well(root: Path) -> None:
     client = mlflow_store.connect(root)
+    client.create_registered_model(registry.MODEL)
     execute(root, "DROP TABLE registered_model_aliases")
 
     with pytest.raises(RegistryError, match="no such table") as caught:
@@ -227,7 +228,8 @@ class Guarded(http.server.BaseHTTPRequestHandler):
         status = 200 if health else 404 if self.seen[-1] == "user:p@ss" else 401
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "none"}')
+        if status == 404:
+            self.wfile.write(b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "none"}')
 
     def log_message(self, *_: object) -> None:
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import tempfile
 from contextlib import closing
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import mlflow
@@ -561,3 +563,34 @@ def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
     (fetched / "bundle.json").write_text("{}")
     assert bundle_sha256(registry.fetch_bundle(root, "models:/emotion-recognition/3")) == SHA[2]
     assert not list(temporary.iterdir())
+
+
+def test_a_read_only_project_on_a_read_only_machine_predicts(
+    root: Path, trained: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    promote(root, 1)
+    for name in ("params.yaml", "dvc.yaml"):
+        (root / name).touch()
+    recording = next((trained.root / "data" / "raw" / "synthetic").rglob("*.wav"))
+    home = tmp_path_factory.mktemp("home")
+    # Where numba keeps what it compiles of librosa, else.
+    librosa = Path(find_spec("librosa").origin).parent
+    mounts = " && ".join(f"mount --bind -o ro {p} {p}" for p in (root, home, librosa))
+    namespace = ["unshare", "--mount", "sh", "-c"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*namespace, mounts], capture_output=True).returncode
+    ):
+        pytest.skip("nothing can be mounted read-only here: that takes root or its like")
+    environment = {**os.environ, "HOME": str(home)}
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+
+    predict = f"cd {root} && exec {sys.executable} -m ser.cli predict {recording}"
+    done = subprocess.run(
+        [*namespace, f"{mounts} && {predict}"], env=environment, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert str(recording) in done.stdout
+    assert done.stderr == ""
