@@ -26,7 +26,8 @@ from flows.server import mlflow_ui
 from flows.stages import Outcome, StageCrashed
 from flows.supervision import crash_dead_runs, end_with_worker, watch_heartbeats
 from ser.corpora.catalogue import check_present
-from ser.io import mlflow_store, registry, tracking
+from ser.errors import DamagedVersion
+from ser.io import journal, mlflow_store, registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json
 from ser.loopback import bypass_proxies
@@ -54,6 +55,8 @@ def retrain(root: str = ".") -> Tick:
         check_present(project, params.data.corpora)
         # An MLflow server that is away is found out now, not after a training.
         experiment_id = mlflow_store.prepare_store(project)
+        # As is a journal that cannot be read.
+        journal.rows(project)
         outcomes = reproduce_all(project, params)
         receipt = read_json(project / TRAIN_RECEIPT)
         if not tracking.run_exists(project, receipt["run_id"]):
@@ -63,18 +66,22 @@ def retrain(root: str = ".") -> Tick:
 
         verdict = None
         with registry.locked(project):
+            champion = registry.champion(project) or reinstate(project)
             version = registry.find_version(project, receipt["bundle_sha256"])
-            if version is None:
+            wrong = registry.defect(project, version) if version else None
+            if wrong:
+                get_run_logger().warning("%s It is registered again.", wrong.found)
+            if version is None or wrong:
                 version = register(project, params, receipt)
-            if version.verdict is None:
-                champion = registry.champion(project)
+            if version.verdict is None or champion is None:
                 verdict = judge(project, params, version, champion)
                 version = settle(project, version, verdict)
+            champion = registry.check_champion(project, otherwise=version)
         tick = Tick(
             outcomes=tuple(outcomes),
             version=version,
             verdict=verdict,
-            champion=registry.champion(project),
+            champion=champion,
             metrics=read_json(project / METRICS),
             experiment_id=experiment_id,
             mlflow_ui=mlflow_ui(project),
@@ -142,6 +149,16 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
     return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
 
 
+def reinstate(root: Path) -> Version | None:
+    """Give the alias back where somebody took it away, or deleted the version that had it."""
+    found = registry.reinstate(root)
+    if found:
+        get_run_logger().warning(
+            "No version had the alias champion; version %d has it again.", found.version
+        )
+    return found
+
+
 @task(cache_policy=NO_CACHE, task_run_name="register")
 def register(root: Path, params: Params, receipt: dict[str, Any]) -> Version:
     """Make the bundle a version of the registered model, and the challenger."""
@@ -171,10 +188,21 @@ def register(root: Path, params: Params, receipt: dict[str, Any]) -> Version:
 @task(cache_policy=NO_CACHE, task_run_name="judge")
 def judge(root: Path, params: Params, version: Version, champion: Version | None) -> Verdict:
     """Compare the challenger with the champion on the challenger's test split."""
-    # Loads scikit-learn, which a tick without a new model does without.
+    # They load scikit-learn, which a tick without a new model does without.
     from flows.judging import judge_version
+    from ser.core.promotion import Verdict
 
-    verdict = judge_version(root, params, version, champion)
+    wrong = registry.defect(root, champion) if champion else None
+    if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:
+        reason = f"The bundle of the champion again, as {wrong.found[0].lower()}{wrong.found[1:]}"
+        verdict = Verdict(True, reason)
+    else:
+        try:
+            verdict = judge_version(root, params, version, champion)
+        except DamagedVersion:
+            # This one names what to do instead of this flow.
+            registry.check_champion(root, otherwise=version)
+            raise
     get_run_logger().info(verdict.reason)
     return verdict
 

@@ -8,17 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from flows.environment import command_environment
 from flows.guard import SIGNALLED, guarded, lifeline
 from flows.process import run_streamed
 from ser.errors import MissingCorpus, SerError, StageError
+from ser.io import dvc
 from ser.params import Params
 from ser.stages.base import MAY_PASS, USER_ERROR
 
@@ -57,12 +57,12 @@ class Outcome:
 
 def stage_names(root: Path, params: Params) -> list[str]:
     """Names as DVC knows them, in the order of dvc.yaml, which is the order they run in."""
-    try:
-        stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
-    except FileNotFoundError as error:
-        raise StageError(f"dvc.yaml is not in {root}; run from the project's root.") from error
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise StageError("dvc.yaml has no readable `stages`; mend it or restore it.") from error
+    if not (root / "dvc.yaml").exists():
+        raise StageError(f"dvc.yaml is not in {root}; run from the project's root.")
+    with _as_stage_errors():
+        stages = (dvc.read_yaml(root / "dvc.yaml") or {}).get("stages")
+    if not (isinstance(stages, dict) and all(isinstance(s, dict) for s in stages.values())):
+        raise StageError("dvc.yaml has no readable `stages`; mend it or restore it.")
     names: list[str] = []
     for name, stage in stages.items():
         if "foreach" in stage:
@@ -70,6 +70,14 @@ def stage_names(root: Path, params: Params) -> list[str]:
         else:
             names.append(name)
     return names
+
+
+@contextmanager
+def _as_stage_errors() -> Iterator[None]:
+    try:
+        yield
+    except SerError as error:
+        raise StageError(str(error)) from error
 
 
 def _items(foreach: Any, params: Params) -> list[str]:
@@ -86,7 +94,11 @@ def changes(root: Path) -> dict[str, str]:
 
     Stages that only depend on stale ones are not in it.
     """
-    known = _locked_stages(root)
+    with _as_stage_errors():
+        # DVC names no file where it stumbles over a merge conflict.
+        dvc.check_files(root)
+        known = dvc.locked_stages(root)
+        current = dvc.read_yaml(root / PARAMS) or {}
     with lifeline() as alive:
         done = subprocess.run(
             guarded([sys.executable, "-m", "dvc", "status", "--json"]),
@@ -97,8 +109,7 @@ def changes(root: Path) -> dict[str, str]:
             text=True,
         )
     if done.returncode:
-        raise StageError(f"DVC cannot read the pipeline: {_first_error(done.stderr)}")
-    current = yaml.safe_load((root / PARAMS).read_text())
+        raise StageError(f"DVC cannot read the pipeline: {dvc.reason(done.stderr or done.stdout)}")
     return {
         name: (
             explain(by_leaf(entries, _locked_params(known[name]), current))
@@ -107,12 +118,6 @@ def changes(root: Path) -> dict[str, str]:
         )
         for name, entries in json.loads(done.stdout).items()
     }
-
-
-def _locked_stages(root: Path) -> dict[str, Any]:
-    """Stages that have run in this project before, here or elsewhere, as DVC recorded them."""
-    lock = root / "dvc.lock"
-    return (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.exists() else {}
 
 
 def _locked_params(stage: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,8 +216,8 @@ def _is_noise(line: str) -> bool:
 def _failure(stage: str, returncode: int, lines: tuple[str, ...], log: Path) -> SerError:
     """What went wrong, from the last words of the stage or, failing those, of DVC."""
     own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    dvc = _first_error("\n".join(lines))
-    found = re.search(r"exited with (-?\d+)", dvc)
+    reason = dvc.reason("\n".join(lines))
+    found = re.search(r"exited with (-?\d+)", reason)
     status = int(found[1]) if found else returncode
     if found or may_pass(status):
         kind = StageCrashed if may_pass(status) else StageError
@@ -223,14 +228,14 @@ def _failure(stage: str, returncode: int, lines: tuple[str, ...], log: Path) -> 
             f"{stage} crashed with status {status} ({last.strip()}). See {log}, or run with "
             "--debug."
         )
-    missing = re.search(r"data/raw/([\w-]+)", dvc)
-    if missing and re.search(r"missing|No such file|does not exist", dvc):
+    missing = re.search(r"data/raw/([\w-]+)", reason)
+    if missing and re.search(r"missing|No such file|does not exist", reason):
         return MissingCorpus(
             f"{stage}: data/raw/{missing[1]} is not here. Put it there with `ser corpus add "
             f"{missing[1]} PATH`, or fetch it with `dvc pull`."
         )
-    kind = StageCrashed if re.search(r"acquire lock|is busy|is locked", dvc) else StageError
-    return kind(f"{stage}: {dvc}")
+    kind = StageCrashed if re.search(r"acquire lock|is busy|is locked", reason) else StageError
+    return kind(f"{stage}: {reason}")
 
 
 def may_pass(status: int) -> bool:
@@ -246,11 +251,3 @@ def may_pass(status: int) -> bool:
 
 def _is_word(line: str) -> bool:
     return bool(line.strip()) and not _is_noise(line)
-
-
-def _first_error(text: str) -> str:
-    """DVC's message in one line, without its frame."""
-    errors = [line for line in text.splitlines() if line.startswith("ERROR: ")]
-    message = errors[0] if errors else " ".join(text.split())
-    message = re.sub(r"^ERROR: (failed to reproduce '[^']*': )?", "", message)
-    return message[:400] or "it gave no reason"

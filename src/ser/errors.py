@@ -20,6 +20,7 @@ SerError
 ├── BundleError          a model directory that cannot be read, or must not be
 ├── EncoderError         a speech encoder that is not here, not known or not to be trusted
 ├── RegistryError
+│   ├── DamagedVersion   the files of a version are gone or not those that were registered
 │   └── NoChampion       nothing has been promoted yet
 └── StageError           a pipeline stage failed
     └── ProcessKilled    a process that works for a stage was killed, perhaps for its memory
@@ -104,6 +105,14 @@ class EncoderError(SerError):
 
 class RegistryError(SerError):
     pass
+
+
+class DamagedVersion(RegistryError):
+    """found : the message without its remedy, a sentence."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found} {remedy}")
+        self.found = found
 
 
 class NoChampion(RegistryError):

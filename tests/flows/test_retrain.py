@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows import stages
 from flows.report import Tick, markdown
 from flows.stages import Outcome, StageCrashed
 from project import Project
+from ser.bundle import bundle_sha256
 from ser.core.metrics import uar
 from ser.core.promotion import judge
-from ser.errors import SerError, StageError
+from ser.errors import RegistryError, SerError, StageError
 from ser.io import journal, mlflow_store, registry, tracking
 from ser.io.store import read_table
 
@@ -47,6 +51,27 @@ def after_one(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tup
 def project(after_one: tuple[Project, Tick], tmp_path: Path) -> Project:
     """A project after its first tick, the test's own to change."""
     return copied(after_one[0], tmp_path)
+
+
+@pytest.fixture
+def own_artifacts(project: Project, after_one: tuple[Project, Tick]) -> Project:
+    """The project with artifacts of its own, which the test may change."""
+    before, now = after_one[0].root, project.root
+    with closing(sqlite3.connect(now / "mlruns" / "mlflow.db")) as database, database:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+        ):
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(before), str(now))
+            )
+    return project
+
+
+def project_seed(project: Project) -> int:
+    return int(yaml.safe_load((project.root / "params.yaml").read_text())["seed"])
 
 
 def test_the_first_model_is_registered_and_promoted(after_one: tuple[Project, Tick]) -> None:
@@ -131,6 +156,71 @@ def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:
     assert found != lost
     assert tracking.run_exists(project.root, found)
     assert len(registry.versions(project.root)) == 1, "the same training gives the same bundle"
+
+
+def unserviceable(project: Project, damage: str) -> None:
+    """What people and disks do to a champion."""
+    client = mlflow_store.connect(project.root)
+    champion = registry.champion(project.root)
+    bundle = registry.fetch_bundle(project.root)
+    if damage in ("files gone", "files and alias gone"):
+        shutil.rmtree(bundle)
+    if damage == "files changed":
+        card = bundle / "bundle.json"
+        card.write_text(card.read_text().replace('"hop_length": 160', '"hop_length": 320'))
+    if damage in ("alias gone", "files and alias gone"):
+        client.delete_registered_model_alias(registry.MODEL, "champion")
+    if damage == "version deleted":
+        client.delete_model_version(registry.MODEL, str(champion.version))
+    if damage == "model deleted":
+        client.delete_registered_model(registry.MODEL)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "files gone",
+        "files changed",
+        "alias gone",
+        "files and alias gone",
+        "version deleted",
+        "model deleted",
+    ],
+)
+def test_a_champion_that_cannot_serve_serves_again_after_the_next_flow(
+    own_artifacts: Project, damage: str
+) -> None:
+    project = own_artifacts
+    unserviceable(project, damage)
+    with pytest.raises(RegistryError, match="make run"):
+        registry.fetch_bundle(project.root)
+
+    again = tick(project)
+
+    assert set(did(again).values()) == {"unchanged"}
+    assert bundle_sha256(registry.fetch_bundle(project.root)) == again.version.bundle_sha256
+    if damage != "alias gone":
+        assert "is promoted" in again.summary
+    assert tick(project).summary.startswith("Nothing changed")
+
+
+def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
+    own_artifacts: Project,
+) -> None:
+    project = own_artifacts
+    project.set(seed=project_seed(project) + 1)
+    second = tick(project)
+    if not second.verdict.promote:
+        registry.promote(project.root, second.version, reason="by hand")
+    unserviceable(project, "files changed")
+    project.set(seed=project_seed(project) - 1)
+
+    with pytest.raises(RegistryError, match=r"cannot serve.*`ser roll-back`.*version 1") as caught:
+        tick(project)
+
+    assert "\n" not in str(caught.value)
+    assert registry.roll_back(project.root, reason="its files were changed").version == 1
+    assert tick(project).summary.startswith("Nothing")
 
 
 def test_a_stage_that_fails_ends_the_flow_with_its_own_words(

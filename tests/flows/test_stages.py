@@ -214,6 +214,39 @@ def test_a_broken_pipeline_file_is_one_line(root: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml", "data/raw/own.dvc"])
+def test_a_merge_conflict_is_one_line_that_names_the_file(root: Path, name: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = path.read_text() if path.exists() else "outs: []\n"
+    path.write_text(f"{text}<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n")
+
+    with pytest.raises(StageError, match="merge conflict") as caught:
+        stages.changes(root)
+
+    assert f"{path}, line {text.count(chr(10)) + 1}," in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("", r"not a git repository.*dvc config core\.no_scm true"),
+        ("[core\n", r"config.*line 1.*Mend \.dvc/config"),
+        ("[core]\n    no_scm = maybe\n", r"config.*no_scm.*Mend \.dvc/config"),
+    ],
+)
+def test_why_dvc_refuses_the_project_and_the_way_out_are_one_line(
+    root: Path, settings: str, words: str
+) -> None:
+    (root / ".dvc" / "config").write_text(settings)
+
+    with pytest.raises(StageError, match=words) as caught:
+        stages.changes(root)
+
+    assert "\n" not in str(caught.value)
+
+
 def test_many_reasons_are_counted_not_listed() -> None:
     entries = [{"changed deps": {f"file{i}": "modified" for i in range(9)}}]
 

@@ -14,7 +14,7 @@ import pytest
 
 from ser.corpora.base import recordings_digest
 from ser.corpora.ravdess import RAVDESS
-from ser.errors import CorpusError
+from ser.errors import CorpusError, DamagedCache
 from ser.io import dvc
 from ser.io.checksums import read_sums
 from ser.io.ingest import ingest
@@ -143,8 +143,8 @@ def test_objects_that_are_not_in_the_cache_are_dvc_s_own_business(root):
     assert damaged_objects(root, OUT, md5) == []
 
 
-@pytest.mark.parametrize("place", ["inside", "absolute", "local"])
-def test_the_cache_is_where_dvc_s_settings_say(root, tmp_path, place):
+@pytest.mark.parametrize("place", ["inside", "absolute", "local", "global", "system", "remote"])
+def test_the_cache_is_where_dvc_s_settings_say(root, tmp_path, place, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     settings = (
         "[core]\n    analytics = false\n[cache]\n    dir = {}\n['remote \"a\"']\n    url = s3://b\n"
@@ -154,11 +154,27 @@ def test_the_cache_is_where_dvc_s_settings_say(root, tmp_path, place):
     if place == "local":
         config.write_text(settings.format("/nowhere"))
         local.write_text(f"[cache]\n    dir = {elsewhere}\n")
+    if place in ("global", "system"):
+        config.write_text("[core]\n    analytics = false\n")
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "config").write_text(settings.format(elsewhere))
+        monkeypatch.setenv(f"DVC_{place.upper()}_CONFIG_DIR", str(tmp_path / place))
+    if place == "remote":
+        config.write_text(
+            f"[cache]\n    local = shared\n['remote \"shared\"']\n    url = {elsewhere}\n"
+        )
     assert cache_folder(root).resolve() == elsewhere
     md5 = track(root, elsewhere)
     held = hashlib.md5(content(NAMES[0])).hexdigest()
     flip(elsewhere / "files/md5" / held[:2] / held[2:])
     assert [file for file, _ in damaged_objects(root, OUT, md5)] == [NAMES[0]]
+
+
+def test_settings_that_name_no_cache_are_a_line(root):
+    (root / ".dvc" / "config").write_text("[cache\n")
+    with pytest.raises(DamagedCache, match=r"Mend \.dvc/config") as caught:
+        cache_folder(root)
+    assert "\n" not in str(caught.value)
 
 
 def test_without_a_list_dvc_s_hashes_are_checked(root):

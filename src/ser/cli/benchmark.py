@@ -59,6 +59,7 @@ def benchmark(
     from ser.benchmark.page import page, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
+    from ser.io.mlflow_store import BENCHMARKS, prepare_store
     from ser.io.store import atomic_path, write_json
 
     if page_file and not json_file:
@@ -72,6 +73,8 @@ def benchmark(
     words += [word for chosen in sets or [] for word in ("--set", chosen)]
     command = shlex.join(["ser", "benchmark", *words])
     params = _params(root, corpus, protocol, model, enrolled, sets or [])
+    # A store that takes no runs is found out now, not after the features.
+    prepare_store(root, BENCHMARKS)
     home = prepare(root, params)
     result = summarise(run_folds(root, home, params), params, command=command)
     if json_file:

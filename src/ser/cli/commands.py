@@ -15,6 +15,7 @@ import typer
 from ser import __version__
 from ser.cli import own
 from ser.cli.benchmark import benchmark
+from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
 from ser.corpora.base import AUDIO_FORMATS, is_audio
@@ -144,7 +145,8 @@ def main() -> None:
     sys.argv = [a for a in sys.argv if a != "--debug"]
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
-        app()
+        with compiled_code_kept():
+            app()
     except SerError as error:
         if debug:
             raise

@@ -6,7 +6,6 @@ and `dvc status` calls them up to date.
 
 from __future__ import annotations
 
-import configparser
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -94,14 +93,15 @@ def damaged_objects(
         object is not read again.
     Objects that are not in the cache are left out: DVC itself notices that.
     """
-    own = _object(root, md5)
+    cache = cache_folder(root)
+    own = _object(cache, md5)
     if not own.exists():
         return []
     if hash_files({"": own}, "md5").get("") != md5.removesuffix(".dir"):
         return [(".", own)]
     if not md5.endswith(".dir"):
         return []
-    objects = {file: _object(root, name) for file, name in _listing(root, md5).items()}
+    objects = {file: _object(cache, name) for file, name in _listing(root, md5).items()}
     unread = {
         file: path
         for file, path in objects.items()
@@ -130,18 +130,26 @@ def check_cache(root: Path, outs: Sequence[Path]) -> None:
 
 
 def cache_folder(root: Path) -> Path:
-    """DVC's cache: .dvc/cache, or what `cache.dir` in .dvc/config.local or .dvc/config says."""
-    for name in ("config.local", "config"):
-        config = configparser.ConfigParser(interpolation=None, strict=False)
-        config.read(root / ".dvc" / name)
-        if config.has_option("cache", "dir"):
-            # DVC resolves it against the folder of the file that says it.
-            return root / ".dvc" / Path(config["cache"]["dir"].strip("'\"")).expanduser()
-    return root / ".dvc" / "cache"
+    """DVC's cache as DVC finds it, by its system, global, project and local settings."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        settings = Config(dvc_dir=str(root / ".dvc"))
+        cache = settings["cache"]
+        if "local" in cache:
+            place = settings["remote"][cache["local"]]["url"]
+        else:
+            place = cache.get("dir", root / ".dvc" / "cache")
+    except (ConfigError, KeyError) as error:
+        raise DamagedCache(
+            f"DVC's settings name no cache ({error}). Mend .dvc/config, or the global one: "
+            "`dvc config --list --show-origin` shows them."
+        ) from error
+    return Path(place)
 
 
-def _object(root: Path, md5: str) -> Path:
-    return cache_folder(root) / "files" / "md5" / md5[:2] / md5[2:]
+def _object(cache: Path, md5: str) -> Path:
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def _md5_of(path: Path) -> str:
@@ -152,7 +160,7 @@ def _listing(root: Path, md5: str | None) -> dict[str, str]:
     """Relative path -> MD5 of a tracked folder's files; {} where DVC's cache does not say."""
     if md5 is None or not md5.endswith(".dir"):
         return {}
-    path = _object(root, md5)
+    path = _object(cache_folder(root), md5)
     try:
         return {
             str(safe_path(entry["relpath"], str(path))): str(entry["md5"])

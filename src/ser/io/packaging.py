@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,9 +41,10 @@ REQUIREMENTS = (
 HUB_REQUIREMENTS = ("transformers", "peft")
 
 
-def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str) -> str:
+def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sha256: str) -> str:
     """Store the model and its bundle with the run; returns the id of MLflow's logged model.
 
+    bundle_sha256 : stored with the model, which checks its files against it when it is loaded.
     MLflow loads the model and predicts the example on the way, and warns if that fails.
     """
     import mlflow
@@ -53,14 +58,15 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str) -> str:
     logged = client.create_logged_model(
         run.info.experiment_id, name=name, source_run_id=run_id, params=run.data.params
     )
-    with as_default_store(root):
+    with as_default_store(root), _real_files(bundle_dir) as bundle:
         Model.log(
             artifact_path=None,
             model_id=logged.model_id,
             flavor=mlflow.pyfunc,
             run_id=run_id,
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={"bundle": str(bundle_dir.resolve())},
+            artifacts={"bundle": str(bundle)},
+            model_config={"bundle_sha256": bundle_sha256},
             pip_requirements=[
                 f"{package}=={version(package)}" for package in (*REQUIREMENTS, *hub)
             ],
@@ -68,6 +74,18 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str) -> str:
             input_example=pd.DataFrame({"audio": [example_audio()]}),
         )
     return str(logged.model_id)
+
+
+@contextmanager
+def _real_files(folder: Path) -> Iterator[Path]:
+    """A copy of `folder` while it is needed: DVC may link files to its cache.
+
+    MLflow refuses links that lead out of a folder, and would take over that they are read-only.
+    """
+    with TemporaryDirectory(prefix="ser-bundle-") as temporary:
+        copy = Path(temporary) / folder.name
+        shutil.copytree(folder.resolve(), copy, copy_function=shutil.copyfile)
+        yield copy
 
 
 def signature() -> ModelSignature:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ser.errors import RegistryError
 from ser.io.lineage import lineage_tags, lock_sha256
+from ser.io.mlflow_address import sqlite_file
 from ser.io.mlflow_store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
@@ -144,9 +146,15 @@ def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
     """A file that a run logged, on this machine; raises RegistryError if it is gone."""
     from mlflow.exceptions import MlflowException
 
+    copies = None
     try:
+        if sqlite_file(root) is None:
+            # What a server has is copied: into one place, where the next copy replaces it.
+            copies = root / ".ser" / "artifacts"
+            shutil.rmtree(copies, ignore_errors=True)
+            copies.mkdir(parents=True)
         with as_default_store(root):
-            return Path(connect(root).download_artifacts(run_id, path))
+            return Path(connect(root).download_artifacts(run_id, path, copies and str(copies)))
     except (MlflowException, OSError) as error:
         raise RegistryError(
             f"MLflow has no {path} of run {run_id}; train again with `make run`."

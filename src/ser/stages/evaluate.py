@@ -25,7 +25,7 @@ from ser.core.waveform import trim
 from ser.errors import StageError
 from ser.io import tracking
 from ser.io.audio import load_verified
-from ser.io.mlflow_store import tracking_uri
+from ser.io.mlflow_address import shown_uri
 from ser.io.store import atomic_path, read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
@@ -196,7 +196,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
     run_id = read_json(root / TRAIN_RECEIPT)["run_id"]
     if not tracking.run_exists(root, run_id):
         raise StageError(
-            f"MLflow at {tracking_uri(root)} does not know run {run_id} that trained this "
+            f"MLflow at {shown_uri(root)} does not know run {run_id} that trained this "
             "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
         )
     tracked = tracking.resume_run(root, run_id)
