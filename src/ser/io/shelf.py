@@ -6,15 +6,19 @@ import re
 import shutil
 from pathlib import Path, PurePath
 
+from ser.core.fitness import LeftOut
 from ser.corpora.base import is_audio
 from ser.errors import CorpusError
 from ser.io import dvc
 from ser.io.checksums import listed_files
 from ser.io.lock import one_at_a_time
+from ser.io.store import read_notes
 
 RAW = Path("data/raw")
 MANIFESTS = Path("data/interim/manifests")
 DOWNLOADS = Path(".ser/fetch")
+#: What a manifest's notes have of the recordings that are no rows of it.
+LEFT_OUT = "left_out"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -33,6 +37,14 @@ def count_files(root: Path, name: str) -> tuple[int, int]:
     folder = root / RAW / name
     files = listed_files(folder) if folder.is_dir() else []
     return sum(is_audio(PurePath(file)) for file in files), len(files)
+
+
+def left_out(root: Path, name: str) -> list[LeftOut] | None:
+    """The recordings that the corpus's manifest left out; None where there is no manifest."""
+    path = root / MANIFESTS / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    return [LeftOut(**one) for one in read_notes(path).get(LEFT_OUT, [])]
 
 
 def parts(root: Path, name: str) -> list[Path]:
