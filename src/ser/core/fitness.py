@@ -16,6 +16,7 @@ import scipy.signal
 from ser.core.waveform import mono
 from ser.errors import (
     AudioError,
+    CancellingAudio,
     ChangedAudio,
     CorruptAudio,
     EmptyAudio,
@@ -23,6 +24,8 @@ from ser.errors import (
     RefusedAudio,
 )
 
+#: What a manifest's notes call the recordings that are no rows of it.
+LEFT_OUT = "left_out"
 #: Left out although nothing was found: by the user's wish, by the corpus's own declaration.
 EXCLUDED, KNOWN_BAD = "excluded", "known bad"
 #: Nothing could be decoded.
@@ -105,6 +108,8 @@ def reason_of(error: AudioError) -> str:
         return "no decoder"
     if isinstance(error.__cause__, OSError):
         return "no access"
+    if isinstance(error, CancellingAudio):
+        return "channels cancel"
     if isinstance(error, EmptyAudio):
         return "empty"
     if isinstance(error, RefusedAudio):

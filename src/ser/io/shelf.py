@@ -6,9 +6,9 @@ import re
 import shutil
 from pathlib import Path, PurePath
 
-from ser.core.fitness import LeftOut
+from ser.core.fitness import LEFT_OUT, LeftOut
 from ser.corpora.base import is_audio
-from ser.errors import CorpusError
+from ser.errors import CorpusError, TableError
 from ser.io import dvc
 from ser.io.checksums import listed_files
 from ser.io.lock import one_at_a_time
@@ -17,8 +17,6 @@ from ser.io.store import read_notes
 RAW = Path("data/raw")
 MANIFESTS = Path("data/interim/manifests")
 DOWNLOADS = Path(".ser/fetch")
-#: What a manifest's notes have of the recordings that are no rows of it.
-LEFT_OUT = "left_out"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -40,11 +38,12 @@ def count_files(root: Path, name: str) -> tuple[int, int]:
 
 
 def left_out(root: Path, name: str) -> list[LeftOut] | None:
-    """The recordings that the corpus's manifest left out; None where there is no manifest."""
-    path = root / MANIFESTS / f"{name}.parquet"
-    if not path.is_file():
+    """The recordings that the corpus's manifest left out; None where no manifest can be read."""
+    try:
+        notes = read_notes(root / MANIFESTS / f"{name}.parquet")
+    except TableError:
         return None
-    return [LeftOut(**one) for one in read_notes(path).get(LEFT_OUT, [])]
+    return [LeftOut(**one) for one in notes.get(LEFT_OUT, [])]
 
 
 def parts(root: Path, name: str) -> list[Path]:

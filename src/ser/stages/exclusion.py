@@ -8,6 +8,7 @@ matches nothing is an error: misspelt, it would do nothing.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path, PurePath
 import yaml
 
 from ser.core.fitness import EXCLUDED, KNOWN_BAD, MENDABLE, LeftOut, counted, in_words
-from ser.corpora.base import Corpus
+from ser.corpora.base import Corpus, is_audio
 from ser.corpora.catalogue import CORPORA, own_names
 from ser.errors import ParamsError, StageError
 from ser.params import DataParams
@@ -61,7 +62,7 @@ def entries_of(root: Path, data: DataParams, name: str) -> tuple[str, ...]:
         lines = _read(root, data.exclude).splitlines()
         entries = [s for line in lines if (s := line.strip()) and not s.startswith("#")]
     # Messages name files from the project's root; such a path may be pasted.
-    paths = [_normal(entry).removeprefix(f"{RAW.as_posix()}/") for entry in entries]
+    paths = [_in_raw(_normal(entry)) for entry in entries]
     others = {*CORPORA, *own_names(root / RAW), *data.corpora} - {name}
     return tuple(path for path in paths if path.partition("/")[0] not in others)
 
@@ -99,27 +100,25 @@ def check_bad(name: str, bad: Sequence[LeftOut], *, of: int, data: DataParams) -
         return
     # Rounded up, so that what is advised is enough.
     least = math.ceil(share * 1000) / 1000
-    ways = []
-    if data.on_bad == "stop":
-        ways.append("on_bad: drop")
+    limit, ways = "", [] if data.on_bad == "drop" else ["`on_bad: drop`"]
     if share > data.max_bad_share:
-        ways.append(f"max_bad_share: {least:g}")
-    limit = (
-        f", more than data.max_bad_share {data.max_bad_share:g} allows"
-        if share > data.max_bad_share
-        else ""
-    )
-    files = [one.file.removeprefix(f"{RAW.as_posix()}/") for one in bad[:3]]
-    rest = ", …" if len(bad) > len(files) else ""
+        limit = f", more than data.max_bad_share {data.max_bad_share:g} allows"
+        ways.append(f"`max_bad_share: {least:g}`")
+    files = [json.dumps(_in_raw(one.file), ensure_ascii=False) for one in bad]
+    each = f"`exclude: [{', '.join(files)}]`" if len(bad) <= 3 else "each of them in `exclude`"
     raise StageError(
         f"{name}: {len(bad)} of {of} files fail, {share:.1%} unfit for training{limit} "
-        f"({in_words(counted(bad))}). The first: {bad[0].why} Mend them; or leave them out, in "
-        f"params.yaml under data: `{', '.join(ways)}`, or `exclude: [{', '.join(files)}{rest}]`."
+        f"({in_words(counted(bad))}). The first: {bad[0].why} Mend them, or leave them out: in "
+        f"params.yaml, below data, put {' and '.join(ways)}, or {each}."
     )
 
 
 def _read(root: Path, file: str) -> str:
     path = root / file
+    if is_audio(path):
+        raise ParamsError(
+            f"data.exclude is the recording {file}; expected a list. Put brackets around it."
+        )
     if not path.is_file():
         raise ParamsError(
             f"data.exclude is {file}, which is no file; expected a list of paths in {RAW}, or a "
@@ -154,6 +153,10 @@ def _remedy(entry: str, paths: Sequence[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return f"Expected a path such as {paths[0]}; correct the entry, or remove it."
+
+
+def _in_raw(path: str) -> str:
+    return path.removeprefix(f"{RAW.as_posix()}/")
 
 
 def _normal(path: str) -> str:

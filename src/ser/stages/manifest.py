@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from ser.core.fingerprint import fingerprint
-from ser.core.fitness import MENDABLE, LeftOut, counted, in_words, reason_of, unfit
+from ser.core.fitness import LEFT_OUT, MENDABLE, LeftOut, counted, in_words, reason_of, unfit
 from ser.core.tables import check_manifest, manifest_table
 from ser.core.waveform import mono
 from ser.corpora.base import Labels
@@ -15,7 +15,6 @@ from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError
 from ser.io.audio import Recording, audio_sha256, read_recording
 from ser.io.checksums import SUMS, file_hash, read_sums
-from ser.io.shelf import LEFT_OUT
 from ser.io.store import write_table
 from ser.params import FeatureParams, Params
 from ser.stages.base import MANIFESTS, RAW, in_parallel, run_stage
