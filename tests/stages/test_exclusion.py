@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser.benchmark.workspace import prepare
 from ser.corpora.cremad import CREMAD
 from ser.errors import ParamsError, StageError
 from ser.io import shelf
@@ -143,3 +144,22 @@ def test_the_receipt_counts_what_was_left_out_by_corpus_and_reason(root):
     split.run(root, params)
     receipt = pd.read_json(root / "data/interim/audit.json", typ="series")
     assert receipt["left_out"] == {"calls": {"excluded": 8, "silent": 1, "too short": 1}}
+
+
+def test_a_benchmark_leaves_out_the_same_and_notices_another_rule(root):
+    leave = root / "leave.txt"
+    leave.write_text("calls/a/angry/[a-z]*\n")
+    params = parse_params({"data": {"corpora": ["calls"], "exclude": "leave.txt"}})
+
+    def files():
+        table = pd.read_parquet(
+            prepare(root, params) / "data/interim/manifests/calls.parquet", columns=["file"]
+        )
+        return set(table["file"])
+
+    before = files()
+    assert len(before) == SPEECH
+    leave.write_text("calls/a/angry/[a-z]*\ncalls/b/sad/0.wav\n")
+    assert before - files() == {"data/raw/calls/b/sad/0.wav"}
+    with pytest.raises(StageError, match="10 of 34 files fail"):
+        prepare(root, parse_params({"data": {"corpora": ["calls"]}}))
