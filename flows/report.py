@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.stages import Outcome
+from ser.core.fitness import in_words
 from ser.io.registry import MODEL, Version
 
 if TYPE_CHECKING:
@@ -130,7 +131,14 @@ def audit_text(tick: Tick) -> str:
         f"Split {audit['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "
         f"{audit['copies_across_splits']} recordings in two splits; "
         f"{audit['sentence_overlap']:.0%} of the test sentences are also trained on."
+        f"{left_out_text(audit['left_out'])}"
     )
+
+
+def left_out_text(left_out: dict[str, dict[str, int]]) -> str:
+    """The recordings that are in no split, by corpus and reason."""
+    each = [f"{name} ({in_words(counts)})" for name, counts in left_out.items()]
+    return f" Recordings left out: {', '.join(each)}." if each else ""
 
 
 def what_was_scored(tick: Tick) -> str:

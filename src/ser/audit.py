@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.features import audible, extract
+from ser.core.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
 from ser.core.inflation import Inflation, inflation
 from ser.core.leakage import copies_of
 from ser.core.tables import manifest_table
@@ -26,15 +27,16 @@ from ser.io.audio import load_mono
 from ser.io.own import prepare_own
 from ser.params import FeatureParams
 from ser.stages.base import in_parallel
-from ser.stages.manifest import read_rows, readable
+from ser.stages.exclusion import named, not_read
+from ser.stages.manifest import read_rows, readable, window_of
 
 
 @dataclass(frozen=True)
 class FolderAudit:
     """What was found in a folder.
 
-    table : a manifest of the recordings that could be read.
-    unreadable : one line for each that could not.
+    table : a manifest of the recordings that are fit for training.
+    bad : the others.
     copies : as `copies_of` returns.
     inflation : None where it was not asked for, or there is too little to measure it.
     """
@@ -42,7 +44,7 @@ class FolderAudit:
     corpus: str
     table: pd.DataFrame
     unlabelled: int
-    unreadable: tuple[str, ...]
+    bad: tuple[LeftOut, ...]
     copies: pd.DataFrame
     inflation: Inflation | None
 
@@ -58,7 +60,12 @@ class FolderAudit:
 
     @property
     def is_clean(self) -> bool:
-        return not self.unreadable and self.copies.empty
+        return not self.bad and self.copies.empty
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """A line for each recording that does not decode."""
+        return tuple(one.why for one in self.bad if one.reason in (*UNREADABLE, *MENDABLE))
 
     def _where(self, column: str) -> pd.DataFrame:
         values = self.table[column].to_numpy(str)
@@ -76,6 +83,7 @@ class FolderAudit:
             "sentences": int(table["sentence"].nunique()),
             "unlabelled": self.unlabelled,
             "unreadable": list(self.unreadable),
+            "bad": [vars(one) for one in self.bad],
             "copies": [
                 {
                     "files": table["file"].iloc[[a, b]].tolist(),
@@ -114,16 +122,27 @@ def audit_folder(
     Raises CorpusError where nobody can say what the recordings' labels are.
     """
     name, labels, unlabelled = label_folder(folder, corpus, described)
-    failures: list[AudioError] = []
-    rows = read_rows(folder, Path(), labels, corpus=name, people=name)
-    table = manifest_table(readable(rows, failures))
+    known = not_read(Path(), CORPORA[name], list(labels)) if name in CORPORA else {}
+    bad = list(known.values())
+    rows = read_rows(
+        folder,
+        Path(),
+        {file: label for file, label in labels.items() if file not in known},
+        corpus=name,
+        people=name,
+        window=window_of(FeatureParams()),
+    )
+    table = manifest_table(readable(rows, bad))
     if table.empty:
-        raise CorpusError(f"None of {len(labels)} recordings can be read: {failures[0]}")
+        raise CorpusError(
+            f"None of {len(labels)} recordings is fit for training ({in_words(counted(bad))}). "
+            f"The first: {bad[0].why}"
+        )
     return FolderAudit(
         corpus=name,
         table=table,
         unlabelled=unlabelled,
-        unreadable=tuple(map(str, failures)),
+        bad=tuple(bad),
         copies=copies_of(table, table["fingerprint"]),
         inflation=_inflation(folder, table, seed) if measure else None,
     )
@@ -212,9 +231,9 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     ]
     if found.unlabelled:
         result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
-    result += [f"unreadable: {line}" for line in found.unreadable[:shown]]
-    if len(found.unreadable) > shown:
-        result.append(f"unreadable: and {len(found.unreadable) - shown} more.")
+    if found.bad:
+        result.append(f"Unfit for training: {in_words(counted(found.bad))}.")
+    result += named(found.bad, shown=shown)
     for row_a, row_b, kind, similarity in found.copies.head(shown).to_numpy().tolist():
         a, b = table.iloc[row_a], table.iloc[row_b]
         differs = [c for c in ("speaker", "emotion") if a[c] != b[c]]

@@ -68,6 +68,12 @@ class LabelParams(Section):
 
 class DataParams(Section):
     corpora: tuple[str, ...] = Field(("synthetic",), min_length=1)
+    #: Recordings to leave out: paths in data/raw, `*` for any letters; or a file of such lines.
+    exclude: tuple[str, ...] | str = ()
+    #: What recordings that are unfit for training do: stop the pipeline, or drop out of it.
+    on_bad: Literal["stop", "drop"] = "stop"
+    #: With drop: a larger share of a corpus's recordings stops it all the same.
+    max_bad_share: float = Field(0.05, ge=0, le=1)
     labels: LabelParams = LabelParams()
 
     @field_validator("corpora")

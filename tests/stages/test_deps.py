@@ -17,3 +17,11 @@ STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["s
 )
 def test_dvc_runs_a_stage_again_whenever_its_recipe_is_another(stage, code):
     assert {f"src/ser/{name}" for name in code} <= set(STAGES[stage]["deps"])
+
+
+def test_another_rule_of_what_is_left_out_makes_the_manifests_anew():
+    stage = STAGES["manifest"]["do"]
+    assert {"data.exclude", "data.on_bad", "data.max_bad_share"} <= set(stage["params"])
+    # How long a recording must be, by the features.
+    assert {"features.n_fft", "features.sr"} <= set(stage["params"])
+    assert {"src/ser/core/fitness.py", "src/ser/stages/exclusion.py"} <= set(stage["deps"])

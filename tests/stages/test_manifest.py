@@ -13,7 +13,7 @@ from ser.stages import manifest
 
 def record(path, seconds=0.1):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.full(round(16_000 * seconds), 0.1), 16_000)
+    soundfile.write(path, 0.1 * np.sin(np.arange(round(16_000 * seconds)) / 20), 16_000)
 
 
 def test_own_recordings_become_a_manifest(tmp_path):

@@ -12,10 +12,12 @@ import pytest
 import soundfile
 import yaml
 
+from flows.report import left_out_text
 from project import Project
 from ser.bundle import load_bundle
 from ser.core import metrics
 from ser.io.audio import load_audio
+from ser.io.mlflow_store import connect
 from ser.params import load_params
 from ser.predictor import Predictor
 from ser.stages.learning import answers, learn
@@ -251,6 +253,46 @@ def test_every_unreadable_recording_is_counted_and_the_first_named(project):
     assert done.stderr.count("\n") == 1
     assert victims[0].name in done.stderr
     assert "3 of 108 files fail" in done.stderr
+
+
+def test_recordings_that_dropped_out_are_counted_beside_every_score(project):
+    victims = sorted((project.root / "data/raw/synthetic").rglob("*.wav"))[:4]
+    for victim in victims[:3]:
+        y, sr = soundfile.read(victim)
+        victim.unlink()
+        soundfile.write(victim, 0 * y, sr)
+    excluded = victims[3].relative_to(project.root / "data/raw").as_posix()
+    project.set(data__on_bad="drop", data__exclude=[excluded])
+    for stage in ("manifest synthetic", "split", "featurize", "alter", "train"):
+        name, *arguments = stage.split()
+        done = project.run(f"ser.stages.{name}", *arguments)
+        assert done.returncode == 0, done.stderr
+    counts = {"synthetic": {"silent": 3, "excluded": 1}}
+    assert project.json("data/interim/audit.json")["left_out"] == counts
+    assert project.json("models/bundle/bundle.json")["card"]["audit"]["left_out"] == counts
+    assert project.json("reports/train.json")["left_out"] == counts
+    run = connect(project.root).get_run(project.json("reports/train.json")["run_id"])
+    assert run.data.tags["left_out"] == "4"
+    assert run.data.tags["left_out.silent"] == "3"
+    assert run.data.params["data.exclude"] == json.dumps([excluded])
+    assert left_out_text(counts) == " Recordings left out: synthetic (3 silent, 1 excluded)."
+
+
+def test_an_edit_of_the_file_that_excludes_makes_the_manifest_stale(project):
+    first, second = sorted((project.root / "data/raw/synthetic").rglob("*.wav"))[:2]
+    names = [path.relative_to(project.root / "data/raw").as_posix() for path in (first, second)]
+    (project.root / "leave.txt").write_text(f"{names[0]}\n")
+    project.set(data__exclude="leave.txt")
+    done = project.run("ser.stages.manifest", "synthetic")
+    assert done.returncode == 2
+    assert "Add the line `- leave.txt` to the deps of the stage manifest" in done.stderr
+    pipeline = project.root / "dvc.yaml"
+    dep = "        - data/raw/${item}\n"
+    pipeline.write_text(pipeline.read_text().replace(dep, f"{dep}        - leave.txt\n"))
+    assert project.repro("-s", "manifest@synthetic") == ["manifest@synthetic"]
+    (project.root / "leave.txt").write_text("".join(f"{name}\n" for name in names))
+    assert project.repro("-s", "manifest@synthetic") == ["manifest@synthetic"]
+    assert len(pd.read_parquet(project.root / "data/interim/manifests/synthetic.parquet")) == 106
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ser.io.store import read_json, write_json
 from ser.params import Params
 from ser.stages import alter, embed, featurize, manifest, synthesize
 from ser.stages.base import MANIFESTS, RAW
+from ser.stages.exclusion import entries_of
 
 #: Under the project's root; never versioned.
 HOME = Path(".ser/benchmarks")
@@ -33,15 +34,18 @@ def prepare(root: Path, params: Params) -> Path:
     raw = home / RAW / name
     raw.parent.mkdir(parents=True, exist_ok=True)
     made_of = home / MADE_OF
+    # A list in a file of the project's is not in `home`.
+    data = params.data.model_copy(update={"exclude": entries_of(root, params.data, name)})
+    params = params.model_copy(update={"data": data})
     if name == SYNTHETIC.name:
         recipe = {"seed": params.seed, **params.synthetic.model_dump(mode="json")}
         if not raw.is_dir() or _made_of(made_of).get("synthetic") != recipe:
             synthesize.run(home, params)
-        content = {"synthetic": recipe, "files": listing_sha256(raw), "code": _code_sha256()}
+        content = {"synthetic": recipe, **_content(raw, params)}
     else:
         if not raw.is_symlink():
             raw.symlink_to(root.resolve() / RAW / name, target_is_directory=True)
-        content = {"files": listing_sha256(raw), "code": _code_sha256()}
+        content = _content(raw, params)
     if _made_of(made_of) != content or not (home / MANIFESTS / f"{name}.parquet").is_file():
         manifest.run(home, params, name)
         write_json(content, made_of)
@@ -69,6 +73,16 @@ def listing_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def _content(raw: Path, params: Params) -> dict[str, object]:
+    """What a manifest depends on."""
+    return {
+        "files": listing_sha256(raw),
+        "code": _code_sha256(),
+        "window": manifest.window_of(params.features),
+        "data": params.data.model_dump(mode="json", include={"exclude", "on_bad", "max_bad_share"}),
+    }
+
+
 def _made_of(path: Path) -> dict[str, object]:
     try:
         return read_json(path)
@@ -84,6 +98,8 @@ def _code_sha256() -> str:
             *(package / "corpora").glob("*.py"),
             *(package / "io").glob("*.py"),
             package / "core" / "fingerprint.py",
+            package / "core" / "fitness.py",
+            package / "stages" / "exclusion.py",
             package / "stages" / "manifest.py",
         ]
     )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ser.cli import own
+from ser.cli.unfit import say_unfit
 from ser.cli.words import SOME_FAILED, project_root
 from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
+
+if TYPE_CHECKING:
+    from ser.io.ingest import Ingested
 
 #: Damaged files that are named before the rest is only counted.
 SHOWN = 20
@@ -79,6 +83,7 @@ def info(name: Name) -> None:
             "languages": ", ".join(corpus.languages),
             "speakers": corpus.speakers,
             "recordings": f"{corpus.utterances} as published, {recordings or 'none'} here",
+            **_left_out(root, corpus),
             "labels": ", ".join(
                 code if code == emotion else f"{code} {emotion}"
                 for code, emotion in corpus.codes.items()
@@ -125,7 +130,7 @@ def fetch(name: Name, yes: Yes = False) -> None:
     except KeyboardInterrupt:
         print(f"\nStopped; `ser corpus fetch {name}` goes on from here.", file=sys.stderr)
         raise typer.Exit(130) from None
-    _came_in(root, corpus, dest, ingested.added, ingested.total)
+    _came_in(root, corpus, dest, ingested)
 
 
 @corpus_app.command()
@@ -176,7 +181,7 @@ def add(
     _say_terms(corpus)
     dest = shelf.RAW / name
     ingested = ingest(path, root / dest, corpus)
-    _came_in(root, corpus, dest, ingested.added, ingested.total)
+    _came_in(root, corpus, dest, ingested)
 
 
 @corpus_app.command()
@@ -240,6 +245,34 @@ def _corpus(root: Path, name: str) -> Corpus:
     return corpus_named(name, root / "data" / "raw")
 
 
+def _left_out(root: Path, corpus: Corpus) -> dict[str, object]:
+    """What the corpus's manifest left out, by reason; without one, what is known to be bad."""
+    from ser.core.fitness import counted, in_words
+    from ser.io import shelf
+
+    found = shelf.left_out(root, corpus.name)
+    if found is None:
+        known = ", ".join(f"{name} ({why})" for name, why in corpus.known_bad.items())
+        return {"known bad": known} if known else {}
+    words = in_words(counted(found)) or "none"
+    first = f" (first: {bad[0].why})" if (bad := [one for one in found if one.is_bad]) else ""
+    return {"left out": f"{words}{first}"}
+
+
+def _count_bad(root: Path, name: str, corpus: Corpus | None) -> int:
+    """Recordings that are here and known to be unfit for training."""
+    from ser.io import shelf
+    from ser.io.checksums import listed_files
+
+    folder = root / shelf.RAW / name
+    declared = {
+        (shelf.RAW / name / file).as_posix()
+        for file in listed_files(folder)
+        if corpus and Path(file).stem in corpus.known_bad
+    }
+    return len(declared | {one.file for one in shelf.left_out(root, name) or () if one.is_bad})
+
+
 def _check_not_made_here(name: str) -> None:
     if name == MADE_HERE:
         raise CorpusError(f"{name} is spoken by the pipeline: `dvc repro`. Nothing else goes in.")
@@ -273,12 +306,14 @@ def _say(facts: dict[str, object]) -> None:
         print(f"{key:<11} {value}")
 
 
-def _came_in(root: Path, corpus: Corpus, dest: Path, added: int, total: int) -> None:
+def _came_in(root: Path, corpus: Corpus, dest: Path, ingested: Ingested) -> None:
     _track(root, dest)
+    added, total = ingested.added, ingested.total
     new = "" if added == total else f" ({added} of them new)"
     print(f"{total} recordings{new} in {dest}, tracked by {dest}.dvc.")
     if corpus.utterances and total != corpus.utterances:
         print(f"The corpus as published has {corpus.utterances}.")
+    say_unfit(root, dest, corpus, ingested.new)
     print(f"Next: set data.corpora: [{corpus.name}] in params.yaml, then `make run`.")
 
 
@@ -312,7 +347,9 @@ def _verified(root: Path, name: str) -> bool:
     published = {True: ", as published", False: ", not as published", None: ""}[found.as_published]
     wrong = (*found.damaged, *found.copies)
     if not wrong:
-        print(f"{name}: {found.recordings} recordings, each as it came in{published}.")
+        bad = _count_bad(root, name, corpus)
+        known = f"; {bad} of them known to be unfit for training" if bad else ""
+        print(f"{name}: {found.recordings} recordings, each as it came in{published}{known}.")
         return True
     for line in wrong[:SHOWN]:
         print(f"{name}: {line}.", file=sys.stderr)

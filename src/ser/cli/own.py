@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ser.cli.unfit import say_unfit
 from ser.corpora.own import ADAPTER
 from ser.errors import CorpusError
 
@@ -66,7 +67,7 @@ def add(
     root: Path, path: Path, name: str | None, described: dict[str, Any], facts: dict[str, Any]
 ) -> None:
     """Label the recordings, copy them to data/raw/NAME, put them under DVC, say what came in."""
-    from ser.corpora.catalogue import check_own_name
+    from ser.corpora.catalogue import check_own_name, corpus_named
     from ser.io import dvc, shelf
     from ser.io.own import add_own, prepare_own
 
@@ -88,6 +89,7 @@ def add(
         print(f"  {label}: {len(rows)} as {emotion}")
     if own.left_out:
         print(f"Left out: {own.left_out} of {own.left_out + len(own.labels)} recordings.")
+    say_unfit(root, dest, corpus_named(name, root / shelf.RAW), ingested.new)
     if own.ignored:
         print(f"Columns of the table that mean nothing here: {', '.join(own.ignored)}.")
     print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ser.errors import CorpusError, UnknownEmotion
@@ -88,6 +88,8 @@ class Corpus:
         (RAVDESS's speech and song), so that nobody is heard in two splits.
     protocols : those that the literature uses, the first one recommended.
     digest : `recordings_digest` of the corpus as published; None where it is not known.
+    known_bad : published recordings that are unfit for training, by file name without suffix, and
+        why. They are left out of the manifest; their bytes are verified as all others.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Corpus:
     digest: str | None = None
     belongs: Callable[[PurePath], bool] = lambda path: True
     labelling: tuple[str, ...] = ()
+    known_bad: Mapping[str, str] = field(default_factory=dict)
 
 
 def by_name(

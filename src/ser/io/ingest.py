@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ser.corpora.base import Corpus, is_audio, recordings_digest
@@ -24,10 +24,14 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 @dataclass(frozen=True)
 class Ingested:
-    """Recordings that came in, and all that are there now."""
+    """How many recordings came in, and how many are there now.
+
+    new : those that came in, relative to the corpus's folder.
+    """
 
     added: int
     total: int
+    new: tuple[str, ...] = field(default=(), compare=False)
 
 
 def ingest(
@@ -83,7 +87,8 @@ def ingest(
         except OSError as error:
             raise _not_copied(error, dest) from error
     before = {file for file in here if is_audio(PurePath(file))}
-    return Ingested(len(set(recordings) - before), len(before | set(recordings)))
+    added = sorted(set(recordings) - before)
+    return Ingested(len(added), len(before | set(recordings)), tuple(added))
 
 
 def is_corpus_file(path: PurePath, corpus: Corpus) -> bool:

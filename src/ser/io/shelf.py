@@ -6,11 +6,13 @@ import re
 import shutil
 from pathlib import Path, PurePath
 
+from ser.core.fitness import LEFT_OUT, LeftOut
 from ser.corpora.base import is_audio
-from ser.errors import CorpusError
+from ser.errors import CorpusError, TableError
 from ser.io import dvc
 from ser.io.checksums import listed_files
 from ser.io.lock import one_at_a_time
+from ser.io.store import read_notes
 
 RAW = Path("data/raw")
 MANIFESTS = Path("data/interim/manifests")
@@ -33,6 +35,15 @@ def count_files(root: Path, name: str) -> tuple[int, int]:
     folder = root / RAW / name
     files = listed_files(folder) if folder.is_dir() else []
     return sum(is_audio(PurePath(file)) for file in files), len(files)
+
+
+def left_out(root: Path, name: str) -> list[LeftOut] | None:
+    """The recordings that the corpus's manifest left out; None where no manifest can be read."""
+    try:
+        notes = read_notes(root / MANIFESTS / f"{name}.parquet")
+    except TableError:
+        return None
+    return [LeftOut(**one) for one in notes.get(LEFT_OUT, [])]
 
 
 def parts(root: Path, name: str) -> list[Path]:

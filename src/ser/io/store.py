@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from ser.core.tables import BINARY
 from ser.errors import TableError
 
+#: Key of `write_table`'s notes in a Parquet table's metadata.
+NOTES = b"ser.notes"
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -46,14 +49,32 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Parquet, or CSV where the name ends so."""
+def write_table(table: pd.DataFrame, path: Path, *, notes: Mapping[str, Any] | None = None) -> None:
+    """Parquet, or CSV where the name ends so.
+
+    notes : what Parquet keeps beside the columns, for `read_notes`.
+    """
     with atomic_path(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False, float_format="%.6g")
-        else:
-            # Checksums: one flipped bit in a table is an error when it is read.
-            table.to_parquet(temporary, index=False, write_page_checksum=True)
+            return
+        arrow = pa.Table.from_pandas(table, preserve_index=False)
+        if notes is not None:
+            text = json.dumps(notes, allow_nan=False)
+            arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, NOTES: text})
+        # Checksums: one flipped bit in a table is an error when it is read.
+        pq.write_table(arrow, temporary, write_page_checksum=True)
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """The notes of a Parquet table, {} where it has none; raises TableError as `read_table`."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path) from error
+    return json.loads(metadata.get(NOTES, b"{}"))
 
 
 def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
@@ -65,12 +86,16 @@ def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) 
     except FileNotFoundError as error:
         raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
     except (OSError, pa.ArrowException) as error:
-        raise TableError(
-            f"{path} is not readable as Parquet; delete it and make it again with `dvc repro`."
-        ) from error
+        raise _unreadable(path) from error
     if check:
         check(table)
     return table
+
+
+def _unreadable(path: Path) -> TableError:
+    return TableError(
+        f"{path} is not readable as Parquet; delete it and make it again with `dvc repro`."
+    )
 
 
 def write_json(value: Mapping[str, Any], path: Path) -> None:

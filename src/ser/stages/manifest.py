@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from ser.core.fingerprint import fingerprint
+from ser.core.fitness import LEFT_OUT, MENDABLE, LeftOut, counted, in_words, reason_of, unfit
 from ser.core.tables import check_manifest, manifest_table
 from ser.core.waveform import mono
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import corpus_named, list_recordings
-from ser.errors import AudioError, ChangedAudio
-from ser.io.audio import audio_sha256, read_recording
-from ser.io.checksums import SUMS, read_sums
+from ser.errors import AudioError
+from ser.io.audio import Recording, audio_sha256, read_recording
+from ser.io.checksums import SUMS, file_hash, read_sums
 from ser.io.store import write_table
-from ser.params import Params
-from ser.stages.base import MANIFESTS, RAW, in_parallel, raise_first, run_stage
+from ser.params import FeatureParams, Params
+from ser.stages.base import MANIFESTS, RAW, in_parallel, run_stage
+from ser.stages.exclusion import check_bad, excluded, named, not_read
 
 
 def run(root: Path, params: Params, name: str) -> None:
@@ -26,13 +28,26 @@ def run(root: Path, params: Params, name: str) -> None:
     labels = corpus.label(folder, recordings)
     # A corpus that DVC tracks without `ser corpus add` has no list: it is taken as it is.
     sums = read_sums(folder) if (folder / SUMS).exists() else {}
-    failures: list[AudioError] = []
+    dropped = not_read(
+        RAW / name, corpus, recordings, excluded(root, params.data, name, recordings)
+    )
+    wanted = {file: label for file, label in labels.items() if file not in dropped}
+    bad: list[LeftOut] = []
     people = corpus.people or name
-    rows = read_rows(root, RAW / name, labels, corpus=name, people=people, sums=sums)
-    table = manifest_table(readable(rows, failures))
-    raise_first(failures, of=len(labels), what="files")
+    window = window_of(params.features)
+    rows = read_rows(root, RAW / name, wanted, corpus=name, people=people, window=window, sums=sums)
+    table = manifest_table(readable(rows, bad))
+    left_out = [*dropped.values(), *bad]
+    print("".join(f"{line}\n" for line in named(left_out)), end="")
+    check_bad(name, bad, of=len(wanted), data=params.data)
+    if left_out:
+        print(f"{name}: left out are {in_words(counted(left_out))}.")
     check_manifest(table, f"manifest of {name}")
-    write_table(table, root / MANIFESTS / f"{name}.parquet")
+    write_table(
+        table,
+        root / MANIFESTS / f"{name}.parquet",
+        notes={LEFT_OUT: [vars(one) for one in left_out]},
+    )
     minutes = table["duration"].sum() / 60
     print(
         f"{name}: {len(table)} utterances of {table['speaker'].nunique()} speakers, "
@@ -56,19 +71,21 @@ def read_rows(
     *,
     corpus: str,
     people: str,
+    window: float,
     sums: Mapping[str, str] | None = None,
-) -> Iterator[dict[str, Any] | AudioError]:
+) -> Iterator[dict[str, Any] | LeftOut]:
     """A manifest's row for each labelled recording, or why there is none, in parallel.
 
     folder : of the recordings, relative to `root`.
     people : whose speakers they are; makes speaker ids unique over corpora.
+    window : seconds that a recording must last, see `window_of`.
     sums : SHA-256 that the recordings must have, by their path in `folder`.
     """
     expected = sums or {}
-    jobs = [(root, folder / file, expected.get(file.as_posix())) for file in labels]
+    jobs = [(root, folder / file, window, expected.get(file.as_posix())) for file in labels]
     read = in_parallel(_read, jobs, doing=f"read {corpus}")
     for (file, label), found in zip(labels.items(), read, strict=True):
-        if isinstance(found, AudioError):
+        if isinstance(found, LeftOut):
             yield found
             continue
         yield {
@@ -80,17 +97,54 @@ def read_rows(
         }
 
 
-def _read(root: Path, file: Path, expected: str | None) -> dict[str, Any] | AudioError:
-    """What only the recording itself can say of its row."""
+def find_unfit(
+    root: Path, folder: Path, files: Sequence[PurePath], *, window: float, doing: str
+) -> list[LeftOut]:
+    """Those of the recordings in `folder` that are unfit for training, in parallel.
+
+    folder, window : as in `read_rows`.
+    """
+    found = in_parallel(_unfit, [(root, folder / file, window) for file in files], doing=doing)
+    return [one for one in found if one is not None]
+
+
+def _unfit(root: Path, file: Path, window: float) -> LeftOut | None:
+    found = _decoded(root, file, window)
+    return found if isinstance(found, LeftOut) else None
+
+
+def _decoded(
+    root: Path, file: Path, window: float, expected: str | None = None
+) -> tuple[Recording, str] | LeftOut:
+    """A recording that is fit for training and its SHA-256, or why not."""
+    name = file.as_posix()
+    found: Recording | LeftOut
     try:
-        recording, sha256 = read_recording(root / file)
+        found, sha256 = read_recording(root / file)
+        if problem := unfit(found.y, sr=found.sr, min_seconds=window):
+            found = LeftOut(name, problem[0], f"{name} {problem[1]}.")
     except AudioError as error:
-        return type(error)(str(error).replace(f"{root}/", ""))
+        found = LeftOut(name, reason_of(error), str(error).replace(f"{root}/", ""))
+        if expected is None or found.reason in MENDABLE:
+            return found
+        sha256 = file_hash(root / file)
+    # Whatever is wrong with bytes that changed, they came in otherwise.
     if expected is not None and sha256 != expected:
-        return ChangedAudio(
+        return LeftOut(
+            name,
+            "changed",
             f"{file} has SHA-256 {sha256[:12]}…, but it came in with {expected[:12]}…: its bytes "
-            "changed. Restore it: delete it, then `dvc checkout`."
+            "changed. Restore it: delete it, then `dvc checkout`.",
         )
+    return found if isinstance(found, LeftOut) else (found, sha256)
+
+
+def _read(root: Path, file: Path, window: float, expected: str | None) -> dict[str, Any] | LeftOut:
+    """What only the recording itself can say of its row."""
+    found = _decoded(root, file, window, expected)
+    if not isinstance(found, tuple):
+        return found
+    recording, sha256 = found
     return {
         "start": 0.0,
         "end": recording.seconds,
@@ -102,14 +156,19 @@ def _read(root: Path, file: Path, expected: str | None) -> dict[str, Any] | Audi
 
 
 def readable(
-    rows: Iterable[dict[str, Any] | AudioError], failures: list[AudioError]
+    rows: Iterable[dict[str, Any] | LeftOut], bad: list[LeftOut]
 ) -> Iterator[dict[str, Any]]:
-    """The rows; what has none is put into `failures`."""
+    """The rows; what has none is put into `bad`."""
     for row in rows:
-        if isinstance(row, AudioError):
-            failures.append(row)
+        if isinstance(row, LeftOut):
+            bad.append(row)
         else:
             yield row
+
+
+def window_of(features: FeatureParams) -> float:
+    """Seconds that `featurize` needs of a recording."""
+    return features.n_fft / features.sr
 
 
 if __name__ == "__main__":

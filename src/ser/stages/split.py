@@ -9,9 +9,11 @@ import pandas as pd
 
 from ser.core import leakage
 from ser.core.emotions import describe_selection, label_rule, select
+from ser.core.fitness import counted
 from ser.core.splits import assign, shares_dev_speakers
 from ser.core.tables import SPLITS, check_manifest
 from ser.errors import ParamsError
+from ser.io import shelf
 from ser.io.store import read_table, write_json, write_table
 from ser.params import Params
 from ser.stages.base import AUDIT, FOLDS, MANIFESTS, run_stage
@@ -36,7 +38,15 @@ def run(root: Path, params: Params) -> None:
     )
     leakage.check(found, folds)
     write_table(folds, root / FOLDS)
-    write_json({**found.receipt, "labels": labels}, root / AUDIT)
+    left_out = {name: counted(shelf.left_out(root, name) or ()) for name in params.data.corpora}
+    write_json(
+        {
+            **found.receipt,
+            "labels": labels,
+            "left_out": {name: counts for name, counts in left_out.items() if counts},
+        },
+        root / AUDIT,
+    )
     for name in SPLITS:
         print(f"{name}: {found.utterances[name]} utterances of {found.speakers[name]} speakers.")
     print(f"split {found.split_sha256[:12]}: no speaker and no recording is in two splits.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,7 @@ def run(root: Path, params: Params) -> None:
             "split_sha256": split_sha256(folds),
             "model": params.model.name,
             **{f"audit.{name}": str(audit[name]) for name in AUDITED},
+            **_left_out_tags(audit["left_out"]),
         },
     ) as tracked:
         tracked.log_dataset(
@@ -93,6 +95,7 @@ def run(root: Path, params: Params) -> None:
                 "bundle_sha256": bundle_sha256(root / BUNDLE),
                 "split_sha256": split_sha256(folds),
                 "model": params.model.name,
+                "left_out": audit["left_out"],
                 "dev": {"uar": dev_uar},
             },
             root / TRAIN_RECEIPT,
@@ -122,6 +125,15 @@ def _code_sha256() -> str:
     package = Path(ser.__file__).parent
     sources = [*sorted((package / "models").rglob("*.py")), package / "core" / "augment.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
+def _left_out_tags(left_out: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """How many recordings are in no split, in all and by reason, of the receipt's `left_out`."""
+    by_reason: Counter[str] = Counter()
+    for counts in left_out.values():
+        by_reason.update(counts)
+    each = {f"left_out.{reason.replace(' ', '_')}": str(n) for reason, n in by_reason.items()}
+    return {"left_out": str(by_reason.total()), **each}
 
 
 def _card(

@@ -1,0 +1,40 @@
+"""Recordings that came in and are unfit for training: named at once, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from ser.corpora.base import Corpus
+
+
+def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> None:
+    """Decode recordings in parallel; print which are unfit and why, nothing where none is.
+
+    dest : the corpus's folder, relative to the project. files : relative to it.
+    """
+    from ser.core.fitness import counted, in_words
+    from ser.params import load_params
+    from ser.stages.exclusion import named, not_read
+    from ser.stages.manifest import find_unfit, window_of
+
+    known = not_read(dest, corpus, [PurePath(file) for file in files])
+    found = find_unfit(
+        root,
+        dest,
+        [path for file in files if (path := PurePath(file)) not in known],
+        window=window_of(load_params(root / "params.yaml").features),
+        doing=f"check {dest.name}",
+    )
+    bad = [*known.values(), *found]
+    if not bad:
+        return
+    print(f"Unfit for training: {in_words(counted(bad))}, of {len(files)} recordings.")
+    print("\n".join(f"  {line}" for line in named(bad)))
+    if known:
+        print("What is known bad of a published corpus is left out by itself.")
+    if found:
+        print(
+            f"The pipeline stops at {'the others' if known else 'them'}. To leave them out, set "
+            "data.on_bad: drop in params.yaml, or name them in data.exclude."
+        )
