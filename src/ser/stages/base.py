@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 RAW = Path("data/raw")
 MANIFESTS = Path("data/interim/manifests")
+MANIFEST = Path("data/interim/manifest.parquet")
 FOLDS = Path("data/interim/folds.parquet")
 AUDIT = Path("data/interim/audit.json")
 FEATURES = Path("data/features")

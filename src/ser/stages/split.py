@@ -11,10 +11,10 @@ from ser.core import leakage
 from ser.core.emotions import describe_selection, label_rule, select
 from ser.core.splits import assign, shares_dev_speakers
 from ser.core.tables import SPLITS, check_manifest
-from ser.errors import ParamsError
+from ser.errors import ParamsError, TableError
 from ser.io.store import read_table, write_json, write_table
 from ser.params import Params
-from ser.stages.base import AUDIT, FOLDS, MANIFESTS, run_stage
+from ser.stages.base import AUDIT, FOLDS, MANIFEST, run_stage
 
 
 def run(root: Path, params: Params) -> None:
@@ -45,9 +45,18 @@ def run(root: Path, params: Params) -> None:
 
 
 def load_manifest(root: Path, corpora: Sequence[str]) -> pd.DataFrame:
-    """The manifests of the chosen corpora, one below the other."""
-    tables = [read_table(root / MANIFESTS / f"{name}.parquet", check_manifest) for name in corpora]
-    return pd.concat(tables, ignore_index=True)
+    """The manifests of the chosen corpora, one below the other, as `gather` wrote them.
+
+    Raises TableError where they are those of other corpora.
+    """
+    table = read_table(root / MANIFEST, check_manifest)
+    found = tuple(table["corpus"].unique())
+    if found != tuple(corpora):
+        raise TableError(
+            f"{MANIFEST} holds {', '.join(found)}; data.corpora names {', '.join(corpora)}. Run "
+            "`dvc repro gather`."
+        )
+    return table
 
 
 def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, dict[str, object]]:

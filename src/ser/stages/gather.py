@@ -1,0 +1,29 @@
+"""Stage `gather`: the manifests of the chosen corpora become one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ser.core.tables import check_manifest
+from ser.io.store import read_table, write_table
+from ser.params import Params
+from ser.stages.base import MANIFEST, MANIFESTS, run_stage
+
+
+def run(root: Path, params: Params) -> None:
+    corpora = params.data.corpora
+    tables = [read_table(root / MANIFESTS / f"{name}.parquet", check_manifest) for name in corpora]
+    table = pd.concat(tables, ignore_index=True)
+    write_table(table, root / MANIFEST)
+    # DVC takes the hash of the folder after this: what was chosen before must not be in it, or
+    # dvc.lock would hold a hash that no clone can have.
+    for path in sorted((root / MANIFESTS).glob("*.parquet")):
+        if path.stem not in corpora:
+            path.unlink()
+    print(f"{len(table)} utterances of {', '.join(corpora)}.")
+
+
+if __name__ == "__main__":
+    run_stage(run)
