@@ -34,8 +34,20 @@ SERVER_TIMEOUT = 10.0
 
 
 def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI if set, else SQLite under `root`."""
+    """MLFLOW_TRACKING_URI if set, else SQLite under the project that `root` belongs to."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(root)}"
+
+
+def project_of(root: Path) -> Path:
+    """The project that owns the stores of `root`: itself, or the one that experiments there.
+
+    `dvc exp run --temp` and `--queue` run in a clone under .dvc/tmp/exps that is deleted after.
+    """
+    root = root.resolve()
+    for folder in root.parents:
+        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+            return folder.parents[2]
+    return root
 
 
 def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
@@ -49,7 +61,7 @@ def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
     found = client.get_experiment_by_name(experiment)
     if found is not None:
         return str(found.experiment_id)
-    artifacts = (root.resolve() / "mlruns" / "artifacts").as_uri() if _is_local(root) else None
+    artifacts = (project_of(root) / "mlruns" / "artifacts").as_uri() if _is_local(root) else None
     try:
         return str(
             client.create_experiment(experiment, artifact_location=artifacts, tags=TRAINING_VIEW)
@@ -109,7 +121,7 @@ def _is_local(root: Path) -> bool:
 
 
 def _database(root: Path) -> Path:
-    return root.resolve() / "mlruns" / "mlflow.db"
+    return project_of(root) / "mlruns" / "mlflow.db"
 
 
 def _create_database(database: Path) -> None:

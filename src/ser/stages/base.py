@@ -32,6 +32,8 @@ TRAIN_RECEIPT = Path("reports/train.json")
 DEV_PREDICTIONS = Path("reports/dev.parquet")
 PREDICTIONS = Path("reports/predictions.parquet")
 METRICS = Path("reports/metrics.json")
+#: The few of them that `dvc exp show` has columns for.
+HEADLINE = Path("reports/headline.json")
 PLOTS = Path("reports/plots")
 FIGURES = Path("reports/figures")
 CHECKPOINTS = Path(".ser/checkpoints")
