@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from ser.errors import ParamsError
-from ser.params import Params, load_params, parse_params
+from ser.params import MOVED, Params, load_params, parse_params
+from ser.strict_yaml import load_yaml
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
 
@@ -67,3 +69,57 @@ def test_a_file_that_is_not_parameters_is_refused(tmp_path, content, message):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(ParamsError, match="run from the project's root"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_dvc_changes_one_line_of_params_yaml_for_one_parameter(tmp_path):
+    """By the road of `dvc exp run --set-param`: what it would write otherwise, stands so."""
+    path = tmp_path / "params.yaml"
+    for override, line in {
+        "model.name=lda": "  name: lda                   # or one of the sections below",
+        "encoder.name=x": "  name: x                     # its name there",
+        "seed=8": "seed: 8",
+        "data.corpora=[ravdess]": "  - ravdess",
+        "alter.noise_db=null": "  noise_db:                   # below the speech; null: no noise",
+    }.items():
+        path.write_text(SHIPPED.read_text())
+        apply_overrides(path, [override])
+        before, after = SHIPPED.read_text().splitlines(), path.read_text().splitlines()
+        changed = [new for new in after if new not in before]
+        if override != "alter.noise_db=null":
+            assert len(changed) == 1, override
+            assert changed[0].startswith(line)
+            assert len(before) == len(after)
+        assert line in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: 1\ndata: {}\nseed: 2\n", "the key 'seed' stands twice, in lines 1 and 3"),
+        ("model:\n  name: lda\n  name: svc\n", "the key 'name' stands twice, in lines 2 and 3"),
+        ('labels:\n  calm: fear\n  "calm": anger\n', "'calm' stands twice, in lines 2 and 3"),
+        ("data: {corpora: [a], corpora: [b]}", "'corpora' stands twice, in lines 1 and 1"),
+        ("- a\n- b: 1\n  b: 2\n", "'b' stands twice, in lines 2 and 3"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_lines(tmp_path, text, words):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParamsError, match=words) as caught:
+        load_params(tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_merged_mapping_may_be_overridden_and_yaml_stays_what_it_is():
+    text = "deep: {of: {all: {<<: &b {x: 1, y: 2}, x: 3}}}\nc: {<<: *b, y: 4}\nd: [*b, *b]\n"
+    assert load_yaml(text) == yaml.safe_load(text)
+    assert load_yaml("") is None
+    assert load_yaml("&a [*a]")[0][0] is not None
+
+
+@pytest.mark.parametrize("key", list(MOVED))
+def test_a_parameter_that_moved_names_its_new_place(key):
+    values: object = 1
+    for part in reversed(key.split(".")):
+        values = {part: values}
+    with pytest.raises(ParamsError, match=f"{key} .*stands in {MOVED[key]} now"):
+        parse_params(values)

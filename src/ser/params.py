@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from ser.errors import ParamsError
+from ser.strict_yaml import DuplicateKey, load_yaml
 
 Protocol = Literal[
     "holdout",
@@ -185,8 +186,6 @@ class EncoderParams(Section):
     name: str | None = None
     #: Commit or branch of the hub's; None: the newest that this machine has.
     revision: str | None = None
-    #: Ask the hub for what this machine lacks.
-    download: bool = False
 
 
 class LdaParams(Section):
@@ -271,7 +270,6 @@ class LayersParams(Section):
     max_epochs: int = Field(60, ge=1)
     #: Epochs without a better dev UAR before training stops.
     patience: int = Field(12, ge=1)
-    threads: int = Field(2, ge=1)
 
 
 class LoraParams(Section):
@@ -295,7 +293,6 @@ class LoraParams(Section):
     patience: int = Field(3, ge=1)
     #: Longer utterances are cropped, at random, while training.
     crop_seconds: float = Field(8.0, gt=0)
-    threads: int = Field(2, ge=1)
     head: LayersParams = LayersParams()
 
 
@@ -385,8 +382,6 @@ class TrainParams(Section):
     average: float = Field(0.98, ge=0, lt=1)
     #: Longer utterances are cropped, at random, while training.
     crop_frames: int = Field(128, ge=10)
-    #: CPU threads of a network that is trained alone; more than there are cores slows it tenfold.
-    threads: int = Field(2, ge=1)
     augment: AugmentParams = AugmentParams()
 
 
@@ -425,6 +420,25 @@ class GateParams(Section):
     resamples: int = Field(2000, ge=100)
 
 
+class MachineParams(Section):
+    """How this machine works; no part of what a model is: nothing is made again for it."""
+
+    #: CPU threads of a network that is trained alone; more than there are cores slows it tenfold.
+    threads: int = Field(2, ge=1)
+    #: Ask the Hugging Face hub for what this machine lacks of an encoder.
+    download: bool = False
+
+
+#: Where a parameter stands that stood elsewhere before.
+MOVED = {
+    "train.threads": "machine.threads",
+    "model.layers.threads": "machine.threads",
+    "model.lora.threads": "machine.threads",
+    "model.lora.head.threads": "machine.threads",
+    "encoder.download": "machine.download",
+}
+
+
 class Params(Section):
     seed: int = Field(7, ge=0, lt=2**32)
     data: DataParams = DataParams()
@@ -439,6 +453,7 @@ class Params(Section):
     abstention: AbstentionParams = AbstentionParams()
     evaluate: EvaluateParams = EvaluateParams()
     gate: GateParams = GateParams()
+    machine: MachineParams = MachineParams()
 
     @model_validator(mode="after")
     def _encoder_hears_its_own(self) -> Self:
@@ -463,11 +478,13 @@ class Params(Section):
 def load_params(path: Path) -> Params:
     """Read params.yaml; raises ParamsError naming the key, what stands there and the remedy."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = load_yaml(path.read_text())
     except FileNotFoundError as error:
         raise ParamsError(
             f"{path.name} is not in {path.parent}; run from the project's root."
         ) from error
+    except DuplicateKey as error:
+        raise ParamsError(f"{path.name}: {error.problem}. Remove one of them.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
@@ -493,6 +510,8 @@ def _explain(problem: Any) -> str:
         return f"{key or 'sections'} do not fit: {reason}. Correct them."
     if problem["type"] != "extra_forbidden":
         return f"{key} is {problem['input']!r}; {_lower(problem['msg'])}. Correct it."
+    if key in MOVED:
+        return f"{key} is no parameter of the model; it stands in {MOVED[key]} now. Move it there."
     section: Any = Params
     for part in location[:-1]:
         section = section.model_fields[part].annotation

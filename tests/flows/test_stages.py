@@ -88,6 +88,7 @@ def test_the_projects_own_stages_are_all_found() -> None:
     expected = [
         "synthesize",
         "manifest@synthetic",
+        "gather",
         "split",
         "featurize",
         "alter",

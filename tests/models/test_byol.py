@@ -14,10 +14,10 @@ from ser.models.build import build_model, model_from_files
 from ser.models.byol import AudioNtt, ByolModel, load_encoder, weights_sha256
 from ser.models.neural import NeuralModel
 from ser.models.voices import posteriors, posteriors_by_speaker
-from ser.params import ByolParams, ModelParams, Params, TrainParams
+from ser.params import ByolParams, MachineParams, ModelParams, Params, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
-SHORT = TrainParams(max_epochs=2, batch_size=16, learning_rate=0.01, average=0.8, threads=1)
+SHORT = TrainParams(max_epochs=2, batch_size=16, learning_rate=0.01, average=0.8)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def examples(n: int = 36, *, seed: int = 0, loud: float = 15.0) -> Examples:
 
 def build(weights, *, tune: bool = False):
     params = ModelParams(name="byol_s", byol_s={"weights": str(weights), "tune": tune})
-    return build_model(params, SHORT, classes=CLASSES)
+    return build_model(params, SHORT, classes=CLASSES, machine=MachineParams(threads=1))
 
 
 @pytest.fixture(scope="module")

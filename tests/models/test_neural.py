@@ -12,12 +12,12 @@ from ser.models.batches import TrainingBatches, Utterances
 from ser.models.build import build_model, model_from_files
 from ser.models.neural import WINDOW_FRAMES, NeuralModel, windows
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
-from ser.params import AugmentParams, ModelParams, TrainParams
+from ser.params import AugmentParams, MachineParams, ModelParams, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
 N_MELS = 16
 SMALL = ModelParams(name="cnn", cnn={"channels": 4, "width": 12, "dropout": 0.2})
-SHORT = TrainParams(max_epochs=4, batch_size=8, learning_rate=0.01, average=0.8, threads=1)
+SHORT = TrainParams(max_epochs=4, batch_size=8, learning_rate=0.01, average=0.8)
 
 
 def examples(n: int = 36, *, seed: int = 0) -> Examples:
@@ -38,7 +38,7 @@ def answer(model, log_mel) -> np.ndarray:
 
 
 def untrained(train: TrainParams = SHORT) -> NeuralModel:
-    model = build_model(SMALL, train, classes=CLASSES)
+    model = build_model(SMALL, train, classes=CLASSES, machine=MachineParams(threads=1))
     assert isinstance(model, NeuralModel)
     return model
 
@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(reference):
 def test_training_leaves_torchs_state_as_found():
     torch.manual_seed(11)
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    fit(train=SHORT.model_copy(update={"max_epochs": 1, "threads": 1}))
+    fit(train=SHORT.model_copy(update={"max_epochs": 1}))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
 

@@ -14,13 +14,13 @@ from ser.errors import StageError, TableError
 from ser.io import shards
 from ser.io.audio import load_audio
 from ser.params import Params, SyntheticParams
-from ser.stages import alter, featurize, manifest
+from ser.stages import alter, featurize, gather, manifest
 from ser.stages.alter import versions_of
-from ser.stages.base import ALTERED, MANIFESTS
+from ser.stages.base import ALTERED, MANIFEST
 from ser.stages.learning import load_examples
 
 SR = 16_000
-TABLE = MANIFESTS / "synthetic.parquet"
+TABLE = MANIFEST
 
 
 def params(**values: object) -> Params:
@@ -35,6 +35,7 @@ def root(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, speak(utterance, sr=SR), SR)
     manifest.run(tmp_path, Params(), "synthetic")
+    gather.run(tmp_path, Params())
     return tmp_path
 
 

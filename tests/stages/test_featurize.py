@@ -18,8 +18,8 @@ from ser.errors import ChangedAudio, CorruptAudio
 from ser.io import shards
 from ser.io.audio import load_audio
 from ser.params import FeatureParams, Params, SyntheticParams
-from ser.stages import featurize, manifest
-from ser.stages.base import FEATURES, MANIFESTS
+from ser.stages import featurize, gather, manifest
+from ser.stages.base import FEATURES, MANIFEST
 
 SR = 16_000
 
@@ -38,6 +38,7 @@ def say(root: Path, *, speakers: range) -> None:
 def root(tmp_path):
     say(tmp_path, speakers=range(4))
     manifest.run(tmp_path, Params(), "synthetic")
+    gather.run(tmp_path, Params())
     return tmp_path
 
 
@@ -54,7 +55,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_stored_features_are_those_that_are_extracted(root, capsys):
     assert run(root, capsys) == 12
-    table = pd.read_parquet(root / MANIFESTS / "synthetic.parquet")
+    table = pd.read_parquet(root / MANIFEST)
     functionals = shards.read_functionals(root / FEATURES)
     sequences = shards.read_sequences(root / FEATURES)
     for file, sha256 in table[["file", "sha256"]].to_numpy()[::4]:
@@ -74,6 +75,7 @@ def test_again_nothing_is_computed_and_a_new_speaker_costs_a_speaker(root, capsy
     assert contents(root) == before
     say(root, speakers=range(4, 5))
     manifest.run(root, Params(), "synthetic")
+    gather.run(root, Params())
     assert run(root, capsys) == 3
 
 
@@ -81,6 +83,7 @@ def test_the_folder_depends_on_the_recordings_and_not_on_their_order_of_coming(r
     run(root, capsys)
     say(root, speakers=range(4, 6))
     manifest.run(root, Params(), "synthetic")
+    gather.run(root, Params())
     run(root, capsys)
     grown = contents(root)
     for path in (root / FEATURES).iterdir():
@@ -91,11 +94,11 @@ def test_the_folder_depends_on_the_recordings_and_not_on_their_order_of_coming(r
 
 def test_a_renamed_recording_is_not_computed_again(root, capsys):
     run(root, capsys)
-    table = pd.read_parquet(root / MANIFESTS / "synthetic.parquet")
+    table = pd.read_parquet(root / MANIFEST)
     old = root / table["file"].iloc[0]
     old.rename(old.with_name("renamed.wav"))
     table.loc[0, "file"] = table["file"].iloc[0].replace(old.name, "renamed.wav")
-    table.to_parquet(root / MANIFESTS / "synthetic.parquet")
+    table.to_parquet(root / MANIFEST)
     assert run(root, capsys) == 0
 
 
@@ -132,23 +135,23 @@ def test_a_recording_that_changed_is_refused_although_its_features_are_known(roo
 def test_what_was_computed_before_a_failure_is_kept(root, capsys, monkeypatch):
     """One unreadable recording: its shard is missing, the others are there."""
     monkeypatch.setattr(featurize, "SHARD", 2)
-    table = pd.read_parquet(root / MANIFESTS / "synthetic.parquet")
+    table = pd.read_parquet(root / MANIFEST)
     victim = root / table["file"].iloc[-1]
     good = victim.read_bytes()
     victim.write_bytes(b"no audio")
     sha256 = shards.file_hash(victim)
     bent = table.assign(sha256=[*table["sha256"][:-1], sha256])
-    bent.to_parquet(root / MANIFESTS / "synthetic.parquet")
+    bent.to_parquet(root / MANIFEST)
     with pytest.raises(CorruptAudio, match=victim.name):
         run(root, capsys)
     victim.write_bytes(good)
-    table.to_parquet(root / MANIFESTS / "synthetic.parquet")
+    table.to_parquet(root / MANIFEST)
     assert 0 < run(root, capsys) < 12
 
 
 def test_an_interrupt_stops_the_workers_and_leaves_no_debris(root):
     """SIGINT to the whole group, as Ctrl-C sends it, in the midst of the work."""
-    table = pd.read_parquet(root / MANIFESTS / "synthetic.parquet")
+    table = pd.read_parquet(root / MANIFEST)
     many = pd.concat([table] * 150, ignore_index=True)
     # Copies with one changed sample: each is a recording of its own.
     folder = root / "data/raw/synthetic"
@@ -160,7 +163,7 @@ def test_an_interrupt_stops_the_workers_and_leaves_no_debris(root):
             f"data/raw/synthetic/{i}.wav",
             shards.file_hash(folder / f"{i}.wav"),
         ]
-    many.to_parquet(root / MANIFESTS / "synthetic.parquet")
+    many.to_parquet(root / MANIFEST)
     (root / "params.yaml").write_text("seed: 7\n")
     stage = subprocess.Popen(
         [sys.executable, "-m", "ser.stages.featurize"],

@@ -109,6 +109,7 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(tr
     for stage in (
         "synthesize",
         "manifest synthetic",
+        "gather",
         "split",
         "featurize",
         "alter",
@@ -223,6 +224,7 @@ def test_a_copy_under_another_speaker_s_name_stops_the_split(project):
     other.unlink()
     other.write_bytes(coded.getvalue())
     assert project.run("ser.stages.manifest", "synthetic").returncode == 0
+    assert project.run("ser.stages.gather").returncode == 0
     # Each is tested in turn: in some fold the two stand apart.
     project.set(split__protocol="leave-one-speaker-out")
     done = project.run("ser.stages.split")

@@ -13,8 +13,8 @@ from ser.corpora.synthetic import SYNTHETIC
 from ser.errors import TableError
 from ser.io.store import read_json, write_json
 from ser.params import Params
-from ser.stages import alter, embed, featurize, manifest, synthesize
-from ser.stages.base import MANIFESTS, RAW
+from ser.stages import alter, embed, featurize, gather, manifest, synthesize
+from ser.stages.base import MANIFEST, RAW
 from ser.stages.exclusion import entries_of
 
 #: Under the project's root; never versioned.
@@ -46,8 +46,9 @@ def prepare(root: Path, params: Params) -> Path:
         if not raw.is_symlink():
             raw.symlink_to(root.resolve() / RAW / name, target_is_directory=True)
         content = _content(raw, params)
-    if _made_of(made_of) != content or not (home / MANIFESTS / f"{name}.parquet").is_file():
+    if _made_of(made_of) != content or not (home / MANIFEST).is_file():
         manifest.run(home, params, name)
+        gather.run(home, params)
         write_json(content, made_of)
     return home
 

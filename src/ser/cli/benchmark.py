@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ser.cli.words import project_root
 from ser.errors import ParamsError
+from ser.strict_yaml import load_yaml
 
 #: What cannot be set, and why not.
 SAID_ELSEWHERE = {
@@ -149,6 +150,6 @@ def _set(values: dict[str, Any], chosen: str) -> None:
     if not equals or (not sections and isinstance(values.get(name), dict)):
         raise ParamsError(f"--set {chosen}: expected KEY=VALUE, such as train.max_epochs=50.")
     try:
-        values[name] = yaml.safe_load(value)
+        values[name] = load_yaml(value)
     except yaml.YAMLError as error:
         raise ParamsError(f"--set {chosen}: {value!r} is no YAML value.") from error

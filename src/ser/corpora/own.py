@@ -17,6 +17,7 @@ from ser.corpora.base import Corpus, Labels
 from ser.corpora.folder import COLUMNS
 from ser.errors import CorpusError
 from ser.params import Section
+from ser.strict_yaml import load_yaml
 
 LABELS_FILE, CARD_FILE = "labels.csv", "corpus.yaml"
 #: What `ser corpus add` calls recordings that are no published corpus.
@@ -102,10 +103,10 @@ def parse_card(values: Any, source: str) -> Card:
 def read_yaml(path: Path) -> Any:
     """What a card file holds; raises CorpusError."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CorpusError(
-            f"{path} is not readable as YAML ({type(error).__name__}). "
+            f"{path} is not readable as YAML ({str(error).splitlines()[0]}). "
             f"Restore it with `dvc checkout`, or add {path.parent.name} again."
         ) from error
 

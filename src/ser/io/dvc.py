@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -12,6 +14,22 @@ from typing import Any
 import yaml
 
 from ser.errors import SerError
+from ser.io.checksums import hash_files
+
+
+def folder_md5(folder: Path) -> str:
+    """The hash that DVC gives a folder as it lies there: `….dir`, 36 characters."""
+    files = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    md5 = hash_files(files, "md5")
+    # DVC's own listing, byte for byte: see the `.dir` objects in its cache.
+    listing = [{"md5": md5[file], "relpath": file} for file in sorted(md5, key=_parts)]
+    return f"{hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()}.dir"
+
+
+def _parts(file: str) -> list[str]:
+    return file.split("/")
 
 #: What DVC says -> the way out, where DVC names none.
 WAYS_OUT = {

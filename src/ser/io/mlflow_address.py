@@ -15,14 +15,14 @@ SQLITE = "sqlite:///"
 
 
 def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI if set, else SQLite under `root`; without a server's user and password.
+    """MLFLOW_TRACKING_URI if set, else SQLite under the project of `root`.
 
-    A SQLite file is named by its absolute path. Raises RegistryError on a folder, which MLflow no
+    Without a server's user and password. A SQLite file is named by its absolute path. Raises RegistryError on a folder, which MLflow no
     longer takes as a store.
     """
     uri = os.environ.get(VARIABLE)
     if not uri:
-        return f"{SQLITE}{root.resolve() / 'mlruns' / 'mlflow.db'}"
+        return f"{SQLITE}{project_of(root) / 'mlruns' / 'mlflow.db'}"
     scheme = urlsplit(uri).scheme.lower()
     if scheme in ("", "file"):
         raise RegistryError(
@@ -50,6 +50,18 @@ def masked(text: str) -> str:
     """`text` with the passwords of the addresses in it left out."""
     text = re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
     return re.sub(r"([?&]password=)[^&\s]*", r"\1***", text)
+
+
+def project_of(root: Path) -> Path:
+    """The project that owns the stores of `root`: itself, or the one that experiments there.
+
+    `dvc exp run --temp` and `--queue` run in a clone under .dvc/tmp/exps that is deleted after.
+    """
+    root = root.resolve()
+    for folder in root.parents:
+        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+            return folder.parents[2]
+    return root
 
 
 def sqlite_file(root: Path) -> Path | None:

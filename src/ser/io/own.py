@@ -28,6 +28,7 @@ from ser.corpora.own import (
 )
 from ser.errors import CorpusError, MissingCorpus
 from ser.io.ingest import Ingested, ingest
+from ser.strict_yaml import load_yaml
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def read_label_table(path: Path) -> pd.DataFrame:
 def read_mapping(path: Path) -> dict[str, str]:
     """A mapping file: YAML `{word: emotion}`; raises CorpusError."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CorpusError(f"{path} does not exist; name a YAML file.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

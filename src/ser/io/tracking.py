@@ -16,19 +16,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import RegistryError
-from ser.io.lineage import lineage_tags, lock_sha256
+from ser.io.lineage import git_diff, lineage_tags, lock_sha256
 from ser.io.mlflow_address import sqlite_file
 from ser.io.mlflow_store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: The splits whose scores become `<split>/<score>`, which MLflow's UI draws as one group.
-SPLITS = ("train", "dev", "test")
+#: Learning curves are `epoch/<name>`. A final score never shares a name with one: MLflow shows a
+#: metric's value at its highest step, which would be that of the last epoch.
+CURVE = "epoch"
+#: Artifact of a run whose code git does not hold.
+DIFF = "git.diff"
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,17 @@ class Run:
             self._client.log_batch(self.run_id, params=entries[start : start + 100])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log scores: `dev_uar` and `dev/uar` both become `dev/uar`; step is the epoch."""
+        """Log scores under names such as `dev/uar`, which MLflow's UI draws as one group."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        entries = [Metric(_grouped(k), float(v), now, step or 0) for k, v in metrics.items()]
+        entries = [Metric(k, float(v), now, step or 0) for k, v in metrics.items()]
         for start in range(0, len(entries), 1000):
             self._client.log_batch(self.run_id, metrics=entries[start : start + 1000])
 
     def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
         """A model's `on_epoch`: one point on each learning curve."""
-        self.log_metrics(scores, step=epoch)
+        self.log_metrics({f"{CURVE}/{name}": v for name, v in scores.items()}, step=epoch)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         from mlflow.entities import RunTag
@@ -120,6 +124,8 @@ def start_run(
     status = "KILLED"
     try:
         with _sigterm_unwinds():
+            if every_tag.get("git.dirty") == "true":
+                _log_diff(root, run)
             run.log_params(flatten(params))
             yield run
         status = "FINISHED"
@@ -130,13 +136,23 @@ def start_run(
         client.set_terminated(run.run_id, status)
 
 
+def _log_diff(root: Path, run: Run) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / DIFF
+        path.write_bytes(git_diff(root))
+        run.log_artifact(path)
+
+
 def resume_run(root: Path, run_id: str) -> Run:
     """The handle of an ended run, to log more into it; its status stays as it is."""
     return Run(run_id, connect(root))
 
 
 def log_lineage(root: Path, run_id: str) -> None:
-    """Log the dvc.lock that holds after evaluation: code, data and outs of the run, by hash."""
+    """Log the dvc.lock that holds after evaluation: code, data and outs of the run, by hash.
+
+    Only a run that is registered has it: while it trains, its own lock is not written.
+    """
     run = resume_run(root, run_id)
     run.log_artifact(root / "dvc.lock")
     run.set_tags({"dvc.lock.sha256": lock_sha256(root)})
@@ -203,11 +219,6 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + key] = str(value)
     return flat
-
-
-def _grouped(name: str) -> str:
-    split, separator, score = name.partition("_")
-    return f"{split}/{score}" if separator and split in SPLITS else name
 
 
 def _alive(pid: int) -> bool:

@@ -7,11 +7,12 @@ from typing import get_args
 
 from ser.errors import BundleError
 from ser.models.base import EmotionModel
-from ser.params import EncoderParams, ModelName, ModelParams, TrainParams
+from ser.params import EncoderParams, MachineParams, ModelName, ModelParams, TrainParams
 
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 #: Models that are made of others.
 ENSEMBLES = ("ensemble", "stack", "transfer")
+HERE = MachineParams()
 
 
 def build_model(
@@ -20,44 +21,52 @@ def build_model(
     *,
     classes: tuple[str, ...],
     encoder: EncoderParams | None = None,
+    machine: MachineParams = HERE,
 ) -> EmotionModel:
     """The unfitted model that `model.name` names, for these `classes`.
 
     encoder : which the model `lora` adapts; raises EncoderError where it is not on this machine.
+    machine : the CPU threads to train on, and whether the hub may be asked.
     """
     name, options = model.name, getattr(model, model.name)
+    threads = machine.threads
     # Imported here so that classical serving never loads torch, nor a network scikit-learn.
     if name == "cnn":
         from ser.models.neural import NeuralModel
 
-        return NeuralModel(options, train, classes=classes)
+        return NeuralModel(options, train, classes=classes, threads=threads)
     if name == "byol_s":
         from ser.models.byol import ByolModel
         from ser.models.neural import NeuralModel
 
         return (
-            NeuralModel(options, train, classes=classes)
+            NeuralModel(options, train, classes=classes, threads=threads)
             if options.tune
             else ByolModel(options, classes=classes)
         )
     if name == "layers":
         from ser.models.hub.layered import LayeredModel
 
-        return LayeredModel(options, classes=classes)
+        return LayeredModel(options, classes=classes, threads=threads)
     if name == "lora":
         from ser.models.hub.loading import load_encoder
         from ser.models.hub.lora import LoraModel
 
         assert encoder is not None
         assert encoder.name is not None
-        base = load_encoder(encoder.name, revision=encoder.revision, download=encoder.download)
-        return LoraModel(options, base, classes=classes)
+        base = load_encoder(encoder.name, revision=encoder.revision, download=machine.download)
+        return LoraModel(options, base, classes=classes, threads=threads)
     if name == "ensemble" or name == "stack" or name == "transfer":
         from ser.models.ensemble import Ensemble
 
-        alone = train.model_copy(update={"threads": 1})
+        alone = machine.model_copy(update={"threads": 1})
         members = [
-            (own, build_model(model.model_copy(update={"name": own}), alone, classes=classes))
+            (
+                own,
+                build_model(
+                    model.model_copy(update={"name": own}), train, classes=classes, machine=alone
+                ),
+            )
             for own in options.members
         ]
         return Ensemble(name, members, classes=classes)

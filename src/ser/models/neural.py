@@ -43,8 +43,10 @@ class NeuralModel:
         train: TrainParams | None = None,
         *,
         classes: tuple[str, ...],
+        threads: int = 1,
     ) -> None:
         self.params = params
+        self.threads = threads
         self.train = train or TrainParams()
         self.classes = classes
         self.network: EmotionNetwork | None = None
@@ -90,6 +92,7 @@ class NeuralModel:
             enrolled=enrolled,
             on_epoch=on_epoch,
             workdir=workdir,
+            threads=self.threads,
         )
         if enrolled:
             self.enrolment = Enrolment.of(self.embed(train.inputs), speaker=train.speaker)

@@ -59,6 +59,7 @@ def fit_network(
     enrolled: bool = False,
     on_epoch: OnEpoch | None = None,
     workdir: Path | None = None,
+    threads: int = 1,
 ) -> EmotionNetwork:
     """Train what `make` makes; returns the running average of its weights after the last epoch.
 
@@ -69,7 +70,7 @@ def fit_network(
     fingerprint = _fingerprint(params, train_params, classes, train, dev, seed, enrolled)
     checkpoint = None if workdir is None else workdir / CHECKPOINT
     saved = None if checkpoint is None else read_checkpoint(checkpoint, fingerprint=fingerprint)
-    with quiet(threads=train_params.threads), progress(train_params.max_epochs, on_epoch) as report:
+    with quiet(threads=threads), progress(train_params.max_epochs, on_epoch) as report:
         torch.manual_seed(seed_of(seed, -1))
         module = EmotionModule(
             make(),
@@ -200,7 +201,7 @@ def _fingerprint(
 ) -> str:
     settings = {
         "params": params.model_dump(mode="json"),
-        "train": train_params.model_dump(mode="json", exclude={"threads"}),
+        "train": train_params.model_dump(mode="json"),
         "classes": classes,
         "seed": seed,
         "enrolled": enrolled,

@@ -35,7 +35,7 @@ def run(root: Path, params: Params) -> None:
     manifest = load_manifest(root, params.data.corpora).drop_duplicates("sha256")
     rows = manifest.set_index("sha256", drop=False)
     files = rows["file"]
-    encoder = load_encoder(chosen.name, revision=chosen.revision, download=chosen.download)
+    encoder = load_encoder(chosen.name, revision=chosen.revision, download=params.machine.download)
 
     at_rate = params.features.at(encoder.sr)
 

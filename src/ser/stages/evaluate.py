@@ -15,6 +15,7 @@ from ser.core import metrics
 from ser.core.calibration import coverage_of
 from ser.core.enrolment import rows_of
 from ser.core.features import audible, extract
+from ser.core.intensity import grade
 from ser.core.tables import (
     check_folds,
     check_predictions,
@@ -36,6 +37,7 @@ from ser.stages.base import (
     DEV_PREDICTIONS,
     FIGURES,
     FOLDS,
+    HEADLINE,
     METRICS,
     PLOTS,
     PREDICTIONS,
@@ -45,7 +47,7 @@ from ser.stages.base import (
 from ser.stages.learning import answers, indices_of
 
 #: The top-level scores that MLflow shows beside one another.
-HEADLINE = (
+SCORES = (
     "uar",
     "accuracy",
     "precision_macro",
@@ -84,6 +86,7 @@ def run(root: Path, params: Params) -> None:
     check_predictions(test)
     write_table(test, root / PREDICTIONS)
     write_json({**scores, "protocol": protocol, "model": bundle.model_name}, root / METRICS)
+    write_json(_headline(scores), root / HEADLINE)
     write_table(test[["emotion", "predicted"]], root / PLOTS / "confusion.csv")
     write_table(
         pd.DataFrame(
@@ -94,6 +97,20 @@ def run(root: Path, params: Params) -> None:
     _draw(root, bundle, folds, test, scores["test"], protocol)
     _track(root, scores)
     print(headline(scores["test"], protocol))
+
+
+def _headline(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What `dvc metrics diff` and `dvc exp show` compare, by the names that MLflow has, too."""
+    test = scores["test"]
+    interval = dict(zip(("uar_low", "uar_high"), test["uar_ci95"] or (), strict=False))
+    return {
+        "test": {
+            "uar": test["uar"],
+            **interval,
+            **{name: test[name] for name in ("accuracy", "f1_macro", "ece", "chance")},
+        },
+        "dev": {"uar": scores["dev"]["uar"]},
+    }
 
 
 def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
@@ -158,7 +175,7 @@ def _draw(
         "emotions": _panels(root, bundle, folds),
     }
     curves = pd.read_csv(root / PLOTS / "curves.csv")
-    if len(curves):
+    if curves["train_loss"].notna().any():
         figures["curves"] = learning_curves(curves)
     with atomic_path(root / FIGURES) as folder:
         folder.mkdir()
@@ -177,9 +194,10 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     speaker, sentence = group.index[0]
     rows = test[(test["speaker"] == speaker) & (test["sentence"] == sentence)]
     # The strongest intensity first: it shows an emotion best.
-    rows = (
-        rows.sort_values(["intensity", "file"], ascending=[False, True]).groupby("emotion").head(1)
+    ordered = rows.assign(grade=rows["intensity"].map(grade)).sort_values(
+        ["grade", "file"], ascending=[False, True]
     )
+    rows = ordered.groupby("emotion").head(1)
     by_emotion = rows.set_index("emotion")
     features = bundle.features
     samples, log_mels = {}, {}
@@ -202,7 +220,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
     tracked = tracking.resume_run(root, run_id)
     values: dict[str, float] = {}
     for split, of_split in scores.items():
-        values |= {f"{split}/{name}": of_split[name] for name in HEADLINE}
+        values |= {f"{split}/{name}": of_split[name] for name in SCORES}
     test = scores["test"]
     values |= {f"test/recall_{emotion}": v["recall"] for emotion, v in test["per_class"].items()}
     if test["uar_ci95"]:

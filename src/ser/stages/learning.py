@@ -56,7 +56,13 @@ def learn(
             f"The training speakers utter {', '.join(classes) or 'no emotion'} alone; there is "
             "nothing to tell apart. Keep two emotions or more in data.labels."
         )
-    model = build_model(params.model, params.train, classes=classes, encoder=params.encoder)
+    model = build_model(
+        params.model,
+        params.train,
+        classes=classes,
+        encoder=params.encoder,
+        machine=params.machine,
+    )
     encoder = reference_of(root, params) if params.model.hears_by_encoder else None
     dev_rows = folds[folds["split"] == "dev"]
     # Whatever the model takes: what is novel is told by functionals.
@@ -180,8 +186,8 @@ def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
 
 
 def chosen_params(params: Params) -> dict[str, Any]:
-    """All parameters but those of the models that were not chosen: what a run depends on."""
-    values = params.model_dump(mode="json")
+    """What a run depends on: all parameters but the machine's and those of models not chosen."""
+    values = params.model_dump(mode="json", exclude={"machine"})
     kept = {"name", "enrolled", *params.model.used}
     if not params.model.hears_by_encoder:
         del values["encoder"]

@@ -9,14 +9,13 @@ import pandas as pd
 
 from ser.core import leakage
 from ser.core.emotions import describe_selection, label_rule, select
-from ser.core.fitness import counted
+from ser.core.fitness import LEFT_OUT, LeftOut, counted
 from ser.core.splits import assign, shares_dev_speakers
 from ser.core.tables import SPLITS, check_manifest
-from ser.errors import ParamsError
-from ser.io import shelf
-from ser.io.store import read_table, write_json, write_table
+from ser.errors import ParamsError, TableError
+from ser.io.store import read_notes, read_table, write_json, write_table
 from ser.params import Params
-from ser.stages.base import AUDIT, FOLDS, MANIFESTS, run_stage
+from ser.stages.base import AUDIT, FOLDS, MANIFEST, run_stage
 
 
 def run(root: Path, params: Params) -> None:
@@ -38,7 +37,8 @@ def run(root: Path, params: Params) -> None:
     )
     leakage.check(found, folds)
     write_table(folds, root / FOLDS)
-    left_out = {name: counted(shelf.left_out(root, name) or ()) for name in params.data.corpora}
+    notes = read_notes(root / MANIFEST).get(LEFT_OUT, {})
+    left_out = {name: counted(LeftOut(**one) for one in ones) for name, ones in notes.items()}
     write_json(
         {
             **found.receipt,
@@ -55,9 +55,18 @@ def run(root: Path, params: Params) -> None:
 
 
 def load_manifest(root: Path, corpora: Sequence[str]) -> pd.DataFrame:
-    """The manifests of the chosen corpora, one below the other."""
-    tables = [read_table(root / MANIFESTS / f"{name}.parquet", check_manifest) for name in corpora]
-    return pd.concat(tables, ignore_index=True)
+    """The manifests of the chosen corpora, one below the other, as `gather` wrote them.
+
+    Raises TableError where they are those of other corpora.
+    """
+    table = read_table(root / MANIFEST, check_manifest)
+    found = tuple(table["corpus"].unique())
+    if found != tuple(corpora):
+        raise TableError(
+            f"{MANIFEST} holds {', '.join(found)}; data.corpora names {', '.join(corpora)}. Run "
+            "`dvc repro gather`."
+        )
+    return table
 
 
 def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, dict[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -19,10 +20,12 @@ from ser.core.tables import (
     check_folds,
     split_sha256,
 )
-from ser.io import dvc, tracking
+from ser.io import tracking
+from ser.io.checksums import file_hash
+from ser.io.dvc import folder_md5
 from ser.io.integrity import check_cache
 from ser.io.recordings import check_recordings
-from ser.io.shards import check_shards
+from ser.io.shards import INDEX, check_shards
 from ser.io.store import read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.stages.base import (
@@ -41,6 +44,8 @@ from ser.stages.base import (
 )
 from ser.stages.learning import chosen_params, learn
 
+#: Columns of the learning curves that dvc.yaml plots.
+CURVES = ("epoch", "train_loss", "dev_loss", "dev_uar")
 #: Counts of the leakage audit that a run carries as tags.
 AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap")
 
@@ -57,14 +62,16 @@ def run(root: Path, params: Params) -> None:
         params=chosen_params(params),
         tags={
             "split_sha256": split_sha256(folds),
+            "inputs.sha256": inputs_sha256(root, params),
             "model": params.model.name,
+            "machine.threads": params.machine.threads,
             **{f"audit.{name}": str(audit[name]) for name in AUDITED},
             **_left_out_tags(audit["left_out"]),
         },
     ) as tracked:
         tracked.log_dataset(
             name="+".join(params.data.corpora),
-            digest=dvc.locked_md5(root, FEATURES) or split_sha256(folds)[:36],
+            digest=folder_md5(root / FEATURES),
             source=FEATURES.as_posix(),
         )
         curves: list[dict[str, float]] = []
@@ -86,7 +93,8 @@ def run(root: Path, params: Params) -> None:
         write_table(learned.dev, root / DEV_PREDICTIONS)
         tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": learned.seconds})
         write_table(
-            pd.DataFrame(curves, columns=None if curves else ["epoch", "dev_uar"]),
+            # Without epochs the curve is a point, which DVC draws beside other models' curves.
+            pd.DataFrame(curves or [{"epoch": 0, "dev_uar": dev_uar}], columns=_columns(curves)),
             root / PLOTS / "curves.csv",
         )
         write_json(
@@ -105,6 +113,11 @@ def run(root: Path, params: Params) -> None:
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {learned.seconds:.0f} s.")
 
 
+def _columns(curves: list[dict[str, float]]) -> list[str]:
+    """Those that dvc.yaml plots, and what else a model reports."""
+    return list(dict.fromkeys([*CURVES, *(name for row in curves for name in row)]))
+
+
 def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     """Refuse to learn where a recording, a feature, or DVC's copy of one has rotted.
 
@@ -118,6 +131,25 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
         check_shards(root / EMBEDDINGS, stage="embed")
         learnt_from.append(EMBEDDINGS)
     check_cache(root, learnt_from)
+
+
+def inputs_sha256(root: Path, params: Params) -> str:
+    """Hash of the data and parameters that a training reads, as they are when it starts.
+
+    dvc.lock cannot say that of a stage that runs: DVC writes its entry when it has ended.
+    """
+    # `check_bytes` has held every shard against its index.
+    heard = [EMBEDDINGS] if params.model.hears_by_encoder else []
+    data = [FOLDS, AUDIT, *(folder / INDEX for folder in (FEATURES, ALTERED, *heard))]
+    content = {
+        "data": {p.as_posix(): file_hash(root / p) for p in data if (root / p).is_file()},
+        "params": _trained_by(params),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _trained_by(params: Params) -> dict[str, Any]:
+    return {k: v for k, v in chosen_params(params).items() if k not in ("evaluate", "gate")}
 
 
 def _code_sha256() -> str:
@@ -149,11 +181,7 @@ def _card(
         "train_speakers": sorted(heard["speaker"].unique()),
         "train_utterances": int((folds["split"] == "train").sum()),
         "dev_uar": dev_uar,
-        "parameters": {
-            section: values
-            for section, values in chosen_params(params).items()
-            if section not in ("evaluate", "gate")
-        },
+        "parameters": _trained_by(params),
     }
 
 

@@ -17,7 +17,7 @@ from ser.params import LayersParams
 
 CLASSES = ("neutral", "happiness", "anger")
 SHAPE = (4, 12)
-SHORT = LayersParams(max_epochs=25, batch_size=32, learning_rate=0.01, threads=1)
+SHORT = LayersParams(max_epochs=25, batch_size=32, learning_rate=0.01)
 
 
 def examples(n: int = 240, *, seed: int = 0, voices: float = 0.0, speakers: int = 6) -> Examples:

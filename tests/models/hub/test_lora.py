@@ -23,8 +23,7 @@ SMALL = LoraParams(
     batch_size=3,
     accumulate=2,
     crop_seconds=0.4,
-    threads=1,
-    head=LayersParams(max_epochs=2, learning_rate=0.001, threads=1),
+    head=LayersParams(max_epochs=2, learning_rate=0.001),
 )
 NAMES = ("wav2vec2-group", "wav2vec2-layer", "hubert-layer", "wavlm-layer", "data2vec", "whisper")
 
@@ -134,7 +133,7 @@ def test_adapters_learn_what_the_frozen_encoder_does_not_tell(encoders):
             "label_smoothing": 0.0,
             "dropout": 0.0,
             "head": LayersParams(
-                max_epochs=1, learning_rate=1e-9, layer_learning_rate=1e-9, dropout=0.0, threads=1
+                max_epochs=1, learning_rate=1e-9, layer_learning_rate=1e-9, dropout=0.0
             ),
         }
     )
@@ -169,7 +168,7 @@ def test_accumulated_gradients_are_those_of_one_batch(encoders):
 @pytest.mark.parametrize("learning_rate", [0.01, 1e4])
 def test_what_is_kept_is_the_best_on_dev_and_the_frozen_encoder_counts(encoders, learning_rate):
     """A rate that wrecks the encoder leaves the head that began, and the encoder as it was."""
-    head = LayersParams(max_epochs=60, learning_rate=0.05, patience=60, threads=1)
+    head = LayersParams(max_epochs=60, learning_rate=0.05, patience=60)
     params = SMALL.model_copy(
         update={"learning_rate": learning_rate, "max_epochs": 3, "patience": 9, "head": head}
     )

@@ -55,7 +55,7 @@ def encoder_folder(name: str, *, download: bool = False, revision: str | None = 
         way = (
             f"the hub did not give it ({type(error).__name__}); check the name and the network"
             if download
-            else "name a folder that holds its files, or set encoder.download: true once"
+            else "name a folder that holds its files, or set machine.download: true once"
         )
         raise EncoderError(f"The encoder {name!r} is not on this machine: {way}.") from error
     return folder

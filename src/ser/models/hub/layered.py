@@ -37,8 +37,9 @@ class LayeredModel:
     #: It does, but for seconds.
     epochs: ClassVar[int] = 0
 
-    def __init__(self, params: LayersParams, *, classes: tuple[str, ...]) -> None:
+    def __init__(self, params: LayersParams, *, classes: tuple[str, ...], threads: int = 1) -> None:
         self.params = params
+        self.threads = threads
         self.classes = classes
         self.network: LayeredNetwork | None = None
         self.enrolment: Enrolment | None = None
@@ -73,7 +74,7 @@ class LayeredModel:
         options = self.params.model_dump(
             include={"label_smoothing", "batch_size", "max_epochs", "patience"}
         )
-        with seeded(seed, threads=self.params.threads):
+        with seeded(seed, threads=self.threads):
             network = LayeredNetwork(shape=x.shape[1:], n_classes=n_classes, params=self.params)
             mean, scale = layer_moments(x)
             if enrolled:
@@ -157,7 +158,9 @@ class LayeredModel:
         try:
             card: dict[str, Any] = json.loads(files[CARD_FILE])
             n_layers, width = map(int, card["shape"])
-            model = cls(LayersParams(**card["params"]), classes=tuple(card["classes"]))
+            # Bundles of older releases carry the threads that they were trained on.
+            params = {k: v for k, v in dict(card["params"]).items() if k != "threads"}
+            model = cls(LayersParams(**params), classes=tuple(card["classes"]))
             network = LayeredNetwork(
                 shape=(n_layers, width), n_classes=len(model.classes), params=model.params
             )

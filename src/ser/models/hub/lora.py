@@ -44,9 +44,15 @@ class LoraModel:
     kinds: ClassVar[frozenset[Kind]] = frozenset({"waveform"})
 
     def __init__(
-        self, params: LoraParams, encoder: SpeechEncoder, *, classes: tuple[str, ...]
+        self,
+        params: LoraParams,
+        encoder: SpeechEncoder,
+        *,
+        classes: tuple[str, ...],
+        threads: int = 1,
     ) -> None:
         self.params = params
+        self.threads = threads
         self.base = encoder
         self.classes = classes
         self.adapted: SpeechEncoder | None = None
@@ -85,8 +91,8 @@ class LoraModel:
         target, dev_target = (
             torch.from_numpy(targets_of(e.emotion, self.classes)) for e in (train, dev)
         )
-        with seeded(seed, threads=self.params.threads):
-            head = LayeredModel(self.params.head, classes=self.classes)
+        with seeded(seed, threads=self.threads):
+            head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
             head.fit(_heard(self.base, train), _heard(self.base, dev), seed=seed)
             adapted = with_adapter(
                 self.base,
@@ -105,7 +111,7 @@ class LoraModel:
                 on_epoch=on_epoch or (lambda *_: None),
             )
             if enrolled:
-                head = LayeredModel(self.params.head, classes=self.classes)
+                head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
                 head.fit(_heard(adapted, train), _heard(adapted, dev), seed=seed, enrolled=True)
         self.adapted, self.head = adapted, head
         self.dev_posteriors = dev_answers(self, dev)
@@ -145,7 +151,10 @@ class LoraModel:
         head = LayeredModel.from_files(files)
         try:
             card: dict[str, Any] = json.loads(files[ADAPTER_CARD])
-            params = LoraParams(**card["params"])
+            # Bundles of older releases carry the threads that they were trained on.
+            own = {k: v for k, v in dict(card["params"]).items() if k != "threads"}
+            own["head"] = {k: v for k, v in dict(own["head"]).items() if k != "threads"}
+            params = LoraParams(**own)
             reference = EncoderReference(**card["encoder"])
             state = load_tensors(files[ADAPTER_FILE])
         except (KeyError, TypeError, ValueError, SafetensorError, ValidationError) as error:
