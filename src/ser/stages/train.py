@@ -41,7 +41,7 @@ from ser.stages.base import (
 from ser.stages.learning import chosen_params, learn
 
 #: Counts of the leakage audit that a run carries as tags.
-AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap")
+AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap", "sentence_unknown")
 
 
 def run(root: Path, params: Params) -> None:
@@ -57,7 +57,7 @@ def run(root: Path, params: Params) -> None:
         tags={
             "split_sha256": split_sha256(folds),
             "model": params.model.name,
-            **{f"audit.{name}": str(audit[name]) for name in AUDITED},
+            **{f"audit.{name}": _tag(audit[name]) for name in AUDITED},
         },
     ) as tracked:
         tracked.log_dataset(
@@ -115,6 +115,10 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
         check_shards(root / EMBEDDINGS, stage="embed")
         learnt_from.append(EMBEDDINGS)
     check_cache(root, learnt_from)
+
+
+def _tag(value: float | None) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def _code_sha256() -> str:
