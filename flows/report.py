@@ -10,6 +10,8 @@ from rich.table import Table
 
 from flows.stages import Outcome
 from ser.core.fitness import in_words
+from ser.core.metrics import emotions_text
+from ser.core.sentences import sentence_text
 from ser.io.registry import MODEL, Version
 
 if TYPE_CHECKING:
@@ -60,7 +62,10 @@ def markdown(tick: Tick) -> str:
     test, version = tick.metrics["test"], tick.version
     stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
     champion = f"version {tick.champion.version}" if tick.champion else "none"
-    rows = {"UAR": uar_text(test), "Chance": f"{test['chance']:.3f}"}
+    rows = {
+        f"UAR over {emotions_text(test)}": uar_text(test),
+        "Chance": f"{test['chance']:.3f}",
+    }
     rows |= {title: f"{test[name]:.3f}" for name, title in SCORES.items()}
     scores = "\n".join(f"| {title} | {value} |" for title, value in rows.items())
     note = f"\n{SYNTHETIC}\n" if is_synthetic(tick) else ""
@@ -94,6 +99,7 @@ def print_closing(tick: Tick, console: Console) -> None:
     table.add_row("Audit", audit_text(tick))
     table.add_row("Model", tick.metrics["model"])
     table.add_row("UAR", f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}")
+    table.add_row("Emotions", emotions_text(test))
     for name, title in SCORES.items():
         table.add_row(title, f"{test[name]:.3f}")
     table.add_row("Verdict", tick.summary)
@@ -130,7 +136,7 @@ def audit_text(tick: Tick) -> str:
     return (
         f"Split {audit['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "
         f"{audit['copies_across_splits']} recordings in two splits; "
-        f"{audit['sentence_overlap']:.0%} of the test sentences are also trained on."
+        f"{sentence_text(audit['sentence_overlap'], audit['sentence_unknown'])}."
         f"{left_out_text(audit['left_out'])}"
     )
 

@@ -18,8 +18,7 @@ import pandas as pd
 from ser.core.features import audible, extract
 from ser.core.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
 from ser.core.inflation import Inflation, inflation
-from ser.core.leakage import copies_of
-from ser.core.tables import manifest_table
+from ser.core.tables import is_known, manifest_table
 from ser.corpora.base import Corpus, Labels
 from ser.corpora.catalogue import CORPORA, list_recordings
 from ser.errors import AudioError, CorpusError, MissingCorpus, ParamsError
@@ -27,6 +26,7 @@ from ser.io.audio import load_mono
 from ser.io.own import prepare_own
 from ser.params import FeatureParams
 from ser.stages.base import in_parallel
+from ser.stages.copies import find_copies
 from ser.stages.exclusion import named, not_read
 from ser.stages.manifest import read_rows, readable, window_of
 
@@ -37,7 +37,7 @@ class FolderAudit:
 
     table : a manifest of the recordings that are fit for training.
     bad : the others.
-    copies : as `copies_of` returns.
+    copies : as `find_copies` returns.
     inflation : None where it was not asked for, or there is too little to measure it.
     """
 
@@ -57,6 +57,11 @@ class FolderAudit:
     def relabelled(self) -> pd.DataFrame:
         """Copies under two emotions."""
         return self._where("emotion")
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences are known to be said."""
+        return int(self.table.loc[is_known(self.table["sentence"]), "sentence"].nunique())
 
     @property
     def is_clean(self) -> bool:
@@ -80,7 +85,8 @@ class FolderAudit:
             "minutes": round(float(table["duration"].sum()) / 60, 2),
             "speakers": int(table["speaker"].nunique()),
             "emotions": {str(k): int(v) for k, v in table["emotion"].value_counts().items()},
-            "sentences": int(table["sentence"].nunique()),
+            "sentences": self.sentences,
+            "sentence_unknown": round(1 - float(is_known(table["sentence"]).mean()), 4),
             "unlabelled": self.unlabelled,
             "unreadable": list(self.unreadable),
             "bad": [vars(one) for one in self.bad],
@@ -143,7 +149,7 @@ def audit_folder(
         table=table,
         unlabelled=unlabelled,
         bad=tuple(bad),
-        copies=copies_of(table, table["fingerprint"]),
+        copies=find_copies(folder, table, table["fingerprint"]),
         inflation=_inflation(folder, table, seed) if measure else None,
     )
 
@@ -225,10 +231,11 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     """The findings in words."""
     table = found.table
     of = f"{len(table)} recordings of {table['speaker'].nunique()} speakers"
-    result = [
-        f"{of}, {table['duration'].sum() / 60:.1f} min, {table['sentence'].nunique()} sentences, "
-        f"read as {found.corpus}."
-    ]
+    unknown = int((~is_known(table["sentence"])).sum())
+    sentences = f"{found.sentences} sentences" if found.sentences else "sentences unknown"
+    if found.sentences and unknown:
+        sentences += f" ({unknown} recordings without one)"
+    result = [f"{of}, {table['duration'].sum() / 60:.1f} min, {sentences}, read as {found.corpus}."]
     if found.unlabelled:
         result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
     if found.bad:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ser.core import copies
-from ser.core.copies import find_copies
+from ser.core.copies import find_candidates
 from ser.core.fingerprint import LENGTH, RHYTHM
 
 
@@ -35,7 +35,7 @@ def test_planted_copies_are_found_and_nothing_else(monkeypatch, n, exact):
     prints = random_fingerprints(n, rng)
     originals = rng.choice(n, 50, replace=False)
     everything = np.concatenate([prints, copied(prints[originals], rng, flipped=0.15)])
-    found = find_copies(everything)
+    found = find_candidates(everything)
     expected = {(int(a), n + i) for i, a in enumerate(originals)}
     assert set(zip(found["a"], found["b"], strict=True)) == expected
     assert found["similarity"].between(0.6, 0.8).all()
@@ -45,7 +45,7 @@ def test_thousands_of_equal_recordings_are_a_chain_of_pairs():
     rng = np.random.default_rng(4)
     prints = random_fingerprints(6_000, rng)
     prints[500:5_500] = prints[500]
-    found = find_copies(prints)
+    found = find_candidates(prints)
     assert set(found["b"]) == set(range(501, 5_500))
     assert (found["a"] == 500).all()
 
@@ -54,7 +54,7 @@ def test_hundreds_of_nearly_equal_recordings_are_all_in_some_pair():
     rng = np.random.default_rng(5)
     prints = random_fingerprints(4_000, rng)
     prints[:300] = copied(np.repeat(prints[:1], 300, axis=0), rng, flipped=0.05)
-    found = find_copies(prints)
+    found = find_candidates(prints)
     assert set(found["a"]) | set(found["b"]) == set(range(300))
     assert len(found) < 300 * copies.MOST
 
@@ -64,7 +64,7 @@ def test_few_recordings_are_compared_too(n):
     rng = np.random.default_rng(6)
     prints = random_fingerprints(n, rng)
     everything = np.concatenate([prints, copied(prints[:1], rng, flipped=0.1)])
-    found = find_copies(everything)
+    found = find_candidates(everything)
     assert list(zip(found["a"], found["b"], strict=True)) == ([(0, n)] if n else [])
 
 
@@ -72,4 +72,4 @@ def test_the_answer_does_not_depend_on_chance():
     rng = np.random.default_rng(7)
     prints = random_fingerprints(500, rng)
     prints = np.concatenate([prints, copied(prints[:40], rng, flipped=0.2)])
-    assert find_copies(prints).equals(find_copies(prints))
+    assert find_candidates(prints).equals(find_candidates(prints))

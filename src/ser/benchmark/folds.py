@@ -34,6 +34,7 @@ from ser.io.store import read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.predictor import Predictor
 from ser.stages.base import ALTERED, EMBEDDINGS, FEATURES
+from ser.stages.copies import find_copies
 from ser.stages.learning import answers, chosen_params, indices_of, learn
 from ser.stages.split import choose_labels, load_manifest
 
@@ -103,9 +104,10 @@ def assign_all(home: Path, params: Params) -> list[pd.DataFrame]:
     options = split.model_dump(exclude={"fold"})
     count = count_folds(split.protocol, params, manifest["speaker"].nunique())
     splits = [assign(manifest, fold=n, seed=params.seed, **options) for n in range(1, count + 1)]
+    copies = find_copies(home, manifest, fingerprints)
+    shares = shares_dev_speakers(split.protocol)
     for folds in splits:
-        shares = shares_dev_speakers(split.protocol)
-        leakage.check(leakage.audit(folds, fingerprints, dev_shares_speakers=shares), folds)
+        leakage.check(leakage.audit(folds, copies, dev_shares_speakers=shares), folds)
     return splits
 
 

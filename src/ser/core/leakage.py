@@ -1,23 +1,29 @@
 """What must not be in two splits, and is: speakers, recordings, copies of recordings.
 
-`audit` looks, and says what it counted (the receipt that travels with a model and its scores);
-`check` refuses splits that leak.
+`copies_of` finds recordings that are there twice; `audit` looks at a split, and says what it
+counted (the receipt that travels with a model and its scores); `check` refuses splits that leak.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser.core.copies import find_copies
+from ser.core.copies import find_candidates
+from ser.core.emotions import classes_of
+from ser.core.sentences import sentence_overlap, sentence_text, sentence_unknown
 from ser.core.tables import CHUNK, SPLITS, split_sha256
 from ser.errors import LeakageError
 
-#: How many pairs of copies a message or a receipt names.
-SHOWN = 5
+#: Similarity (n,) of pairs of row numbers (n, 2), by their samples; NaN where these are two
+#: recordings.
+Compare = Callable[[np.ndarray], np.ndarray]
+#: How many pairs of copies a message names.
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -26,11 +32,14 @@ class Audit:
 
     utterances, speakers : of each split.
     shared_speakers : those in test and elsewhere, or in train and dev where these are apart.
-    copies : pairs of one recording under two names: a, b (row numbers), kind (`bytes`,
-        `samples` or `fingerprint`), similarity (0 to 1).
+    copies : as `copies_of` returns.
     leaks : those of `copies` that lie in two splits.
+    two_speakers : those of `copies` that lie under two speakers.
     relabelled : how many copies carry another emotion than their original.
-    sentence_overlap : share of test utterances whose sentence is also trained on.
+    sentence_overlap : share of the test utterances with a known sentence whose sentence is also
+        trained on; None where none is known in test or in train.
+    sentence_unknown : share of the train and test utterances whose sentence is not known.
+    missing : emotions that are trained on and that no speaker of `dev`, of `test` utters.
     """
 
     utterances: dict[str, int]
@@ -38,8 +47,11 @@ class Audit:
     shared_speakers: tuple[str, ...]
     copies: pd.DataFrame
     leaks: pd.DataFrame
+    two_speakers: pd.DataFrame
     relabelled: int
-    sentence_overlap: float
+    sentence_overlap: float | None
+    sentence_unknown: float
+    missing: dict[str, tuple[str, ...]]
     dev_shares_speakers: bool
     split_sha256: str
 
@@ -54,23 +66,25 @@ class Audit:
             "dev_shares_speakers": self.dev_shares_speakers,
             "copies_across_splits": len(self.leaks),
             "copies_within_splits": len(self.copies) - len(self.leaks),
+            "copies_under_two_speakers": len(self.two_speakers),
             "copies_with_another_label": self.relabelled,
-            "sentence_overlap": round(self.sentence_overlap, 4),
+            "sentence_overlap": None
+            if self.sentence_overlap is None
+            else round(self.sentence_overlap, 4),
+            "sentence_unknown": round(self.sentence_unknown, 4),
+            "emotions_missing": {split: list(names) for split, names in self.missing.items()},
         }
 
 
-def audit(
-    folds: pd.DataFrame, fingerprints: pd.Series, *, dev_shares_speakers: bool = False
-) -> Audit:
+def audit(folds: pd.DataFrame, copies: pd.DataFrame, *, dev_shares_speakers: bool = False) -> Audit:
     """Look for what leaks between the splits of `folds`.
 
-    fingerprints : of the same rows, bytes or None.
+    copies : among the same rows, as `copies_of` returns.
     dev_shares_speakers : train and dev may have a speaker in common, by their protocol.
     """
     split = folds["split"].to_numpy(str)
-    copies = copies_of(folds, fingerprints)
     a, b = copies["a"].to_numpy(), copies["b"].to_numpy()
-    emotion = folds["emotion"].to_numpy(str)
+    emotion, speaker = folds["emotion"].to_numpy(str), folds["speaker"].to_numpy(str)
     counts = folds.groupby("split").agg(
         utterances=("file", "size"), speakers=("speaker", "nunique")
     )
@@ -81,15 +95,20 @@ def audit(
         shared_speakers=_shared_speakers(folds, dev_shares_speakers),
         copies=copies,
         leaks=copies[split[a] != split[b]],
+        two_speakers=copies[speaker[a] != speaker[b]],
         relabelled=int((emotion[a] != emotion[b]).sum()),
         sentence_overlap=sentence_overlap(folds),
+        sentence_unknown=sentence_unknown(folds),
+        missing=missing_emotions(folds),
         dev_shares_speakers=dev_shares_speakers,
         split_sha256=split_sha256(folds),
     )
 
 
 def check(found: Audit, folds: pd.DataFrame) -> None:
-    """Raise LeakageError where a speaker or a recording stands in more than one split."""
+    """Raise LeakageError where a speaker stands in two splits, or a recording in two splits or
+    under two speakers: another fold would put these apart.
+    """
     if found.shared_speakers:
         speaker = found.shared_speakers[0]
         heard = set(folds.loc[folds["speaker"] == speaker, "split"])
@@ -99,30 +118,28 @@ def check(found: Audit, folds: pd.DataFrame) -> None:
             "belongs to one split. Mend the speaker labels, or the protocol."
         )
     if not found.leaks.empty:
-        first = found.leaks.iloc[0]
-        where = " and ".join(
-            f"{folds['file'].iloc[row]} ({folds['split'].iloc[row]})"
-            for row in (first["a"], first["b"])
-        )
-        likeness = {
-            "bytes": "are the same file",
-            "samples": "hold the same samples",
-            "fingerprint": f"sound the same (similarity {first['similarity']:.2f})",
-        }[first["kind"]]
         raise LeakageError(
-            f"One recording under two names stands in two splits: {where} {likeness}"
-            f"{_more(found.leaks)}. Remove a copy, or give both the same speaker."
+            f"One recording under two names stands in two splits: {_named(found.leaks, folds)}. "
+            f"{_remedy(found.leaks, folds)}"
+        )
+    if not found.two_speakers.empty:
+        raise LeakageError(
+            "One recording stands under the names of two speakers: "
+            f"{_named(found.two_speakers, folds)}. {_remedy(found.two_speakers, folds)}"
         )
 
 
-def copies_of(table: pd.DataFrame, fingerprints: pd.Series) -> pd.DataFrame:
-    """Pairs of rows that are one recording: a, b, kind, similarity; a < b, each pair once.
+def copies_of(table: pd.DataFrame, fingerprints: pd.Series, *, compare: Compare) -> pd.DataFrame:
+    """Pairs of rows that are one recording: a, b, kind, similarity (0 to 1); a < b, each once.
 
+    fingerprints : of the same rows, bytes or None; they propose pairs, which `compare` decides.
+    kind : `bytes`, `samples`, or `alike` for what was coded, levelled or cut anew.
     Exact copies are paired with their first occurrence, so n copies are n - 1 pairs; so are
-    copies by fingerprint with one of each group of exact ones.
+    alike ones with one of each group of exact ones. Two segments of one file are no copies.
     """
-    bytes_ = _repeated(table["sha256"])
-    samples = _repeated(table["audio_sha256"])
+    place = table["start"].astype(str) + " " + table["end"].astype(str)
+    bytes_ = _repeated(table["sha256"] + " " + place)
+    samples = _repeated(table["audio_sha256"] + " " + place)
     # What is already paired by its bytes is not paired again by its samples.
     samples = samples[~samples["b"].isin(bytes_["b"])]
     exact = pd.concat([bytes_.assign(kind="bytes"), samples.assign(kind="samples")])
@@ -130,16 +147,14 @@ def copies_of(table: pd.DataFrame, fingerprints: pd.Series) -> pd.DataFrame:
     known = fingerprints.notna().to_numpy(copy=True)
     known[exact["b"].to_numpy()] = False
     rows = np.flatnonzero(known)
-    alike = find_copies(stack(fingerprints.iloc[rows]))
+    pairs = rows[find_candidates(stack(fingerprints.iloc[rows]))[["a", "b"]].to_numpy()]
+    file = table["sha256"].to_numpy(str)
+    pairs = pairs[file[pairs[:, 0]] != file[pairs[:, 1]]]
+    similarity = compare(pairs)
     alike = pd.DataFrame(
-        {
-            "a": rows[alike["a"].to_numpy()],
-            "b": rows[alike["b"].to_numpy()],
-            "kind": "fingerprint",
-            "similarity": alike["similarity"].to_numpy(),
-        }
+        {"a": pairs[:, 0], "b": pairs[:, 1], "kind": "alike", "similarity": similarity}
     )
-    return pd.concat([exact, alike], ignore_index=True)
+    return pd.concat([exact, alike[~np.isnan(similarity)]], ignore_index=True)
 
 
 def stack(fingerprints: pd.Series) -> np.ndarray:
@@ -154,30 +169,66 @@ def stack(fingerprints: pd.Series) -> np.ndarray:
     return result
 
 
-def sentence_overlap(folds: pd.DataFrame) -> float:
-    """Share of test utterances whose sentence, in the same corpus, is also trained on."""
-    sentence = folds["corpus"] + "/" + folds["sentence"]
-    test = sentence[folds["split"] == "test"]
-    trained = sentence[folds["split"] == "train"].unique()
-    return float(test.isin(trained).mean()) if len(test) else 0.0
+def missing_emotions(folds: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Emotions that are trained on and that nobody in `dev`, in `test` utters."""
+    uttered = {split: set(folds.loc[folds["split"] == split, "emotion"]) for split in SPLITS}
+    return {
+        split: classes_of(uttered["train"] - uttered[split]) if uttered[split] else ()
+        for split in ("dev", "test")
+    }
 
 
-def warnings(found: Audit) -> list[str]:
+def warnings(found: Audit, folds: pd.DataFrame) -> list[str]:
     """What is no leak, but should be known, a line each."""
     lines = []
-    if found.sentence_overlap > 0:
-        lines.append(
-            f"{found.sentence_overlap:.0%} of the test utterances say a sentence that is also "
-            "trained on: scores on other texts may be lower."
-        )
+    for split, names in found.missing.items():
+        if names:
+            lines.append(
+                f"no {split} speaker utters {', '.join(names)}, which "
+                f"{'is' if len(names) == 1 else 'are'} trained on: {split} scores leave it out."
+            )
+    if found.sentence_overlap is None or found.sentence_overlap > 0:
+        text = sentence_text(found.sentence_overlap, found.sentence_unknown)
+        known = found.sentence_overlap is not None
+        lines.append(f"{text}{': scores on other texts may be lower' if known else ''}.")
     if found.dev_shares_speakers:
         lines.append("dev shares its speakers with train: dev scores are flattering.")
-    within = len(found.copies) - len(found.leaks)
-    if within:
-        lines.append(f"{within} recording(s) have a copy in their own split.")
+    within = found.copies.drop(found.leaks.index)
+    if len(within):
+        lines.append(
+            f"{len(within)} recording(s) have a copy in their own split: {_named(within, folds)}."
+        )
     if found.relabelled:
         lines.append(f"{found.relabelled} copies carry another emotion than their original.")
     return lines
+
+
+def _named(copies: pd.DataFrame, folds: pd.DataFrame) -> str:
+    """The first pairs by their files, and why each is one recording."""
+    pairs = []
+    for row_a, row_b, kind, similarity in copies.head(SHOWN).to_numpy().tolist():
+        a, b = folds.iloc[row_a], folds.iloc[row_b]
+        two = a["speaker"] != b["speaker"]
+        a_name, b_name = (
+            f"{row['file']} ({row['split']}{', speaker ' + row['speaker'] if two else ''})"
+            for row in (a, b)
+        )
+        why = {
+            "bytes": "are the same file",
+            "samples": "hold the same samples",
+            "alike": f"sound the same (similarity {similarity:.2f})",
+        }[kind]
+        pairs.append(f"{a_name} and {b_name} {why}")
+    rest = len(copies) - len(pairs)
+    return "; ".join(pairs) + (f"; and {rest} more pair(s)" if rest else "")
+
+
+def _remedy(copies: pd.DataFrame, folds: pd.DataFrame) -> str:
+    first = copies.iloc[0]
+    a, b = folds.iloc[first["a"]], folds.iloc[first["b"]]
+    if a["speaker"] == b["speaker"]:
+        return "Remove one of the two files."
+    return "Remove one of the two files, or correct the labels so that both have the same speaker."
 
 
 def _shared_speakers(folds: pd.DataFrame, dev_shares_speakers: bool) -> tuple[str, ...]:
@@ -200,5 +251,5 @@ def _repeated(hashes: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"a": first[codes][later], "b": rows[later]})
 
 
-def _more(found: tuple[str, ...] | pd.DataFrame) -> str:
+def _more(found: Sequence[str]) -> str:
     return f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.emotions import classes_of
-from ser.core.tables import check_predictions, posterior_columns
+from ser.core.tables import check_predictions, is_known, posterior_columns
 
 ECE_BINS = 15
 
@@ -20,7 +20,9 @@ ECE_BINS = 15
 def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, Any]:
     """All scores of one split, ready for JSON.
 
-    `uar_ci95` is a percentile bootstrap over speakers, or None with fewer than two.
+    `uar_ci95` is a percentile bootstrap over speakers, or None with fewer than two. UAR, macro
+    scores and chance are over the `emotions` that were uttered; `emotions_missing` could have been
+    predicted, but nobody uttered them. Speakers of unknown sex are in no score by sex.
     """
     check_predictions(predictions)
     classes = classes_of(predictions["emotion"])
@@ -34,6 +36,8 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
         "recall_macro": float(recall.mean()),
         "f1_macro": float(f1.mean()),
         "chance": 1 / len(classes),
+        "emotions": len(classes),
+        "emotions_missing": list(missing_emotions(predictions)),
         "ece": expected_calibration_error(predictions),
         "utterances": len(predictions),
         "speakers": int(predictions["speaker"].nunique()),
@@ -47,9 +51,27 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
             for i, emotion in enumerate(classes)
         },
         "uar_by_sex": {
-            str(sex): uar(part) for sex, part in predictions.groupby("sex", observed=True)
+            str(sex): uar(part)
+            for sex, part in predictions[is_known(predictions["sex"])].groupby("sex", observed=True)
         },
     }
+
+
+def missing_emotions(predictions: pd.DataFrame) -> tuple[str, ...]:
+    """Emotions that the model can predict and nobody uttered."""
+    known = {column.removeprefix("p_") for column in posterior_columns(predictions)}
+    return classes_of(known - set(predictions["emotion"]))
+
+
+def emotions_text(scores: dict[str, Any]) -> str:
+    """What UAR and chance are over: "6 emotions", "5 of 6 emotions (no test speaker …)"."""
+    missing, uttered = scores["emotions_missing"], scores["emotions"]
+    if not missing:
+        return f"{uttered} emotions"
+    return (
+        f"{uttered} of {uttered + len(missing)} emotions (nobody tested utters "
+        f"{', '.join(missing)})"
+    )
 
 
 def _per_class(

@@ -11,11 +11,16 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from ser.core.balance import Shares
 from ser.core.protocols import PUBLISHED, Published
+from ser.core.tables import SPLITS
 from ser.errors import ParamsError
 
 #: How many seeded draws compete for the best balance of labels.
 DRAWS = 64
+#: A split's share of the utterances is far from the one asked for below the first share of it,
+#: and above the second plus the third: with few speakers it cannot be near.
+FAR_BELOW, FAR_ABOVE, FAR_BEYOND = 0.5, 1.5, 0.05
 
 
 def assign(
@@ -32,13 +37,15 @@ def assign(
 
     fold : from 1. For `holdout` it numbers independent draws.
     folds : how many, `grouped-kfold` only.
-    test_fraction : of all speakers, `holdout` only.
-    dev_fraction : of the speakers (or sentences) that the test leaves over.
+    test_fraction : of all utterances, near which speakers bring it; `holdout` only.
+    dev_fraction : of the utterances (published protocols: speakers or sentences) that the test
+        leaves over.
     Raises ParamsError where the protocol does not fit the corpus.
     """
     ids = manifest["speaker"]
     speakers = sorted(ids.unique())
     rng = np.random.default_rng([seed, fold])
+    dev: set[str] = set()
     published = PUBLISHED.get(protocol)
     if published:
         _check_fold(protocol, fold, len(published.folds))
@@ -52,7 +59,7 @@ def assign(
         test = _groups(manifest, folds, np.random.default_rng(seed))[fold - 1]
     elif protocol == "holdout":
         _check_fold(protocol, fold, None)
-        test = _draw(manifest, test_fraction, rng)
+        test, dev = _hold_out(manifest, test_fraction, dev_fraction, rng)
     else:
         raise ParamsError(
             f"split.protocol is {protocol!r}; known are holdout, grouped-kfold, "
@@ -68,9 +75,12 @@ def assign(
                 f"{len(speakers)} for train and dev; at least 2 are needed. Add speakers."
             )
         if published and published.dev == "next fold":
-            in_dev = ids.isin(published.dev_speakers(fold))
-        else:
-            in_dev = ids.isin(_draw(manifest[rest], dev_fraction, rng))
+            dev = published.dev_speakers(fold)
+        elif published:
+            dev = _draw(manifest[rest], dev_fraction, rng)
+        elif protocol != "holdout":
+            dev = _choose_dev(manifest[rest], dev_fraction, rng)
+        in_dev = ids.isin(dev)
     split = np.select([~rest, in_dev], ["test", "dev"], default="train")
     assigned = manifest.assign(split=split, fold=fold)
     _check_classes(assigned)
@@ -83,15 +93,50 @@ def shares_dev_speakers(protocol: str) -> bool:
     return published is not None and published.dev == "sentences drawn"
 
 
+def share_warnings(
+    folds: pd.DataFrame,
+    *,
+    protocol: str,
+    folds_asked: int,
+    test_fraction: float,
+    dev_fraction: float,
+) -> list[str]:
+    """Where a split's share of the utterances is far from what was asked for, a line each."""
+    if protocol in PUBLISHED:
+        return []
+    corpora = folds.groupby("corpus")["split"].unique()
+    lines = [
+        f"{corpus} gives nothing to {split}: it has too few speakers."
+        for corpus, given in corpora.items()
+        for split in SPLITS
+        if len(corpora) > 1 and split not in given and protocol != "leave-one-speaker-out"
+    ]
+    shares = folds["split"].value_counts(normalize=True)
+    test = {"holdout": test_fraction, "grouped-kfold": 1 / folds_asked}.get(
+        protocol, float(shares["test"])
+    )
+    asked = {"train": (1 - test) * (1 - dev_fraction), "dev": (1 - test) * dev_fraction}
+    for split, fraction in {**asked, "test": test}.items():
+        share = float(shares[split])
+        if not FAR_BELOW * fraction <= share <= FAR_ABOVE * fraction + FAR_BEYOND:
+            said = folds["speaker"].value_counts(normalize=True)
+            lines.append(
+                f"{split} holds {share:.0%} of the utterances, {fraction:.0%} were asked for: "
+                f"speakers stay whole, there are {len(said)}, and {said.index[0]} alone says "
+                f"{said.iloc[0]:.0%}."
+            )
+    return lines
+
+
 def _check_classes(folds: pd.DataFrame) -> None:
     trained = set(folds.loc[folds["split"] == "train", "emotion"])
     for split in ("dev", "test"):
         unseen = sorted(set(folds.loc[folds["split"] == split, "emotion"]) - trained)
         if unseen:
             raise ParamsError(
-                f"{unseen[0]} occurs in {split} but no training speaker utters it; every tested "
-                "emotion needs training utterances. Choose another split.fold, drop it with "
-                "data.labels, or add speakers."
+                f"{', '.join(unseen)} occurs in {split} but no training speaker utters it; "
+                "every tested emotion needs training utterances. Choose another split.fold, "
+                "drop it with data.labels, or add speakers."
             )
 
 
@@ -118,6 +163,29 @@ def _check_people(protocol: str, published: Published, manifest: pd.DataFrame) -
         )
 
 
+def _hold_out(
+    manifest: pd.DataFrame, test_fraction: float, dev_fraction: float, rng: np.random.Generator
+) -> tuple[set[str], set[str]]:
+    """Speakers of test and of dev."""
+    ids = manifest["speaker"]
+    test = _draw(manifest, test_fraction, rng)
+    rest = manifest[~ids.isin(test)]
+    if rest["speaker"].nunique() < 2:
+        return test, set()
+    dev = _draw(rest, dev_fraction, rng)
+    left = 1 - test_fraction
+    shares = Shares(manifest, [left * (1 - dev_fraction), left * dev_fraction, test_fraction])
+    _, dev, test = shares.settle([set(ids) - test - dev, dev, test], rng)
+    return test, dev
+
+
+def _choose_dev(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
+    """Speakers of dev, of those that the test leaves over."""
+    dev = _draw(manifest, fraction, rng)
+    shares = Shares(manifest, [1 - fraction, fraction])
+    return shares.settle([set(manifest["speaker"]) - dev, dev], rng)[1]
+
+
 def _draw(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
     """Draw speakers, even over the sexes; of `DRAWS` draws the one with the labels' balance."""
     sexes, labels = _by_speaker(manifest)
@@ -127,7 +195,7 @@ def _draw(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> 
 
 
 def _groups(manifest: pd.DataFrame, folds: int, rng: np.random.Generator) -> list[set[str]]:
-    """Speakers in `folds` groups of even size, sexes and, of `DRAWS` draws, labels."""
+    """Speakers in `folds` groups of even size, corpora, labels and sexes."""
     sexes, labels = _by_speaker(manifest)
     if folds > len(sexes):
         raise ParamsError(
@@ -135,7 +203,8 @@ def _groups(manifest: pd.DataFrame, folds: int, rng: np.random.Generator) -> lis
             "one a fold. Lower split.folds."
         )
     dealt = (_dealt(sexes, rng) for _ in range(DRAWS))
-    return _most_balanced(([order[k::folds] for k in range(folds)] for order in dealt), labels)
+    drawn = _most_balanced(([order[k::folds] for k in range(folds)] for order in dealt), labels)
+    return Shares(manifest, [1 / folds] * folds, rotates=True).settle(drawn, rng)
 
 
 def _by_speaker(manifest: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:

@@ -33,6 +33,8 @@ MANIFEST = (
     "audio_sha256",
     "fingerprint",
 )
+#: Sex or sentence where the corpus names none.
+UNKNOWN = "unknown"
 FOLDS = (*(column for column in MANIFEST if column != "fingerprint"), "split", "fold")
 #: Bytes that lie side by side, not each as an object.
 BINARY = pd.ArrowDtype(pa.binary())
@@ -91,6 +93,11 @@ def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
             f"{name} lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
             "Make it again with `dvc repro`."
         )
+
+
+def is_known(labels: pd.Series) -> pd.Series:
+    """Whether each sex or sentence, (n,), is named."""
+    return labels.notna() & ~labels.isin(["", UNKNOWN])
 
 
 def posterior_columns(table: pd.DataFrame) -> list[str]:

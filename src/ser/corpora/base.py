@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from ser.core.tables import UNKNOWN as UNKNOWN
 from ser.errors import CorpusError, UnknownEmotion
 
 #: .mp4 is not among them: in a folder it is mostly video. Named itself, it is read all the same.
@@ -19,8 +20,6 @@ AUDIO_FORMATS = "WAV, FLAC, MP3, Ogg (Vorbis, Opus), AIFF, M4A, AAC or WebM"
 
 #: Intensity where the corpus graded none.
 UNSPECIFIED = "unspecified"
-#: Sex or sentence where the corpus does not say.
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ def folder_md5(folder: Path) -> str:
 def _parts(file: str) -> list[str]:
     return file.split("/")
 
+
 #: What DVC says -> the way out, where DVC names none.
 WAYS_OUT = {
     r"not a git repository|not tracked by any supported SCM": (

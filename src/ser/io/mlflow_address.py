@@ -17,8 +17,8 @@ SQLITE = "sqlite:///"
 def tracking_uri(root: Path) -> str:
     """MLFLOW_TRACKING_URI if set, else SQLite under the project of `root`.
 
-    Without a server's user and password. A SQLite file is named by its absolute path. Raises RegistryError on a folder, which MLflow no
-    longer takes as a store.
+    Without a server's user and password. A SQLite file is named by its absolute path. Raises
+    RegistryError on a folder, which MLflow no longer takes as a store.
     """
     uri = os.environ.get(VARIABLE)
     if not uri:

@@ -19,6 +19,7 @@ from ser.core.intensity import grade
 from ser.core.tables import (
     check_folds,
     check_predictions,
+    is_known,
     predictions_table,
     split_sha256,
 )
@@ -114,13 +115,14 @@ def _headline(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
-    """One line: protocol, UAR with interval, chance."""
+    """One line: protocol, UAR with interval, the emotions it is over, chance."""
     interval = scores["uar_ci95"]
     between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else " (one speaker)"
     return (
         f"{'+'.join(protocol['corpora'])}, {protocol['name']} fold {protocol['fold']}, "
-        f"{scores['speakers']} unseen speakers: UAR {scores['uar']:.3f}{between}, "
-        f"chance {scores['chance']:.3f}, split {protocol['split_sha256'][:12]}."
+        f"{scores['speakers']} unseen speakers: UAR {scores['uar']:.3f}{between} "
+        f"over {metrics.emotions_text(scores)}, chance {scores['chance']:.3f}, "
+        f"split {protocol['split_sha256'][:12]}."
     )
 
 
@@ -184,8 +186,13 @@ def _draw(
 
 
 def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
-    """One test speaker, one sentence, each emotion: what differs is the emotion alone."""
+    """One test speaker, one sentence, each emotion: what differs is the emotion alone.
+
+    Any sentences where none is known.
+    """
     test = folds[folds["split"] == "test"]
+    known = test[is_known(test["sentence"])]
+    test = test if known.empty else known
     group = (
         test.groupby(["speaker", "sentence"])["emotion"]
         .nunique()
@@ -206,7 +213,8 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
         recorded, sr = load_verified(root / str(row["file"]), sha256=str(row["sha256"]))
         samples[emotion] = trim(audible(recorded, sr=sr, params=features), sr=features.sr)
         log_mels[emotion] = extract(samples[emotion], params=features).log_mel
-    title = f"Speaker {speaker}, sentence {sentence!r}: one recording of each emotion"
+    said = "sentences unknown" if known.empty else f"sentence {sentence!r}"
+    title = f"Speaker {speaker}, {said}: one recording of each emotion"
     return emotion_panels(samples, log_mels, features=features, title=title)
 
 
@@ -226,6 +234,12 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
     if test["uar_ci95"]:
         values |= dict(zip(("test/uar_low", "test/uar_high"), test["uar_ci95"], strict=True))
     tracked.log_metrics(values)
+    tracked.set_tags(
+        {
+            f"{split}.emotions_missing": ", ".join(of_split["emotions_missing"]) or "none"
+            for split, of_split in scores.items()
+        }
+    )
     tracked.log_artifact(root / FIGURES, "figures")
     for path in (METRICS, PREDICTIONS, FOLDS, AUDIT):
         tracked.log_artifact(root / path, "reports")

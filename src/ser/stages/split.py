@@ -10,12 +10,13 @@ import pandas as pd
 from ser.core import leakage
 from ser.core.emotions import describe_selection, label_rule, select
 from ser.core.fitness import LEFT_OUT, LeftOut, counted
-from ser.core.splits import assign, shares_dev_speakers
+from ser.core.splits import assign, share_warnings, shares_dev_speakers
 from ser.core.tables import SPLITS, check_manifest
 from ser.errors import ParamsError, TableError
 from ser.io.store import read_notes, read_table, write_json, write_table
 from ser.params import Params
 from ser.stages.base import AUDIT, FOLDS, MANIFEST, run_stage
+from ser.stages.copies import find_copies
 
 
 def run(root: Path, params: Params) -> None:
@@ -32,9 +33,8 @@ def run(root: Path, params: Params) -> None:
         dev_fraction=split.dev_fraction,
         seed=params.seed,
     )
-    found = leakage.audit(
-        folds, fingerprints, dev_shares_speakers=shares_dev_speakers(split.protocol)
-    )
+    copies = find_copies(root, folds, fingerprints)
+    found = leakage.audit(folds, copies, dev_shares_speakers=shares_dev_speakers(split.protocol))
     leakage.check(found, folds)
     write_table(folds, root / FOLDS)
     notes = read_notes(root / MANIFEST).get(LEFT_OUT, {})
@@ -50,7 +50,14 @@ def run(root: Path, params: Params) -> None:
     for name in SPLITS:
         print(f"{name}: {found.utterances[name]} utterances of {found.speakers[name]} speakers.")
     print(f"split {found.split_sha256[:12]}: no speaker and no recording is in two splits.")
-    for line in leakage.warnings(found):
+    shares = share_warnings(
+        folds,
+        protocol=split.protocol,
+        folds_asked=split.folds,
+        test_fraction=split.test_fraction,
+        dev_fraction=split.dev_fraction,
+    )
+    for line in (*leakage.warnings(found, folds), *shares):
         print(f"note: {line}")
 
 

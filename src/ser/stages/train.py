@@ -47,7 +47,7 @@ from ser.stages.learning import chosen_params, learn
 #: Columns of the learning curves that dvc.yaml plots.
 CURVES = ("epoch", "train_loss", "dev_loss", "dev_uar")
 #: Counts of the leakage audit that a run carries as tags.
-AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap")
+AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap", "sentence_unknown")
 
 
 def run(root: Path, params: Params) -> None:
@@ -65,7 +65,7 @@ def run(root: Path, params: Params) -> None:
             "inputs.sha256": inputs_sha256(root, params),
             "model": params.model.name,
             "machine.threads": params.machine.threads,
-            **{f"audit.{name}": str(audit[name]) for name in AUDITED},
+            **{f"audit.{name}": _tag(audit[name]) for name in AUDITED},
             **_left_out_tags(audit["left_out"]),
         },
     ) as tracked:
@@ -150,6 +150,10 @@ def inputs_sha256(root: Path, params: Params) -> str:
 
 def _trained_by(params: Params) -> dict[str, Any]:
     return {k: v for k, v in chosen_params(params).items() if k not in ("evaluate", "gate")}
+
+
+def _tag(value: float | None) -> str:
+    return "unknown" if value is None else str(value)
 
 
 def _code_sha256() -> str:

@@ -1,0 +1,50 @@
+"""Recordings that are there twice, found by their fingerprints and decided by their samples."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.core.leakage import copies_of
+from ser.core.likeness import SR, likeness, needed
+from ser.io.audio import load_verified
+from ser.stages.base import in_parallel
+
+#: Candidates from which other processes are worth their start.
+MANY = 64
+
+
+def find_copies(root: Path, table: pd.DataFrame, fingerprints: pd.Series) -> pd.DataFrame:
+    """The copies among a manifest's rows, as `copies_of` returns; reads what may be one.
+
+    root : of the paths in `table`. Raises AudioError where a recording is gone or changed.
+    """
+    place = table[["file", "start", "end", "sha256"]]
+
+    def compare(pairs: np.ndarray) -> np.ndarray:
+        jobs = [(root, place.iloc[a].to_dict(), place.iloc[b].to_dict()) for a, b in pairs]
+        results = (
+            in_parallel(_similarity, jobs, doing="compare candidates")
+            if len(jobs) >= MANY
+            else (_similarity(*job) for job in jobs)
+        )
+        return np.fromiter(results, dtype=float, count=len(jobs))
+
+    return copies_of(table, fingerprints, compare=compare)
+
+
+def _similarity(root: Path, a: dict[str, Any], b: dict[str, Any]) -> float:
+    """Likeness of two utterances, by their manifest's rows; NaN where they are no copies."""
+    samples = [_samples(root, **utterance) for utterance in (a, b)]
+    alike = likeness(*samples)
+    return alike if alike >= needed(*samples) else float("nan")
+
+
+@lru_cache(maxsize=16)
+def _samples(root: Path, file: str, start: float, end: float, sha256: str) -> np.ndarray:
+    y = load_verified(root / file, sr=SR, sha256=sha256)
+    return y[round(start * SR) : round(end * SR)]
