@@ -11,6 +11,8 @@ SerError
 │   ├── EmptyAudio       no samples
 │   ├── CorruptAudio     bytes that are not the audio they claim to be
 │   ├── RefusedAudio     more bytes, seconds, channels or samples a second than are read
+│   │   └── TooLongAudio more seconds than one utterance lasts
+│   ├── CancellingAudio  channels of which nothing is left when they are mixed
 │   ├── MissingDecoder   the format needs a package that is not installed
 │   └── ChangedAudio     bytes differ from those the manifest recorded
 ├── TableError           a manifest, folds or predictions table breaks its contract
@@ -66,6 +68,14 @@ class CorruptAudio(AudioError):
 
 
 class RefusedAudio(AudioError):
+    pass
+
+
+class TooLongAudio(RefusedAudio):
+    pass
+
+
+class CancellingAudio(AudioError):
     pass
 
 
