@@ -44,7 +44,8 @@ class Limits:
         if n_samples is not None and n_samples > self.max_seconds * sr:
             raise TooLongAudio(
                 f"{name} lasts {_clock(n_samples / sr)} by its header; up to "
-                f"{_clock(self.max_seconds)} are read, as one utterance. Cut it into utterances."
+                f"{_clock(self.max_seconds)} are read: it is too long for one utterance. "
+                "Cut it into utterances."
             )
 
     def counted(self, blocks: Iterable[np.ndarray], *, sr: int, name: str) -> Iterator[np.ndarray]:
@@ -60,8 +61,8 @@ class Limits:
 
     def goes_on(self, name: str) -> TooLongAudio:
         return TooLongAudio(
-            f"{name} goes on after {_clock(self.max_seconds)}, which is all that is read, as one "
-            "utterance. Cut it into utterances."
+            f"{name} goes on after {_clock(self.max_seconds)}, which is all that is read: it is "
+            "too long for one utterance. Cut it into utterances."
         )
 
 

@@ -14,9 +14,11 @@ from typing import Literal
 from ser.errors import CorruptAudio
 from ser.io.mpeg import tag_end
 from ser.io.source import Bytes
+from ser.io.structure import another
 
 Order = Literal["big", "little"]
 
+FORMS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 #: Sizes this close to 2 or 4 GiB are the largest that a recorder could write, less its header.
 SLACK = 2**16
 #: SoX's size of an AIFF into a pipe.
@@ -98,6 +100,8 @@ def _sound(
             f"{name} breaks off after {rest} of {size} bytes of sound{doubt}. Fetch it again, or "
             "leave it out."
         )
+    elif data.startswith(FORMS, at + size) or data.startswith(FORMS, at + size + 1):
+        raise another(name, f"behind the first, which ends at byte {at + size}")
     elif size < rest and not _is_tail(data, at + size, order, cut=size > empty):
         # What the outer size counts, and is no metadata, is sound.
         if size > empty and whole != len(data):

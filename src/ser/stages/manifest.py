@@ -18,6 +18,9 @@ from ser.io.store import write_table
 from ser.params import Params
 from ser.stages.base import MANIFESTS, RAW, in_parallel, raise_first, run_stage
 
+#: No utterance of a published corpus lasts longer: the longest, IEMOCAP's, takes 34 s.
+LONG_SECONDS = 40.0
+
 
 def run(root: Path, params: Params, name: str) -> None:
     folder = root / RAW / name
@@ -38,6 +41,13 @@ def run(root: Path, params: Params, name: str) -> None:
         f"{name}: {len(table)} utterances of {table['speaker'].nunique()} speakers, "
         f"{minutes:.0f} min, {table['emotion'].nunique()} emotions."
     )
+    long = table.sort_values("duration").loc[lambda t: t["duration"] > LONG_SECONDS]
+    if len(long):
+        print(
+            f"{name}: {len(long)} recordings last longer than {LONG_SECONDS:g} s, the longest "
+            f"{long['duration'].iloc[-1]:.0f} s ({long['file'].iloc[-1]}): too long for one "
+            "utterance. Cut them into utterances, or leave them out."
+        )
     if len(labels) < len(recordings):
         print(
             f"{name}: {len(recordings) - len(labels)} of {len(recordings)} recordings have no "
