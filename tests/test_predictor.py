@@ -43,9 +43,10 @@ def test_speech_as_it_was_learnt_is_answered(bundle, spoken):
     [
         (lambda y, sr: np.zeros(2 * sr, np.float32), "no_speech"),
         (lambda y, sr: y[: sr // 10], "too_short"),
+        (lambda y, sr: np.tile(y, 600 * sr // y.size), "too_long"),
         (lambda y, sr: np.clip(20 * y / np.abs(y).max(), -0.5, 0.5), "clipped"),
     ],
-    ids=["silence", "a tenth of a second", "overdriven"],
+    ids=["silence", "a tenth of a second", "ten minutes", "overdriven"],
 )
 def test_a_signal_that_says_nothing_gets_a_reason_and_no_posteriors(bundle, spoken, spoil, reason):
     y, sr = spoken

@@ -397,6 +397,9 @@ class AbstentionParams(Section):
     detector: Literal["auto", "silero", "energy"] = "auto"
     #: 0 answers however short; silence is answered never.
     min_speech_seconds: float = Field(0.3, ge=0)
+    #: Seconds of the recording beyond which it is no single utterance; None: off. The longest
+    #: utterance of a published corpus, IEMOCAP's, lasts 34 s.
+    max_seconds: float | None = Field(40.0, gt=0)
     #: Share of samples in flat tops; 1 switches it off.
     max_clipped_share: float = Field(0.02, ge=0, le=1)
     #: Of unseen speakers' utterances, the percentile beyond which speech is strange; None: off.

@@ -77,7 +77,7 @@ class Predictor:
     def refuse(self, y: np.ndarray, *, sr: int) -> Abstention | None:
         """Why mono samples `y`, (n_samples,), at `sr` Hz, are no speech to go by; None: they are.
 
-        Told by the signal alone: too short, no speech, or clipped.
+        Told by the signal alone: too short, too long, no speech, or clipped.
         """
         params = self.bundle.abstention
         if y.ndim != 1 or not np.isfinite(y).all():

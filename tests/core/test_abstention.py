@@ -45,6 +45,7 @@ def test_nothing_speaks_against_a_good_recording():
     ("found", "reason", "detail"),
     [
         ({"seconds": 0.1}, "too_short", "The recording lasts 0.10 s; at least 0.3 s are needed."),
+        ({"seconds": 600.0}, "too_long", "lasts 600.0 s: too long for one utterance"),
         ({"speech_seconds": 0.12}, "too_short", "0.12 s of speech; at least 0.3 s are needed."),
         ({"speech_seconds": 0.0}, "no_speech", "No speech was heard; at least 0.3 s are needed."),
         ({"clipped": 0.051}, "clipped", "5.1% of the samples are clipped; at most 2.0% may be."),
@@ -84,6 +85,12 @@ def test_a_bound_itself_is_good_enough():
         "confidence": 0.4,
     }
     assert decide(PARAMS, **at_bounds) is None
+
+
+def test_a_recording_of_many_utterances_is_none_unless_the_limit_is_off():
+    assert decide(PARAMS, seconds=PARAMS.max_seconds) is None
+    assert decide(PARAMS, seconds=PARAMS.max_seconds + 1).reason == "too_long"
+    assert decide(AbstentionParams(max_seconds=None), seconds=600.0) is None
 
 
 def test_what_is_not_known_or_switched_off_is_not_judged():

@@ -82,13 +82,13 @@ LOSSY = {
 @pytest.mark.parametrize("kind", LOSSLESS)
 def test_lossless_formats_give_the_same_samples(speech, kind):
     recording = decode(LOSSLESS[kind](speech), name=kind)
-    np.testing.assert_array_equal(recording.y[:, 0], speech / np.float32(2**15))
+    np.testing.assert_array_equal(recording.y, speech / np.float32(2**15))
     assert (recording.sr, recording.clipped) == (SR, 0)
     assert audio_sha256(recording) == audio_sha256(decode(written(speech, "WAV"), name="wav"))
 
 
 def test_eight_bits_and_both_channels_survive(speech):
-    pair = np.stack([speech, -speech], axis=1) & ~0xFF
+    pair = np.stack([speech, speech // 4], axis=1) & ~0xFF
     for data in (
         written(pair, "WAV", "PCM_U8"),
         written(pair, "AIFF", "PCM_S8"),
@@ -96,7 +96,7 @@ def test_eight_bits_and_both_channels_survive(speech):
         muxed(pair, "ipod", "alac", coder={"sample_fmt": "s16p"}),
         muxed(pair, "matroska", "pcm_s16le"),
     ):
-        np.testing.assert_array_equal(decode(data, name="a").y, pair / np.float32(2**15))
+        np.testing.assert_array_equal(decode(data, name="a").y, (pair / np.float32(2**15)).mean(1))
 
 
 @pytest.mark.parametrize("kind", LOSSY)
@@ -115,7 +115,7 @@ def test_lossy_formats_stay_close(speech, kind):
 def test_real_speech_survives_every_format(real_corpora):
     folder = real_corpora / "ravdess"
     original, _ = read_recording(folder / sorted(label_files(folder, RAVDESS))[700])
-    mono = np.round(original.y.mean(axis=1) * 2**15).astype(np.int16)
+    mono = np.round(original.y * 2**15).astype(np.int16)
     for kind, make in LOSSY.items():
         decoded = load_audio(make(mono, original.sr), sr=original.sr)
         assert fit(mono / 2**15, decoded)[0] >= 0.95, kind
@@ -178,7 +178,7 @@ def test_samples_that_are_not_finite_are_refused(speech, kind, value):
 def test_what_lies_beyond_full_scale_is_clipped_and_counted():
     y = np.array([0.5, 1.0, -1.0, 1.5, -3.0, 0.1])
     recording = decode(written(y, "WAV", "FLOAT"), name="a")
-    np.testing.assert_array_equal(recording.y[:, 0], np.float32([0.5, 1, -1, 1, -1, 0.1]))
+    np.testing.assert_array_equal(recording.y, np.float32([0.5, 1, -1, 1, -1, 0.1]))
     assert recording.clipped == 2
 
 

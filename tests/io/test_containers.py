@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recordings import SR, muxed, syllables, written
-from ser.errors import AudioError, CorruptAudio, EmptyAudio, RefusedAudio
+from ser.errors import AudioError, CorruptAudio, RefusedAudio
 from ser.io.audio import UPLOAD, Limits, decode
 from ser.io.containers import Container, sniff
 
@@ -91,7 +91,7 @@ def test_a_recording_that_breaks_off_is_an_error(kind, share):
         decode(data[: int(len(data) * share)], name="clip")
 
 
-@pytest.mark.parametrize("kind", [k for k in MADE if k != "MP4, fragmented"])
+@pytest.mark.parametrize("kind", MADE)
 def test_one_missing_byte_is_noticed(kind):
     with pytest.raises(CorruptAudio, match="breaks off after"):
         decode(MADE[kind][:-1], name="clip")
@@ -117,10 +117,8 @@ def test_a_wav_from_a_pipe_goes_to_its_end(size, riff):
 
 def test_headers_that_lie_about_length():
     wav, flac, mp3 = MADE["WAV"], MADE["FLAC"], MADE["MP3"]
-    assert decode(wav_saying(1000, wav), name="the rest is no chunk").y.shape == (500, 1)
     for data, error, words in [
         (wav_saying(2 * SPEECH.nbytes, wav), CorruptAudio, "breaks off after 64000 of 128000"),
-        (wav_saying(0, wav), EmptyAudio, "no samples"),
         (flac_saying(2 * len(SPEECH), flac), CorruptAudio, "breaks off after 2.00 s of 4.00 s"),
         (flac_saying(1000, flac), CorruptAudio, "goes on for 2.00 s, but says that it lasts 0.06"),
         (flac_saying(2**36 - 1, flac), RefusedAudio, r"lasts 1193\.0 h by its header"),

@@ -19,7 +19,7 @@ from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
 from ser.corpora.base import AUDIO_FORMATS, is_audio
-from ser.errors import AudioError, RegistryError, SerError
+from ser.errors import AudioError, RegistryError, SerError, TooLongAudio
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -203,11 +203,17 @@ def _voice(predictor: Any, folder: Path) -> Any:
 
 
 def _answer(predictor: Any, file: Path, voice: Any) -> dict[str, Any]:
+    from ser.core.abstention import Abstention
     from ser.io.audio import load_mono
+    from ser.predictor import Prediction
 
     try:
         y, sr = load_mono(file)
         return {"file": str(file), **asdict(predictor.predict(y, sr=sr, voice=voice))}
+    except TooLongAudio as error:
+        # The header alone says so: nothing is decoded.
+        refused = Abstention("too_long", str(error))
+        return {"file": str(file), **asdict(Prediction(None, None, abstention=refused))}
     except AudioError as error:
         message = str(error)
         return {

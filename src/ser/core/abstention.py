@@ -9,7 +9,7 @@ import numpy as np
 
 from ser.params import AbstentionParams
 
-Reason = Literal["no_speech", "too_short", "clipped", "out_of_domain", "unsure"]
+Reason = Literal["no_speech", "too_short", "too_long", "clipped", "out_of_domain", "unsure"]
 
 #: Samples in a row, within this share of the extreme, that are a flat top. A sound that was not
 #: clipped peaks in one or two; dither of 16 bits moves a flat top of a hundredth by less.
@@ -52,8 +52,8 @@ def decide(
 ) -> Abstention | None:
     """The first reason not to answer, or None; what is None is not looked at.
 
-    The order is fixed: too short, no speech, clipped, out of domain, unsure. So signal may be
-    judged before features are made, and everything after.
+    The order is fixed: too short, too long, no speech, clipped, out of domain, unsure. So signal
+    may be judged before features are made, and everything after.
 
     seconds : of the recording; speech_seconds : of speech in it; clipped : see `clipped_share`.
     novelty : distance over the limit, `Novelty.distance / Novelty.limit(max_novelty_percentile)`.
@@ -63,6 +63,13 @@ def decide(
     if seconds is not None and seconds < least:
         return Abstention(
             "too_short", f"The recording lasts {seconds:.2f} s; at least {least:g} s are needed."
+        )
+    most = params.max_seconds
+    if seconds is not None and most is not None and seconds > most:
+        return Abstention(
+            "too_long",
+            f"The recording lasts {seconds:.1f} s: too long for one utterance, which lasts up to "
+            f"{most:g} s. Cut it into utterances.",
         )
     if speech_seconds is not None and 0 < speech_seconds < least:
         return Abstention(

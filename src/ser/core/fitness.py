@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.signal
 
-from ser.core.waveform import mono
 from ser.errors import (
     AudioError,
     CancellingAudio,
@@ -40,8 +39,6 @@ MIN_RMS, FRAME_SECONDS = 2.0**-13, 0.025
 #: Distinct sample values that speech must have: the last bit of 8 bits is loud. Those recordings
 #: have 296 and more.
 MIN_LEVELS = 8
-#: dB that the mean of the channels may lie below them; uncorrelated ones lose 3 dB.
-MAX_CANCELLED_DB = 40.0
 #: Seconds looked at at once, the loudest first: speech is found in one block.
 BLOCK_SECONDS = 0.5
 
@@ -67,7 +64,7 @@ class LeftOut:
 def unfit(y: np.ndarray, *, sr: int, min_seconds: float) -> tuple[str, str] | None:
     """Why nothing can be learnt from a recording, in a word and in a clause; None: it is fit.
 
-    y : float32 (n_samples,) or (n_samples, n_channels), finite, at `sr` Hz.
+    y : mono, float32 (n_samples,), finite, at `sr` Hz.
     min_seconds : the features' window.
     """
     if len(y) == 0:
@@ -79,13 +76,6 @@ def unfit(y: np.ndarray, *, sr: int, min_seconds: float) -> tuple[str, str] | No
         )
     if not y.any():
         return "silent", "is digital silence; expected speech"
-    if y.ndim == 2 and y.shape[1] > 1 and _cancel(y):
-        return (
-            "channels cancel",
-            "has channels that cancel each other when they are mixed; expected their sum to be "
-            "speech. Export one channel",
-        )
-    y = mono(y)
     if y.min() == y.max():
         return "constant", f"holds the constant {y[0]:.3g} and no sound; expected speech"
     levels = _levels(y)
@@ -126,16 +116,6 @@ def counted(left_out: Iterable[LeftOut]) -> dict[str, int]:
 def in_words(counts: Mapping[str, int]) -> str:
     """`3 silent, 1 too short`."""
     return ", ".join(f"{n} {reason}" for reason, n in counts.items())
-
-
-def _cancel(y: np.ndarray) -> bool:
-    """Whether the mean of the channels of y (n_samples, n_channels) lies far below them."""
-    apart = together = 0.0
-    for block in np.array_split(y, max(1, len(y) // 2**16)):
-        centred = block - block.mean(axis=0, dtype=np.float64)
-        apart += np.square(centred).sum() / y.shape[1]
-        together += np.square(centred.mean(axis=1)).sum()
-    return bool(together < apart * 10 ** (-MAX_CANCELLED_DB / 10))
 
 
 def _levels(y: np.ndarray) -> int:

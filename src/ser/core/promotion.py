@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ser.core.copies import find_copies
+from ser.core.copies import find_candidates
 from ser.core.emotions import LabelRule, classes_of, select
 from ser.core.metrics import resample_speakers, resampled_uar, speaker_hits
 from ser.core.tables import posterior_columns
@@ -116,7 +116,7 @@ def trained_speakers(test: pd.DataFrame, trained: pd.DataFrame) -> set[str]:
     marks = [*rows["fingerprint"], *trained["fingerprint"].dropna()]
     if not rows.empty and len(marks) > len(rows):
         values = np.frombuffer(b"".join(marks), dtype=np.uint8).reshape(len(marks), -1)
-        pairs = find_copies(values)
+        pairs = find_candidates(values)
         across = pairs[(pairs["a"] < len(rows)) & (pairs["b"] >= len(rows))]
         copies = across.loc[across["similarity"] >= SURELY_COPIES, "a"].unique()
         same |= test.index.isin(rows.index[copies])

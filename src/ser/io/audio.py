@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ser.core.waveform import mono, resample
-from ser.errors import AudioError, ChangedAudio, CorruptAudio
+from ser.errors import AudioError, ChangedAudio
 from ser.io import sndfile_decoder
 from ser.io.containers import Container, check_whole, sniff
 from ser.io.limits import Limits
+from ser.io.mixing import Recording
+from ser.io.source import Bytes, FileBytes
 
-#: Recordings of a corpus; 4 GiB is as much as a WAV can name.
-CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
+#: Recordings of a corpus, one utterance each; 4 GiB is as much as a WAV can name. Published
+#: corpora stay below: IEMOCAP's longest utterance lasts 34 s.
+CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=300.0)
 #: What a stranger sends to a server.
 UPLOAD = Limits(max_bytes=25 * 2**20, max_seconds=300.0)
 #: What libsndfile does not read.
 BY_FFMPEG = (Container.MP4, Container.AAC, Container.WEBM)
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Decoded samples.
-
-    y : float32 (n_samples, n_channels), finite, within ±1.
-    clipped : how many samples lay beyond ±1 and were set to it.
-    """
-
-    y: np.ndarray
-    sr: int
-    clipped: int = 0
-
-    @property
-    def seconds(self) -> float:
-        return len(self.y) / self.sr
+#: Bytes up to which a file is read at once: what is hashed is then what is decoded.
+AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
@@ -52,35 +41,29 @@ class Probe:
     audio_sha256: str
 
 
-def decode(data: bytes, *, name: str, limits: Limits = CORPUS) -> Recording:
+def decode(data: Bytes, *, name: str, limits: Limits = CORPUS, sr: int | None = None) -> Recording:
     """The recording that a file's bytes hold; the format is taken from them, `name` for errors.
 
-    Raises EmptyAudio without bytes or samples, RefusedAudio beyond `limits`, MissingDecoder for
-    M4A, AAC and WebM where PyAV is not installed, CorruptAudio for anything else than a whole
-    recording of finite samples in a known format.
+    Blocks are mixed down, and resampled to `sr` Hz where that is given, as they are decoded: no
+    more is held than the result. Raises EmptyAudio without bytes or samples, RefusedAudio beyond
+    `limits`, CancellingAudio where the channels cancel, MissingDecoder for M4A, AAC and WebM where
+    PyAV is not installed, CorruptAudio for anything else than one whole recording of finite
+    samples in a known format.
     """
     limits.check_bytes(len(data), name)
     container = sniff(data, name)
-    check_whole(data, container, name)
+    check_whole(data, container, name, limits)
     if container in BY_FFMPEG:
         from ser.io import av_decoder
 
-        y, sr = av_decoder.decode(data, container=container, name=name, limits=limits)
-    else:
-        y, sr = sndfile_decoder.decode(data, container=container, name=name, limits=limits)
-    low, high = y.min(), y.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise CorruptAudio(f"{name} holds samples that are not finite. Export it again.")
-    if low >= -1 and high <= 1:
-        return Recording(y, sr)
-    clipped = int(np.count_nonzero(np.abs(y) > 1))
-    return Recording(np.clip(y, -1, 1), sr, clipped)
+        return av_decoder.decode(data, container=container, name=name, limits=limits, sr=sr)
+    return sndfile_decoder.decode(data, container=container, name=name, limits=limits, sr=sr)
 
 
 def read_recording(path: Path, *, limits: Limits = CORPUS) -> tuple[Recording, str]:
     """A file decoded, and the SHA-256 of its bytes; raises as `decode`, AudioError if unread."""
-    data = read_bytes(path, limits=limits)
-    return decode(data, name=str(path), limits=limits), hashlib.sha256(data).hexdigest()
+    with opened(path, limits=limits) as data:
+        return decode(data, name=str(path), limits=limits), _sha256(data)
 
 
 def load_audio(
@@ -90,8 +73,10 @@ def load_audio(
 
     source, name : as `load_mono` has them.
     """
-    y, sr_in = load_mono(source, name=name, limits=limits)
-    return resample(y, sr_in=sr_in, sr_out=sr)
+    if isinstance(source, Path):
+        with opened(source, limits=limits) as data:
+            return decode(data, name=name or str(source), limits=limits, sr=sr).y
+    return decode(source, name=name or "audio", limits=limits, sr=sr).y
 
 
 def load_mono(
@@ -102,21 +87,25 @@ def load_mono(
     source : a path, or a file's bytes; `name` is how errors call the bytes.
     """
     if isinstance(source, Path):
-        name, source = name or str(source), read_bytes(source, limits=limits)
-    recording = decode(source, name=name or "audio", limits=limits)
-    return mono(recording.y), recording.sr
+        with opened(source, limits=limits) as data:
+            recording = decode(data, name=name or str(source), limits=limits)
+    else:
+        recording = decode(source, name=name or "audio", limits=limits)
+    return recording.y, recording.sr
 
 
 def load_verified(path: Path, *, sha256: str) -> tuple[np.ndarray, int]:
     """`load_mono` of a file whose bytes must still hash to `sha256`; else ChangedAudio."""
-    data = read_bytes(path)
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise ChangedAudio(
-            f"{path} has SHA-256 {found[:12]}…, but the manifest recorded {sha256[:12]}…: its "
-            "bytes changed. Restore the file, or take the change in with `dvc repro -f manifest`."
-        )
-    return load_mono(data, name=str(path))
+    with opened(path) as data:
+        found = _sha256(data)
+        if found != sha256:
+            raise ChangedAudio(
+                f"{path} has SHA-256 {found[:12]}…, but the manifest recorded {sha256[:12]}…: its "
+                "bytes changed. Restore the file, or take the change in with "
+                "`dvc repro -f manifest`."
+            )
+        recording = decode(data, name=str(path))
+    return recording.y, recording.sr
 
 
 def probe(path: Path, *, limits: Limits = CORPUS) -> Probe:
@@ -128,17 +117,30 @@ def probe(path: Path, *, limits: Limits = CORPUS) -> Probe:
 def audio_sha256(recording: Recording) -> str:
     """SHA-256 over the sampling rate and the mono float32 samples at it, little-endian."""
     # A float format may hold -0.0 where an integer one holds 0; the sum has one zero.
-    samples = (mono(recording.y) + np.float32(0)).astype("<f4", copy=False)
+    samples = (recording.y + np.float32(0)).astype("<f4", copy=False)
     digest = hashlib.sha256(recording.sr.to_bytes(8, "little"))
     digest.update(np.ascontiguousarray(samples).data)
     return digest.hexdigest()
 
 
-def read_bytes(path: Path, *, limits: Limits = CORPUS) -> bytes:
+@contextmanager
+def opened(path: Path, *, limits: Limits = CORPUS) -> Iterator[Bytes]:
+    """The bytes of a file, of a large one as they are asked for; AudioError if it is unreadable."""
     try:
         limits.check_bytes(path.stat().st_size, str(path))
-        return path.read_bytes()
+        with path.open("rb") as file:
+            whole = FileBytes(file.fileno())
+            yield whole if len(whole) > AT_ONCE else file.read()
     except OSError as error:
         raise AudioError(
             f"{path} cannot be read ({error.strerror}); expected an audio file there."
         ) from error
+
+
+def _sha256(data: Bytes) -> str:
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(data), AT_ONCE):
+        digest.update(data[start : start + AT_ONCE])
+    return digest.hexdigest()

@@ -6,7 +6,6 @@ here: bytes only, the container forced, protocols and further files refused, aud
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -17,6 +16,8 @@ from ser.corpora.base import AUDIO_FORMATS
 from ser.errors import CorruptAudio, EmptyAudio, MissingDecoder
 from ser.io.containers import Container
 from ser.io.limits import Limits
+from ser.io.mixing import Recording, mix
+from ser.io.source import Bytes, View
 
 DEMUXERS = {Container.MP4: "mov", Container.WEBM: "matroska", Container.AAC: "aac"}
 CODECS = "aac,alac,opus,libopus,vorbis,libvorbis,flac,mp3,mp3float,ac3,eac3"
@@ -31,9 +32,9 @@ TICKS = 1_000_000
 
 
 def decode(
-    data: bytes, *, container: Container, name: str, limits: Limits
-) -> tuple[np.ndarray, int]:
-    """Samples (n_samples, n_channels), float32, of the first audio stream, and their rate in Hz.
+    data: Bytes, *, container: Container, name: str, limits: Limits, sr: int | None = None
+) -> Recording:
+    """The first audio stream, its channels mixed, resampled to `sr` Hz where that is given.
 
     Encoder delay and edit lists are cut as FFmpeg does. Raises MissingDecoder without PyAV,
     CorruptAudio where FFmpeg cannot decode the bytes, RefusedAudio and EmptyAudio as `limits` do.
@@ -47,7 +48,7 @@ def decode(
         ) from error
     try:
         with av.open(
-            io.BytesIO(data),
+            View(data),
             format=DEMUXERS[container],
             options=OPTIONS,
             metadata_errors="ignore",
@@ -72,10 +73,11 @@ def decode(
             if first is None:
                 raise EmptyAudio(f"{name} holds no samples; expected speech. Leave it out.")
             # Only the decoder knows the rate of HE-AAC, which is twice the header's.
-            sr, channels = first.sample_rate, first.layout.nb_channels
-            limits.check_header(sr=sr, channels=channels, n_samples=None, name=name)
-            blocks = _blocks(chain([first], frames), sr=sr, channels=channels, name=name)
-            return limits.gather(blocks, sr=sr, name=name), sr
+            rate, channels = first.sample_rate, first.layout.nb_channels
+            limits.check_header(sr=rate, channels=channels, n_samples=None, name=name)
+            blocks = _blocks(chain([first], frames), sr=rate, channels=channels, name=name)
+            counted = limits.counted(blocks, sr=rate, name=name)
+            return mix(counted, sr=rate, sr_out=sr, name=name)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CorruptAudio(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ser.errors import EmptyAudio, RefusedAudio
+from ser.errors import EmptyAudio, RefusedAudio, TooLongAudio
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,28 @@ class Limits:
                 f"{name} has {channels} channels; 1 to {self.max_channels} are read. Mix it down."
             )
         if n_samples is not None and n_samples > self.max_seconds * sr:
-            raise RefusedAudio(
+            raise TooLongAudio(
                 f"{name} lasts {_clock(n_samples / sr)} by its header; up to "
-                f"{_clock(self.max_seconds)} are read. Cut it."
+                f"{_clock(self.max_seconds)} are read: it is too long for one utterance. "
+                "Cut it into utterances."
             )
 
-    def gather(self, blocks: Iterable[np.ndarray], *, sr: int, name: str) -> np.ndarray:
-        """One array (n_samples, n_channels) of blocks of such; stops where the limit is passed."""
-        gathered, n_samples = [], 0
+    def counted(self, blocks: Iterable[np.ndarray], *, sr: int, name: str) -> Iterator[np.ndarray]:
+        """The blocks (n_samples, n_channels); TooLongAudio once they pass the limit in all."""
+        n_samples = 0
         for block in blocks:
             n_samples += len(block)
             if n_samples > self.max_seconds * sr:
-                raise RefusedAudio(
-                    f"{name} goes on after {_clock(self.max_seconds)}, which is all that is read. "
-                    "Cut it."
-                )
-            gathered.append(block)
+                raise self.goes_on(name)
+            yield block
         if n_samples == 0:
             raise EmptyAudio(f"{name} holds no samples; expected speech. Leave it out.")
-        return gathered[0] if len(gathered) == 1 else np.concatenate(gathered)
+
+    def goes_on(self, name: str) -> TooLongAudio:
+        return TooLongAudio(
+            f"{name} goes on after {_clock(self.max_seconds)}, which is all that is read: it is "
+            "too long for one utterance. Cut it into utterances."
+        )
 
 
 def _clock(seconds: float) -> str:

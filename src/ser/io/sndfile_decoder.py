@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,12 +9,16 @@ import soundfile
 
 from ser.corpora.base import AUDIO_FORMATS
 from ser.errors import CorruptAudio
-from ser.io.containers import Container, wav_data
+from ser.io.containers import Container
 from ser.io.limits import Limits
+from ser.io.mixing import Recording, mix
 from ser.io.mpeg import census, tag_end, with_length
+from ser.io.riff import find_sound
+from ser.io.source import Bytes, View
+from ser.io.structure import flac_in_ogg
 
-#: Samples (per channel) at a time. Uncompressed ones come in one piece, as long as it is sane.
-BLOCK, LARGE_BLOCK = 2**13, 2**22
+#: Samples (per channel) at a time.
+BLOCK, PLAIN_BLOCK = 2**13, 2**16
 PLAIN = (Container.WAV, Container.AIFF)
 #: From here on, libsndfile's number of samples means that it does not know.
 UNKNOWN = 2**62
@@ -31,27 +34,17 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-class _Bytes(io.BytesIO):
-    """Damaged headers make libsndfile seek before the start; it must fail, but not loudly."""
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        try:
-            return super().seek(offset, whence)
-        except ValueError:
-            return self.tell()
-
-
 def decode(
-    data: bytes, *, container: Container, name: str, limits: Limits
-) -> tuple[np.ndarray, int]:
-    """Samples (n_samples, n_channels), float32, and their rate in Hz.
+    data: Bytes, *, container: Container, name: str, limits: Limits, sr: int | None = None
+) -> Recording:
+    """The recording, its channels mixed, resampled to `sr` Hz where that is given.
 
     Raises CorruptAudio where libsndfile cannot decode the bytes, or where they hold another
     number of samples than they say; RefusedAudio and EmptyAudio as `limits` do.
     """
-    data, promised = _prepared(data, container)
+    view, promised = _prepared(data, container, name, limits)
     try:
-        with _Forward(_Bytes(data)) as file:
+        with _Forward(view) as file:
             if promised is None and file.frames < UNKNOWN:
                 promised = file.frames
             limits.check_header(
@@ -59,9 +52,10 @@ def decode(
             )
             # What libsndfile says of an MP3 is right but for a frame at the end.
             expected = None if container is Container.MP3 else promised
-            size = min(promised or 1, LARGE_BLOCK) if container in PLAIN else BLOCK
+            size = min(promised or 1, PLAIN_BLOCK) if container in PLAIN else BLOCK
             blocks = _blocks(file, size=size, expected=expected, name=name)
-            return limits.gather(blocks, sr=file.samplerate, name=name), file.samplerate
+            counted = limits.counted(blocks, sr=file.samplerate, name=name)
+            return mix(counted, sr=file.samplerate, sr_out=sr, name=name)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise CorruptAudio(
             f"{name} cannot be decoded ({_reason(error)}); expected {AUDIO_FORMATS}. "
@@ -69,30 +63,38 @@ def decode(
         ) from error
 
 
-def _prepared(data: bytes, container: Container) -> tuple[bytes, int | None]:
+def _prepared(
+    data: Bytes, container: Container, name: str, limits: Limits
+) -> tuple[View, int | None]:
     """What libsndfile reads in full, and how many samples FLAC's header promises (0: unknown)."""
-    if container is Container.MP3:
-        return with_length(data, census(data)), None
-    if container is Container.WAV:
-        chunk = wav_data(data)
-        if chunk and data[chunk[0] - 4 : chunk[0]] == bytes(4) and chunk[1]:
-            # libsndfile takes the length 0 of a WAV from a pipe at its word.
-            return data[: chunk[0] - 4] + b"\xff" * 4 + data[chunk[0] :], None
-    if container is Container.FLAC:
-        return _endless_flac(data)
-    return data, None
+    match container:
+        case Container.MP3:
+            head, start = with_length(data, census(data, max_seconds=limits.max_seconds))
+            return View(data, start=start, head=head), None
+        case Container.WAV | Container.AIFF:
+            sound = find_sound(data, name)
+            if sound:
+                return View(data, start=sound.start, stop=sound.stop, head=sound.header), None
+        case Container.FLAC:
+            return _endless_flac(data)
+        case Container.OGG:
+            flac = flac_in_ogg(data, name)
+            if flac:
+                return _endless_flac(flac)
+    return View(data), None
 
 
-def _endless_flac(data: bytes) -> tuple[bytes, int | None]:
+def _endless_flac(data: Bytes) -> tuple[View, int | None]:
     """A FLAC that leaves its length open, so that all of it is decoded, and what it said."""
-    data = data[tag_end(data) :]
-    if data[-128:-125] == b"TAG":
-        data = data[:-128]
-    stated = int.from_bytes(data[FLAC_TOTAL], "big")
+    start, end = tag_end(data), len(data)
+    if data[end - 128 : end - 125] == b"TAG":
+        end -= 128
+    head = data[start : start + FLAC_TOTAL.stop]
+    stated = int.from_bytes(head[FLAC_TOTAL], "big")
     total = stated % 2**FLAC_TOTAL_BITS
     stated -= total
-    opened = data[: FLAC_TOTAL.start] + stated.to_bytes(8, "big") + data[FLAC_TOTAL.stop :]
-    return opened, total or None
+    head = head[: FLAC_TOTAL.start] + stated.to_bytes(8, "big")
+    return View(data, start=start + len(head), stop=end, head=head), total or None
 
 
 def _blocks(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ser.core.leakage import copies_of
 from ser.core.likeness import SR, likeness, needed
+from ser.core.waveform import resample
 from ser.io.audio import load_verified
 from ser.stages.base import in_parallel
 
@@ -46,5 +47,5 @@ def _similarity(root: Path, a: dict[str, Any], b: dict[str, Any]) -> float:
 
 @lru_cache(maxsize=16)
 def _samples(root: Path, file: str, start: float, end: float, sha256: str) -> np.ndarray:
-    y = load_verified(root / file, sr=SR, sha256=sha256)
-    return y[round(start * SR) : round(end * SR)]
+    y, sr = load_verified(root / file, sha256=sha256)
+    return resample(y[round(start * sr) : round(end * sr)], sr_in=sr, sr_out=SR)

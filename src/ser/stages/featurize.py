@@ -38,8 +38,12 @@ CODE = (
     "io/av_decoder.py",
     "io/containers.py",
     "io/limits.py",
+    "io/mixing.py",
     "io/mpeg.py",
+    "io/riff.py",
     "io/sndfile_decoder.py",
+    "io/source.py",
+    "io/structure.py",
 )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from ser.core.fingerprint import fingerprint
 from ser.core.fitness import LEFT_OUT, MENDABLE, LeftOut, counted, in_words, reason_of, unfit
 from ser.core.tables import check_manifest, manifest_table
-from ser.core.waveform import mono
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError
@@ -19,6 +18,9 @@ from ser.io.store import write_table
 from ser.params import FeatureParams, Params
 from ser.stages.base import MANIFESTS, RAW, in_parallel, run_stage
 from ser.stages.exclusion import check_bad, excluded, named, not_read
+
+#: No utterance of a published corpus lasts longer: the longest, IEMOCAP's, takes 34 s.
+LONG_SECONDS = 40.0
 
 
 def run(root: Path, params: Params, name: str) -> None:
@@ -53,6 +55,13 @@ def run(root: Path, params: Params, name: str) -> None:
         f"{name}: {len(table)} utterances of {table['speaker'].nunique()} speakers, "
         f"{minutes:.0f} min, {table['emotion'].nunique()} emotions."
     )
+    long = table.sort_values("duration").loc[lambda t: t["duration"] > LONG_SECONDS]
+    if len(long):
+        print(
+            f"{name}: {len(long)} recordings last longer than {LONG_SECONDS:g} s, the longest "
+            f"{long['duration'].iloc[-1]:.0f} s ({long['file'].iloc[-1]}): too long for one "
+            "utterance. Cut them into utterances, or leave them out."
+        )
     if len(labels) < len(recordings):
         print(
             f"{name}: {len(recordings) - len(labels)} of {len(recordings)} recordings have no "
@@ -151,7 +160,7 @@ def _read(root: Path, file: Path, window: float, expected: str | None) -> dict[s
         "duration": recording.seconds,
         "sha256": sha256,
         "audio_sha256": audio_sha256(recording),
-        "fingerprint": fingerprint(mono(recording.y), sr=recording.sr),
+        "fingerprint": fingerprint(recording.y, sr=recording.sr),
     }
 
 
