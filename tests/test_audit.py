@@ -97,7 +97,7 @@ def test_own_words_and_speakers_can_be_described_as_for_adding(spoken, tmp_path)
         shutil.copy(wav, target)
     mapping = tmp_path / "words.yaml"
     mapping.write_text("cross: anger\n")
-    described = {"mapping": mapping, "speaker_pattern": r"(?P<speaker>spk\d+)-"}
+    described = {"mapping": mapping, "pattern": r"(?P<speaker>spk\d+)-"}
     found = audit_folder(tmp_path / "calls", described=described, measure=False).to_dict()
     assert found["speakers"] == 4
     assert found["emotions"] == {"anger": 8, "sadness": 8, "neutral": 8}

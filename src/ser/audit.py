@@ -7,7 +7,6 @@ read, and by how much a random split would flatter a score on them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -21,12 +20,18 @@ from ser.core.leakage import copies_of
 from ser.core.tables import manifest_table
 from ser.corpora.base import Corpus, Labels
 from ser.corpora.catalogue import CORPORA, list_recordings
-from ser.errors import AudioError, CorpusError, MissingCorpus, ParamsError
+from ser.corpora.listing import leading_out, list_folder, not_read
+from ser.corpora.own import CARD_FILE, LABELS_FILE, own_corpus
+from ser.errors import AudioError, CorpusError, DoubledRecordings, MissingCorpus, ParamsError
 from ser.io.audio import load_audio
+from ser.io.checksums import SUMS
 from ser.io.own import prepare_own
 from ser.params import FeatureParams
 from ser.stages.base import in_parallel
 from ser.stages.manifest import read_rows, readable
+
+#: Names that say, at least, of which corpus a folder may be.
+LOOKED_AT = 100
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class FolderAudit:
     unreadable : one line for each that could not.
     copies : as `copies_of` returns.
     inflation : None where it was not asked for, or there is too little to measure it.
+    unmeasured : why it is None though it was asked for.
+    notes : what else a person should know of the folder, a line each.
     """
 
     corpus: str
@@ -45,6 +52,8 @@ class FolderAudit:
     unreadable: tuple[str, ...]
     copies: pd.DataFrame
     inflation: Inflation | None
+    unmeasured: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def crossing(self) -> pd.DataFrame:
@@ -76,6 +85,7 @@ class FolderAudit:
             "sentences": int(table["sentence"].nunique()),
             "unlabelled": self.unlabelled,
             "unreadable": list(self.unreadable),
+            "notes": list(self.notes),
             "copies": [
                 {
                     "files": table["file"].iloc[[a, b]].tolist(),
@@ -108,53 +118,116 @@ def audit_folder(
 ) -> FolderAudit:
     """Audit the recordings under `folder`.
 
-    corpus : whose they are; None: the first whose names they all bear, else by their folders.
+    corpus : whose they are; None: by the labels of `ser corpus add`, else the first corpus whose
+        names they all bear, else by their folders.
     described : how a user's own recordings are labelled, as `prepare_own` has it.
     measure : extract features, and score a random split against one by speakers.
     Raises CorpusError where nobody can say what the recordings' labels are.
     """
-    name, labels, unlabelled = label_folder(folder, corpus, described)
+    notes = list(_notes(folder))
+    name, labels, unlabelled = label_folder(folder, corpus, described, notes)
     failures: list[AudioError] = []
     rows = read_rows(folder, Path(), labels, corpus=name, people=name)
     table = manifest_table(readable(rows, failures))
     if table.empty:
         raise CorpusError(f"None of {len(labels)} recordings can be read: {failures[0]}")
+    score, unmeasured = _inflation(folder, table, seed) if measure else (None, "")
     return FolderAudit(
         corpus=name,
         table=table,
         unlabelled=unlabelled,
         unreadable=tuple(map(str, failures)),
         copies=copies_of(table, table["fingerprint"]),
-        inflation=_inflation(folder, table, seed) if measure else None,
+        inflation=score,
+        unmeasured=unmeasured,
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
 def label_folder(
-    folder: Path, corpus: str | None, described: Mapping[str, Any] | None = None
+    folder: Path,
+    corpus: str | None,
+    described: Mapping[str, Any] | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[str, dict[PurePath, Labels], int]:
-    """The corpus's name, the labels, and how many recordings have none by its own rules."""
+    """The corpus's name, the labels, and how many recordings have none by its own rules.
+
+    notes : gets a line for what was seen on the way.
+    """
+    notes = [] if notes is None else notes
     if corpus in CORPORA:
-        return _labelled_as(folder, CORPORA[corpus])
-    if described or corpus:
-        return _labelled_as_own(folder, corpus, described or {})
+        return _labelled_as(folder, CORPORA[corpus], notes)
+    if described:
+        return _labelled_as_own(folder, corpus, described, notes)
+    if (folder / CARD_FILE).is_file() and (folder / LABELS_FILE).is_file():
+        return _labelled_as(folder, own_corpus(folder.resolve()), notes)
+    if corpus:
+        return _labelled_as_own(folder, corpus, {}, notes)
+    errors: dict[str, CorpusError] = {}
     for candidate in CORPORA.values():
-        with suppress(CorpusError):
-            return _labelled_as(folder, candidate)
+        try:
+            return _labelled_as(folder, candidate, notes)
+        except CorpusError as error:
+            errors[candidate.name] = error
     try:
-        return _labelled_as_own(folder, None, {})
+        return _labelled_as_own(folder, None, {}, notes)
     except MissingCorpus:
         raise
     except CorpusError as error:
+        nearest, named, looked_at = _nearest(folder)
+        if nearest is not None:
+            raise CorpusError(
+                f"{folder} looks like {nearest.name} ({named} of {looked_at} names that were "
+                f"looked at are its), but: {errors[nearest.name]} Or describe it as your own with "
+                "--table or --pattern."
+            ) from errors[nearest.name]
         raise CorpusError(
             f"{folder}: the files are not named as those of {', '.join(CORPORA)}, and as a "
             f"folder of your own: {error}"
         ) from error
 
 
+def _nearest(folder: Path) -> tuple[Corpus | None, int, int]:
+    """The corpus whose names most recordings bear, how many do, and of how many."""
+    best: tuple[Corpus | None, int, int] = (None, 0, 0)
+    for candidate in CORPORA.values():
+        try:
+            files = list_recordings(folder, candidate)
+        except MissingCorpus:
+            continue
+        looked_at = files[:: max(1, len(files) // LOOKED_AT)]
+        named = sum(_bears_its_name(folder, candidate, file) for file in looked_at)
+        if named > best[1]:
+            best = candidate, named, len(looked_at)
+    return best
+
+
+def _bears_its_name(folder: Path, corpus: Corpus, file: PurePath) -> bool:
+    try:
+        corpus.label(folder, [file])
+    except CorpusError:
+        return False
+    return True
+
+
+def _notes(folder: Path) -> Sequence[str]:
+    """What lies in the folder and is not read, and what is not in it."""
+    ours = (LABELS_FILE, CARD_FILE, SUMS)
+    found = list_folder(folder, aside=lambda path: str(path) in ours)
+    lines = [not_read(found.others)] if found.others else []
+    if outside := leading_out(folder, found.recordings):
+        lines.append(
+            f"{len(outside)} recordings are links to what lies elsewhere, first {outside[0]}: "
+            "`ser corpus add` refuses them."
+        )
+    return lines
+
+
 def _labelled_as_own(
-    folder: Path, name: str | None, described: Mapping[str, Any]
+    folder: Path, name: str | None, described: Mapping[str, Any], notes: list[str]
 ) -> tuple[str, dict[PurePath, Labels], int]:
     own = prepare_own(folder, **described, facts={"title": "folder"})
+    notes += own.notes
     columns = list(Labels.__dataclass_fields__)
     labels = {
         PurePath(row["file"]): Labels(**{column: row[column] for column in columns})
@@ -163,14 +236,33 @@ def _labelled_as_own(
     return name or "folder", labels, own.left_out
 
 
-def _labelled_as(folder: Path, corpus: Corpus) -> tuple[str, dict[PurePath, Labels], int]:
+def _labelled_as(
+    folder: Path, corpus: Corpus, notes: list[str]
+) -> tuple[str, dict[PurePath, Labels], int]:
     recordings = list_recordings(folder, corpus)
-    labels = corpus.label(folder, recordings)
+    labels = _with_copies(folder, corpus, recordings, notes)
     return corpus.name, labels, len(recordings) - len(labels)
 
 
-def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None:
-    """Features of every recording that has any, and what the two kinds of split make of them."""
+def _with_copies(
+    folder: Path, corpus: Corpus, recordings: Sequence[PurePath], notes: list[str]
+) -> dict[PurePath, Labels]:
+    """Labels of all, also of those that are there twice: copies are what an audit looks for."""
+    try:
+        return corpus.label(folder, recordings)
+    except DoubledRecordings as error:
+        again = {copy for _, copy in error.pairs}
+        notes.append(
+            f"{len(again)} recordings stand twice by their names, first {error.pairs[0][0]} and "
+            f"{error.pairs[0][1]}: `ser corpus add` takes one of each if their bytes are the same."
+        )
+        once = corpus.label(folder, [file for file in recordings if file not in again])
+        copies = _with_copies(folder, corpus, [f for f in recordings if f in again], notes)
+        return {**once, **copies}
+
+
+def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> tuple[Inflation | None, str]:
+    """What the two kinds of split make of the recordings' features, or why that is not known."""
     params = FeatureParams()
     results = list(
         in_parallel(
@@ -179,18 +271,18 @@ def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None
     )
     usable = np.array([not isinstance(result, AudioError) for result in results])
     if not usable.any():
-        return None
+        return None, "no recording has features"
     functionals = np.stack([r for r in results if not isinstance(r, AudioError)])
     try:
-        return inflation(
+        score = inflation(
             functionals,
             table["emotion"].to_numpy(str)[usable],
             table["speaker"].to_numpy(str)[usable],
             seed=seed,
         )
-    except ParamsError:
-        # One speaker or one emotion: there is nothing to compare.
-        return None
+    except ParamsError as error:
+        return None, str(error)
+    return score, ""
 
 
 def _functionals(folder: Path, file: str, params: FeatureParams) -> np.ndarray | AudioError:
@@ -209,6 +301,7 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
         f"{of}, {table['duration'].sum() / 60:.1f} min, {table['sentence'].nunique()} sentences, "
         f"read as {found.corpus}."
     ]
+    result += [f"note: {line}" for line in found.notes]
     if found.unlabelled:
         result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
     result += [f"unreadable: {line}" for line in found.unreadable[:shown]]
@@ -226,6 +319,8 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
         result.append(f"copy: and {len(found.copies) - shown} more pairs.")
     if found.copies.empty:
         result.append("No recording is there twice, not even coded or levelled anew.")
+    if found.unmeasured:
+        result.append(f"What a random split would claim is not known: {found.unmeasured}")
     score = found.inflation
     if score:
         result.append(

@@ -51,7 +51,7 @@ def test_the_user_s_mapping_goes_before_common_words_and_drops():
 def test_a_pattern_says_who_speaks_where_folders_do_not():
     labels = label_recordings(
         paths("2021/happy/f_anna_03_01.wav", "2022/calm/m_ben_04_01.wav"),
-        speaker_pattern=r"/(?P<sex>[fm])_(?P<speaker>[a-z]+)_(?P<sentence>\d\d)_",
+        pattern=r"/(?P<sex>[fm])_(?P<speaker>[a-z]+)_(?P<sentence>\d\d)_",
     )
     assert said(labels, "emotion", "speaker", "sex", "sentence") == [
         ("happiness", "anna", "female", "03"),
@@ -71,7 +71,7 @@ def test_a_pattern_says_who_speaks_where_folders_do_not():
 def test_a_layout_that_leaves_a_doubt_is_refused_with_three_ways_out(names, message):
     with pytest.raises(CorpusError, match=message) as caught:
         label_recordings(paths("calm/ben/1.wav", *names))
-    for way in ("EMOTION/SPEAKER/x.wav", "--speaker-pattern", "--table"):
+    for way in ("EMOTION/SPEAKER/x.wav", "--pattern", "--table"):
         assert way in str(caught.value)
 
 
@@ -79,15 +79,15 @@ def test_a_layout_that_leaves_a_doubt_is_refused_with_three_ways_out(names, mess
     ("pattern", "message"),
     [
         ("(?P<speaker>", "is no regular expression"),
-        ("([a-z]+)", r"has the groups none; expected speaker"),
+        ("([a-z]+)", r"has the groups none; expected some"),
         ("(?P<speaker>a)(?P<age>b)", "has the groups speaker, age"),
         (r"(?P<speaker>spk\d+)", "finds no speaker in calm/ben/1.wav"),
-        (r"(?P<speaker>ben)/(?P<sex>\d)", "has sex '1'; known are female"),
+        (r"(?P<speaker>ben)/(?P<sex>\d)", "for the sex: '1'; known are female"),
     ],
 )
 def test_a_pattern_that_does_not_fit_is_refused(pattern, message):
     with pytest.raises(CorpusError, match=message):
-        label_recordings(paths("calm/ben/1.wav"), speaker_pattern=pattern)
+        label_recordings(paths("calm/ben/1.wav"), pattern=pattern)
 
 
 def test_unknown_words_come_with_a_mapping_to_complete():
@@ -158,7 +158,7 @@ ROW = ("a.wav", "sad", "03")
         (table(("../a.wav", "sad", "1")), CorpusError, "expected a path inside the folder"),
         (table(("/a.wav", "sad", "1")), CorpusError, "expected a path inside the folder"),
         (table(("a.wav", "grumpy", "1")), UnknownEmotion, "words: grumpy"),
-        (table((*ROW, "x"), columns=(*COLUMNS[:3], "sex")), CorpusError, "has sex 'x'"),
+        (table((*ROW, "x"), columns=(*COLUMNS[:3], "sex")), CorpusError, "for the sex: 'x'"),
     ],
 )
 def test_a_table_that_leaves_a_doubt_is_refused(rows, error, message):
@@ -180,6 +180,9 @@ def test_one_speaker_has_one_sex():
         label_recordings(paths("a.wav", "b.wav"), table=rows)
 
 
-def test_a_table_and_a_pattern_are_one_too_many():
-    with pytest.raises(CorpusError, match="a table and a speaker pattern"):
-        label_recordings(paths("a.wav"), table=table(ROW), speaker_pattern="(?P<speaker>a)")
+def test_what_the_table_does_not_say_a_pattern_may():
+    rows = table(("anna_1.wav", "sad"), columns=("file", "emotion"))
+    labels = label_recordings(paths("x/anna_1.wav"), table=rows, pattern="(?P<speaker>[a-z]+)_")
+    assert said(labels, *COLUMNS[:3]) == [("x/anna_1.wav", "sadness", "anna")]
+    with pytest.raises(CorpusError, match="Both the table and the pattern name the speaker"):
+        label_recordings(paths("a.wav"), table=table(ROW), pattern="(?P<speaker>a)")

@@ -7,7 +7,8 @@ from ser.corpora.own import own_corpus
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
 from ser.io.checksums import read_sums
 from ser.io.ingest import Ingested
-from ser.io.own import add_own, prepare_own, read_label_table, read_mapping
+from ser.io.label_table import read_label_table
+from ser.io.own import add_own, prepare_own, read_mapping
 
 FACTS = {"title": "Calls of 2024", "licence": "internal", "languages": ["de"]}
 
@@ -81,19 +82,19 @@ def test_csv_and_parquet_say_the_same(tmp_path):
     table = pd.DataFrame({"file": ["a.wav", "b.wav"], "speaker": [3, 4], "sentence": [1, None]})
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_parquet(tmp_path / "t.parquet")
-    parquet = read_label_table(tmp_path / "t.parquet").fillna("")
+    parquet = read_label_table(tmp_path / "t.parquet").rows
     assert parquet["speaker"].tolist() == ["3", "4"]
     assert parquet["sentence"].tolist() == ["1", ""]
-    assert read_label_table(tmp_path / "t.csv")["speaker"].tolist() == ["3", "4"]
+    assert read_label_table(tmp_path / "t.csv").rows["speaker"].tolist() == ["3", "4"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("none.csv", None, "none.csv does not exist"),
-        ("latin.csv", "file,emotion\nä,Ärger\n".encode("latin-1"), "is not UTF-8"),
+        ("odd.csv", b"file,emotion\n\x81,a\n", "is neither UTF-8 nor Windows-1252"),
         ("empty.csv", b"", r"empty.csv is not readable as CSV"),
-        ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "is not readable as CSV"),
+        ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, expected 2"),
         ("broken.parquet", b"PAR1 no", "is not readable as Parquet"),
     ],
 )
@@ -126,7 +127,7 @@ def test_a_mapping_that_cannot_be_read_is_named(tmp_path, content, message):
 
 def test_numbers_may_be_words(tmp_path):
     (tmp_path / "m.yaml").write_text("1: anger\n'no': fear\n")
-    assert read_mapping(tmp_path / "m.yaml") == {"1": "anger", "no": "fear"}
+    assert read_mapping(tmp_path / "m.yaml").emotion == {"1": "anger", "no": "fear"}
 
 
 def test_what_cannot_be_added_leaves_nothing(tmp_path, source):

@@ -15,7 +15,7 @@ from ser.io.lock import one_at_a_time
 RAW = Path("data/raw")
 MANIFESTS = Path("data/interim/manifests")
 DOWNLOADS = Path(".ser/fetch")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def here(root: Path) -> list[str]:
