@@ -186,3 +186,83 @@ def test_what_the_table_does_not_say_a_pattern_may():
     assert said(labels, *COLUMNS[:3]) == [("x/anna_1.wav", "sadness", "anna")]
     with pytest.raises(CorpusError, match="Both the table and the pattern name the speaker"):
         label_recordings(paths("a.wav"), table=table(ROW), pattern="(?P<speaker>a)")
+
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize("other", [NFD, f"{NFC} ", f"{NFC}\u00a0", f"\u200b{NFC}"])
+def test_one_person_by_two_spellings_that_look_the_same_is_one_speaker(other):
+    files = paths(f"angry/{NFC}/1.wav", f"sad/{other}/2.wav")
+    assert set(label_recordings(files)["speaker"]) == {NFC}
+    rows = table(("1.wav", "angry", NFC), ("2.wav", "sad", other))
+    assert set(label_recordings(paths("1.wav", "2.wav"), table=rows)["speaker"]) == {NFC}
+    found = label_recordings(
+        paths(f"1_{NFC}_angry.wav", f"2_{other}_sad.wav"),
+        pattern="_(?P<speaker>[^_]+)_(?P<emotion>[a-z]+)",
+    )
+    assert set(found["speaker"]) == {NFC}
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [("Anna", "anna"), ("Anna", "Ａnna"), ("Anna M", "AnnaM"), ("spk1", "spk_01")]
+)
+def test_two_spellings_that_may_be_one_person_are_a_question_with_both_answers(a, b):
+    files = paths(f"angry/{a}/1.wav", f"sad/{b}/2.wav")
+    rows = table(("1.wav", "angry", a), ("2.wav", "sad", b))
+    with pytest.raises(CorpusError, match="differ by spelling alone") as caught:
+        label_recordings(files)
+    with pytest.raises(CorpusError, match="differ by spelling alone"):
+        label_recordings(paths("1.wav", "2.wav"), table=rows)
+    one, two = (
+        yaml.safe_load(answer.strip(" .").removesuffix(", or"))["speaker"]
+        for answer in str(caught.value).split("for one: ")[1].split(" for two: ")
+    )
+    assert label_recordings(files, speakers=one)["speaker"].nunique() == 1
+    assert label_recordings(files, speakers=two)["speaker"].nunique() == 2
+
+
+def test_words_and_sentences_are_one_whatever_their_spelling():
+    rows = table(
+        ("1.wav", "Colère", "a", "Féminin", "Il pleut", "Fort"),
+        ("2.wav", "COLE\u0300RE ", "a", "fe\u0301minin", "il  pleut", "fort"),
+        columns=("file", "emotion", "speaker", "sex", "sentence", "intensity"),
+    )
+    labels = label_recordings(paths("1.wav", "2.wav"), table=rows, mapping={"colère": "anger"})
+    assert (
+        said(labels, "emotion", "sex", "sentence", "intensity")
+        == [("anger", "female", "Il pleut", "Fort")] * 2
+    )
+
+
+def test_codes_of_the_sexes_need_a_mapping():
+    rows = table((*ROW, "2"), columns=(*COLUMNS[:3], "sex"))
+    with pytest.raises(CorpusError, match=r"for the sex: '2'.*sex: \{'2': SEX\}"):
+        label_recordings(paths("a.wav"), table=rows)
+    labels = label_recordings(paths("a.wav"), table=rows, sexes={"2": "male"})
+    assert labels["sex"].item() == "male"
+
+
+def test_a_pattern_names_the_emotion_that_a_file_s_name_holds():
+    labels = label_recordings(
+        paths("anna/03_W_1.wav", "ben/04_T_1.wav"),
+        pattern=r"_(?P<emotion>[A-Z])_(?P<sentence>\d)",
+        mapping={"W": "anger", "T": "sadness"},
+    )
+    assert said(labels, "emotion", "speaker", "sentence") == [
+        ("anger", "anna", "1"),
+        ("sadness", "ben", "1"),
+    ]
+
+
+def test_all_problems_are_counted():
+    with pytest.raises(CorpusError, match=r"^2 problems; first: angry/1\.wav has no folder"):
+        label_recordings(paths("angry/1.wav", "angry/2.wav", "calm/ben/1.wav"))
+    with pytest.raises(CorpusError, match=r"^2 problems; first: The pattern"):
+        label_recordings(paths("angry/1.wav", "sad/2.wav"), pattern="(?P<speaker>x)")
+
+
+def test_control_characters_are_no_name():
+    rows = table(("a.wav", "sad", "an\x1b[2Jna"))
+    with pytest.raises(CorpusError, match=r"speaker hold control characters.*'an\\x1b\[2Jna'"):
+        label_recordings(paths("a.wav"), table=rows)

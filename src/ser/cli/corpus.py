@@ -51,9 +51,10 @@ def list_corpora() -> None:
     table.add_column("from", no_wrap=True)
     damaged = []
     for name in dict.fromkeys([*CORPORA, *shelf.here(root)]):
-        recordings, _ = shelf.count_files(root, name)
-        here = str(recordings) if recordings else "no"
+        here = "?"
         try:
+            recordings, _ = shelf.count_files(root, name)
+            here = str(recordings) if recordings else "no"
             corpus = _corpus(root, name)
         except UnknownCorpus:
             table.add_row(name, here, "", "", "", "unknown", "no adapter")

@@ -99,7 +99,7 @@ def not_read(others: Counter[str]) -> str:
     """A line on what is not read, with a remedy for media; empty where there is nothing."""
     if not others:
         return ""
-    media = [suffix for suffix in others if suffix in OTHER_SUFFIXES]
+    media = [suffix for suffix, _ in others.most_common() if suffix in OTHER_SUFFIXES]
     way = f" Convert media first: `ffmpeg -i x{media[0]} x.wav`." if media else ""
     return f"Not read: {describe(others)}.{way}"
 

@@ -105,7 +105,13 @@ def damage(folder: Path, files: Sequence[str]) -> CorpusError:
 
 def listed_files(folder: Path) -> list[str]:
     """Relative paths of the files that SHA256SUMS names: all but itself and hidden ones."""
-    return sorted(_walk(folder, ""))
+    try:
+        return sorted(_walk(folder, ""))
+    except OSError as error:
+        raise CorpusError(
+            f"{error.filename or folder} cannot be read ({error.strerror or error}). Give access, "
+            "then try again."
+        ) from error
 
 
 def hash_files(

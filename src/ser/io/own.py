@@ -206,7 +206,8 @@ def _shown(value: Any) -> str:
 
 def _near(path: Path, source: Path) -> Path:
     """The file, here or below the folder of the recordings."""
-    return source / path if not path.exists() and (source / path).exists() else path
+    below = os.path.exists(source / path) and not os.path.exists(path)
+    return source / path if below else path
 
 
 def _understood(chosen: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path, PurePath
@@ -31,7 +32,7 @@ def here(root: Path) -> list[str]:
 def count_files(root: Path, name: str) -> tuple[int, int]:
     """Recordings and all files of a corpus in data/raw; zeros where it is not here."""
     folder = root / RAW / name
-    files = listed_files(folder) if folder.is_dir() else []
+    files = listed_files(folder) if os.path.isdir(folder) else []
     return sum(is_audio(PurePath(file)) for file in files), len(files)
 
 
