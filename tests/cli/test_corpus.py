@@ -279,7 +279,7 @@ def test_an_own_corpus_comes_in_from_a_zip_with_its_table(ser, root, tmp_path, n
     words = ("add", "folder", tmp_path / "calls.zip", "--name", "calls", "--table", "t.csv")
     status, _, err = ser(*words)
     assert status == cli.USER_ERROR
-    assert "The table lacks file, speaker; it has emotion" in err
+    assert "The table lacks file, speaker; it has Datei, Label, Sprecher" in err
     status, out, err = ser(*words, "--columns", "file=Datei,speaker=Sprecher")
     assert (status, err) == (0, "")
     assert "Speakers: Jörg, Eva" in out

@@ -17,7 +17,7 @@ import yaml
 
 from ser.core.names import clean
 from ser.corpora.columns import choose_columns
-from ser.corpora.folder import check_speakers, label_recordings, one_spelling
+from ser.corpora.folder import REQUIRED, check_speakers, label_recordings, one_spelling
 from ser.corpora.listing import Listing, list_folder, not_read
 from ser.corpora.matching import match_files
 from ser.corpora.own import (
@@ -30,7 +30,7 @@ from ser.corpora.own import (
     read_labels,
 )
 from ser.corpora.reading import load_yaml
-from ser.corpora.words import SECTIONS, check_sexes
+from ser.corpora.words import SECTIONS, check_sexes, fold
 from ser.errors import CorpusError, MissingCorpus
 from ser.io.checksums import SUMS
 from ser.io.ingest import Ingested, ingest
@@ -93,6 +93,7 @@ def prepare_own(
     ignored: tuple[str, ...] = ()
     if read:
         chosen = choose_columns(list(read.rows.columns), columns)
+        _check_enough(chosen, pattern or "", read.rows)
         listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
         ignored = tuple(c for c in read.rows.columns if c not in chosen.values())
         notes += [*_understood(chosen), *_matched(listed, recordings)]
@@ -210,8 +211,18 @@ def _near(path: Path, source: Path) -> Path:
     return source / path if below else path
 
 
+def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -> None:
+    lacks = [ours for ours in REQUIRED if ours not in chosen and f"(?P<{ours}>" not in pattern]
+    if lacks:
+        raise CorpusError(
+            f"The table lacks {', '.join(lacks)}; it has {', '.join(rows.columns)}. Say which is "
+            f"meant with --columns '{','.join(f'{ours}=…' for ours in lacks)}'; what the files' "
+            "paths hold, --pattern finds."
+        )
+
+
 def _understood(chosen: Mapping[str, str]) -> list[str]:
-    others = [f"{theirs} is the {ours}" for ours, theirs in chosen.items() if ours != theirs]
+    others = [f"{theirs} is the {ours}" for ours, theirs in chosen.items() if fold(theirs) != ours]
     return [f"Columns: {', '.join(others)}."] if others else []
 
 
