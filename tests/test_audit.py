@@ -10,6 +10,7 @@ import soundfile
 from ser.audit import audit_folder, label_folder, lines
 from ser.corpora.synthetic import speak, utterances
 from ser.errors import CorpusError
+from ser.io.own import add_own, prepare_own
 from ser.params import SyntheticParams
 
 SR = 16_000
@@ -97,7 +98,7 @@ def test_own_words_and_speakers_can_be_described_as_for_adding(spoken, tmp_path)
         shutil.copy(wav, target)
     mapping = tmp_path / "words.yaml"
     mapping.write_text("cross: anger\n")
-    described = {"mapping": mapping, "speaker_pattern": r"(?P<speaker>spk\d+)-"}
+    described = {"mapping": mapping, "pattern": r"(?P<speaker>spk\d+)-"}
     found = audit_folder(tmp_path / "calls", described=described, measure=False).to_dict()
     assert found["speakers"] == 4
     assert found["emotions"] == {"anger": 8, "sadness": 8, "neutral": 8}
@@ -108,3 +109,68 @@ def test_one_speaker_leaves_nothing_to_compare(folder):
         if path.parent.name != "spk01":
             path.unlink()
     assert audit_folder(folder).inflation is None
+
+
+def test_an_own_corpus_is_audited_by_the_labels_that_it_came_in_with(folder, tmp_path):
+    words = tmp_path / "words.yaml"
+    words.write_text("angry: fear\n")
+    own = prepare_own(folder, mapping=words, facts={"title": "calls"})
+    add_own(own, folder, tmp_path / "raw" / "mine")
+    found = audit_folder(tmp_path / "raw" / "mine", measure=False)
+    assert found.corpus == "mine"
+    assert found.to_dict()["emotions"] == {"fear": 8, "sadness": 8, "neutral": 8}
+    assert found.notes == ()
+
+
+def ravdess(folder, *names):
+    t = np.arange(SR) / 20
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.sin(t * (1 + number / 7)) * np.hanning(SR), SR)
+
+
+RAVDESS = [f"Actor_01/03-01-0{emotion}-01-01-01-01.wav" for emotion in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("stray", "message"),
+    [
+        ("notes.wav", r"6 of 7 names .*notes\.wav is not a name of RAVDESS"),
+        ("02-01-05-01-01-01-01.wav", r"6 of 7 names .*has modality 02; only audio"),
+    ],
+)
+def test_one_stray_file_does_not_hide_which_corpus_it_is(tmp_path, stray, message):
+    ravdess(tmp_path, *RAVDESS, stray)
+    with pytest.raises(CorpusError, match=rf"looks like ravdess .{message}"):
+        audit_folder(tmp_path)
+
+
+def test_a_doubled_folder_is_a_finding(tmp_path):
+    ravdess(tmp_path, *RAVDESS)
+    shutil.copytree(tmp_path / "Actor_01", tmp_path / "copy" / "Actor_01")
+    found = audit_folder(tmp_path, measure=False)
+    assert (found.corpus, len(found.table)) == ("ravdess", 12)
+    assert (found.copies["kind"] == "bytes").sum() == 6
+    assert any("6 recordings stand twice by their names" in note for note in found.notes)
+
+
+def test_what_an_audit_does_not_read_is_counted(folder, tmp_path):
+    (folder / "talk.wma").write_bytes(b"x")
+    (folder / "film.mp4").write_bytes(b"x")
+    (tmp_path / "passwd").write_text("root")
+    (folder / "angry" / "spk01" / "x.wav").symlink_to(tmp_path / "passwd")
+    said = "\n".join(lines(audit_folder(folder, measure=False)))
+    assert "1 .wma" in said
+    assert "1 .mp4" in said
+    assert "1 recordings are links to what lies elsewhere, first angry/spk01/x.wav" in said
+
+
+@pytest.mark.parametrize("keep", ["angry/spk01/*", "angry/*/*", "*/spk01/*"])
+def test_a_folder_that_is_too_small_to_measure_is_audited_all_the_same(folder, keep):
+    kept = set(folder.glob(keep))
+    for path in set(folder.rglob("*.wav")) - kept:
+        path.unlink()
+    found = audit_folder(folder)
+    assert found.inflation is None
+    assert any("is not known: Found" in line for line in lines(found))

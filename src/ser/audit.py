@@ -7,7 +7,6 @@ read, and by how much a random split would flatter a score on them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -21,14 +20,20 @@ from ser.core.inflation import Inflation, inflation
 from ser.core.tables import is_known, manifest_table
 from ser.corpora.base import Corpus, Labels
 from ser.corpora.catalogue import CORPORA, list_recordings
-from ser.errors import AudioError, CorpusError, MissingCorpus, ParamsError
+from ser.corpora.listing import leading_out, list_folder, others_in_words
+from ser.corpora.own import CARD_FILE, LABELS_FILE, own_corpus
+from ser.errors import AudioError, CorpusError, DoubledRecordings, MissingCorpus, ParamsError
 from ser.io.audio import load_mono
+from ser.io.checksums import SUMS
 from ser.io.own import prepare_own
 from ser.params import FeatureParams
 from ser.stages.base import in_parallel
 from ser.stages.copies import find_copies
 from ser.stages.exclusion import named, not_read
 from ser.stages.manifest import read_rows, readable, window_of
+
+#: Names that say, at least, of which corpus a folder may be.
+LOOKED_AT = 100
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class FolderAudit:
     bad : the others.
     copies : as `find_copies` returns.
     inflation : None where it was not asked for, or there is too little to measure it.
+    unmeasured : why it is None though it was asked for.
+    notes : what else a person should know of the folder, a line each.
     """
 
     corpus: str
@@ -47,6 +54,8 @@ class FolderAudit:
     bad: tuple[LeftOut, ...]
     copies: pd.DataFrame
     inflation: Inflation | None
+    unmeasured: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def crossing(self) -> pd.DataFrame:
@@ -90,6 +99,7 @@ class FolderAudit:
             "unlabelled": self.unlabelled,
             "unreadable": list(self.unreadable),
             "bad": [vars(one) for one in self.bad],
+            "notes": list(self.notes),
             "copies": [
                 {
                     "files": table["file"].iloc[[a, b]].tolist(),
@@ -122,12 +132,14 @@ def audit_folder(
 ) -> FolderAudit:
     """Audit the recordings under `folder`.
 
-    corpus : whose they are; None: the first whose names they all bear, else by their folders.
+    corpus : whose they are; None: by the labels of `ser corpus add`, else the first corpus whose
+        names they all bear, else by their folders.
     described : how a user's own recordings are labelled, as `prepare_own` has it.
     measure : extract features, and score a random split against one by speakers.
     Raises CorpusError where nobody can say what the recordings' labels are.
     """
-    name, labels, unlabelled = label_folder(folder, corpus, described)
+    notes = list(_notes(folder))
+    name, labels, unlabelled = label_folder(folder, corpus, described, notes)
     known = not_read(Path(), CORPORA[name], list(labels)) if name in CORPORA else {}
     bad = list(known.values())
     rows = read_rows(
@@ -144,42 +156,103 @@ def audit_folder(
             f"None of {len(labels)} recordings is fit for training ({in_words(counted(bad))}). "
             f"The first: {bad[0].why}"
         )
+    score, unmeasured = _inflation(folder, table, seed) if measure else (None, "")
     return FolderAudit(
         corpus=name,
         table=table,
         unlabelled=unlabelled,
         bad=tuple(bad),
         copies=find_copies(folder, table, table["fingerprint"]),
-        inflation=_inflation(folder, table, seed) if measure else None,
+        inflation=score,
+        unmeasured=unmeasured,
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
 def label_folder(
-    folder: Path, corpus: str | None, described: Mapping[str, Any] | None = None
+    folder: Path,
+    corpus: str | None,
+    described: Mapping[str, Any] | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[str, dict[PurePath, Labels], int]:
-    """The corpus's name, the labels, and how many recordings have none by its own rules."""
+    """The corpus's name, the labels, and how many recordings have none by its own rules.
+
+    notes : gets a line for what was seen on the way.
+    """
+    notes = [] if notes is None else notes
     if corpus in CORPORA:
-        return _labelled_as(folder, CORPORA[corpus])
-    if described or corpus:
-        return _labelled_as_own(folder, corpus, described or {})
+        return _labelled_as(folder, CORPORA[corpus], notes)
+    if described:
+        return _labelled_as_own(folder, corpus, described, notes)
+    if (folder / CARD_FILE).is_file() and (folder / LABELS_FILE).is_file():
+        return _labelled_as(folder, own_corpus(folder.resolve()), notes)
+    if corpus:
+        return _labelled_as_own(folder, corpus, {}, notes)
+    errors: dict[str, CorpusError] = {}
     for candidate in CORPORA.values():
-        with suppress(CorpusError):
-            return _labelled_as(folder, candidate)
+        try:
+            return _labelled_as(folder, candidate, notes)
+        except CorpusError as error:
+            errors[candidate.name] = error
     try:
-        return _labelled_as_own(folder, None, {})
+        return _labelled_as_own(folder, None, {}, notes)
     except MissingCorpus:
         raise
     except CorpusError as error:
+        nearest, named, looked_at = _nearest(folder)
+        if nearest is not None:
+            raise CorpusError(
+                f"{folder} looks like {nearest.name} ({named} of {looked_at} names that were "
+                f"looked at are its), but: {errors[nearest.name]} Or describe it as your own with "
+                "--table or --pattern."
+            ) from errors[nearest.name]
         raise CorpusError(
             f"{folder}: the files are not named as those of {', '.join(CORPORA)}, and as a "
             f"folder of your own: {error}"
         ) from error
 
 
+def _nearest(folder: Path) -> tuple[Corpus | None, int, int]:
+    """The corpus whose names most recordings bear, how many do, and of how many."""
+    best: tuple[Corpus | None, int, int] = (None, 0, 0)
+    for candidate in CORPORA.values():
+        try:
+            files = list_recordings(folder, candidate)
+        except MissingCorpus:
+            continue
+        looked_at = files[:: max(1, len(files) // LOOKED_AT)]
+        named = sum(_bears_its_name(folder, candidate, file) for file in looked_at)
+        if named > best[1]:
+            best = candidate, named, len(looked_at)
+    return best
+
+
+def _bears_its_name(folder: Path, corpus: Corpus, file: PurePath) -> bool:
+    try:
+        corpus.label(folder, [file])
+    except CorpusError:
+        return False
+    return True
+
+
+def _notes(folder: Path) -> Sequence[str]:
+    """What lies in the folder and is not read, and what is not in it."""
+    ours = (LABELS_FILE, CARD_FILE, SUMS)
+    found = list_folder(folder, aside=lambda path: str(path) in ours)
+    lines = [others_in_words(found.others)] if found.others else []
+    if outside := leading_out(folder, found.recordings):
+        lines.append(
+            f"{len(outside)} recordings are links to what lies elsewhere, first {outside[0]}: "
+            "`ser corpus add` refuses them."
+        )
+    return lines
+
+
 def _labelled_as_own(
-    folder: Path, name: str | None, described: Mapping[str, Any]
+    folder: Path, name: str | None, described: Mapping[str, Any], notes: list[str]
 ) -> tuple[str, dict[PurePath, Labels], int]:
     own = prepare_own(folder, **described, facts={"title": "folder"})
+    notes += own.notes
     columns = list(Labels.__dataclass_fields__)
     labels = {
         PurePath(row["file"]): Labels(**{column: row[column] for column in columns})
@@ -188,14 +261,33 @@ def _labelled_as_own(
     return name or "folder", labels, own.left_out
 
 
-def _labelled_as(folder: Path, corpus: Corpus) -> tuple[str, dict[PurePath, Labels], int]:
+def _labelled_as(
+    folder: Path, corpus: Corpus, notes: list[str]
+) -> tuple[str, dict[PurePath, Labels], int]:
     recordings = list_recordings(folder, corpus)
-    labels = corpus.label(folder, recordings)
+    labels = _with_copies(folder, corpus, recordings, notes)
     return corpus.name, labels, len(recordings) - len(labels)
 
 
-def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None:
-    """Features of every recording that has any, and what the two kinds of split make of them."""
+def _with_copies(
+    folder: Path, corpus: Corpus, recordings: Sequence[PurePath], notes: list[str]
+) -> dict[PurePath, Labels]:
+    """Labels of all, also of those that are there twice: copies are what an audit looks for."""
+    try:
+        return corpus.label(folder, recordings)
+    except DoubledRecordings as error:
+        again = {copy for _, copy in error.pairs}
+        notes.append(
+            f"{len(again)} recordings stand twice by their names, first {error.pairs[0][0]} and "
+            f"{error.pairs[0][1]}: `ser corpus add` takes one of each if their bytes are the same."
+        )
+        once = corpus.label(folder, [file for file in recordings if file not in again])
+        copies = _with_copies(folder, corpus, [f for f in recordings if f in again], notes)
+        return {**once, **copies}
+
+
+def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> tuple[Inflation | None, str]:
+    """What the two kinds of split make of the recordings' features, or why that is not known."""
     params = FeatureParams()
     results = list(
         in_parallel(
@@ -204,18 +296,18 @@ def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None
     )
     usable = np.array([not isinstance(result, AudioError) for result in results])
     if not usable.any():
-        return None
+        return None, "no recording has features"
     functionals = np.stack([r for r in results if not isinstance(r, AudioError)])
     try:
-        return inflation(
+        score = inflation(
             functionals,
             table["emotion"].to_numpy(str)[usable],
             table["speaker"].to_numpy(str)[usable],
             seed=seed,
         )
-    except ParamsError:
-        # One speaker or one emotion: there is nothing to compare.
-        return None
+    except ParamsError as error:
+        return None, str(error)
+    return score, ""
 
 
 def _functionals(folder: Path, file: str, params: FeatureParams) -> np.ndarray | AudioError:
@@ -236,6 +328,7 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     if found.sentences and unknown:
         sentences += f" ({unknown} recordings without one)"
     result = [f"{of}, {table['duration'].sum() / 60:.1f} min, {sentences}, read as {found.corpus}."]
+    result += [f"note: {line}" for line in found.notes]
     if found.unlabelled:
         result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
     if found.bad:
@@ -253,6 +346,8 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
         result.append(f"copy: and {len(found.copies) - shown} more pairs.")
     if found.copies.empty:
         result.append("No recording is there twice, not even coded or levelled anew.")
+    if found.unmeasured:
+        result.append(f"What a random split would claim is not known: {found.unmeasured}")
     score = found.inflation
     if score:
         result.append(

@@ -5,6 +5,7 @@ SerError
 ├── CorpusError
 │   ├── UnknownCorpus    no adapter has this name
 │   ├── MissingCorpus    the corpus is not in data/raw
+│   ├── DoubledRecordings  two files are one recording by their names
 │   └── UnknownEmotion   a label code that the corpus does not define
 ├── FetchError           a download failed, or its bytes are not those promised
 ├── AudioError
@@ -27,6 +28,11 @@ SerError
 └── StageError           a pipeline stage failed
     └── ProcessKilled    a process that works for a stage was killed, perhaps for its memory
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
 
 
 class SerError(Exception):
@@ -51,6 +57,19 @@ class MissingCorpus(CorpusError):
 
 class UnknownEmotion(CorpusError):
     pass
+
+
+class DoubledRecordings(CorpusError):
+    """`pairs` of files that are one recording by their names."""
+
+    def __init__(self, pairs: Sequence[tuple[PurePath, PurePath]], why: str = "") -> None:
+        self.pairs = tuple(pairs)
+        (first, again), more = self.pairs[0], len(self.pairs) - 1
+        super().__init__(
+            f"{first} and {again} are one recording by their names"
+            f"{f' {why}' if why else ''}{f' (and {more} more pairs)' if more else ''}; each may "
+            "stand once. Remove one copy, or name the folder that holds the corpus once."
+        )
 
 
 class FetchError(SerError):

@@ -14,8 +14,9 @@ from publisher import Answer
 from ser import cli
 from ser.cli import corpus as commands
 from ser.corpora.base import Archive, Form, recordings_digest
+from ser.corpora.published import published_mark
 from ser.corpora.ravdess import RAVDESS
-from ser.io import dvc
+from ser.io import dvc, integrity
 
 NAMES = [f"Actor_{actor:02}/03-01-05-01-01-01-{actor:02}.wav" for actor in range(1, 25)]
 
@@ -247,3 +248,100 @@ def test_help_teaches_every_command(ser):
     _, out, _ = ser("--help")
     for command in ("list", "info", "fetch", "add", "verify", "remove"):
         assert command in out
+
+
+def test_what_is_not_as_published_is_said_and_listed(
+    ser, root, tmp_path, published, no_dvc, monkeypatch
+):
+    marks = frozenset(published_mark(n, hashlib.sha256(wav(n)).hexdigest()) for n in NAMES)
+    monkeypatch.setattr(integrity, "published_marks", lambda name: marks)
+    source = write(tmp_path / "source", NAMES)
+    (source / NAMES[1]).write_bytes(b"other")
+    status, out, _ = ser("add", "ravdess", source)
+    assert status == 0
+    assert f"Not as published: 1 recordings, first {NAMES[1]}." in out
+    status, out, err = ser("verify", "ravdess")
+    assert (status, err) == (0, "")
+    assert f"data/raw/ravdess/{NAMES[1]} is not as published." in out
+    assert out.count("is not as published") == 1
+
+
+def own(folder, names=("angry/anna/1.wav", "sad/ben/1.wav")):
+    return write(folder, names)
+
+
+def test_an_own_corpus_comes_in_from_a_zip_with_its_table(ser, root, tmp_path, no_dvc):
+    with zipfile.ZipFile(tmp_path / "calls.zip", "w") as archive:
+        archive.writestr("a.wav", b"1")
+        archive.writestr("x\\b.wav", b"2")
+        archive.writestr("c.wma", b"3")
+        archive.writestr("t.csv", "Datei;Label;Sprecher\na.wav;sad; Jörg\nb;angry;Eva\n")
+    words = ("add", "folder", tmp_path / "calls.zip", "--name", "calls", "--table", "t.csv")
+    status, _, err = ser(*words)
+    assert status == cli.USER_ERROR
+    assert "The table lacks file, speaker; it has Datei, Label, Sprecher" in err
+    status, out, err = ser(*words, "--columns", "file=Datei,speaker=Sprecher")
+    assert (status, err) == (0, "")
+    assert "Speakers: Jörg, Eva" in out
+    assert "Columns: Datei is the file, Sprecher is the speaker, Label is the emotion." in out
+    assert "Not read: 1 .wma. Convert media first" in out
+    assert sorted(p.name for p in (root / "data/raw").iterdir() if p.is_dir()) == ["calls"]
+    assert (root / "data/raw/calls/x/b.wav").read_bytes() == b"2"
+
+
+def test_an_own_corpus_is_as_good_as_a_published_one(ser, root, tmp_path, no_dvc):
+    assert ser("add", "folder", own(tmp_path / "first"), "--name", "calls")[0] == 0
+    _, out, _ = ser("info", "calls")
+    assert "published" not in out
+    assert "recordings  2 here" in out
+    assert "ser corpus add folder PATH --name calls" in out
+    more = own(tmp_path / "more", ["angry/eva/1.wav"])
+    status, out, _ = ser("add", "calls", more)
+    assert status == 0
+    assert "3 recordings (1 of them new)" in out
+    write(root / "data/raw/calls", ["angry/x/9.wav"])
+    _, _, err = ser("verify", "calls")
+    assert "ser corpus add folder PATH --name calls" in err
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("corpus.yaml", "title: ["), ("labels.csv", "a\n1\n"), ("labels.csv", "")]
+)
+def test_one_damaged_own_corpus_stops_no_other(ser, root, tmp_path, no_dvc, file, content):
+    ser("add", "folder", own(tmp_path / "calls"), "--name", "calls")
+    ser("add", "folder", own(tmp_path / "notes"), "--name", "notes")
+    (root / "data/raw/calls" / file).write_text(content)
+    status, out, err = ser("list")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()][-2:] == ["calls", "notes"]
+    assert "damaged" in out
+    assert f"calls: data/raw/calls/{file}" in err.replace(f"{root}/", "")
+    status, out, err = ser("verify")
+    assert status == cli.SOME_FAILED
+    assert f"data/raw/calls/{file} has other bytes" in err
+    assert "notes: 2 recordings, each as it came in" in out
+
+
+def test_a_name_that_is_too_long_is_a_line(ser, root, tmp_path):
+    long = "a" * 300
+    for words in (
+        ("add", "folder", own(tmp_path / "calls"), "--name", long),
+        ("info", long),
+        ("verify", long),
+        ("remove", long, "--yes"),
+        ("add", long, tmp_path),
+        ("add", "ravdess", long),
+    ):
+        status, _, err = ser(*words)
+        assert status in (cli.USER_ERROR, cli.SOME_FAILED)
+        assert err.count("\n") == 1
+
+
+def test_nothing_that_a_terminal_obeys_is_printed(ser, root, tmp_path):
+    folder = own(tmp_path / "calls", ["angry/an\x1b[2Jna/1.wav"])
+    status, _, err = ser("add", "folder", folder, "--name", "calls")
+    assert status == cli.USER_ERROR
+    assert "\x1b" not in err
+    assert r"an\x1b[2Jna" in err
+    status, _, err = ser("info", "a\x1b[2Jb")
+    assert "\x1b" not in err

@@ -34,3 +34,19 @@ def test_speakers_without_one_do_not():
 def test_one_speaker_cannot_be_compared():
     with pytest.raises(ParamsError, match=r"1 speaker\(s\)"):
         inflation(*speech(speakers=1, own_style=0.0), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("emotions", "speakers"),
+    [("ab", "xy"), ("aabb", "xxyy"), ("aaab", "xyxy"), ("aabbcc", "xxyyzz")],
+)
+def test_what_is_too_little_or_confounded_says_so(emotions, speakers):
+    rows = np.random.default_rng(0).normal(size=(len(emotions), 5))
+    with pytest.raises(ParamsError, match="Add recordings"):
+        inflation(rows, np.array([*emotions]), np.array([*speakers]), seed=1)
+
+
+def test_an_emotion_of_each_speaker_s_own_cannot_be_measured():
+    rows, _, who = speech(speakers=4, own_style=0.0)
+    with pytest.raises(ParamsError, match="Each emotion is of one speaker alone"):
+        inflation(rows, who, who, seed=1)

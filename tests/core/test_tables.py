@@ -64,3 +64,16 @@ def test_the_predicted_emotion_has_the_largest_posterior():
     )
     assert list(table["predicted"]) == ["anger", "neutral"]
     assert list(table["p_anger"]) == [0.8, 0.4]
+
+
+@pytest.mark.parametrize("other", ["Jose\u0301", "josé", "José "])
+def test_a_manifest_with_one_person_under_two_names_is_refused(other):
+    rows = [{**ROW, "speaker": "calls/José"}, {**ROW, "file": "b", "speaker": f"calls/{other}"}]
+    table = pd.DataFrame(rows)
+    with pytest.raises(TableError, match=r"of calls differ by spelling alone.*ser corpus remove"):
+        check_manifest(table)
+
+
+def test_people_of_two_corpora_may_have_one_name():
+    rows = [{**ROW, "speaker": "calls/a"}, {**ROW, "file": "b", "speaker": "calls-2/A"}]
+    check_manifest(pd.DataFrame(rows))

@@ -51,7 +51,7 @@ def test_the_user_s_mapping_goes_before_common_words_and_drops():
 def test_a_pattern_says_who_speaks_where_folders_do_not():
     labels = label_recordings(
         paths("2021/happy/f_anna_03_01.wav", "2022/calm/m_ben_04_01.wav"),
-        speaker_pattern=r"/(?P<sex>[fm])_(?P<speaker>[a-z]+)_(?P<sentence>\d\d)_",
+        pattern=r"/(?P<sex>[fm])_(?P<speaker>[a-z]+)_(?P<sentence>\d\d)_",
     )
     assert said(labels, "emotion", "speaker", "sex", "sentence") == [
         ("happiness", "anna", "female", "03"),
@@ -71,7 +71,7 @@ def test_a_pattern_says_who_speaks_where_folders_do_not():
 def test_a_layout_that_leaves_a_doubt_is_refused_with_three_ways_out(names, message):
     with pytest.raises(CorpusError, match=message) as caught:
         label_recordings(paths("calm/ben/1.wav", *names))
-    for way in ("EMOTION/SPEAKER/x.wav", "--speaker-pattern", "--table"):
+    for way in ("EMOTION/SPEAKER/x.wav", "--pattern", "--table"):
         assert way in str(caught.value)
 
 
@@ -79,15 +79,15 @@ def test_a_layout_that_leaves_a_doubt_is_refused_with_three_ways_out(names, mess
     ("pattern", "message"),
     [
         ("(?P<speaker>", "is no regular expression"),
-        ("([a-z]+)", r"has the groups none; expected speaker"),
+        ("([a-z]+)", r"has the groups none; expected some"),
         ("(?P<speaker>a)(?P<age>b)", "has the groups speaker, age"),
         (r"(?P<speaker>spk\d+)", "finds no speaker in calm/ben/1.wav"),
-        (r"(?P<speaker>ben)/(?P<sex>\d)", "has sex '1'; known are female"),
+        (r"(?P<speaker>ben)/(?P<sex>\d)", "for the sex: '1'; known are female"),
     ],
 )
 def test_a_pattern_that_does_not_fit_is_refused(pattern, message):
     with pytest.raises(CorpusError, match=message):
-        label_recordings(paths("calm/ben/1.wav"), speaker_pattern=pattern)
+        label_recordings(paths("calm/ben/1.wav"), pattern=pattern)
 
 
 def test_unknown_words_come_with_a_mapping_to_complete():
@@ -158,7 +158,7 @@ ROW = ("a.wav", "sad", "03")
         (table(("../a.wav", "sad", "1")), CorpusError, "expected a path inside the folder"),
         (table(("/a.wav", "sad", "1")), CorpusError, "expected a path inside the folder"),
         (table(("a.wav", "grumpy", "1")), UnknownEmotion, "words: grumpy"),
-        (table((*ROW, "x"), columns=(*COLUMNS[:3], "sex")), CorpusError, "has sex 'x'"),
+        (table((*ROW, "x"), columns=(*COLUMNS[:3], "sex")), CorpusError, "for the sex: 'x'"),
     ],
 )
 def test_a_table_that_leaves_a_doubt_is_refused(rows, error, message):
@@ -180,6 +180,89 @@ def test_one_speaker_has_one_sex():
         label_recordings(paths("a.wav", "b.wav"), table=rows)
 
 
-def test_a_table_and_a_pattern_are_one_too_many():
-    with pytest.raises(CorpusError, match="a table and a speaker pattern"):
-        label_recordings(paths("a.wav"), table=table(ROW), speaker_pattern="(?P<speaker>a)")
+def test_what_the_table_does_not_say_a_pattern_may():
+    rows = table(("anna_1.wav", "sad"), columns=("file", "emotion"))
+    labels = label_recordings(paths("x/anna_1.wav"), table=rows, pattern="(?P<speaker>[a-z]+)_")
+    assert said(labels, *COLUMNS[:3]) == [("x/anna_1.wav", "sadness", "anna")]
+    with pytest.raises(CorpusError, match="Both the table and the pattern name the speaker"):
+        label_recordings(paths("a.wav"), table=table(ROW), pattern="(?P<speaker>a)")
+
+
+NFC, NFD = "Jos\u00e9", "Jose\u0301"
+
+
+@pytest.mark.parametrize("other", [NFD, f"{NFC} ", f"{NFC}\u00a0", f"\u200b{NFC}"])
+def test_one_person_by_two_spellings_that_look_the_same_is_one_speaker(other):
+    files = paths(f"angry/{NFC}/1.wav", f"sad/{other}/2.wav")
+    assert set(label_recordings(files)["speaker"]) == {NFC}
+    rows = table(("1.wav", "angry", NFC), ("2.wav", "sad", other))
+    assert set(label_recordings(paths("1.wav", "2.wav"), table=rows)["speaker"]) == {NFC}
+    found = label_recordings(
+        paths(f"1_{NFC}_angry.wav", f"2_{other}_sad.wav"),
+        pattern="_(?P<speaker>[^_]+)_(?P<emotion>[a-z]+)",
+    )
+    assert set(found["speaker"]) == {NFC}
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [("Anna", "anna"), ("Anna", "Ａnna"), ("Anna M", "AnnaM"), ("spk1", "spk_01")]
+)
+def test_two_spellings_that_may_be_one_person_are_a_question_with_both_answers(a, b):
+    files = paths(f"angry/{a}/1.wav", f"sad/{b}/2.wav")
+    rows = table(("1.wav", "angry", a), ("2.wav", "sad", b))
+    with pytest.raises(CorpusError, match="differ by spelling alone") as caught:
+        label_recordings(files)
+    with pytest.raises(CorpusError, match="differ by spelling alone"):
+        label_recordings(paths("1.wav", "2.wav"), table=rows)
+    one, two = (
+        yaml.safe_load(answer.strip(" .").removesuffix(", or"))["speaker"]
+        for answer in str(caught.value).split("for one: ")[1].split(" for two: ")
+    )
+    assert label_recordings(files, speakers=one)["speaker"].nunique() == 1
+    assert label_recordings(files, speakers=two)["speaker"].nunique() == 2
+
+
+def test_words_and_sentences_are_one_whatever_their_spelling():
+    rows = table(
+        ("1.wav", "Colère", "a", "Féminin", "Il pleut", "Fort"),
+        ("2.wav", "COLE\u0300RE ", "a", "fe\u0301minin", "il  pleut", "fort"),
+        columns=("file", "emotion", "speaker", "sex", "sentence", "intensity"),
+    )
+    labels = label_recordings(paths("1.wav", "2.wav"), table=rows, mapping={"colère": "anger"})
+    assert (
+        said(labels, "emotion", "sex", "sentence", "intensity")
+        == [("anger", "female", "Il pleut", "Fort")] * 2
+    )
+
+
+def test_codes_of_the_sexes_need_a_mapping():
+    rows = table((*ROW, "2"), columns=(*COLUMNS[:3], "sex"))
+    with pytest.raises(CorpusError, match=r"for the sex: '2'.*sex: \{'2': SEX\}"):
+        label_recordings(paths("a.wav"), table=rows)
+    labels = label_recordings(paths("a.wav"), table=rows, sexes={"2": "male"})
+    assert labels["sex"].item() == "male"
+
+
+def test_a_pattern_names_the_emotion_that_a_file_s_name_holds():
+    labels = label_recordings(
+        paths("anna/03_W_1.wav", "ben/04_T_1.wav"),
+        pattern=r"_(?P<emotion>[A-Z])_(?P<sentence>\d)",
+        mapping={"W": "anger", "T": "sadness"},
+    )
+    assert said(labels, "emotion", "speaker", "sentence") == [
+        ("anger", "anna", "1"),
+        ("sadness", "ben", "1"),
+    ]
+
+
+def test_all_problems_are_counted():
+    with pytest.raises(CorpusError, match=r"^2 problems; first: angry/1\.wav has no folder"):
+        label_recordings(paths("angry/1.wav", "angry/2.wav", "calm/ben/1.wav"))
+    with pytest.raises(CorpusError, match=r"^2 problems; first: The pattern"):
+        label_recordings(paths("angry/1.wav", "sad/2.wav"), pattern="(?P<speaker>x)")
+
+
+def test_control_characters_are_no_name():
+    rows = table(("a.wav", "sad", "an\x1b[2Jna"))
+    with pytest.raises(CorpusError, match=r"speaker hold control characters.*'an\\x1b\[2Jna'"):
+        label_recordings(paths("a.wav"), table=rows)

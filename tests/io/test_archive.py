@@ -70,9 +70,9 @@ NAMES = {
     "//server/share/a.wav": "leads out",
     "C:/a.wav": "leads out",
     "c:a.wav": "leads out",
-    "..\\a.wav": "backslash",
-    "Actor_01\\a.wav": "backslash",
-    "\\\\server\\a.wav": "backslash",
+    "..\\a.wav": "leads out|backslash",
+    "\\\\server\\a.wav": "leads out|backslash",
+    "C:\\a.wav": "leads out",
     "a\n.wav": "control characters",
     "a\x1b[2J.wav": "control characters",
     f"{'a' * 300}.wav": "is 304 bytes long",
@@ -91,6 +91,14 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, kind, name, said):
     with pytest.raises(CorpusError, match=said):
         unpacked(tmp_path, source)
     assert outside(tmp_path) == []
+
+
+def test_a_zip_that_windows_packed_with_backslashes_is_read_and_a_tar_says_what_to_do(tmp_path):
+    source = write_zip(tmp_path / "a.zip", ("Actor_01\\", b""), ("Actor_01\\a.wav", b"good"))
+    assert unpacked(tmp_path / "zip", source) == ["Actor_01/a.wav"]
+    source = write_tar(tmp_path / "a.tar", ("Actor_01\\a.wav", b"good"))
+    with pytest.raises(CorpusError, match=r"backslash; .* pack it as a ZIP"):
+        unpacked(tmp_path / "tar", source)
 
 
 def test_a_name_with_nul_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 import hashlib
 import io
+import os
+import shutil
 import tarfile
 import zipfile
 from dataclasses import replace
@@ -282,3 +284,57 @@ def test_what_is_no_corpus_is_named(tmp_path):
     ]:
         with pytest.raises(error, match=message):
             ingest(tmp_path / name, tmp_path / "raw", RAVDESS)
+
+
+def test_a_mirror_that_holds_all_twice_comes_in_once(tmp_path, folder, wav):
+    shutil.copytree(folder, folder / "set" / "all")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in folder.rglob("*"):
+            archive.write(path, path.relative_to(folder))
+    for source in (folder, tmp_path / "a.zip"):
+        raw = tmp_path / f"raw-{source.stem}"
+        assert ingest(source, raw, RAVDESS) == Ingested(added=2, total=2, doubled=2)
+        assert taken(raw) == sorted([*NAMES, SUMS])
+    (folder / "set" / "all" / NAMES[0]).write_bytes(wav + b"x")
+    with pytest.raises(CorpusError, match=r"are one recording by their names but have other byt"):
+        ingest(folder, tmp_path / "raw", RAVDESS)
+
+
+def test_a_recording_that_is_here_in_another_folder_is_here(tmp_path, folder, wav):
+    raw = tmp_path / "raw"
+    ingest(folder, raw, RAVDESS)
+    (folder / NEW).write_bytes(wav)
+    folder.rename(tmp_path / "deep")
+    (tmp_path / "again").mkdir()
+    (tmp_path / "deep").rename(tmp_path / "again" / "audio")
+    assert ingest(tmp_path / "again", raw, RAVDESS) == Ingested(added=1, total=3)
+    assert taken(raw) == sorted([*NAMES, f"audio/{NEW}", SUMS])
+
+
+def test_all_wrong_names_are_counted(tmp_path, folder, wav):
+    for name in ("x.wav", "y.wav"):
+        (folder / name).write_bytes(wav)
+    with pytest.raises(CorpusError, match=r"^2 problems; first: x\.wav is not a name of RAVDESS"):
+        ingest(folder, tmp_path / "raw", RAVDESS)
+
+
+def test_what_is_not_taken_is_counted(tmp_path, folder, wav):
+    (folder / "film.mp4").write_bytes(wav)
+    os.mkfifo(folder / "pipe.wav")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(NAMES[0], wav)
+        archive.writestr("film.mp4", wav)
+    (note,) = ingest(folder, tmp_path / "raw", RAVDESS).notes
+    assert all(part in note for part in ("1 .mp4", "1 .txt", "1 pipes, sockets or devices"))
+    assert ingest(tmp_path / "a.zip", tmp_path / "zip", RAVDESS).notes == ("Not taken: 1 .mp4.",)
+
+
+def test_nobody_waits_for_a_pipe(tmp_path, folder):
+    raw = tmp_path / "raw"
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(CorpusError, match="neither a folder nor a ZIP"):
+        ingest(tmp_path / "pipe.zip", raw, RAVDESS)
+    ingest(folder, raw, RAVDESS)
+    (raw / NAMES[0]).unlink()
+    os.mkfifo(raw / NAMES[0])
+    assert changed(raw).changed == (NAMES[0],)

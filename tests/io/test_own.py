@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import yaml
@@ -7,7 +10,8 @@ from ser.corpora.own import own_corpus
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
 from ser.io.checksums import read_sums
 from ser.io.ingest import Ingested
-from ser.io.own import add_own, prepare_own, read_label_table, read_mapping
+from ser.io.label_table import read_label_table
+from ser.io.own import add_own, prepare_own, read_mapping
 
 FACTS = {"title": "Calls of 2024", "licence": "internal", "languages": ["de"]}
 
@@ -81,19 +85,19 @@ def test_csv_and_parquet_say_the_same(tmp_path):
     table = pd.DataFrame({"file": ["a.wav", "b.wav"], "speaker": [3, 4], "sentence": [1, None]})
     table.to_csv(tmp_path / "t.csv", index=False)
     table.to_parquet(tmp_path / "t.parquet")
-    parquet = read_label_table(tmp_path / "t.parquet").fillna("")
+    parquet = read_label_table(tmp_path / "t.parquet").rows
     assert parquet["speaker"].tolist() == ["3", "4"]
     assert parquet["sentence"].tolist() == ["1", ""]
-    assert read_label_table(tmp_path / "t.csv")["speaker"].tolist() == ["3", "4"]
+    assert read_label_table(tmp_path / "t.csv").rows["speaker"].tolist() == ["3", "4"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("none.csv", None, "none.csv does not exist"),
-        ("latin.csv", "file,emotion\nä,Ärger\n".encode("latin-1"), "is not UTF-8"),
+        ("odd.csv", b"file,emotion\n\x81,a\n", "is neither UTF-8 nor Windows-1252"),
         ("empty.csv", b"", r"empty.csv is not readable as CSV"),
-        ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "is not readable as CSV"),
+        ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, expected 2"),
         ("broken.parquet", b"PAR1 no", "is not readable as Parquet"),
     ],
 )
@@ -126,7 +130,7 @@ def test_a_mapping_that_cannot_be_read_is_named(tmp_path, content, message):
 
 def test_numbers_may_be_words(tmp_path):
     (tmp_path / "m.yaml").write_text("1: anger\n'no': fear\n")
-    assert read_mapping(tmp_path / "m.yaml") == {"1": "anger", "no": "fear"}
+    assert read_mapping(tmp_path / "m.yaml").emotion == {"1": "anger", "no": "fear"}
 
 
 def test_what_cannot_be_added_leaves_nothing(tmp_path, source):
@@ -193,3 +197,125 @@ def test_files_that_were_edited_wrongly_are_named(calls):
     (calls / "labels.csv").write_text(labels.replace("speaker", "who"))
     with pytest.raises(CorpusError, match="has the columns file, emotion, who"):
         own_corpus(calls)
+
+
+def test_old_labels_with_one_person_under_two_names_are_refused(calls):
+    labels = (calls / "labels.csv").read_text()
+    (calls / "labels.csv").write_text(labels.replace("calm,anna", "calm,Anna"))
+    with pytest.raises(CorpusError, match=r"labels\.csv: remove the .*'Anna' and 'anna' differ"):
+        own_corpus(calls)
+
+
+def test_a_speaker_who_comes_again_by_another_spelling_is_asked_about(tmp_path, source, calls):
+    more = tmp_path / "more"
+    (more / "calm" / "Ben").mkdir(parents=True)
+    (more / "calm" / "Ben" / "9.wav").write_bytes(b"9")
+    own = prepare_own(more, facts=FACTS)
+    with pytest.raises(CorpusError, match=r"Together with .*'Ben' and 'ben' differ by spelling"):
+        add_own(own, more, calls)
+    (tmp_path / "one.yaml").write_text("speaker: {Ben: ben}\n")
+    own = prepare_own(more, mapping=tmp_path / "one.yaml", facts=FACTS)
+    assert add_own(own, more, calls) == Ingested(added=1, total=4)
+    assert own_corpus(calls).speakers == 2
+
+
+def test_a_published_table_needs_no_script(tmp_path):
+    """As nEMO's: other columns, padded speakers, another suffix, files in a folder."""
+    (tmp_path / "set" / "samples").mkdir(parents=True)
+    for name in ("EB0_anger_1", "KS0_surprised_2"):
+        (tmp_path / "set" / "samples" / f"{name}.flac").write_bytes(name.encode())
+    (tmp_path / "set" / "data.tsv").write_text(
+        "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"
+        "EB0_anger_1.wav\tanger\tTak!\ttak\t        EB0\tfemale\t27\n"
+        "KS0_surprised_2.wav\tsurprised\tNie.\tnie\t        KS0\tmale\t23\n"
+    )
+    own = prepare_own(tmp_path / "set", table=Path("data.tsv"), facts=FACTS)
+    assert own.labels[["file", "emotion", "speaker", "sex", "sentence"]].to_numpy().tolist() == [
+        ["samples/EB0_anger_1.flac", "anger", "EB0", "female", "tak"],
+        ["samples/KS0_surprised_2.flac", "surprise", "KS0", "male", "nie"],
+    ]
+    assert own.ignored == ("raw_text", "age")
+    assert any("normalized_text is the sentence" in note for note in own.notes)
+    assert any("2 files of the table are here by another path" in note for note in own.notes)
+    assert not any("Not read" in note for note in own.notes)
+
+
+def test_nemo_comes_in_as_published(real_corpora, tmp_path):
+    folder = real_corpora / "nemo"
+    if not folder.is_dir():
+        pytest.skip("SER_CORPORA holds no nemo folder")
+    own = prepare_own(folder, table=Path("data.tsv"), facts=FACTS)
+    rows = pd.read_csv(folder / "data.tsv", sep="\t").sort_values("file_id")
+    labels = own.labels.sort_values("file")
+    assert labels["speaker"].tolist() == rows["speaker_id"].str.strip().tolist()
+    assert labels["sex"].tolist() == rows["gender"].tolist()
+    assert labels["sentence"].nunique() == 30
+    assert labels["label"].tolist() == rows["emotion"].tolist()
+
+
+def test_other_formats_and_what_is_no_file_are_counted(tmp_path, source):
+    for name in ("a.wma", "b.wma", "c.amr"):
+        (source / name).write_bytes(b"x")
+    os.mkfifo(source / "pipe.wav")
+    (source / "gone.wav").symlink_to(source / "nowhere.wav")
+    own = prepare_own(source, mapping=tmp_path / "mapping.yaml", facts=FACTS)
+    (note,) = own.notes
+    assert "2 .wma" in note
+    assert all(part in note for part in ("1 .amr", "1 .txt", "1 broken links", "1 pipes"))
+    assert "ffmpeg -i x.wma x.wav" in note
+    for path in source.rglob("*.wav"):
+        path.unlink()
+    with pytest.raises(MissingCorpus, match=r"no recordings but 2 \.wma"):
+        prepare_own(source, facts=FACTS)
+
+
+def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, source):
+    (tmp_path / "secret").write_text("secret")
+    (source / "Wut" / "ben" / "2.wav").symlink_to(tmp_path / "secret")
+    own = prepare_own(source, mapping=tmp_path / "mapping.yaml", facts=FACTS)
+    with pytest.raises(CorpusError, match=r"Wut/ben/2\.wav is a link to .*secret, outside"):
+        add_own(own, source, tmp_path / "raw" / "calls")
+    (source / "Wut" / "ben" / "2.wav").unlink()
+    (source / "Wut" / "ben" / "2.wav").symlink_to("1.wav")
+    own = prepare_own(source, mapping=tmp_path / "mapping.yaml", facts=FACTS)
+    assert add_own(own, source, tmp_path / "raw" / "calls").added == 4
+
+
+def test_a_name_that_is_no_text_is_named(source, tmp_path):
+    for name in (b"\xff.wav", b"an\x1bna.wav"):
+        (source / "calm" / "anna" / os.fsdecode(name)).write_bytes(b"x")
+    with pytest.raises(CorpusError, match=r"^2 problems; first: 'calm/anna/an\\x1bna\.wav'"):
+        prepare_own(source, mapping=tmp_path / "mapping.yaml", facts=FACTS)
+
+
+def test_files_that_hold_us_up_or_nest_for_ever_are_a_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "deep.yaml").write_text("- " * 5_000)
+    (tmp_path / "flow.yaml").write_text("{a: " * 5_000)
+    (tmp_path / "huge.yaml").write_text("a: b\n" * 300_000)
+    for name, message in [
+        ("pipe.yaml", "is a pipe"),
+        ("deep.yaml", "nested too deeply"),
+        ("flow.yaml", "nested too deeply"),
+        ("huge.yaml", "over 131,072 bytes"),
+    ]:
+        with pytest.raises(CorpusError, match=message):
+            read_mapping(tmp_path / name)
+
+
+def test_a_mapping_may_have_parts(tmp_path):
+    (tmp_path / "m.yaml").write_text("emotion: {Wut: anger}\nsex: {1: male}\nspeaker: {Ben: ben}\n")
+    words = read_mapping(tmp_path / "m.yaml")
+    assert (words.emotion, words.sex, words.speaker) == (
+        {"Wut": "anger"},
+        {"1": "male"},
+        {"Ben": "ben"},
+    )
+    for content, message in [
+        ("emotion: {Wut: anger}\nmood: {a: b}\n", "has the part 'mood'"),
+        ("emotion: {Wut: anger}\nsex: male\n", "holds 'male'; expected lines"),
+        ("sex: {1: man}\n", "makes the sex '1' 'man'; known are female"),
+    ]:
+        (tmp_path / "m.yaml").write_text(content)
+        with pytest.raises(CorpusError, match=message):
+            read_mapping(tmp_path / "m.yaml")

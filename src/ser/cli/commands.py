@@ -18,6 +18,7 @@ from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
+from ser.core.names import printable
 from ser.corpora.base import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError, RegistryError, SerError, TooLongAudio
 
@@ -108,8 +109,9 @@ def audit(
         bool, typer.Option(help="Score a random split against one by speakers.")
     ] = True,
     table: own.Table = None,
+    columns: own.Columns = None,
     mapping: own.Mapping = None,
-    speaker_pattern: own.SpeakerPattern = None,
+    pattern: own.Pattern = None,
     drop_unlisted: own.DropUnlisted = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object on stdout.")] = False,
 ) -> None:
@@ -121,14 +123,14 @@ def audit(
     """
     from ser.audit import audit_folder, lines
 
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise SerError(f"{path} is not a folder; name the one that holds the recordings.")
-    described = own.described(table, mapping, speaker_pattern, drop_unlisted)
+    described = own.described(table, columns, mapping, pattern, drop_unlisted)
     found = audit_folder(path, corpus=corpus, described=described, measure=measure)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
-        print("\n".join(lines(found)))
+        print(printable("\n".join(lines(found))))
     if not found.is_clean:
         raise typer.Exit(SOME_FAILED)
 
@@ -151,7 +153,8 @@ def main() -> None:
         if debug:
             raise
         # People know their files by the paths they typed.
-        print(f"error: {str(error).replace(f'{Path.cwd()}{os.sep}', '')}", file=sys.stderr)
+        line = printable(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(USER_ERROR)
 
 

@@ -11,6 +11,7 @@ import typer
 from ser.cli import own
 from ser.cli.unfit import say_unfit
 from ser.cli.words import SOME_FAILED, project_root
+from ser.core.names import printable
 from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
 
@@ -52,18 +53,27 @@ def list_corpora() -> None:
     # A long licence is cut: `info` has it whole.
     table.add_column("licence", no_wrap=True, overflow="ellipsis", max_width=15)
     table.add_column("from", no_wrap=True)
+    damaged = []
     for name in dict.fromkeys([*CORPORA, *shelf.here(root)]):
-        recordings, _ = shelf.count_files(root, name)
-        here = str(recordings) if recordings else "no"
+        here = "?"
         try:
+            recordings, _ = shelf.count_files(root, name)
+            here = str(recordings) if recordings else "no"
             corpus = _corpus(root, name)
         except UnknownCorpus:
             table.add_row(name, here, "", "", "", "unknown", "no adapter")
             continue
-        published, speakers = str(corpus.utterances or ""), str(corpus.speakers or "")
+        except CorpusError as error:
+            table.add_row(name, here, "", "", "", "damaged", "here")
+            damaged.append(f"{name}: {error}")
+            continue
+        published = "" if _is_own(corpus) else str(corpus.utterances or "")
+        speakers = str(corpus.speakers or "")
         languages = ", ".join(corpus.languages)
         table.add_row(name, here, published, speakers, languages, corpus.licence, _origin(corpus))
     Console().print(table)
+    for line in damaged:
+        print(printable(line), file=sys.stderr)
 
 
 @corpus_app.command()
@@ -82,14 +92,16 @@ def info(name: Name) -> None:
             "homepage": corpus.homepage,
             "languages": ", ".join(corpus.languages),
             "speakers": corpus.speakers,
-            "recordings": f"{corpus.utterances} as published, {recordings or 'none'} here",
+            "recordings": f"{recordings} here"
+            if _is_own(corpus)
+            else f"{corpus.utterances} as published, {recordings or 'none'} here",
             **_left_out(root, corpus),
             "labels": ", ".join(
                 code if code == emotion else f"{code} {emotion}"
                 for code, emotion in corpus.codes.items()
             ),
             "protocols": ", ".join(corpus.protocols),
-            "to get it": _way(corpus),
+            "to add more" if _is_own(corpus) else "to get it": _way(corpus),
         }
     )
 
@@ -141,8 +153,9 @@ def add(
     path: Annotated[Path, typer.Argument(help="Its folder, or its ZIP or TAR archive.")],
     called: own.Called = None,
     table: own.Table = None,
+    columns: own.Columns = None,
     mapping: own.Mapping = None,
-    speaker_pattern: own.SpeakerPattern = None,
+    pattern: own.Pattern = None,
     drop_unlisted: own.DropUnlisted = False,
     title: own.Fact = None,
     licence: own.Fact = None,
@@ -159,7 +172,7 @@ def add(
     from ser.io.ingest import ingest
 
     root = project_root()
-    described = own.described(table, mapping, speaker_pattern, drop_unlisted)
+    described = own.described(table, columns, mapping, pattern, drop_unlisted)
     said = {
         "title": title,
         "licence": licence,
@@ -168,8 +181,8 @@ def add(
         "languages": language,
     }
     facts = {key: fact for key, fact in said.items() if fact}
-    if name == own.ADAPTER:
-        own.add(root, path, called, described, facts)
+    if name == own.ADAPTER or _is_own_name(root, name):
+        own.add(root, path, called if name == own.ADAPTER else name, described, facts)
         return
     if called or described or facts:
         raise CorpusError(
@@ -181,6 +194,10 @@ def add(
     _say_terms(corpus)
     dest = shelf.RAW / name
     ingested = ingest(path, root / dest, corpus)
+    if ingested.doubled:
+        print(f"{ingested.doubled} recordings are there twice, with the same bytes; taken once.")
+    for note in ingested.notes:
+        print(printable(note))
     _came_in(root, corpus, dest, ingested)
 
 
@@ -278,6 +295,19 @@ def _check_not_made_here(name: str) -> None:
         raise CorpusError(f"{name} is spoken by the pipeline: `dvc repro`. Nothing else goes in.")
 
 
+def _is_own(corpus: Corpus) -> bool:
+    from ser.corpora.catalogue import CORPORA
+
+    return corpus.name not in CORPORA
+
+
+def _is_own_name(root: Path, name: str) -> bool:
+    from ser.corpora.catalogue import own_names
+    from ser.io import shelf
+
+    return name in own_names(root / shelf.RAW)
+
+
 def _origin(corpus: Corpus) -> str:
     if isinstance(corpus.source, Form):
         return "form"
@@ -291,6 +321,11 @@ def _way(corpus: Corpus) -> str:
         return corpus.source.instructions
     if corpus.source:
         return f"ser corpus fetch {corpus.name}"
+    if _is_own(corpus):
+        return (
+            f"ser corpus add folder PATH --name {corpus.name}, with the options that the first "
+            "recordings came in with (--table, --mapping, --pattern)"
+        )
     return f"nothing to fetch; a copy comes in with `ser corpus add {corpus.name} PATH`"
 
 
@@ -303,7 +338,7 @@ def _say_terms(corpus: Corpus) -> None:
 
 def _say(facts: dict[str, object]) -> None:
     for key, value in facts.items():
-        print(f"{key:<11} {value}")
+        print(printable(f"{key:<11} {value}"))
 
 
 def _came_in(root: Path, corpus: Corpus, dest: Path, ingested: Ingested) -> None:
@@ -313,8 +348,24 @@ def _came_in(root: Path, corpus: Corpus, dest: Path, ingested: Ingested) -> None
     print(f"{total} recordings{new} in {dest}, tracked by {dest}.dvc.")
     if corpus.utterances and total != corpus.utterances:
         print(f"The corpus as published has {corpus.utterances}.")
+    _say_what_differs(root / dest, corpus)
     say_unfit(root, dest, corpus, ingested.new)
     print(f"Next: set data.corpora: [{corpus.name}] in params.yaml, then `make run`.")
+
+
+def _say_what_differs(folder: Path, corpus: Corpus) -> None:
+    """A line where the recordings are not those of the publication."""
+    from ser.io.integrity import unpublished
+
+    others = unpublished(folder, corpus)
+    if others is None or not others:
+        return
+    print(
+        printable(
+            f"Not as published: {len(others)} recordings, first {others[0]}. "
+            f"`ser corpus verify {corpus.name}` lists them."
+        )
+    )
 
 
 def _track(root: Path, dest: Path) -> None:
@@ -329,10 +380,14 @@ def _verified(root: Path, name: str) -> bool:
     from ser.io import shelf
     from ser.io.integrity import verify as verify_corpus
 
+    corpus, sound = None, True
     try:
         corpus = _corpus(root, name)
     except UnknownCorpus:
-        corpus = None
+        pass
+    except CorpusError as error:
+        print(printable(f"{name}: {error}"), file=sys.stderr)
+        sound = False
     _, files = shelf.count_files(root, name)
     if name not in shelf.here(root):
         way = "" if corpus is None else f" To get it: {_way(corpus)}."
@@ -342,7 +397,7 @@ def _verified(root: Path, name: str) -> bool:
         with tqdm(total=2 * files, desc=name, unit="file", leave=False, disable=None) as bar:
             found = verify_corpus(root, name, corpus, progress=bar.update)
     except CorpusError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(printable(f"{name}: {error}"), file=sys.stderr)
         return False
     published = {True: ", as published", False: ", not as published", None: ""}[found.as_published]
     wrong = (*found.damaged, *found.copies)
@@ -350,16 +405,21 @@ def _verified(root: Path, name: str) -> bool:
         bad = _count_bad(root, name, corpus)
         known = f"; {bad} of them known to be unfit for training" if bad else ""
         print(f"{name}: {found.recordings} recordings, each as it came in{published}{known}.")
-        return True
+        for file in found.unpublished[:SHOWN]:
+            print(printable(f"{name}: data/raw/{name}/{file} is not as published."))
+        if len(found.unpublished) > SHOWN:
+            print(f"{name}: and {len(found.unpublished) - SHOWN} more are not as published.")
+        return sound
     for line in wrong[:SHOWN]:
-        print(f"{name}: {line}.", file=sys.stderr)
+        print(printable(f"{name}: {line}."), file=sys.stderr)
     if len(wrong) > SHOWN:
         print(f"{name}: and {len(wrong) - SHOWN} more.", file=sys.stderr)
-    print(f"{name}: {_remedy(name, bool(found.damaged), bool(found.copies))}", file=sys.stderr)
+    remedy = _remedy(name, bool(found.damaged), bool(found.copies), _is_own_name(root, name))
+    print(f"{name}: {remedy}", file=sys.stderr)
     return False
 
 
-def _remedy(name: str, damaged: bool, copies: bool) -> str:
+def _remedy(name: str, damaged: bool, copies: bool, is_own: bool) -> str:
     if damaged and copies:
         return (
             f"delete the files named above, then `dvc pull data/raw/{name}.dvc`, or "
@@ -370,7 +430,10 @@ def _remedy(name: str, damaged: bool, copies: bool) -> str:
             "data/raw is sound: delete DVC's damaged copies, then "
             f"`dvc add data/raw/{name}` makes them anew."
         )
-    return (
-        f"delete what is damaged, then `dvc checkout data/raw/{name}.dvc` restores it; "
-        f"`ser corpus add {name} data/raw/{name}` takes in what is not listed."
-    )
+    restores = f"delete what is damaged, then `dvc checkout data/raw/{name}.dvc` restores it; "
+    if is_own:
+        return (
+            f"{restores}move what is not listed elsewhere, then `ser corpus add folder PATH "
+            f"--name {name}`."
+        )
+    return f"{restores}`ser corpus add {name} data/raw/{name}` takes in what is not listed."

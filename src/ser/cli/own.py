@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from ser.cli.unfit import say_unfit
+from ser.core.names import printable
+from ser.corpora.columns import parse_columns
 from ser.corpora.own import ADAPTER
 from ser.errors import CorpusError
 
@@ -22,19 +24,35 @@ Called = Annotated[
 Table = Annotated[
     Path | None,
     typer.Option(
-        help="CSV or Parquet: file, emotion, speaker; sex, intensity, sentence if known. "
+        help="CSV, TSV or Parquet: file, emotion, speaker; sex, intensity, sentence if known. "
         "Without it the folders' names say.",
         rich_help_panel=PANEL,
     ),
 ]
 Mapping = Annotated[
     Path | None,
-    typer.Option(help="YAML, your word: emotion, or drop to leave out.", rich_help_panel=PANEL),
+    typer.Option(
+        help="YAML, your word: emotion, or drop to leave out; below emotion:, speaker:, sex: "
+        "where it is of several.",
+        rich_help_panel=PANEL,
+    ),
 ]
-SpeakerPattern = Annotated[
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the table calls its columns: emotion=Label,speaker=Actor; common names are "
+        "understood.",
+        rich_help_panel=PANEL,
+    ),
+]
+Pattern = Annotated[
     str | None,
     typer.Option(
-        help="Regular expression with (?P<speaker>…), found in each path.", rich_help_panel=PANEL
+        "--pattern",
+        "--speaker-pattern",
+        help="Regular expression found in each path; its groups (?P<speaker>…), (?P<emotion>…), "
+        "sex, intensity, sentence say what table and folders do not.",
+        rich_help_panel=PANEL,
     ),
 ]
 DropUnlisted = Annotated[
@@ -51,13 +69,18 @@ Language = Annotated[
 
 
 def described(
-    table: Path | None, mapping: Path | None, speaker_pattern: str | None, drop_unlisted: bool
+    table: Path | None,
+    columns: list[str] | None,
+    mapping: Path | None,
+    pattern: str | None,
+    drop_unlisted: bool,
 ) -> dict[str, Any]:
     """The options that say how recordings are labelled, those that were given."""
     options = {
         "table": table,
+        "columns": parse_columns(columns or ()),
         "mapping": mapping,
-        "speaker_pattern": speaker_pattern,
+        "pattern": pattern,
         "drop_unlisted": drop_unlisted,
     }
     return {name: value for name, value in options.items() if value}
@@ -69,6 +92,7 @@ def add(
     """Label the recordings, copy them to data/raw/NAME, put them under DVC, say what came in."""
     from ser.corpora.catalogue import check_own_name, corpus_named
     from ser.io import dvc, shelf
+    from ser.io.ingest import unpacked
     from ser.io.own import add_own, prepare_own
 
     if name is None:
@@ -76,20 +100,23 @@ def add(
             f"Your own recordings need a name: `ser corpus add {ADAPTER} PATH --name NAME`."
         )
     check_own_name(name)
-    own = prepare_own(path, **described, facts={"title": name, **facts})
     dest = shelf.RAW / name
-    ingested = add_own(own, path, root / dest)
+    with unpacked(path, root / shelf.RAW) as folder:
+        own = prepare_own(folder, **described, facts={"title": name, **facts})
+        ingested = add_own(own, folder, root / dest)
     dvc.add(root, dest)
     new = "" if ingested.added == ingested.total else f" ({ingested.added} of them new)"
     print(f"{ingested.total} recordings{new} in {dest}, tracked by {dest}.dvc.")
     speakers = own.labels["speaker"].unique()
     more = f", … {len(speakers) - SHOWN} more" if len(speakers) > SHOWN else ""
-    print(f"Speakers: {', '.join(speakers[:SHOWN])}{more}.")
+    print(printable(f"Speakers: {', '.join(speakers[:SHOWN])}{more}."))
     for (label, emotion), rows in own.labels.groupby(["label", "emotion"]):
-        print(f"  {label}: {len(rows)} as {emotion}")
+        print(printable(f"  {label}: {len(rows)} as {emotion}"))
     if own.left_out:
         print(f"Left out: {own.left_out} of {own.left_out + len(own.labels)} recordings.")
     say_unfit(root, dest, corpus_named(name, root / shelf.RAW), ingested.new)
     if own.ignored:
-        print(f"Columns of the table that mean nothing here: {', '.join(own.ignored)}.")
+        print(printable(f"Columns that are not read: {', '.join(own.ignored)}."))
+    for note in own.notes:
+        print(printable(note))
     print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")

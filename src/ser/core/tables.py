@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ser.core.emotions import check_emotions
+from ser.core.names import doubtful, pair
 from ser.errors import TableError
 
 #: One utterance is one row. `file` is relative to the project's root; `start`, `end` and
@@ -66,9 +67,26 @@ def check_manifest(table: pd.DataFrame, name: str = "manifest") -> None:
     twice = table.loc[table.duplicated(["file", "start", "end"]), "file"]
     if not twice.empty:
         raise TableError(f"{name} lists {twice.iloc[0]} more than once; list each utterance once.")
+    _check_speakers(table["speaker"], name)
     if not (table["duration"] > 0).all():
         file = table.loc[~(table["duration"] > 0), "file"].iloc[0]
         raise TableError(f"{name}: {file} has no duration; remove it or repair the file.")
+
+
+def _check_speakers(speakers: pd.Series, name: str) -> None:
+    """Raise TableError where one person may stand under two spellings, and so in two splits."""
+    of_people: dict[str, list[str]] = {}
+    for speaker in speakers.unique():
+        people, _, one = str(speaker).partition("/")
+        of_people.setdefault(people, []).append(one)
+    for people, names in of_people.items():
+        if pairs := doubtful(names):
+            more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
+            raise TableError(
+                f"{name}: speakers {pair(*pairs[0])} of {people} differ by spelling alone{more}; "
+                f"each person needs one name. `ser corpus remove {people}`, then add it again: "
+                "that asks which are one."
+            )
 
 
 def check_folds(table: pd.DataFrame) -> None:

@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ser.core.tables import UNKNOWN as UNKNOWN
-from ser.errors import CorpusError, UnknownEmotion
+from ser.errors import CorpusError, DoubledRecordings, UnknownEmotion
 
 #: .mp4 is not among them: in a folder it is mostly video. Named itself, it is read all the same.
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc"),
     *(".m4a", ".aac", ".webm"),
+)
+#: Media that are not read from a folder.
+OTHER_SUFFIXES = (
+    *(".wma", ".amr", ".3gp", ".3gpp", ".3ga", ".mp4", ".m4v", ".m4b", ".mov", ".mkv", ".mka"),
+    *(".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".mp2", ".caf", ".au", ".snd", ".sph", ".nist"),
+    *(".voc", ".w64", ".rf64", ".wv", ".ape", ".ra", ".rm", ".spx", ".gsm", ".ac3", ".dts"),
+    *(".dss", ".raw", ".pcm", ".alaw", ".ulaw", ".mts", ".vob", ".ogv"),
 )
 AUDIO_FORMATS = "WAV, FLAC, MP3, Ogg (Vorbis, Opus), AIFF, M4A, AAC or WebM"
 
@@ -120,7 +127,14 @@ def by_name(
     """
 
     def label(folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
-        labels = {file: parse(file) for file in files}
+        labels, problems = {}, []
+        for file in files:
+            try:
+                labels[file] = parse(file)
+            except CorpusError as error:
+                problems.append(error)
+        if problems:
+            raise several(problems)
         check_once(files, identity)
         return labels
 
@@ -130,19 +144,26 @@ def by_name(
 def check_once(
     files: Iterable[PurePath], identity: Callable[[PurePath], str] = lambda file: file.stem
 ) -> None:
-    """Raise CorpusError where two files have one identity; mirrors hold some corpora twice."""
+    """Raise DoubledRecordings where two files have one identity: mirrors hold some corpora twice.
+
+    The first of each pair lies in the fewest folders.
+    """
     first: dict[str, PurePath] = {}
     pairs = [
         (first[key], file)
-        for file in files
+        for file in sorted(files, key=lambda file: (len(file.parts), str(file)))
         if first.setdefault(key := identity(file), file) is not file
     ]
     if pairs:
-        more = f" (and {len(pairs) - 1} more pairs)" if len(pairs) > 1 else ""
-        raise CorpusError(
-            f"{pairs[0][0]} and {pairs[0][1]} are one recording by their names{more}; each may "
-            "stand once. Remove one copy, or name the folder that holds the corpus once."
-        )
+        raise DoubledRecordings(pairs)
+
+
+def several(problems: Sequence[CorpusError]) -> CorpusError:
+    """The first of the problems, which says how many there are."""
+    first = problems[0]
+    if len(problems) == 1:
+        return first
+    return type(first)(f"{len(problems)} problems; first: {first}")
 
 
 def not_a_name(path: PurePath, corpus: str, example: str) -> CorpusError:

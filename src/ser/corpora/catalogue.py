@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, Labels, is_audio
+from ser.corpora.base import Corpus, Labels
 from ser.corpora.cremad import CREMAD
 from ser.corpora.emodb import EMODB
 from ser.corpora.iemocap import IEMOCAP
+from ser.corpora.listing import list_folder
 from ser.corpora.own import ADAPTER, CARD_FILE, is_own_name, own_corpus
 from ser.corpora.ravdess import RAVDESS, RAVDESS_SONG
 from ser.corpora.savee import SAVEE
@@ -79,20 +81,14 @@ def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
 def list_recordings(folder: Path, corpus: Corpus) -> list[PurePath]:
     """The corpus's recordings, relative to `folder`, sorted, whether it labels them or not.
 
-    Raises MissingCorpus where there are none.
+    Raises MissingCorpus where there are none, CorpusError for a name that is no text.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise MissingCorpus(f"{folder} is not a folder; expected the recordings of {corpus.name}.")
-    files = sorted(
-        relative
-        for path in folder.rglob("*")
-        if is_audio(path)
-        and path.is_file()
-        and corpus.belongs(relative := PurePath(path.relative_to(folder).as_posix()))
-    )
-    if not files:
+    found = list_folder(folder, corpus.belongs)
+    if not found.recordings:
         raise MissingCorpus(
-            f"{folder} holds no recordings; expected those of {corpus.name} "
+            f"{folder} holds no recordings{found.but}; expected those of {corpus.name} "
             f"({corpus.utterances} files)."
         )
-    return files
+    return list(found.recordings)

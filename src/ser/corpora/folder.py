@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
-from ser.corpora.base import UNKNOWN, UNSPECIFIED
-from ser.corpora.words import DROP, fold, skeleton, unknown_words, vocabulary
+from ser.core.names import clean, doubtful, is_fit, spelling_key
+from ser.corpora.base import UNKNOWN, UNSPECIFIED, several
+from ser.corpora.matching import match_files
+from ser.corpora.words import (
+    DROP,
+    SEXES,
+    fold,
+    skeleton,
+    two_or_one,
+    unknown_sexes,
+    unknown_words,
+    vocabulary,
+)
 from ser.errors import CorpusError, UnknownEmotion
 
-SEXES = {"female": "female", "f": "female", "male": "male", "m": "male", UNKNOWN: UNKNOWN}
 #: What may stay empty, and what then stands there.
 OPTIONAL = {"sex": UNKNOWN, "intensity": UNSPECIFIED, "sentence": UNKNOWN}
 REQUIRED = ("file", "emotion", "speaker")
 #: `label` is the user's own word for the emotion.
 COLUMNS = (*REQUIRED, *OPTIONAL, "label")
+#: Columns that hold a person's own words.
+WRITTEN = ("speaker", *OPTIONAL, "label")
+#: What a path may say by a group of a pattern.
+GROUPS = ("emotion", "speaker", *OPTIONAL)
 
 WAYS_OUT = (
-    "Arrange the recordings as EMOTION/SPEAKER/x.wav or SPEAKER/EMOTION/x.wav; or say who speaks "
-    "with --speaker-pattern '(?P<speaker>…)'; or give a table (file, emotion, speaker) with --table"
+    "Arrange the recordings as EMOTION/SPEAKER/x.wav or SPEAKER/EMOTION/x.wav; or describe their "
+    "names with --pattern '(?P<speaker>…)_(?P<emotion>…)'; or give a table (file, emotion, "
+    "speaker) with --table"
 )
 
 
@@ -31,7 +47,9 @@ def label_recordings(
     *,
     table: pd.DataFrame | None = None,
     mapping: Mapping[str, str] | None = None,
-    speaker_pattern: str | None = None,
+    speakers: Mapping[str, str] | None = None,
+    sexes: Mapping[str, str] | None = None,
+    pattern: str | None = None,
     drop_unlisted: bool = False,
 ) -> pd.DataFrame:
     """Labels of the recordings, one row each: COLUMNS; dropped recordings have none.
@@ -39,20 +57,20 @@ def label_recordings(
     files : relative to the user's folder.
     table : REQUIRED and, if known, OPTIONAL columns; without it the folders' names say.
     mapping : the user's words -> canonical emotions or `drop`; goes before SYNONYMS.
-    speaker_pattern : a regular expression found in the relative path, with a group `speaker`
-        and, if known, groups `sex`, `intensity` and `sentence`.
+    speakers : a speaker as written -> as meant; sexes : the user's words -> female or male.
+    pattern : a regular expression found in the relative path, whose named groups, some of
+        GROUPS, say what the table or the folders do not.
     drop_unlisted : leave recordings out that the table does not list; else they are an error.
     Raises UnknownEmotion for words without an emotion, CorpusError for all that is unclear.
     """
     words = vocabulary(mapping or {})
+    groups = _compiled(pattern)
     if table is None:
-        rows = _from_folders(files, words, speaker_pattern)
-    elif speaker_pattern is None:
-        rows = _from_table(files, table, drop_unlisted)
+        rows = _from_paths(files, words, groups)
     else:
-        raise CorpusError(
-            "Found a table and a speaker pattern; the table names speakers. Omit one."
-        )
+        table = _named_as_here(table, files)
+        rows = _from_table(files, _with_groups(table, groups) if groups else table, drop_unlisted)
+    rows = _written(rows)
     unknown = {label for label in rows["label"] if fold(label) not in words}
     if unknown:
         raise unknown_words(unknown)
@@ -60,70 +78,133 @@ def label_recordings(
     rows = rows[rows["emotion"] != DROP]
     if rows.empty:
         raise CorpusError("No recording is left to add: all are dropped. Mend the mapping.")
+    rows["sex"] = _sexes(list(rows["sex"]), sexes or {})
+    rows["speaker"] = [(speakers or {}).get(speaker, speaker) for speaker in rows["speaker"]]
+    check_speakers(rows["speaker"])
+    for column in ("intensity", "sentence"):
+        rows[column] = one_spelling(rows[column])
     _check_one_sex(rows)
     return rows.sort_values("file", ignore_index=True)[list(COLUMNS)]
 
 
-def _from_folders(
-    files: Sequence[PurePath], words: Mapping[str, str], speaker_pattern: str | None
-) -> pd.DataFrame:
-    pattern = _compiled(speaker_pattern)
-    rows, nameless = [], []
-    for file in files:
-        emotions = [part for part in file.parts[:-1] if fold(part) in words]
-        if len(emotions) > 1:
+def check_speakers(speakers: Iterable[str], where: str = "") -> None:
+    """Raise CorpusError where two speakers differ by spelling alone.
+
+    One person under two names would be in train and in test, and every score too good.
+    where : begins the error, and says whose speakers they are.
+    """
+    if pairs := doubtful(speakers):
+        raise two_or_one(pairs, where)
+
+
+def one_spelling(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+    """The values, each by the first of its spellings; `known` ones go first."""
+    values = list(values)
+    keys = {value: spelling_key(value) for value in [*known, *values]}
+    first: dict[str, str] = {}
+    for value, key in keys.items():
+        first.setdefault(key, value)
+    return [first[keys[value]] for value in values]
+
+
+def _written(rows: pd.DataFrame) -> pd.DataFrame:
+    """What people wrote, without what cannot be seen; raises CorpusError for what is no text."""
+    rows = rows.copy()
+    for column in WRITTEN:
+        cleaned = {value: clean(value) for value in rows[column].unique()}
+        if wrong := [value for value in cleaned.values() if not is_fit(value)]:
             raise CorpusError(
-                f"{file} lies in folders of two emotions, {' and '.join(emotions)}; one is "
-                f"needed. {WAYS_OUT}."
+                f"{len(wrong)} values of {column} hold control characters or broken Unicode, "
+                f"first {wrong[0]!a}. Write them in plain text."
             )
+        rows[column] = [cleaned[value] for value in rows[column]]
+    return rows
+
+
+def _named_as_here(table: pd.DataFrame, files: Sequence[PurePath]) -> pd.DataFrame:
+    """The table with the recordings' own paths, where only one recording can be meant."""
+    if "file" not in table:
+        return table
+    text = table["file"].astype("string").fillna("")
+    matched = match_files(text, files)
+    return table.assign(file=[matched.get(file, file) for file in text])
+
+
+def _with_groups(table: pd.DataFrame, pattern: re.Pattern[str]) -> pd.DataFrame:
+    """The table with what the pattern finds in each of its files."""
+    if twice := sorted(set(pattern.groupindex) & set(table.columns)):
+        raise CorpusError(
+            f"Both the table and the pattern name the {twice[0]} of a recording; one is needed. "
+            "Leave the group out, or take the column out of the table."
+        )
+    if "file" not in table:
+        return table
+    said = _searched([PurePosixPath(file) for file in table["file"]], pattern)
+    return table.assign(
+        **{group: [found.get(group, "") for found in said] for group in pattern.groupindex}
+    )
+
+
+def _from_paths(
+    files: Sequence[PurePath], words: Mapping[str, str], pattern: re.Pattern[str] | None
+) -> pd.DataFrame:
+    rows, nameless, problems = [], [], []
+    found: Sequence[dict[str, str]] = _searched(files, pattern) if pattern else [{}] * len(files)
+    for file, said in zip(files, found, strict=True):
+        folders = [part for part in file.parts[:-1] if fold(part) in words]
+        emotions = [said["emotion"]] if "emotion" in said else folders
+        others = [part for part in file.parts[:-1] if part not in folders[:1]]
         if not emotions:
             nameless.append(file)
-            continue
-        others = [part for part in file.parts[:-1] if part != emotions[0]]
-        said = _said(file, pattern) if pattern else _only_speaker(file, others)
-        rows.append({"file": file.as_posix(), "label": emotions[0], **said})
+        elif len(emotions) > 1:
+            problems.append(f"{file} lies in folders of two emotions, {' and '.join(emotions)}; ")
+        elif "speaker" not in said and len(others) != 1:
+            folder = f"the folders {', '.join(others)}" if others else "no folder"
+            problems.append(f"{file} has {folder} besides its emotion's, for the speaker; ")
+        else:
+            row = {**OPTIONAL, "speaker": "".join(others[:1]), **said}
+            rows.append({**row, "file": file.as_posix(), "label": emotions[0]})
     if nameless:
         raise _without_emotion(nameless, files, words)
+    if problems:
+        raise several([CorpusError(f"{problem}one is needed. {WAYS_OUT}.") for problem in problems])
     return pd.DataFrame(rows, columns=["file", "label", "speaker", *OPTIONAL])
 
 
-def _only_speaker(file: PurePath, others: Sequence[str]) -> dict[str, str]:
-    if len(others) != 1:
-        found = f"the folders {', '.join(others)}" if others else "no folder"
-        raise CorpusError(
-            f"{file} has {found} besides its emotion's; one is needed, the speaker's. {WAYS_OUT}."
-        )
-    return {"speaker": others[0], **OPTIONAL}
-
-
-def _compiled(speaker_pattern: str | None) -> re.Pattern[str] | None:
-    if speaker_pattern is None:
+def _compiled(pattern: str | None) -> re.Pattern[str] | None:
+    if pattern is None:
         return None
     try:
-        pattern = re.compile(speaker_pattern)
-    except re.error as error:
+        compiled = re.compile(unicodedata.normalize("NFC", pattern))
+    except (re.error, RecursionError, OverflowError) as error:
         raise CorpusError(
-            f"The speaker pattern {speaker_pattern!r} is no regular expression ({error}). "
-            "Correct it."
+            f"The pattern {pattern!r} is no regular expression ({error}). Correct it."
         ) from error
-    groups = set(pattern.groupindex)
-    if "speaker" not in groups or groups - {"speaker", *OPTIONAL}:
+    if not compiled.groupindex or set(compiled.groupindex) - set(GROUPS):
         raise CorpusError(
-            f"The speaker pattern {speaker_pattern!r} has the groups "
-            f"{', '.join(pattern.groupindex) or 'none'}; expected speaker and, if known, "
-            f"{', '.join(OPTIONAL)}. Write (?P<speaker>…)."
+            f"The pattern {pattern!r} has the groups {', '.join(compiled.groupindex) or 'none'}; "
+            f"expected some of {', '.join(GROUPS)}. Write (?P<speaker>…)."
         )
-    return pattern
+    return compiled
 
 
-def _said(file: PurePath, pattern: re.Pattern[str]) -> dict[str, str]:
-    found = pattern.search(file.as_posix())
-    if found is None or not found["speaker"]:
-        raise CorpusError(
-            f"The speaker pattern {pattern.pattern!r} finds no speaker in {file}. Mend it."
-        )
-    said = {name: text for name, text in found.groupdict().items() if text}
-    return {**OPTIONAL, **said, "sex": _sex(said.get("sex", UNKNOWN), file)}
+def _searched(files: Sequence[PurePath], pattern: re.Pattern[str]) -> list[dict[str, str]]:
+    """What the pattern finds in each path, group -> text; OPTIONAL groups may find nothing."""
+    result, problems = [], []
+    needed = [group for group in ("speaker", "emotion") if group in pattern.groupindex]
+    for file in files:
+        found = pattern.search(unicodedata.normalize("NFC", file.as_posix()))
+        said = {group: text for group, text in found.groupdict().items() if text} if found else {}
+        lacks = [group for group in needed if not said.get(group, "").strip()]
+        if found is None or lacks:
+            what = " and no ".join(lacks or pattern.groupindex)
+            problems.append(
+                CorpusError(f"The pattern {pattern.pattern!r} finds no {what} in {file}. Mend it.")
+            )
+        result.append(said)
+    if problems:
+        raise several(problems)
+    return result
 
 
 def _from_table(
@@ -133,7 +214,8 @@ def _from_table(
     if missing:
         raise CorpusError(
             f"The table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
-            f"Required are {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} may be there."
+            f"Required are {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} may be there. Say which "
+            f"column is meant with --columns '{missing[0]}=HEADER'."
         )
     if {"start", "end"} & set(table.columns):
         raise CorpusError(
@@ -146,8 +228,8 @@ def _from_table(
         empty = np.flatnonzero(said[column] == "")
         if empty.size:
             raise CorpusError(
-                f"{empty.size} rows of the table have no {column}, first row {empty[0] + 1} "
-                "below the header. Fill or remove them."
+                f"{empty.size} rows of the table have no {column}, first "
+                f"{_place(table, int(empty[0]))}. Fill or remove them."
             )
     said["file"] = [_inside(file) for file in said["file"]]
     twice = said.loc[said["file"].duplicated(), "file"]
@@ -159,8 +241,14 @@ def _from_table(
     _check_same_files(files, said["file"], drop_unlisted)
     for column, otherwise in OPTIONAL.items():
         said[column] = said[column].replace("", otherwise) if column in said else otherwise
-    said["sex"] = [_sex(sex, file) for sex, file in zip(said["sex"], said["file"], strict=True)]
     return said.rename(columns={"emotion": "label"})
+
+
+def _place(table: pd.DataFrame, row: int) -> str:
+    """Where a row stands in the user's file."""
+    if table.index.name == "line":
+        return f"line {table.index[row]}"
+    return f"row {row + 1} below the header"
 
 
 def _inside(file: str) -> str:
@@ -187,10 +275,12 @@ def _check_same_files(
         )
 
 
-def _sex(sex: str, file: PurePath | str) -> str:
-    if fold(sex) not in SEXES:
-        raise CorpusError(f"{file} has sex {sex!r}; known are {', '.join(SEXES)}. Correct it.")
-    return SEXES[fold(sex)]
+def _sexes(said: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
+    known = {spelling_key(word): sex for word, sex in {**SEXES, **mapping}.items()}
+    keys = [spelling_key(word) for word in said]
+    if unknown := {word for word, key in zip(said, keys, strict=True) if key not in known}:
+        raise unknown_sexes(unknown)
+    return [known[key] for key in keys]
 
 
 def _check_one_sex(rows: pd.DataFrame) -> None:

@@ -78,7 +78,7 @@ def evaluations(folder: Path) -> dict[str, str]:
     codes: dict[str, str] = {}
     for path in sorted(folder.glob(EVALUATIONS)):
         # macOS left a `._x.txt` beside each file of the published archive.
-        if path.name.startswith("."):
+        if path.name.startswith(".") or not path.is_file():
             continue
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             if not line.startswith("["):

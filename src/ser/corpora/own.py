@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,21 +10,21 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
 from ser.core.emotions import check_emotions
+from ser.core.names import is_fit
 from ser.corpora.base import Corpus, Labels
-from ser.corpora.folder import COLUMNS
+from ser.corpora.folder import COLUMNS, WRITTEN, check_speakers
+from ser.corpora.reading import load_yaml, read_bytes
 from ser.errors import CorpusError
 from ser.params import Section
-from ser.strict_yaml import load_yaml
 
 LABELS_FILE, CARD_FILE = "labels.csv", "corpus.yaml"
 #: What `ser corpus add` calls recordings that are no published corpus.
 ADAPTER: Literal["folder"] = "folder"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Card(Section):
@@ -43,13 +44,13 @@ class Card(Section):
 
 
 def is_own_name(name: str) -> bool:
-    """True for what a user may call a corpus: small letters, digits, `-` and `_`."""
+    """True for what a user may call a corpus: up to 64 small letters, digits, `-` and `_`."""
     return _NAME.fullmatch(name) is not None and name != ADAPTER
 
 
 def own_corpus(folder: Path) -> Corpus:
     """The corpus in `folder`, called as it; raises CorpusError where its files are wrong."""
-    card = parse_card(read_yaml(folder / CARD_FILE), f"{folder.name}/{CARD_FILE}")
+    card = read_card(folder)
     rows = read_labels(folder / LABELS_FILE)
     return replace(listed_corpus(folder.name, card, rows), belongs=lambda path: True)
 
@@ -100,33 +101,42 @@ def parse_card(values: Any, source: str) -> Card:
         ) from error
 
 
-def read_yaml(path: Path) -> Any:
-    """What a card file holds; raises CorpusError."""
+def read_card(folder: Path) -> Card:
+    """What CARD_FILE in `folder` holds; raises CorpusError."""
+    path = folder / CARD_FILE
     try:
-        return load_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CorpusError(
-            f"{path} is not readable as YAML ({str(error).splitlines()[0]}). "
-            f"Restore it with `dvc checkout`, or add {path.parent.name} again."
-        ) from error
+        return parse_card(load_yaml(path), f"{folder.name}/{CARD_FILE}")
+    except (OSError, ValueError) as error:
+        raise _restore(path, f"is not readable as YAML ({_why(error)})") from error
 
 
 def read_labels(path: Path) -> pd.DataFrame:
     """The labels of a corpus in data/raw, COLUMNS; raises CorpusError."""
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        rows = pd.read_csv(io.BytesIO(read_bytes(path)), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise CorpusError(
-            f"{path} is not readable as CSV. "
-            f"Restore it with `dvc checkout`, or add {path.parent.name} again."
-        ) from error
+        raise _restore(path, f"is not readable as CSV ({_why(error)})") from error
     if list(rows.columns) != list(COLUMNS):
-        raise CorpusError(
-            f"{path} has the columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}. "
-            f"Restore it with `dvc checkout`, or add {path.parent.name} again."
+        raise _restore(
+            path, f"has the columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}"
         )
     check_emotions(rows["emotion"])
+    for column in ("file", *WRITTEN):
+        if wrong := [text for text in rows[column].unique() if not (text and is_fit(text))]:
+            raise _restore(path, f"has a {column} {wrong[0]!a}; expected text")
+    # Labels of before this was looked at when recordings came in.
+    check_speakers(rows["speaker"], f"{path}: remove the corpus and add it again. ")
     return rows
+
+
+def _restore(path: Path, found: str) -> CorpusError:
+    return CorpusError(
+        f"{path} {found}. Restore it with `dvc checkout`, or add {path.parent.name} again."
+    )
+
+
+def _why(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _check_same(name: str, files: Sequence[PurePath], labels: set[PurePath]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from ser.core.emotions import EMOTIONS
+from ser.core.names import pair, spelling_key
 from ser.errors import CorpusError, UnknownEmotion
 
-#: Common words for canonical emotions; case does not matter.
+#: Common words for canonical emotions, by `fold`.
 SYNONYMS = {
     "afraid": "fear",
     "angry": "anger",
@@ -23,6 +25,24 @@ SYNONYMS = {
     "sad": "sadness",
     "surprised": "surprise",
 }
+_FEMALE = (
+    *("female", "f", "fem", "woman", "girl", "weiblich", "w", "frau", "féminin", "femme"),
+    *("femenino", "mujer", "femminile", "femmina", "donna", "feminino", "mulher"),
+    *("kobieta", "żeńska", "vrouw", "kvinna", "kadın", "женский", "女", "女性"),
+)
+_MALE = (
+    *("male", "m", "masc", "man", "boy", "männlich", "mann", "masculin", "homme"),
+    *("masculino", "hombre", "maschile", "maschio", "uomo", "homem"),
+    *("mężczyzna", "męska", "erkek", "мужской", "男", "男性"),
+)
+#: Words for a speaker's sex in some languages; codes such as 1 and 2 need a mapping.
+SEXES = {
+    **dict.fromkeys(_FEMALE, "female"),
+    **dict.fromkeys(_MALE, "male"),
+    **dict.fromkeys(("unknown", "unspecified", "n/a", "na", "nan", "none", "-", "?"), "unknown"),
+}
+#: Parts of a mapping file; one without parts is of emotions.
+SECTIONS = ("emotion", "speaker", "sex")
 #: What a mapping says of a word whose recordings are left out.
 DROP = "drop"
 
@@ -46,6 +66,36 @@ def vocabulary(mapping: Mapping[str, str]) -> dict[str, str]:
     return {emotion: emotion for emotion in EMOTIONS} | SYNONYMS | said
 
 
+def check_sexes(mapping: Mapping[str, str]) -> None:
+    """Raise CorpusError where a mapping makes a word another sex than female, male, unknown."""
+    for word, to in mapping.items():
+        if to not in SEXES.values():
+            raise CorpusError(
+                f"The mapping makes the sex {word!r} {to!r}; known are female, male and unknown. "
+                "Choose one of these."
+            )
+
+
+def unknown_sexes(words: Iterable[str]) -> CorpusError:
+    words = sorted(words)
+    return CorpusError(
+        f"Unknown words for the sex: {', '.join(map(repr, words))}; known are female, f, male, m "
+        "and the like. Add to the file that --mapping names: "
+        f"{skeleton(words, 'sex', 'SEX')}, where SEX is female, male or unknown."
+    )
+
+
+def two_or_one(pairs: Sequence[tuple[str, str]], where: str = "") -> CorpusError:
+    """The question whether two spellings are one speaker, with both answers to copy."""
+    a, b = pairs[0]
+    one, two = _yaml({"speaker": {b: a}}), _yaml({"speaker": {a: f"{a} 1", b: f"{b} 2"}})
+    more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
+    return CorpusError(
+        f"{where}Speakers {pair(a, b)} differ by spelling alone{more}: are they one person or "
+        f"two? Add to the file that --mapping names, for one: {one}, or for two: {two}."
+    )
+
+
 def unknown_words(words: Iterable[str]) -> UnknownEmotion:
     words = sorted(words)
     return UnknownEmotion(
@@ -54,16 +104,19 @@ def unknown_words(words: Iterable[str]) -> UnknownEmotion:
     )
 
 
-def skeleton(words: Iterable[str]) -> str:
+def skeleton(words: Iterable[str], section: str = "", to: str = "EMOTION") -> str:
     """A mapping to complete, as YAML on one line."""
-    line = yaml.safe_dump(
-        dict.fromkeys(words, "EMOTION"),
-        default_flow_style=True,
-        allow_unicode=True,
-        width=float("inf"),
-    )
-    return str(line).strip()
+    mapping = dict.fromkeys(words, to)
+    return _yaml({section: mapping} if section else mapping)
 
 
 def fold(word: str) -> str:
-    return word.strip().casefold()
+    """A key by which the spellings of a word are one."""
+    return spelling_key(word)
+
+
+def _yaml(values: Any) -> str:
+    line = yaml.safe_dump(
+        values, default_flow_style=True, allow_unicode=True, width=float("inf"), sort_keys=False
+    )
+    return str(line).strip()

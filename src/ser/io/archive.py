@@ -95,11 +95,13 @@ def _unpack_zip(source: Path, folder: Path, wanted: Callable[[PurePosixPath], bo
             if entry.filename == "./":
                 continue
             # zipfile cuts a name at NUL; the name as it stands is judged.
-            path = safe_path(entry.orig_filename, str(source))
+            # Some packers on Windows write its backslashes; here they may not lead out, either.
+            name = entry.orig_filename.replace("\\", "/")
+            path = safe_path(name, str(source))
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise CorpusError(f"{source}: {entry.filename} is a link or device; refused.")
-            if entry.is_dir():
+            if name.endswith("/"):
                 continue
             if entry.flag_bits & 1:
                 raise CorpusError(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser.corpora.reading import read_bytes
 from ser.errors import CorpusError
 from ser.io.names import safe_path
 from ser.io.store import atomic_path
@@ -43,7 +46,7 @@ def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> dict[str
     if unread := [file for file in files if file not in sums]:
         raise CorpusError(f"{folder / unread[0]} cannot be read. Give access, then try again.")
     with atomic_path(folder / SUMS) as temporary:
-        temporary.write_text("".join(f"{sums[file]}  {file}\n" for file in files))
+        temporary.write_text("".join(f"{sums[file]}  {file}\n" for file in files), encoding="utf-8")
     return {file: sums[file] for file in files}
 
 
@@ -51,7 +54,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     """Relative path -> SHA-256; raises CorpusError where the list is missing or malformed."""
     path = folder / SUMS
     try:
-        text = path.read_text()
+        text = read_bytes(path).decode()
     except FileNotFoundError as error:
         raise CorpusError(
             f"{path} does not exist. Restore the corpus with `dvc checkout`, or remove it and "
@@ -102,7 +105,13 @@ def damage(folder: Path, files: Sequence[str]) -> CorpusError:
 
 def listed_files(folder: Path) -> list[str]:
     """Relative paths of the files that SHA256SUMS names: all but itself and hidden ones."""
-    return sorted(_walk(folder, ""))
+    try:
+        return sorted(_walk(folder, ""))
+    except OSError as error:
+        raise CorpusError(
+            f"{error.filename or folder} cannot be read ({error.strerror or error}). Give access, "
+            "then try again."
+        ) from error
 
 
 def hash_files(
@@ -122,6 +131,9 @@ def hash_files(
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:
+    # A pipe would be read until somebody writes to it.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 

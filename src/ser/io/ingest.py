@@ -6,14 +6,17 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, is_audio, recordings_digest
+from ser.corpora.base import Corpus, is_audio, recordings_digest, several
 from ser.corpora.catalogue import label_files, list_recordings
-from ser.errors import CorpusError, MissingCorpus
+from ser.corpora.listing import describe, is_hidden, leading_out, list_folder, suffix_of
+from ser.errors import CorpusError, DoubledRecordings, MissingCorpus
 from ser.io.archive import is_archive, unpack
 from ser.io.checksums import SUMS, damage, hash_files, listed_files, read_sums, write_sums
 from ser.io.lock import one_at_a_time
@@ -24,13 +27,17 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 @dataclass(frozen=True)
 class Ingested:
-    """How many recordings came in, and how many are there now.
+    """Recordings that came in, and all that are there now.
 
-    new : those that came in, relative to the corpus's folder.
+    doubled : copies of one of the recordings in another folder, which were left out.
+    notes : what a person should know of the source, a line each.
+    new : the recordings that came in, relative to the corpus's folder.
     """
 
     added: int
     total: int
+    doubled: int = 0
+    notes: tuple[str, ...] = field(default=(), compare=False)
     new: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -57,19 +64,22 @@ def ingest(
     with one_at_a_time(dest), _scratch(dest) as scratch:
         try:
             _recover(dest)
-            folder = _as_folder(source, scratch / "unpacked", corpus)
-            found = list_recordings(folder, corpus)
-            # Every name must be one of the corpus; some recordings may have no label by its rules.
-            corpus.label(folder, found)
+            folder, others = _as_folder(source, scratch / "unpacked", corpus)
+            found, doubled = _once(folder, corpus, list_recordings(folder, corpus))
             recordings = [str(file) for file in found]
             files = sorted({*recordings, *_label_files(folder, corpus)} - notes.keys())
-            _check_names(source, [*files, *notes], dest)
+            _check_links(source, folder, files)
             _check_contents(source, folder, recordings)
             sums = _hashes(folder, files)
             if as_published:
                 _check_published(source, corpus, {file: sums[file] for file in recordings})
-            sums |= {file: hashlib.sha256(note).hexdigest() for file, note in notes.items()}
             here = _sums_of(dest)
+            if not notes:
+                moved = _elsewhere(recordings, sums, here)
+                recordings = [file for file in recordings if file not in moved]
+                sums = {file: sha256 for file, sha256 in sums.items() if file not in moved}
+            _check_names(source, [*sums, *notes], dest)
+            sums |= {file: hashlib.sha256(note).hexdigest() for file, note in notes.items()}
             damaged = _damaged(dest, here)
             if lost := [file for file in damaged if sums.get(file) != here[file]]:
                 raise damage(dest, lost)
@@ -88,7 +98,32 @@ def ingest(
             raise _not_copied(error, dest) from error
     before = {file for file in here if is_audio(PurePath(file))}
     added = sorted(set(recordings) - before)
-    return Ingested(len(added), len(before | set(recordings)), tuple(added))
+    return Ingested(
+        added=len(added),
+        total=len(before | set(recordings)),
+        doubled=doubled,
+        notes=(f"Not taken: {describe(others)}.",) if others and not notes else (),
+        new=tuple(added),
+    )
+
+
+@contextmanager
+def unpacked(source: Path, near: Path) -> Iterator[Path]:
+    """`source` if it is a folder, else what the archive holds, in a hidden folder in `near`.
+
+    Errors name the archive. Raises MissingCorpus or CorpusError.
+    """
+    if os.path.isdir(source):
+        yield source
+        return
+    _check_archive(source)
+    near.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacked.", suffix=".tmp", dir=near) as temporary:
+        try:
+            unpack(source, Path(temporary), lambda path: not path.name.startswith("."))
+            yield Path(temporary)
+        except CorpusError as error:
+            raise CorpusError(str(error).replace(temporary, str(source))) from error
 
 
 def is_corpus_file(path: PurePath, corpus: Corpus) -> bool:
@@ -101,16 +136,80 @@ def _is_label_file(path: PurePath, corpus: Corpus) -> bool:
     return any(path.match(pattern.removeprefix("**/")) for pattern in corpus.labelling)
 
 
-def _as_folder(source: Path, unpacked: Path, corpus: Corpus) -> Path:
-    if source.is_dir():
-        return source
-    if not source.exists():
-        raise MissingCorpus(f"{source} does not exist; name a folder, a ZIP or a TAR archive.")
-    if not is_archive(source):
-        raise CorpusError(f"{source} is neither a folder nor a ZIP or TAR archive.")
+def _as_folder(source: Path, unpacked: Path, corpus: Corpus) -> tuple[Path, Counter[str]]:
+    """Where the corpus's files are to be read, and what else is there, by suffix."""
+    if os.path.isdir(source):
+
+        def aside(path: PurePath) -> bool:
+            return _is_label_file(path, corpus) or path.name == SUMS
+
+        return source, list_folder(source, corpus.belongs, aside=aside).others
+    _check_archive(source)
+    others: Counter[str] = Counter()
+
+    def wanted(path: PurePath) -> bool:
+        if not (taken := is_corpus_file(path, corpus)) and not is_hidden(path):
+            others[suffix_of(path)] += 1
+        return taken
+
     unpacked.mkdir()
-    unpack(source, unpacked, lambda path: is_corpus_file(path, corpus))
-    return unpacked
+    unpack(source, unpacked, wanted)
+    return unpacked, others
+
+
+def _check_archive(source: Path) -> None:
+    if not os.path.lexists(source):
+        raise MissingCorpus(f"{source} does not exist; name a folder, a ZIP or a TAR archive.")
+    # Opening a pipe would wait for somebody to write.
+    if not os.path.isfile(source) or not is_archive(source):
+        raise CorpusError(
+            f"{source} is neither a folder nor a ZIP or TAR archive. Name one of these."
+        )
+
+
+def _once(folder: Path, corpus: Corpus, found: list[PurePath]) -> tuple[list[PurePath], int]:
+    """The recordings, each once, and how many identical copies of them are left out.
+
+    Mirrors hold some corpora twice. Every name must be one of the corpus; some recordings may
+    have no label by its rules.
+    """
+    try:
+        corpus.label(folder, found)
+    except DoubledRecordings as error:
+        copies = {again for _, again in error.pairs}
+        paths = {str(file): folder / file for pair in error.pairs for file in pair}
+        sums = hash_files(paths, "sha256")
+        others = [pair for pair in error.pairs if len({sums.get(str(file)) for file in pair}) > 1]
+        if others:
+            raise DoubledRecordings(others, why="but have other bytes") from error
+        once = [file for file in found if file not in copies]
+        corpus.label(folder, once)
+        return once, len(copies)
+    return found, 0
+
+
+def _elsewhere(recordings: list[str], sums: Mapping[str, str], here: Mapping[str, str]) -> set[str]:
+    """Recordings that are at the destination under the same name, in another folder."""
+    known = {(PurePath(file).name, sha256) for file, sha256 in here.items()}
+    return {
+        file
+        for file in recordings
+        if file not in here and (PurePath(file).name, sums[file]) in known
+    }
+
+
+def _check_links(source: Path, folder: Path, files: list[str]) -> None:
+    """A link may bring in what its maker could not read, and we can."""
+    if outside := leading_out(folder, map(PurePath, files)):
+        raise several(
+            [
+                CorpusError(
+                    f"{source}: {file} is a link to {os.path.realpath(folder / file)}, outside of "
+                    "the folder; refused. Put the recording itself there: `cp -rL` copies it."
+                )
+                for file in outside
+            ]
+        )
 
 
 def _label_files(folder: Path, corpus: Corpus) -> list[str]:

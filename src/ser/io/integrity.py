@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.corpora.base import Corpus, is_audio, recordings_digest
+from ser.corpora.published import published_mark, published_marks
 from ser.errors import CorpusError, DamagedCache
 from ser.io.checksums import SUMS, Changes, changed, hash_files, listed_files, read_sums
 from ser.io.dvc import tracked_md5
@@ -26,12 +27,14 @@ class Verified:
 
     damaged, copies : one line a file of data/raw or of DVC's cache, paths as the project has them.
     as_published : None where the publication's digest is not known.
+    unpublished : recordings that came in with other bytes than the publication's, or more.
     """
 
     recordings: int
     damaged: tuple[str, ...]
     copies: tuple[str, ...]
     as_published: bool | None
+    unpublished: tuple[str, ...] = ()
 
 
 def verify(
@@ -75,7 +78,20 @@ def verify(
     if corpus and corpus.digest and sums:
         digest = recordings_digest((file, sums[file]) for file in recordings)
         published = digest == corpus.digest and not wrong
-    return Verified(len(recordings), damaged, tuple(copies), published)
+    others = () if published or not sums or corpus is None else unpublished(folder, corpus) or ()
+    return Verified(len(recordings), damaged, tuple(copies), published, others)
+
+
+def unpublished(folder: Path, corpus: Corpus) -> tuple[str, ...] | None:
+    """Recordings that came in other than published, by SHA256SUMS; None where nobody knows."""
+    known = published_marks(corpus.name)
+    if known is None:
+        return None
+    sums = read_sums(folder)
+    recordings = [file for file in sums if is_audio(Path(file))]
+    if recordings_digest((file, sums[file]) for file in recordings) == corpus.digest:
+        return ()
+    return tuple(file for file in recordings if published_mark(file, sums[file]) not in known)
 
 
 def damaged_objects(

@@ -7,12 +7,11 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 
+from ser.core.names import is_fit
 from ser.errors import CorpusError
 
 #: Bytes, as common file systems have it: of one part, and of a whole relative path.
 MAX_PART, MAX_PATH = 255, 1024
-#: Unicode categories: control characters, lone surrogates, line and paragraph separators.
-UNFIT = ("Cc", "Cs", "Zl", "Zp")
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -25,9 +24,10 @@ def safe_path(name: str, where: str) -> PurePosixPath:
         raise CorpusError(f"{where}: {name!r} leads out of the archive or folder; refused.")
     if "\\" in name:
         raise CorpusError(
-            f"{where}: {name!r} holds a backslash; expected / between folders. Refused."
+            f"{where}: {name!r} holds a backslash; expected / between folders. Refused: rename "
+            "it, or pack it as a ZIP."
         )
-    if any(unicodedata.category(character) in UNFIT for character in name):
+    if not is_fit(name):
         raise CorpusError(f"{where}: {name!r} holds control characters or broken Unicode; refused.")
     path = PurePosixPath(name)
     if not path.parts:

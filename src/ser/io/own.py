@@ -6,29 +6,35 @@ grows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import yaml
 
-from ser.corpora.base import is_audio
-from ser.corpora.folder import OPTIONAL, REQUIRED, label_recordings
+from ser.core.names import clean
+from ser.corpora.columns import choose_columns
+from ser.corpora.folder import REQUIRED, check_speakers, label_recordings, one_spelling
+from ser.corpora.listing import Listing, list_folder, others_in_words
+from ser.corpora.matching import match_files
 from ser.corpora.own import (
     CARD_FILE,
     LABELS_FILE,
     Card,
     listed_corpus,
     parse_card,
+    read_card,
     read_labels,
-    read_yaml,
 )
+from ser.corpora.reading import load_yaml
+from ser.corpora.words import SECTIONS, check_sexes, fold
 from ser.errors import CorpusError, MissingCorpus
+from ser.io.checksums import SUMS
 from ser.io.ingest import Ingested, ingest
-from ser.strict_yaml import load_yaml
+from ser.io.label_table import read_label_table
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,14 @@ class OwnCorpus:
     labels : one row a recording to copy, see `ser.corpora.folder.COLUMNS`.
     left_out : recordings of the folder that are dropped or not listed.
     ignored : columns of the user's table that mean nothing here.
+    notes : how table and folder were understood, a line each.
     """
 
     labels: pd.DataFrame
     card: Card
     left_out: int
     ignored: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -59,35 +67,53 @@ def prepare_own(
     source: Path,
     *,
     table: Path | None = None,
+    columns: Mapping[str, str] | None = None,
     mapping: Path | None = None,
-    speaker_pattern: str | None = None,
+    pattern: str | None = None,
     drop_unlisted: bool = False,
     facts: Mapping[str, Any],
 ) -> OwnCorpus:
     """Label the recordings under `source`; nothing is written.
 
-    table : CSV or Parquet, mapping : YAML, the others as `label_recordings` has them.
+    table : CSV or Parquet, mapping : YAML; relative paths may also be below `source`.
+    columns : our column -> the table's; others by their names, see `choose_columns`.
+    pattern, drop_unlisted : as `label_recordings` has them.
     facts : title, licence, citation, homepage, languages of the card.
     Raises MissingCorpus, UnknownEmotion or CorpusError.
     """
-    recordings = _recordings(source)
-    listed = None if table is None else read_label_table(table)
+    described = {_near(path, source).resolve() for path in (table, mapping) if path}
+    found = _recordings(source, described)
+    recordings = found.recordings
+    words = Words() if mapping is None else read_mapping(_near(mapping, source))
+    if columns and table is None:
+        raise CorpusError("--columns names columns of a table, and there is none. Add --table.")
+    read = None if table is None else read_label_table(_near(table, source))
+    notes = [*(read.notes if read else ()), *filter(None, [others_in_words(found.others)])]
+    listed = None
+    ignored: tuple[str, ...] = ()
+    if read:
+        chosen = choose_columns(list(read.rows.columns), columns)
+        _check_enough(chosen, pattern or "", read.rows)
+        listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
+        ignored = tuple(c for c in read.rows.columns if c not in chosen.values())
+        notes += [*_understood(chosen), *_matched(listed, recordings)]
     labels = label_recordings(
         recordings,
         table=listed,
-        mapping=None if mapping is None else read_mapping(mapping),
-        speaker_pattern=speaker_pattern,
+        mapping=words.emotion,
+        speakers=words.speaker,
+        sexes=words.sex,
+        pattern=pattern,
         drop_unlisted=drop_unlisted,
     )
-    words = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
-    card = parse_card({**facts, "mapping": words}, "The corpus's facts")
+    occur = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
+    card = parse_card({**facts, "mapping": occur}, "The corpus's facts")
     return OwnCorpus(
         labels=labels,
         card=card,
         left_out=len(recordings) - len(labels),
-        ignored=()
-        if listed is None
-        else tuple(c for c in listed.columns if c not in (*REQUIRED, *OPTIONAL)),
+        ignored=ignored,
+        notes=tuple(notes),
     )
 
 
@@ -104,15 +130,18 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     """The labels of what is at `dest` and of what is added."""
     if not (dest / LABELS_FILE).exists():
         return own
-    before = read_labels(dest / LABELS_FILE)
-    both = pd.concat([before, own.labels], ignore_index=True).drop_duplicates()
+    before, new = read_labels(dest / LABELS_FILE), own.labels.copy()
+    for column in ("intensity", "sentence"):
+        new[column] = one_spelling(new[column], known=before[column])
+    both = pd.concat([before, new], ignore_index=True).drop_duplicates()
     if both["file"].duplicated().any():
         file = both.loc[both["file"].duplicated(), "file"].iloc[0]
         raise CorpusError(
             f"{file} has other labels than the one in {dest}. Nothing came in. Rename it, or "
             f"start afresh with `ser corpus remove {dest.name}`."
         )
-    card = parse_card(read_yaml(dest / CARD_FILE), f"{dest.name}/{CARD_FILE}")
+    check_speakers(both["speaker"], f"Together with what is in {dest}: ")
+    card = read_card(dest)
     words = dict(sorted(zip(both["label"], both["emotion"], strict=True)))
     return replace(
         own,
@@ -121,55 +150,104 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     )
 
 
-def read_label_table(path: Path) -> pd.DataFrame:
-    """A user's CSV or Parquet table as text, its columns unchecked; raises CorpusError."""
-    parquet = path.suffix.lower() == ".parquet"
-    try:
-        if parquet:
-            # Integers beside a missing value would else become 3.0.
-            return pd.read_parquet(path).convert_dtypes().astype("string")
-        # A speaker may be called NA, or 03; Excel begins its UTF-8 with a mark.
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise CorpusError(f"{path} does not exist; name a CSV or Parquet table.") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path} is not UTF-8. Save the table as CSV UTF-8.") from error
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise CorpusError(
-            f"{path} is not readable as {'Parquet' if parquet else 'CSV'} "
-            f"({str(error).splitlines()[0]}). Save the table again."
-        ) from error
+@dataclass(frozen=True)
+class Words:
+    """A mapping file: the user's words for emotions and sexes, speakers as written and as meant."""
+
+    emotion: Mapping[str, str] = field(default_factory=dict)
+    speaker: Mapping[str, str] = field(default_factory=dict)
+    sex: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_mapping(path: Path) -> dict[str, str]:
-    """A mapping file: YAML `{word: emotion}`; raises CorpusError."""
+def read_mapping(path: Path) -> Words:
+    """A mapping file: YAML `{word: emotion}`, or such a mapping below each of SECTIONS.
+
+    Raises CorpusError.
+    """
     try:
-        values = load_yaml(path.read_text(encoding="utf-8"))
+        values = load_yaml(path)
     except FileNotFoundError as error:
         raise CorpusError(f"{path} does not exist; name a YAML file.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise CorpusError(
             f"{path} is not YAML ({str(error).splitlines()[0]}). Expected lines `word: emotion`."
         ) from error
     if not isinstance(values, dict) or not values:
         raise CorpusError(f"{path} holds no mapping; expected lines `word: emotion`.")
+    if any(isinstance(part, dict) for part in values.values()):
+        if strange := [part for part in values if part not in SECTIONS]:
+            raise CorpusError(
+                f"{path} has the part {_shown(strange[0])}; known are {', '.join(SECTIONS)}. "
+                "Put each line `word: meaning` below one of these."
+            )
+        parts = {part: _pairs(path, values[part]) for part in values}
+    else:
+        parts = {"emotion": _pairs(path, values)}
+    check_sexes(parts.get("sex", {}))
+    speakers = {clean(word): clean(to) for word, to in parts.get("speaker", {}).items()}
+    return Words(parts.get("emotion", {}), speakers, parts.get("sex", {}))
+
+
+def _pairs(path: Path, values: Any) -> dict[str, str]:
+    if not isinstance(values, dict):
+        raise CorpusError(f"{path} holds {_shown(values)}; expected lines `word: meaning`.")
     for word, to in values.items():
         # YAML reads no, yes, on and off as truth values.
         if not isinstance(word, str | int) or isinstance(word, bool) or not isinstance(to, str):
             raise CorpusError(
-                f"{path} maps {word!r} to {to!r}; expected words. Put both in quotes."
+                f"{path} maps {_shown(word)} to {_shown(to)}; expected words. Put both in quotes."
             )
     return {str(word): to for word, to in values.items()}
 
 
-def _recordings(source: Path) -> list[PurePath]:
-    if not source.is_dir():
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _near(path: Path, source: Path) -> Path:
+    """The file, here or below the folder of the recordings."""
+    below = os.path.exists(source / path) and not os.path.exists(path)
+    return source / path if below else path
+
+
+def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -> None:
+    lacks = [ours for ours in REQUIRED if ours not in chosen and f"(?P<{ours}>" not in pattern]
+    if lacks:
+        raise CorpusError(
+            f"The table lacks {', '.join(lacks)}; it has {', '.join(rows.columns)}. Say which is "
+            f"meant with --columns '{','.join(f'{ours}=…' for ours in lacks)}'; what the files' "
+            "paths hold, --pattern finds."
+        )
+
+
+def _understood(chosen: Mapping[str, str]) -> list[str]:
+    others = [f"{theirs} is the {ours}" for ours, theirs in chosen.items() if fold(theirs) != ours]
+    return [f"Columns: {', '.join(others)}."] if others else []
+
+
+def _matched(listed: pd.DataFrame, recordings: tuple[PurePath, ...]) -> list[str]:
+    """How many recordings the table names otherwise than they are here."""
+    if "file" not in listed:
+        return []
+    matched = match_files(listed["file"], recordings)
+    other = [(told, here) for told, here in matched.items() if told != here]
+    if not other:
+        return []
+    told, here = other[0]
+    return [f"{len(other)} files of the table are here by another path, first {told} as {here}."]
+
+
+def _recordings(source: Path, described: Collection[Path]) -> Listing:
+    if not os.path.isdir(source):
         raise MissingCorpus(f"{source} is not a folder; name the one that holds the recordings.")
-    files = sorted(
-        PurePath(path.relative_to(source).as_posix())
-        for path in source.rglob("*")
-        if is_audio(path) and path.is_file()
+    ours = (LABELS_FILE, CARD_FILE, SUMS)
+    found = list_folder(
+        source,
+        aside=lambda path: str(path) in ours or (source / path).resolve() in described,
     )
-    if not files:
-        raise MissingCorpus(f"{source} holds no recordings. Name the folder that holds them.")
-    return files
+    if not found.recordings:
+        raise MissingCorpus(
+            f"{source} holds no recordings{found.but}. Name the folder that holds them."
+        )
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path, PurePath
@@ -17,7 +18,7 @@ from ser.io.store import read_notes
 RAW = Path("data/raw")
 MANIFESTS = Path("data/interim/manifests")
 DOWNLOADS = Path(".ser/fetch")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def here(root: Path) -> list[str]:
@@ -33,7 +34,7 @@ def here(root: Path) -> list[str]:
 def count_files(root: Path, name: str) -> tuple[int, int]:
     """Recordings and all files of a corpus in data/raw; zeros where it is not here."""
     folder = root / RAW / name
-    files = listed_files(folder) if folder.is_dir() else []
+    files = listed_files(folder) if os.path.isdir(folder) else []
     return sum(is_audio(PurePath(file)) for file in files), len(files)
 
 

@@ -1,0 +1,88 @@
+"""Names that people write: when two spellings are one name, and how one is printed. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+#: Control characters, lone surrogates (bytes that are no UTF-8), line and paragraph separators.
+UNFIT = ("Cc", "Cs", "Zl", "Zp")
+#: Marks and fillers that show nothing, beyond the format characters (category Cf).
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
+#: Format characters that Persian and Indic spelling needs inside a word.
+_JOINERS = "\u200c\u200d"
+_SEPARATORS = r"[\s_\-\u2010-\u2015]+"
+
+
+def clean(text: str) -> str:
+    """The name as it looks: composed (NFC), white space single and only inside, nothing invisible.
+
+    >>> clean("  Jose\\u0301\\u00a0 M.\\u200b ")
+    'José M.'
+    """
+    visible = "".join(
+        c
+        for c in unicodedata.normalize("NFC", text)
+        if c in _JOINERS or unicodedata.category(c) != "Cf"
+    )
+    visible = " ".join(_BLANK.sub("", visible).split()).strip(_JOINERS + " ")
+    return unicodedata.normalize("NFC", visible)
+
+
+@lru_cache(maxsize=2**16)
+def spelling_key(text: str) -> str:
+    """One key for the spellings of one name; a different name has another.
+
+    Unicode form, width, capitals, white space, `_` and `-` make no difference, nor do a number's
+    leading zeros; between two digits a separator does (`1-1` is not `11`).
+
+    >>> spelling_key("Spk_01") == spelling_key(" spk 1") != spelling_key("spk 11")
+    True
+    """
+    text = unicodedata.normalize("NFKC", clean(text)).casefold()
+    text = unicodedata.normalize("NFKC", text).translate(dict.fromkeys(map(ord, _JOINERS)))
+    text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    key = re.sub(rf"(?<!\d){_SEPARATORS}|{_SEPARATORS}(?!\d)", "", text)
+    key = re.sub(_SEPARATORS, "-", key)
+    # A name of separators alone is not the empty one.
+    return re.sub(r"(?<!\d)0+(?=\d)", "", key) or text
+
+
+def doubtful(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of different names with one `spelling_key`: one person or two, nobody can say."""
+    first: dict[str, str] = {}
+    return [
+        (first[key], name)
+        for name in sorted(set(names))
+        if first.setdefault(key := spelling_key(name), name) != name
+    ]
+
+
+def pair(a: str, b: str) -> str:
+    """Two spellings, so written that one can see what differs."""
+    alike = unicodedata.normalize("NFKC", clean(a)) == unicodedata.normalize("NFKC", clean(b))
+    return f"{a!a} and {b!a}" if alike else f"{a!r} and {b!r}"
+
+
+def is_fit(name: str) -> bool:
+    """False for a name with control characters or bytes that are no UTF-8."""
+    return not any(unicodedata.category(c) in UNFIT for c in name)
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal obeys or that cannot be encoded.
+
+    >>> printable("anna\\x1b[2J")
+    'anna\\\\x1b[2J'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    # Bidirectional controls turn a line around; joiners belong to words.
+    return "".join(
+        c
+        if c in "\n\t" + _JOINERS or unicodedata.category(c) not in (*UNFIT, "Cf")
+        else c.encode("unicode_escape").decode()
+        for c in text
+    )

@@ -1,0 +1,102 @@
+"""Which column of a user's table means what: by its name, or as the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ser.core.names import pair, spelling_key
+from ser.errors import CorpusError
+
+#: Our column -> names that people give it, the likeliest first; as `spelling_key` has them,
+#: capitals, spaces, `_` and `-` make no difference.
+NAMES = {
+    "file": (
+        *("file", "path", "file name", "file id", "file path", "wav", "wav file", "wav path"),
+        *("audio", "audio file", "audio path", "recording", "clip", "sound file"),
+    ),
+    "emotion": ("emotion", "label", "emotion label", "emotion name", "emo", "emotion class"),
+    "speaker": (
+        *("speaker", "speaker id", "speaker name", "spk", "spk id", "actor", "actor id"),
+        *("subject", "subject id", "participant", "participant id", "client id", "talker"),
+    ),
+    "sex": ("sex", "gender", "speaker sex", "speaker gender", "actor sex", "actor gender"),
+    "intensity": ("intensity", "emotion intensity", "emotional intensity", "level"),
+    "sentence": (
+        *("sentence", "sentence id", "text id", "statement", "normalized text", "text"),
+        *("transcript", "transcription", "utterance text", "raw text"),
+    ),
+    # Of a segment, in seconds.
+    "start": ("start",),
+    "end": ("end",),
+}
+#: Two names of these are a doubt; of the others the likeliest is taken.
+ASKED = ("file", "emotion", "speaker")
+
+
+def choose_columns(
+    headers: Sequence[str], chosen: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Our column -> the header that stands for it, of those that are there.
+
+    chosen : what the user says of some. Raises CorpusError where a header is not there, or
+        two may be meant.
+    """
+    by_key: dict[str, str] = {}
+    for header in headers:
+        if by_key.setdefault(spelling_key(header), header) is not header:
+            raise CorpusError(
+                f"The table has two columns {pair(by_key[spelling_key(header)], header)}. "
+                "Rename one."
+            )
+    found = {ours: _told(ours, header, by_key) for ours, header in (chosen or {}).items()}
+    for ours, names in NAMES.items():
+        if ours in found:
+            continue
+        theirs = [by_key[key] for key in map(spelling_key, names) if key in by_key]
+        theirs = [header for header in theirs if header not in found.values()]
+        if theirs:
+            # Our own name leaves no doubt.
+            if len(theirs) > 1 and ours in ASKED and spelling_key(theirs[0]) != ours:
+                raise CorpusError(
+                    f"The table's columns {' and '.join(theirs)} may each be the {ours}. "
+                    f"Choose one with --columns '{ours}={theirs[0]}'."
+                )
+            found[ours] = theirs[0]
+    return found
+
+
+def known(headers: Iterable[str]) -> int:
+    """How many headers are names of ours."""
+    ours = {spelling_key(name) for names in NAMES.values() for name in names}
+    return sum(spelling_key(header) in ours for header in headers)
+
+
+def parse_columns(words: Iterable[str]) -> dict[str, str]:
+    """`emotion=Label,file=Name` -> {emotion: Label, file: Name}; raises CorpusError."""
+    chosen: dict[str, str] = {}
+    last = None
+    for part in (part for word in words for part in word.split(",")):
+        ours, equals, header = part.partition("=")
+        ours = spelling_key(ours)
+        if equals and ours in NAMES:
+            if ours in chosen:
+                raise CorpusError(f"--columns names {ours} twice. Name it once.")
+            chosen[ours], last = header.strip(), ours
+        elif last and not equals:
+            # A header with a comma in it.
+            chosen[last] += f",{part}"
+        else:
+            raise CorpusError(
+                f"--columns has {part!r}; expected COLUMN=HEADER, COLUMN one of "
+                f"{', '.join(NAMES)}, HEADER as the table has it."
+            )
+    return chosen
+
+
+def _told(ours: str, header: str, by_key: Mapping[str, str]) -> str:
+    if spelling_key(header) not in by_key:
+        raise CorpusError(
+            f"--columns names {header!r} for {ours}; the table has "
+            f"{', '.join(by_key.values())}. Name one of these."
+        )
+    return by_key[spelling_key(header)]
