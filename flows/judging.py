@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ser.bundle import CARD_FILE
-from ser.core.promotion import Verdict, judge
+from ser.core.promotion import KEY, Verdict, judge
 from ser.core.tables import check_folds, check_predictions
 from ser.errors import SerError
 from ser.io import registry, tracking
@@ -36,7 +36,7 @@ def judge_version(
         return Verdict(True, "It serves already; only the record of its verdict was lost.")
     old = _stored_predictions(root, champion, split_sha256=version.split_sha256)
     # One recording may have another name since: then the bundle answers again.
-    if old is not None and set(new["file"]) <= set(old["file"]):
+    if old is not None and len(new.merge(old[KEY], on=KEY)) == len(new):
         return compare(new, old)
     heard = set(_card(root, champion)["train_speakers"])
     unheard = new[~new["speaker"].isin(heard)]

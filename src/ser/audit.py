@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser.core.features import extract
 from ser.core.inflation import Inflation, inflation
 from ser.core.leakage import copies_of
-from ser.core.tables import manifest_table
-from ser.corpora.base import Corpus, Labels
+from ser.core.tables import manifest_table, utterance_name
+from ser.corpora.base import Corpus, Labelled
 from ser.corpora.catalogue import CORPORA, list_recordings
+from ser.corpora.own import labelled
+from ser.corpora.segments import count_overlaps
 from ser.errors import AudioError, CorpusError, MissingCorpus, ParamsError
-from ser.io.audio import load_audio
 from ser.io.own import prepare_own
 from ser.params import FeatureParams
-from ser.stages.base import in_parallel
+from ser.stages.featurize import features_of
 from ser.stages.manifest import read_rows, readable
 
 
@@ -33,7 +33,7 @@ from ser.stages.manifest import read_rows, readable
 class FolderAudit:
     """What was found in a folder.
 
-    table : a manifest of the recordings that could be read.
+    table : a manifest of the utterances that could be read.
     unreadable : one line for each that could not.
     copies : as `copies_of` returns.
     inflation : None where it was not asked for, or there is too little to measure it.
@@ -57,6 +57,15 @@ class FolderAudit:
         return self._where("emotion")
 
     @property
+    def recordings(self) -> int:
+        return self.table["file"].nunique()
+
+    @property
+    def overlaps(self) -> int:
+        """Segments that overlap another of their recording with another emotion or speaker."""
+        return count_overlaps(self.table)
+
+    @property
     def is_clean(self) -> bool:
         return not self.unreadable and self.copies.empty
 
@@ -69,7 +78,9 @@ class FolderAudit:
         table = self.table
         return {
             "corpus": self.corpus,
-            "recordings": len(table),
+            "recordings": self.recordings,
+            "utterances": len(table),
+            "overlapping_segments": self.overlaps,
             "minutes": round(float(table["duration"].sum()) / 60, 2),
             "speakers": int(table["speaker"].nunique()),
             "emotions": {str(k): int(v) for k, v in table["emotion"].value_counts().items()},
@@ -78,7 +89,7 @@ class FolderAudit:
             "unreadable": list(self.unreadable),
             "copies": [
                 {
-                    "files": table["file"].iloc[[a, b]].tolist(),
+                    "files": [utterance_name(table.iloc[row]) for row in (a, b)],
                     "kind": kind,
                     "similarity": round(float(similarity), 3),
                 }
@@ -131,7 +142,7 @@ def audit_folder(
 
 def label_folder(
     folder: Path, corpus: str | None, described: Mapping[str, Any] | None = None
-) -> tuple[str, dict[PurePath, Labels], int]:
+) -> tuple[str, Labelled, int]:
     """The corpus's name, the labels, and how many recordings have none by its own rules."""
     if corpus in CORPORA:
         return _labelled_as(folder, CORPORA[corpus])
@@ -153,37 +164,30 @@ def label_folder(
 
 def _labelled_as_own(
     folder: Path, name: str | None, described: Mapping[str, Any]
-) -> tuple[str, dict[PurePath, Labels], int]:
+) -> tuple[str, Labelled, int]:
     own = prepare_own(folder, **described, facts={"title": "folder"})
-    columns = list(Labels.__dataclass_fields__)
-    labels = {
-        PurePath(row["file"]): Labels(**{column: row[column] for column in columns})
-        for row in own.labels.to_dict("records")
-    }
-    return name or "folder", labels, own.left_out
+    return name or "folder", labelled(own.labels), own.left_out
 
 
-def _labelled_as(folder: Path, corpus: Corpus) -> tuple[str, dict[PurePath, Labels], int]:
+def _labelled_as(folder: Path, corpus: Corpus) -> tuple[str, Labelled, int]:
     recordings = list_recordings(folder, corpus)
     labels = corpus.label(folder, recordings)
     return corpus.name, labels, len(recordings) - len(labels)
 
 
 def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None:
-    """Features of every recording that has any, and what the two kinds of split make of them."""
-    params = FeatureParams()
-    results = list(
-        in_parallel(
-            _functionals, [(folder, file, params) for file in table["file"]], doing="features"
-        )
-    )
-    usable = np.array([not isinstance(result, AudioError) for result in results])
-    if not usable.any():
+    """Features of every utterance that has any, and what the two kinds of split make of them."""
+    functionals: list[np.ndarray] = []
+    usable = np.zeros(len(table), dtype=bool)
+    for row, made in enumerate(features_of(folder, table, FeatureParams(), doing="features")):
+        if not isinstance(made, AudioError):
+            usable[row] = True
+            functionals.append(made.functionals.to_numpy())
+    if not functionals:
         return None
-    functionals = np.stack([r for r in results if not isinstance(r, AudioError)])
     try:
         return inflation(
-            functionals,
+            np.stack(functionals),
             table["emotion"].to_numpy(str)[usable],
             table["speaker"].to_numpy(str)[usable],
             seed=seed,
@@ -193,24 +197,22 @@ def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> Inflation | None
         return None
 
 
-def _functionals(folder: Path, file: str, params: FeatureParams) -> np.ndarray | AudioError:
-    try:
-        y = load_audio(folder / file, sr=params.sr)
-        return extract(y, params=params).functionals.to_numpy()
-    except AudioError as error:
-        return error
-
-
 def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     """The findings in words."""
     table = found.table
-    of = f"{len(table)} recordings of {table['speaker'].nunique()} speakers"
+    several = f"{len(table)} utterances in " if len(table) > found.recordings else ""
+    of = f"{several}{found.recordings} recordings of {table['speaker'].nunique()} speakers"
     result = [
         f"{of}, {table['duration'].sum() / 60:.1f} min, {table['sentence'].nunique()} sentences, "
         f"read as {found.corpus}."
     ]
     if found.unlabelled:
         result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
+    if found.overlaps:
+        result.append(
+            f"{found.overlaps} segments overlap another of their recording that has another "
+            "emotion or speaker."
+        )
     result += [f"unreadable: {line}" for line in found.unreadable[:shown]]
     if len(found.unreadable) > shown:
         result.append(f"unreadable: and {len(found.unreadable) - shown} more.")
@@ -221,7 +223,7 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
         how = {"bytes": "same bytes", "samples": "same samples"}.get(
             kind, f"similarity {similarity:.2f}"
         )
-        result.append(f"copy: {a['file']} = {b['file']} ({how}{but})")
+        result.append(f"copy: {utterance_name(a)} = {utterance_name(b)} ({how}{but})")
     if len(found.copies) > shown:
         result.append(f"copy: and {len(found.copies) - shown} more pairs.")
     if found.copies.empty:

@@ -45,6 +45,7 @@ def test_splits_without_a_leak_pass_with_a_receipt(folds, prints):
         "copies_across_splits": 0,
         "copies_within_splits": 0,
         "copies_with_another_label": 0,
+        "recordings_across_splits": 0,
         "sentence_overlap": 0.0,
     }
     assert warnings(found) == []

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.copies import find_copies
-from ser.core.tables import CHUNK, SPLITS, split_sha256
+from ser.core.tables import CHUNK, SPLITS, split_sha256, utterance_keys, utterance_name
 from ser.errors import LeakageError
 
 #: How many pairs of copies a message or a receipt names.
@@ -30,6 +30,7 @@ class Audit:
         `samples` or `fingerprint`), similarity (0 to 1).
     leaks : those of `copies` that lie in two splits.
     relabelled : how many copies carry another emotion than their original.
+    shared_recordings : how many recordings have segments in test and elsewhere.
     sentence_overlap : share of test utterances whose sentence is also trained on.
     """
 
@@ -39,6 +40,7 @@ class Audit:
     copies: pd.DataFrame
     leaks: pd.DataFrame
     relabelled: int
+    shared_recordings: int
     sentence_overlap: float
     dev_shares_speakers: bool
     split_sha256: str
@@ -55,6 +57,7 @@ class Audit:
             "copies_across_splits": len(self.leaks),
             "copies_within_splits": len(self.copies) - len(self.leaks),
             "copies_with_another_label": self.relabelled,
+            "recordings_across_splits": self.shared_recordings,
             "sentence_overlap": round(self.sentence_overlap, 4),
         }
 
@@ -82,6 +85,7 @@ def audit(
         copies=copies,
         leaks=copies[split[a] != split[b]],
         relabelled=int((emotion[a] != emotion[b]).sum()),
+        shared_recordings=_shared_recordings(folds),
         sentence_overlap=sentence_overlap(folds),
         dev_shares_speakers=dev_shares_speakers,
         split_sha256=split_sha256(folds),
@@ -101,7 +105,7 @@ def check(found: Audit, folds: pd.DataFrame) -> None:
     if not found.leaks.empty:
         first = found.leaks.iloc[0]
         where = " and ".join(
-            f"{folds['file'].iloc[row]} ({folds['split'].iloc[row]})"
+            f"{utterance_name(folds.iloc[row])} ({folds['split'].iloc[row]})"
             for row in (first["a"], first["b"])
         )
         likeness = {
@@ -121,7 +125,7 @@ def copies_of(table: pd.DataFrame, fingerprints: pd.Series) -> pd.DataFrame:
     Exact copies are paired with their first occurrence, so n copies are n - 1 pairs; so are
     copies by fingerprint with one of each group of exact ones.
     """
-    bytes_ = _repeated(table["sha256"])
+    bytes_ = _repeated(utterance_keys(table))
     samples = _repeated(table["audio_sha256"])
     # What is already paired by its bytes is not paired again by its samples.
     samples = samples[~samples["b"].isin(bytes_["b"])]
@@ -172,6 +176,11 @@ def warnings(found: Audit) -> list[str]:
         )
     if found.dev_shares_speakers:
         lines.append("dev shares its speakers with train: dev scores are flattering.")
+    if found.shared_recordings:
+        lines.append(
+            f"{found.shared_recordings} recording(s) have segments of test speakers and of others: "
+            "a model may recognise their room and microphone."
+        )
     within = len(found.copies) - len(found.leaks)
     if within:
         lines.append(f"{within} recording(s) have a copy in their own split.")
@@ -187,6 +196,11 @@ def _shared_speakers(folds: pd.DataFrame, dev_shares_speakers: bool) -> tuple[st
     pairs = pd.DataFrame({"speaker": folds["speaker"], "group": group}).drop_duplicates()
     twice = pairs.loc[pairs["speaker"].duplicated(), "speaker"]
     return tuple(sorted(set(twice)))
+
+
+def _shared_recordings(folds: pd.DataFrame) -> int:
+    in_test = pd.DataFrame({"sha256": folds["sha256"], "in_test": folds["split"] == "test"})
+    return int(in_test.drop_duplicates()["sha256"].duplicated().sum())
 
 
 def _repeated(hashes: pd.Series) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from ser.core.metrics import resample_speakers, resampled_uar, speaker_hits
 from ser.errors import TableError
 
 #: What names an utterance in a predictions table.
-KEY = ["corpus", "file"]
+KEY = ["corpus", "file", "start", "end"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, Labels, is_audio
+from ser.corpora.base import Corpus, Labelled, is_audio
 from ser.corpora.cremad import CREMAD
 from ser.corpora.emodb import EMODB
 from ser.corpora.iemocap import IEMOCAP
@@ -68,7 +68,7 @@ def check_present(root: Path, names: tuple[str, ...]) -> None:
             )
 
 
-def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
+def label_files(folder: Path, corpus: Corpus) -> Labelled:
     """Labels of the corpus's recordings under `folder`, by relative path in sorted order.
 
     Raises as `list_recordings` does, and CorpusError for a name that does not fit.

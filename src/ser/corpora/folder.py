@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from ser.corpora.base import UNKNOWN, UNSPECIFIED
+from ser.corpora.segments import SEGMENT, check_segments, read_segments, without_empty
 from ser.corpora.words import DROP, fold, skeleton, unknown_words, vocabulary
 from ser.errors import CorpusError, UnknownEmotion
+from ser.params import FeatureParams
 
 SEXES = {"female": "female", "f": "female", "male": "male", "m": "male", UNKNOWN: UNKNOWN}
 #: What may stay empty, and what then stands there.
 OPTIONAL = {"sex": UNKNOWN, "intensity": UNSPECIFIED, "sentence": UNKNOWN}
 REQUIRED = ("file", "emotion", "speaker")
-#: `label` is the user's own word for the emotion.
+#: `label` is the user's own word for the emotion. Where recordings hold segments, SEGMENT follows.
 COLUMNS = (*REQUIRED, *OPTIONAL, "label")
 
 WAYS_OUT = (
@@ -33,22 +35,27 @@ def label_recordings(
     mapping: Mapping[str, str] | None = None,
     speaker_pattern: str | None = None,
     drop_unlisted: bool = False,
+    seconds_of: Callable[[str], float | None] = lambda file: None,
 ) -> pd.DataFrame:
-    """Labels of the recordings, one row each: COLUMNS; dropped recordings have none.
+    """Labels of the utterances, one row each: COLUMNS; dropped utterances have none.
+
+    Where a recording holds segments that are utterances, SEGMENT follow: float64 seconds, NaN for
+    an end that is the recording's.
 
     files : relative to the user's folder.
-    table : REQUIRED and, if known, OPTIONAL columns; without it the folders' names say.
+    table : REQUIRED and, if known, OPTIONAL and SEGMENT columns; without it the folders' names say.
     mapping : the user's words -> canonical emotions or `drop`; goes before SYNONYMS.
     speaker_pattern : a regular expression found in the relative path, with a group `speaker`
         and, if known, groups `sex`, `intensity` and `sentence`.
     drop_unlisted : leave recordings out that the table does not list; else they are an error.
+    seconds_of : how long a recording lasts that the table has segments of; None if not known.
     Raises UnknownEmotion for words without an emotion, CorpusError for all that is unclear.
     """
     words = vocabulary(mapping or {})
     if table is None:
         rows = _from_folders(files, words, speaker_pattern)
     elif speaker_pattern is None:
-        rows = _from_table(files, table, drop_unlisted)
+        rows = _from_table(files, table, drop_unlisted, seconds_of)
     else:
         raise CorpusError(
             "Found a table and a speaker pattern; the table names speakers. Omit one."
@@ -61,7 +68,9 @@ def label_recordings(
     if rows.empty:
         raise CorpusError("No recording is left to add: all are dropped. Mend the mapping.")
     _check_one_sex(rows)
-    return rows.sort_values("file", ignore_index=True)[list(COLUMNS)]
+    rows = without_empty(rows)
+    columns = [*COLUMNS, *(name for name in SEGMENT if name in rows)]
+    return rows.sort_values(["file", *columns[len(COLUMNS) :]], ignore_index=True)[columns]
 
 
 def _from_folders(
@@ -127,18 +136,16 @@ def _said(file: PurePath, pattern: re.Pattern[str]) -> dict[str, str]:
 
 
 def _from_table(
-    files: Sequence[PurePath], table: pd.DataFrame, drop_unlisted: bool
+    files: Sequence[PurePath],
+    table: pd.DataFrame,
+    drop_unlisted: bool,
+    seconds_of: Callable[[str], float | None],
 ) -> pd.DataFrame:
     missing = [column for column in REQUIRED if column not in table.columns]
     if missing:
         raise CorpusError(
             f"The table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
-            f"Required are {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} may be there."
-        )
-    if {"start", "end"} & set(table.columns):
-        raise CorpusError(
-            "The table has start or end: segments of recordings, which are not read. "
-            "Cut them first, a file each, and remove the columns."
+            f"Required are {', '.join(REQUIRED)}; {', '.join((*OPTIONAL, *SEGMENT))} may be there."
         )
     columns = [column for column in (*REQUIRED, *OPTIONAL) if column in table.columns]
     said = table[columns].astype("string").fillna("").apply(lambda column: column.str.strip())
@@ -150,13 +157,10 @@ def _from_table(
                 "below the header. Fill or remove them."
             )
     said["file"] = [_inside(file) for file in said["file"]]
-    twice = said.loc[said["file"].duplicated(), "file"]
-    if not twice.empty:
-        raise CorpusError(
-            f"The table lists {twice.iloc[0]} more than once ({len(twice)} such rows). "
-            "List each recording once."
-        )
+    said = said.join(read_segments(table))
     _check_same_files(files, said["file"], drop_unlisted)
+    window = FeatureParams()
+    check_segments(said, seconds_of=seconds_of, least=window.n_fft / window.sr)
     for column, otherwise in OPTIONAL.items():
         said[column] = said[column].replace("", otherwise) if column in said else otherwise
     said["sex"] = [_sex(sex, file) for sex, file in zip(said["sex"], said["file"], strict=True)]

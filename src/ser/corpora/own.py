@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -13,8 +14,9 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
 from ser.core.emotions import check_emotions
-from ser.corpora.base import Corpus, Labels
+from ser.corpora.base import Corpus, Labelled, Labels
 from ser.corpora.folder import COLUMNS
+from ser.corpora.segments import SEGMENT, read_segments, segments_in
 from ser.errors import CorpusError
 from ser.params import Section
 
@@ -55,18 +57,9 @@ def own_corpus(folder: Path) -> Corpus:
 
 def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
     """The corpus of the recordings that `rows` (COLUMNS) list, whatever else is in a folder."""
-    labels = {
-        PurePath(row["file"]): Labels(
-            speaker=row["speaker"],
-            sex=row["sex"],
-            emotion=row["emotion"],
-            intensity=row["intensity"],
-            sentence=row["sentence"],
-        )
-        for row in rows.to_dict("records")
-    }
+    labels = labelled(rows)
 
-    def label(_folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
+    def label(_folder: Path, files: Sequence[PurePath]) -> Labelled:
         _check_same(name, files, set(labels))
         return {file: labels[file] for file in files}
 
@@ -85,6 +78,23 @@ def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
         belongs=lambda path: path in labels,
         labelling=(LABELS_FILE, CARD_FILE),
     )
+
+
+def labelled(rows: pd.DataFrame) -> Labelled:
+    """What `rows` (COLUMNS, and SEGMENT if there) say of each recording."""
+    found: dict[PurePath, list[Labels]] = defaultdict(list)
+    for row, segment in zip(rows.to_dict("records"), segments_in(rows), strict=True):
+        label = Labels(
+            speaker=row["speaker"],
+            sex=row["sex"],
+            emotion=row["emotion"],
+            intensity=row["intensity"],
+            sentence=row["sentence"],
+            start=segment.start,
+            end=segment.end,
+        )
+        found[PurePath(row["file"])].append(label)
+    return {file: own[0] if len(own) == 1 else tuple(own) for file, own in found.items()}
 
 
 def parse_card(values: Any, source: str) -> Card:
@@ -111,7 +121,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_labels(path: Path) -> pd.DataFrame:
-    """The labels of a corpus in data/raw, COLUMNS; raises CorpusError."""
+    """The labels of a corpus in data/raw, COLUMNS and SEGMENT if there; raises CorpusError."""
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -119,13 +129,13 @@ def read_labels(path: Path) -> pd.DataFrame:
             f"{path} is not readable as CSV. "
             f"Restore it with `dvc checkout`, or add {path.parent.name} again."
         ) from error
-    if list(rows.columns) != list(COLUMNS):
+    if list(rows.columns) not in (list(COLUMNS), [*COLUMNS, *SEGMENT]):
         raise CorpusError(
             f"{path} has the columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}. "
             f"Restore it with `dvc checkout`, or add {path.parent.name} again."
         )
     check_emotions(rows["emotion"])
-    return rows
+    return rows.assign(**read_segments(rows)) if "start" in rows else rows
 
 
 def _check_same(name: str, files: Sequence[PurePath], labels: set[PurePath]) -> None:

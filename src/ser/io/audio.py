@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ser.core.segments import WHOLE, Segment
 from ser.core.waveform import mono, resample
 from ser.errors import AudioError, ChangedAudio, CorruptAudio
 from ser.io import sndfile_decoder
@@ -107,8 +109,25 @@ def load_mono(
     return mono(recording.y), recording.sr
 
 
-def load_verified(path: Path, *, sr: int, sha256: str) -> np.ndarray:
+def load_verified(path: Path, *, sr: int, sha256: str, segment: Segment = WHOLE) -> np.ndarray:
     """`load_audio` of a file whose bytes must still hash to `sha256`; else ChangedAudio."""
+    (y,) = load_segments(path, [segment], sr=sr, sha256=sha256)
+    return y
+
+
+def load_segments(
+    path: Path, segments: Iterable[Segment], *, sr: int, sha256: str
+) -> list[np.ndarray]:
+    """`load_verified` of several segments of a file, which is decoded once.
+
+    A segment is cut at the file's own rate and then resampled: its samples are those of the same
+    segment in a file of its own.
+    """
+    y, sr_in = load_mono(_verified(path, sha256), name=str(path))
+    return [resample(y[segment.samples(sr=sr_in)], sr_in=sr_in, sr_out=sr) for segment in segments]
+
+
+def _verified(path: Path, sha256: str) -> bytes:
     data = read_bytes(path)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
@@ -116,7 +135,7 @@ def load_verified(path: Path, *, sr: int, sha256: str) -> np.ndarray:
             f"{path} has SHA-256 {found[:12]}…, but the manifest recorded {sha256[:12]}…: its "
             "bytes changed. Restore the file, or take the change in with `dvc repro -f manifest`."
         )
-    return load_audio(data, sr=sr, name=str(path))
+    return data
 
 
 def probe(path: Path, *, limits: Limits = CORPUS) -> Probe:

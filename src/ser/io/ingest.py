@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, is_audio, recordings_digest
+from ser.corpora.base import Corpus, is_audio, recordings_digest, utterances
 from ser.corpora.catalogue import label_files, list_recordings
 from ser.errors import CorpusError, MissingCorpus
 from ser.io.archive import is_archive, unpack
@@ -178,8 +178,10 @@ def _new_files(
 
 def _check_labels(source: Path, dest: Path, build: Path, corpus: Corpus) -> None:
     """A label file may name more recordings, and nothing else of those that are here."""
-    before, after = label_files(dest, corpus), label_files(build, corpus)
-    if others := [file for file, labels in before.items() if after.get(file) != labels]:
+    before, after = (dict(utterances(label_files(at, corpus))) for at in (dest, build))
+    if others := [
+        file for file, labels in before.items() if not {*labels} <= {*after.get(file, ())}
+    ]:
         raise CorpusError(
             f"{source} labels {others[0]} otherwise than {dest} does ({len(others)} recordings). "
             "Nothing came in. Name a folder whose label files keep what is there."

@@ -6,11 +6,13 @@ grows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import yaml
@@ -26,7 +28,15 @@ from ser.corpora.own import (
     read_labels,
     read_yaml,
 )
-from ser.errors import CorpusError, MissingCorpus
+from ser.corpora.segments import (
+    SEGMENT,
+    count_overlaps,
+    segments_in,
+    with_segments,
+    without_empty,
+)
+from ser.errors import AudioError, CorpusError, MissingCorpus
+from ser.io.audio import read_recording
 from ser.io.ingest import Ingested, ingest
 
 
@@ -34,8 +44,9 @@ from ser.io.ingest import Ingested, ingest
 class OwnCorpus:
     """What is about to be added.
 
-    labels : one row a recording to copy, see `ser.corpora.folder.COLUMNS`.
+    labels : one row an utterance of the recordings to copy, see `label_recordings`.
     left_out : recordings of the folder that are dropped or not listed.
+    dropped : rows of the user's table that are dropped.
     ignored : columns of the user's table that mean nothing here.
     """
 
@@ -43,6 +54,20 @@ class OwnCorpus:
     card: Card
     left_out: int
     ignored: tuple[str, ...]
+    dropped: int = 0
+
+    @property
+    def has_segments(self) -> bool:
+        return "start" in self.labels
+
+    @property
+    def recordings(self) -> int:
+        return self.labels["file"].nunique()
+
+    @property
+    def overlaps(self) -> int:
+        """Segments that overlap another of their recording with another emotion or speaker."""
+        return count_overlaps(self.labels)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -77,16 +102,18 @@ def prepare_own(
         mapping=None if mapping is None else read_mapping(mapping),
         speaker_pattern=speaker_pattern,
         drop_unlisted=drop_unlisted,
+        seconds_of=_lengths(source),
     )
     words = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
     card = parse_card({**facts, "mapping": words}, "The corpus's facts")
     return OwnCorpus(
         labels=labels,
         card=card,
-        left_out=len(recordings) - len(labels),
+        left_out=len(recordings) - labels["file"].nunique(),
+        dropped=0 if listed is None else len(listed) - len(labels),
         ignored=()
         if listed is None
-        else tuple(c for c in listed.columns if c not in (*REQUIRED, *OPTIONAL)),
+        else tuple(c for c in listed.columns if c not in (*REQUIRED, *OPTIONAL, *SEGMENT)),
     )
 
 
@@ -104,9 +131,13 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     if not (dest / LABELS_FILE).exists():
         return own
     before = read_labels(dest / LABELS_FILE)
-    both = pd.concat([before, own.labels], ignore_index=True).drop_duplicates()
-    if both["file"].duplicated().any():
-        file = both.loc[both["file"].duplicated(), "file"].iloc[0]
+    both = pd.concat([with_segments(before), with_segments(own.labels)], ignore_index=True)
+    both = without_empty(both.drop_duplicates())
+    key = ["file", *(name for name in SEGMENT if name in both)]
+    whole = np.array([segment.is_whole for segment in segments_in(both)])
+    clash = both.duplicated(key) | (both["file"].duplicated(keep=False) & whole)
+    if clash.any():
+        file = both.loc[clash, "file"].iloc[0]
         raise CorpusError(
             f"{file} has other labels than the one in {dest}. Nothing came in. Rename it, or "
             f"start afresh with `ser corpus remove {dest.name}`."
@@ -115,7 +146,7 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     words = dict(sorted(zip(both["label"], both["emotion"], strict=True)))
     return replace(
         own,
-        labels=both.sort_values("file", ignore_index=True),
+        labels=both.sort_values(key, ignore_index=True),
         card=card.model_copy(update={"mapping": words}),
     )
 
@@ -159,6 +190,20 @@ def read_mapping(path: Path) -> dict[str, str]:
                 f"{path} maps {word!r} to {to!r}; expected words. Put both in quotes."
             )
     return {str(word): to for word, to in values.items()}
+
+
+def _lengths(source: Path) -> Callable[[str], float | None]:
+    """How many seconds a recording under `source` lasts; None where it cannot be read."""
+
+    @cache
+    def seconds_of(file: str) -> float | None:
+        try:
+            return read_recording(source / file)[0].seconds
+        except AudioError:
+            # Stage `manifest` names all of these, whole recordings and others.
+            return None
+
+    return seconds_of
 
 
 def _recordings(source: Path) -> list[PurePath]:

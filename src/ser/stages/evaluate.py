@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from ser.core.tables import (
 from ser.core.waveform import trim
 from ser.errors import StageError
 from ser.io import tracking
-from ser.io.audio import load_verified
 from ser.io.mlflow_store import tracking_uri
+from ser.io.recordings import load_utterances
 from ser.io.store import atomic_path, read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
@@ -129,16 +128,13 @@ def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFr
     predictor = Predictor(load_bundle(bundle_dir))
     sr = predictor.bundle.features.sr
 
-    def load(rows: pd.DataFrame) -> Iterator[np.ndarray]:
-        for file, sha256 in zip(rows["file"], rows["sha256"], strict=True):
-            yield load_verified(root / file, sr=sr, sha256=sha256)
-
     posteriors = np.empty((len(test), len(predictor.bundle.classes)))
     for rows in rows_of(test["speaker"].to_numpy(str)).values():
         own = test.iloc[rows]
         knows = predictor.bundle.knows_voices
-        voice = predictor.enrol((y, sr) for y in load(own)) if knows else None
-        for i, y in zip(rows, load(own), strict=True):
+        clips = load_utterances(root, own, sr=sr) if knows else ()
+        voice = predictor.enrol((y, sr) for y in clips) if knows else None
+        for i, y in zip(rows, load_utterances(root, own, sr=sr), strict=True):
             posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
     return predictions_table(test, posteriors, predictor.bundle.classes)
 
@@ -179,14 +175,16 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     rows = test[(test["speaker"] == speaker) & (test["sentence"] == sentence)]
     # The strongest intensity first: it shows an emotion best.
     rows = (
-        rows.sort_values(["intensity", "file"], ascending=[False, True]).groupby("emotion").head(1)
+        rows.sort_values(["intensity", "file", "start"], ascending=[False, True, True])
+        .groupby("emotion")
+        .head(1)
     )
-    by_emotion = rows.set_index("emotion")
     features = bundle.features
+    loaded = zip(rows["emotion"], load_utterances(root, rows, sr=features.sr), strict=True)
+    by_emotion = dict(loaded)
     samples, log_mels = {}, {}
-    for emotion in [e for e in bundle.classes if e in by_emotion.index]:
-        row = by_emotion.loc[emotion]
-        y = load_verified(root / str(row["file"]), sr=features.sr, sha256=str(row["sha256"]))
+    for emotion in [e for e in bundle.classes if e in by_emotion]:
+        y = by_emotion[emotion]
         samples[emotion] = trim(y, sr=features.sr)
         log_mels[emotion] = extract(samples[emotion], params=features).log_mel
     title = f"Speaker {speaker}, sentence {sentence!r}: one recording of each emotion"
