@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from ser.audit import audit_folder, lines
 from ser.benchmark.folds import assign_all
 from ser.bundle import load_bundle
 from ser.cli import main
+from ser.core.segments import WHOLE, Segment
 from ser.core.tables import segments_of, split_sha256, utterance_keys
 from ser.corpora.own import own_corpus
 from ser.corpora.synthetic import speak, utterances
-from ser.errors import AudioError, CorpusError
+from ser.errors import AudioError, CorpusError, RefusedAudio
 from ser.io import audio, shards
 from ser.io.audio import load_audio
 from ser.io.own import add_own, prepare_own
@@ -34,8 +36,8 @@ PAUSE = 0.25
 
 @pytest.fixture(scope="module")
 def spoken():
-    """Six speakers × two sentences × three emotions: (utterance, int16 samples)."""
-    plan = utterances(SyntheticParams(speakers=6, sentences=2), seed=1)
+    """Six speakers × three emotions: (utterance, int16 samples)."""
+    plan = utterances(SyntheticParams(speakers=6, sentences=1), seed=1)
     chosen = [u for u in plan if u.emotion in ("anger", "sadness", "neutral")]
     return [(u, np.round(speak(u, sr=SR) * 2**15).astype(np.int16)) for u in chosen]
 
@@ -105,7 +107,7 @@ def table_of(root: Path, name: str) -> pd.DataFrame:
 
 def test_each_segment_is_an_utterance_of_the_manifest(root, whole):
     table, cut = table_of(root, "dialogues"), table_of(whole, "cut")
-    assert len(table) == len(cut) == 36
+    assert len(table) == len(cut) == 18
     assert table["file"].nunique() == table["sha256"].nunique() == 3
     assert not table["whole"].any()
     assert cut["whole"].all()
@@ -159,7 +161,7 @@ def test_altered_versions_are_of_the_segments(root):
     stored = shards.read_functionals(root / ALTERED)
     rows = alter.versions_of(table_of(root, "dialogues"), 1)
     assert sorted(stored.index) == sorted(rows.index)
-    assert len(stored.drop_duplicates()) == 36
+    assert len(stored.drop_duplicates()) == 18
 
 
 def test_predictions_name_each_utterance_and_are_those_that_are_served(root, source):
@@ -211,9 +213,9 @@ def test_a_recording_is_decoded_once_for_all_its_segments(root, monkeypatch):
 def test_a_corpus_with_segments_grows_and_keeps_what_it_has(source, tmp_path):
     dest, rows = tmp_path / "raw" / "d", pd.read_csv(source / "table.csv", dtype=str)
     tables = [tmp_path / f"{n}.csv" for n in range(3)]
-    rows.iloc[:4].to_csv(tables[0], index=False)
-    rows.iloc[2:8].to_csv(tables[1], index=False)
-    rows.iloc[3:4].assign(emotion="fear").to_csv(tables[2], index=False)
+    rows.iloc[:3].to_csv(tables[0], index=False)
+    rows.iloc[1:6].to_csv(tables[1], index=False)
+    rows.iloc[2:3].assign(emotion="fear").to_csv(tables[2], index=False)
 
     def add(table):
         add_own(
@@ -225,9 +227,9 @@ def test_a_corpus_with_segments_grows_and_keeps_what_it_has(source, tmp_path):
     add(tables[0])
     add(tables[1])
     corpus = own_corpus(dest)
-    assert corpus.utterances == 8
+    assert corpus.utterances == 6
     (labels,) = corpus.label(dest, [Path("dialogue-1.wav")]).values()
-    assert [f"{label.end:.6f}" for label in labels] == rows["end"].tolist()[:8]
+    assert [f"{label.end:.6f}" for label in labels] == rows["end"].tolist()[:6]
     with pytest.raises(CorpusError, match=r"dialogue-1\.wav has other labels"):
         add(tables[2])
     rows.iloc[:1].drop(columns=["start", "end"]).to_csv(tables[2], index=False)
@@ -247,7 +249,7 @@ def test_a_segment_that_the_recording_does_not_hold_is_named(source, tmp_path):
         manifest.run(tmp_path, params("d"), "d")
     bad = tmp_path / "bad.csv"
     pd.read_csv(source / "table.csv", dtype=str).assign(end="999").to_csv(bad, index=False)
-    with pytest.raises(CorpusError, match=r"Row 1 .*dialogue-1\.wav.*\(36 rows"):
+    with pytest.raises(CorpusError, match=r"Row 1 .*dialogue-1\.wav.*\(18 rows"):
         prepare_own(source / "files", table=bad, facts={"title": "d"})
 
 
@@ -255,10 +257,10 @@ def test_the_audit_takes_segments_for_utterances(source):
     described = {"table": source / "table.csv"}
     found = audit_folder(source / "files", described=described)
     facts = found.to_dict()
-    assert (facts["recordings"], facts["utterances"], facts["speakers"]) == (3, 36, 6)
+    assert (facts["recordings"], facts["utterances"], facts["speakers"]) == (3, 18, 6)
     assert found.is_clean
     assert found.inflation is not None
-    assert "36 utterances in 3 recordings of 6 speakers" in lines(found)[0]
+    assert "18 utterances in 3 recordings of 6 speakers" in lines(found)[0]
 
 
 def test_adding_says_what_came_in(source, checkout, tmp_path, monkeypatch, capsys):
@@ -279,9 +281,9 @@ def test_adding_says_what_came_in(source, checkout, tmp_path, monkeypatch, capsy
         main()
     said = capsys.readouterr()
     assert not leaving.value.code, said.err
-    assert "35 segments of 3 recordings are utterances" in said.out
+    assert "17 segments of 3 recordings are utterances" in said.out
     assert "note: 2 segments overlap another one" in said.out
-    assert "Left out: 1 of 36 rows of the table" in said.out
+    assert "Left out: 1 of 18 rows of the table" in said.out
     assert "mean nothing here" not in said.out
 
 
@@ -295,3 +297,15 @@ def test_the_samples_of_a_segment_are_those_of_the_recording_between_its_bounds(
     np.testing.assert_array_equal(loaded, y[start:end])
     whole = audio.load_verified(path, sr=16_000, sha256=row["sha256"].item())
     np.testing.assert_array_equal(whole, load_audio(path, sr=16_000))
+
+
+def test_a_recording_that_holds_segments_may_be_longer_than_an_utterance(root, monkeypatch):
+    monkeypatch.setattr(audio, "CORPUS", replace(audio.CORPUS, max_seconds=2.0))
+    row = table_of(root, "dialogues").iloc[[1]]
+    path, sha256 = root / row["file"].item(), row["sha256"].item()
+    (y,) = audio.load_segments(path, segments_of(row), sr=16_000, sha256=sha256)
+    assert len(y) == pytest.approx(16_000 * row["duration"].item(), abs=1)
+    with pytest.raises(RefusedAudio):
+        audio.load_segments(path, [WHOLE], sr=16_000, sha256=sha256)
+    with pytest.raises(AudioError, match="lasts 4 s; an utterance lasts at most 2 s"):
+        Segment(1, 5).within(10, most=2)

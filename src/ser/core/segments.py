@@ -21,10 +21,11 @@ class Segment:
     def is_whole(self) -> bool:
         return self == WHOLE
 
-    def within(self, seconds: float, *, least: float = 0.0) -> Segment:
+    def within(self, seconds: float, *, least: float = 0.0, most: float = float("inf")) -> Segment:
         """The segment of a recording that lasts `seconds`, its end filled in or clipped to that.
 
-        Raises AudioError where it lies outside the recording or lasts less than `least` seconds.
+        Raises AudioError where it lies outside the recording, or lasts less than `least` or more
+        than `most` seconds.
         """
         end = seconds if self.end is None else min(self.end, seconds)
         if self.end is not None and self.end > seconds + TOLERANCE:
@@ -35,6 +36,8 @@ class Segment:
             problem = "does not end after its start"
         elif end - self.start < least:
             problem = f"lasts {end - self.start:.3f} s; at least {least:.3f} s are needed"
+        elif end - self.start > most:
+            problem = f"lasts {end - self.start:.0f} s; an utterance lasts at most {most:.0f} s"
         else:
             return Segment(self.start, end)
         raise AudioError(f"The segment {self} {problem}. Give its start and end in seconds.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from ser.io.limits import Limits
 
 #: Recordings of a corpus; 4 GiB is as much as a WAV can name.
 CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
+#: Recordings of a corpus that hold several utterances.
+LONG = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
 #: What a stranger sends to a server.
 UPLOAD = Limits(max_bytes=25 * 2**20, max_seconds=300.0)
 #: What libsndfile does not read.
@@ -116,15 +118,20 @@ def load_verified(path: Path, *, sr: int, sha256: str, segment: Segment = WHOLE)
 
 
 def load_segments(
-    path: Path, segments: Iterable[Segment], *, sr: int, sha256: str
+    path: Path, segments: Sequence[Segment], *, sr: int, sha256: str
 ) -> list[np.ndarray]:
     """`load_verified` of several segments of a file, which is decoded once.
 
     A segment is cut at the file's own rate and then resampled: its samples are those of the same
     segment in a file of its own.
     """
-    y, sr_in = load_mono(_verified(path, sha256), name=str(path))
+    y, sr_in = load_mono(_verified(path, sha256), name=str(path), limits=limits_of(segments))
     return [resample(y[segment.samples(sr=sr_in)], sr_in=sr_in, sr_out=sr) for segment in segments]
+
+
+def limits_of(segments: Sequence[Segment]) -> Limits:
+    """What a recording may be that holds these utterances."""
+    return CORPUS if all(segment.is_whole for segment in segments) else LONG
 
 
 def _verified(path: Path, sha256: str) -> bytes:

@@ -36,7 +36,7 @@ from ser.corpora.segments import (
     without_empty,
 )
 from ser.errors import AudioError, CorpusError, MissingCorpus
-from ser.io.audio import read_recording
+from ser.io.audio import LONG, read_recording
 from ser.io.ingest import Ingested, ingest
 
 
@@ -198,7 +198,7 @@ def _lengths(source: Path) -> Callable[[str], float | None]:
     @cache
     def seconds_of(file: str) -> float | None:
         try:
-            return read_recording(source / file)[0].seconds
+            return read_recording(source / file, limits=LONG)[0].seconds
         except AudioError:
             # Stage `manifest` names all of these, whole recordings and others.
             return None

@@ -14,7 +14,7 @@ from ser.core.waveform import mono
 from ser.corpora.base import Labelled, utterances
 from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError, ChangedAudio
-from ser.io.audio import Recording, audio_sha256, read_recording
+from ser.io.audio import CORPUS, Recording, audio_sha256, limits_of, read_recording
 from ser.io.checksums import SUMS, read_sums
 from ser.io.store import write_table
 from ser.params import Params
@@ -91,7 +91,7 @@ def _read(
 ) -> list[dict[str, Any]] | AudioError:
     """What only the recording itself can say of the row of each segment."""
     try:
-        recording, sha256 = read_recording(root / file)
+        recording, sha256 = read_recording(root / file, limits=limits_of(segments))
         rows = [_row(recording, segment) for segment in segments]
     except AudioError as error:
         message = str(error).replace(f"{root}/", "")
@@ -106,7 +106,8 @@ def _read(
 
 def _row(recording: Recording, segment: Segment) -> dict[str, Any]:
     sr, n_samples = recording.sr, len(recording.y)
-    samples = segment.within(recording.seconds, least=2 / sr).samples(sr=sr)
+    bounds = segment.within(recording.seconds, least=2 / sr, most=CORPUS.max_seconds)
+    samples = bounds.samples(sr=sr)
     start, end = samples.start, min(samples.stop, n_samples)
     part = replace(recording, y=recording.y[start:end])
     return {
