@@ -255,11 +255,10 @@ def test_a_segment_that_the_recording_does_not_hold_is_named(source, tmp_path):
 
 def test_the_audit_takes_segments_for_utterances(source):
     described = {"table": source / "table.csv"}
-    found = audit_folder(source / "files", described=described)
+    found = audit_folder(source / "files", described=described, measure=False)
     facts = found.to_dict()
     assert (facts["recordings"], facts["utterances"], facts["speakers"]) == (3, 18, 6)
     assert found.is_clean
-    assert found.inflation is not None
     assert "18 utterances in 3 recordings of 6 speakers" in lines(found)[0]
 
 
