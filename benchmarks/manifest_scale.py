@@ -42,6 +42,7 @@ def made_up(n: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
             "file": f"data/raw/made-up/{speaker:06d}/{i:08d}.wav",
             "start": 0.0,
             "end": 3.0,
+            "whole": True,
             "corpus": "made-up",
             "speaker": f"made-up/{speaker:06d}",
             "sex": ("female", "male")[speaker % 2],

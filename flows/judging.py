@@ -11,7 +11,7 @@ import pandas as pd
 
 from ser.bundle import CARD_FILE
 from ser.core.emotions import LabelRule, label_rule
-from ser.core.promotion import Verdict, judge, trained_speakers, under_one_rule
+from ser.core.promotion import KEY, Verdict, judge, trained_speakers, under_one_rule
 from ser.core.tables import check_folds, check_predictions
 from ser.errors import SerError
 from ser.io import registry, tracking
@@ -47,7 +47,7 @@ def judge_version(
     overrule = f"If you mean it, run `ser promote {version.version}`."
     old = _stored_predictions(root, champion, split_sha256=version.split_sha256)
     # One recording may have another name since: then the bundle answers again.
-    if old is None or not set(new["file"]) <= set(old["file"]):
+    if old is None or len(new.merge(old[KEY], on=KEY)) < len(new):
         trained = _trained_speakers(root, params, champion)
         new = new[~new["speaker"].isin(trained)]
         if new.empty:

@@ -14,22 +14,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.features import audible, extract
 from ser.core.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
 from ser.core.inflation import Inflation, inflation
-from ser.core.tables import is_known, manifest_table
-from ser.corpora.base import Corpus, Labels
+from ser.core.tables import is_known, manifest_table, utterance_name
+from ser.corpora.base import Corpus, Labelled
 from ser.corpora.catalogue import CORPORA, list_recordings
 from ser.corpora.listing import leading_out, list_folder, others_in_words
-from ser.corpora.own import CARD_FILE, LABELS_FILE, own_corpus
+from ser.corpora.own import CARD_FILE, LABELS_FILE, labelled, own_corpus
+from ser.corpora.segments import count_overlaps
 from ser.errors import AudioError, CorpusError, DoubledRecordings, MissingCorpus, ParamsError
-from ser.io.audio import load_mono
 from ser.io.checksums import SUMS
 from ser.io.own import prepare_own
 from ser.params import FeatureParams
-from ser.stages.base import in_parallel
 from ser.stages.copies import find_copies
 from ser.stages.exclusion import named, not_read
+from ser.stages.featurize import features_of
 from ser.stages.manifest import read_rows, readable, window_of
 
 #: Names that say, at least, of which corpus a folder may be.
@@ -40,7 +39,7 @@ LOOKED_AT = 100
 class FolderAudit:
     """What was found in a folder.
 
-    table : a manifest of the recordings that are fit for training.
+    table : a manifest of the utterances that are fit for training.
     bad : the others.
     copies : as `find_copies` returns.
     inflation : None where it was not asked for, or there is too little to measure it.
@@ -73,6 +72,15 @@ class FolderAudit:
         return int(self.table.loc[is_known(self.table["sentence"]), "sentence"].nunique())
 
     @property
+    def recordings(self) -> int:
+        return self.table["file"].nunique()
+
+    @property
+    def overlaps(self) -> int:
+        """Segments that overlap another of their recording with another emotion or speaker."""
+        return count_overlaps(self.table)
+
+    @property
     def is_clean(self) -> bool:
         return not self.bad and self.copies.empty
 
@@ -90,7 +98,9 @@ class FolderAudit:
         table = self.table
         return {
             "corpus": self.corpus,
-            "recordings": len(table),
+            "recordings": self.recordings,
+            "utterances": len(table),
+            "overlapping_segments": self.overlaps,
             "minutes": round(float(table["duration"].sum()) / 60, 2),
             "speakers": int(table["speaker"].nunique()),
             "emotions": {str(k): int(v) for k, v in table["emotion"].value_counts().items()},
@@ -102,7 +112,7 @@ class FolderAudit:
             "notes": list(self.notes),
             "copies": [
                 {
-                    "files": table["file"].iloc[[a, b]].tolist(),
+                    "files": [utterance_name(table.iloc[row]) for row in (a, b)],
                     "kind": kind,
                     "similarity": round(float(similarity), 3),
                 }
@@ -174,7 +184,7 @@ def label_folder(
     corpus: str | None,
     described: Mapping[str, Any] | None = None,
     notes: list[str] | None = None,
-) -> tuple[str, dict[PurePath, Labels], int]:
+) -> tuple[str, Labelled, int]:
     """The corpus's name, the labels, and how many recordings have none by its own rules.
 
     notes : gets a line for what was seen on the way.
@@ -250,20 +260,13 @@ def _notes(folder: Path) -> Sequence[str]:
 
 def _labelled_as_own(
     folder: Path, name: str | None, described: Mapping[str, Any], notes: list[str]
-) -> tuple[str, dict[PurePath, Labels], int]:
+) -> tuple[str, Labelled, int]:
     own = prepare_own(folder, **described, facts={"title": "folder"})
     notes += own.notes
-    columns = list(Labels.__dataclass_fields__)
-    labels = {
-        PurePath(row["file"]): Labels(**{column: row[column] for column in columns})
-        for row in own.labels.to_dict("records")
-    }
-    return name or "folder", labels, own.left_out
+    return name or "folder", labelled(own.labels), own.left_out
 
 
-def _labelled_as(
-    folder: Path, corpus: Corpus, notes: list[str]
-) -> tuple[str, dict[PurePath, Labels], int]:
+def _labelled_as(folder: Path, corpus: Corpus, notes: list[str]) -> tuple[str, Labelled, int]:
     recordings = list_recordings(folder, corpus)
     labels = _with_copies(folder, corpus, recordings, notes)
     return corpus.name, labels, len(recordings) - len(labels)
@@ -271,7 +274,7 @@ def _labelled_as(
 
 def _with_copies(
     folder: Path, corpus: Corpus, recordings: Sequence[PurePath], notes: list[str]
-) -> dict[PurePath, Labels]:
+) -> Labelled:
     """Labels of all, also of those that are there twice: copies are what an audit looks for."""
     try:
         return corpus.label(folder, recordings)
@@ -287,20 +290,15 @@ def _with_copies(
 
 
 def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> tuple[Inflation | None, str]:
-    """What the two kinds of split make of the recordings' features, or why that is not known."""
-    params = FeatureParams()
-    results = list(
-        in_parallel(
-            _functionals, [(folder, file, params) for file in table["file"]], doing="features"
-        )
-    )
-    usable = np.array([not isinstance(result, AudioError) for result in results])
+    """What the two kinds of split make of the utterances' features, or why that is not known."""
+    made = list(features_of(folder, table, FeatureParams(), doing="features"))
+    usable = np.array([not isinstance(one, AudioError) for one in made])
     if not usable.any():
         return None, "no recording has features"
-    functionals = np.stack([r for r in results if not isinstance(r, AudioError)])
+    functionals = [f.functionals.to_numpy() for f in made if not isinstance(f, AudioError)]
     try:
         score = inflation(
-            functionals,
+            np.stack(functionals),
             table["emotion"].to_numpy(str)[usable],
             table["speaker"].to_numpy(str)[usable],
             seed=seed,
@@ -310,27 +308,24 @@ def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> tuple[Inflation 
     return score, ""
 
 
-def _functionals(folder: Path, file: str, params: FeatureParams) -> np.ndarray | AudioError:
-    try:
-        recorded, sr = load_mono(folder / file)
-        y = audible(recorded, sr=sr, params=params)
-        return extract(y, params=params).functionals.to_numpy()
-    except AudioError as error:
-        return error
-
-
 def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     """The findings in words."""
     table = found.table
-    of = f"{len(table)} recordings of {table['speaker'].nunique()} speakers"
+    several = f"{len(table)} utterances in " if len(table) > found.recordings else ""
+    of = f"{several}{found.recordings} recordings of {table['speaker'].nunique()} speakers"
     unknown = int((~is_known(table["sentence"])).sum())
     sentences = f"{found.sentences} sentences" if found.sentences else "sentences unknown"
     if found.sentences and unknown:
-        sentences += f" ({unknown} recordings without one)"
+        sentences += f" ({unknown} utterances without one)"
     result = [f"{of}, {table['duration'].sum() / 60:.1f} min, {sentences}, read as {found.corpus}."]
     result += [f"note: {line}" for line in found.notes]
     if found.unlabelled:
         result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
+    if found.overlaps:
+        result.append(
+            f"{found.overlaps} segments overlap another of their recording that has another "
+            "emotion or speaker."
+        )
     if found.bad:
         result.append(f"Unfit for training: {in_words(counted(found.bad))}.")
     result += named(found.bad, shown=shown)
@@ -341,7 +336,7 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
         how = {"bytes": "same bytes", "samples": "same samples"}.get(
             kind, f"similarity {similarity:.2f}"
         )
-        result.append(f"copy: {a['file']} = {b['file']} ({how}{but})")
+        result.append(f"copy: {utterance_name(a)} = {utterance_name(b)} ({how}{but})")
     if len(found.copies) > shown:
         result.append(f"copy: and {len(found.copies) - shown} more pairs.")
     if found.copies.empty:

@@ -54,6 +54,7 @@ def test_splits_without_a_leak_pass_with_a_receipt(folds, prints):
         "copies_within_splits": 0,
         "copies_under_two_speakers": 0,
         "copies_with_another_label": 0,
+        "recordings_across_splits": 0,
         "sentence_overlap": 0.0,
         "sentence_unknown": 0.0,
         "emotions_missing": {"dev": [], "test": []},

@@ -28,7 +28,8 @@ def table(right: dict[str, float], *, per_speaker: int = 30) -> pd.DataFrame:
             wrong = EMOTIONS[(i + 1) % 3]
             predicted = emotion if i < share * per_speaker else wrong
             rows.append(("corpus", f"{speaker}_{i}.wav", speaker, emotion, predicted))
-    return pd.DataFrame(rows, columns=["corpus", "file", "speaker", "emotion", "predicted"])
+    columns = ["corpus", "file", "speaker", "emotion", "predicted"]
+    return pd.DataFrame(rows, columns=columns).assign(start=0.0, end=1.0)
 
 
 def speakers(share: float, n: int = 6) -> dict[str, float]:

@@ -10,6 +10,7 @@ ROW = {
     "file": "a.wav",
     "start": 0.0,
     "end": 1.0,
+    "whole": True,
     "corpus": "ravdess",
     "speaker": "ravdess/01",
     "sex": "male",

@@ -27,8 +27,8 @@ from ser.core.protocols import PUBLISHED
 from ser.core.splits import assign, shares_dev_speakers
 from ser.core.tables import check_predictions, posterior_columns, split_sha256
 from ser.io import tracking
-from ser.io.audio import load_verified
 from ser.io.mlflow_store import BENCHMARKS
+from ser.io.recordings import load_utterances
 from ser.io.shards import check_shards, read_index
 from ser.io.store import read_json, read_table, write_json, write_table
 from ser.params import Params
@@ -205,8 +205,7 @@ def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
     """Median time from decoded samples to posteriors, features included."""
     predictor = Predictor(bundle)
     times = []
-    for file, sha256 in test[["file", "sha256"]].head(TIMED).itertuples(index=False):
-        y, sr = load_verified(home / file, sha256=sha256)
+    for y, sr in load_utterances(home, test.head(TIMED)):
         started = time.perf_counter()
         predictor.posteriors(y, sr=sr)
         times.append(time.perf_counter() - started)

@@ -24,7 +24,8 @@ Called = Annotated[
 Table = Annotated[
     Path | None,
     typer.Option(
-        help="CSV, TSV or Parquet: file, emotion, speaker; sex, intensity, sentence if known. "
+        help="CSV, TSV or Parquet: file, emotion, speaker; sex, intensity, sentence if known; "
+        "start, end (seconds) where a recording holds several utterances. "
         "Without it the folders' names say.",
         rich_help_panel=PANEL,
     ),
@@ -107,13 +108,22 @@ def add(
     dvc.add(root, dest)
     new = "" if ingested.added == ingested.total else f" ({ingested.added} of them new)"
     print(f"{ingested.total} recordings{new} in {dest}, tracked by {dest}.dvc.")
+    if own.has_segments:
+        print(f"{len(own.labels)} segments of {own.recordings} recordings are utterances.")
+    if own.overlaps:
+        print(
+            f"note: {own.overlaps} segments overlap another one of their recording that has "
+            "another emotion or speaker."
+        )
     speakers = own.labels["speaker"].unique()
     more = f", … {len(speakers) - SHOWN} more" if len(speakers) > SHOWN else ""
     print(printable(f"Speakers: {', '.join(speakers[:SHOWN])}{more}."))
     for (label, emotion), rows in own.labels.groupby(["label", "emotion"]):
         print(printable(f"  {label}: {len(rows)} as {emotion}"))
     if own.left_out:
-        print(f"Left out: {own.left_out} of {own.left_out + len(own.labels)} recordings.")
+        print(f"Left out: {own.left_out} of {own.left_out + own.recordings} recordings.")
+    if own.has_segments and own.dropped:
+        print(f"Left out: {own.dropped} of {own.dropped + len(own.labels)} rows of the table.")
     say_unfit(root, dest, corpus_named(name, root / shelf.RAW), ingested.new)
     if own.ignored:
         print(printable(f"Columns that are not read: {', '.join(own.ignored)}."))

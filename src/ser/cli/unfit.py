@@ -14,15 +14,18 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
     dest : the corpus's folder, relative to the project. files : relative to it.
     """
     from ser.core.fitness import counted, in_words
+    from ser.corpora.catalogue import list_recordings
     from ser.params import load_params
     from ser.stages.exclusion import named, not_read
     from ser.stages.manifest import find_unfit, window_of
 
     known = not_read(dest, corpus, [PurePath(file) for file in files])
+    new = [path for file in files if (path := PurePath(file)) not in known]
+    labels = corpus.label(root / dest, list_recordings(root / dest, corpus))
     found = find_unfit(
         root,
         dest,
-        [path for file in files if (path := PurePath(file)) not in known],
+        {path: labels[path] for path in new if path in labels},
         window=window_of(load_params(root / "params.yaml").features),
         doing=f"check {dest.name}",
     )

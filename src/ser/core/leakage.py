@@ -16,7 +16,7 @@ import pandas as pd
 from ser.core.copies import find_candidates
 from ser.core.emotions import classes_of
 from ser.core.sentences import sentence_overlap, sentence_text, sentence_unknown
-from ser.core.tables import CHUNK, SPLITS, split_sha256
+from ser.core.tables import CHUNK, SPLITS, split_sha256, utterance_keys
 from ser.errors import LeakageError
 
 #: Similarity (n,) of pairs of row numbers (n, 2), by their samples; NaN where these are two
@@ -36,6 +36,7 @@ class Audit:
     leaks : those of `copies` that lie in two splits.
     two_speakers : those of `copies` that lie under two speakers.
     relabelled : how many copies carry another emotion than their original.
+    shared_recordings : how many recordings have segments in test and elsewhere.
     sentence_overlap : share of the test utterances with a known sentence whose sentence is also
         trained on; None where none is known in test or in train.
     sentence_unknown : share of the train and test utterances whose sentence is not known.
@@ -49,6 +50,7 @@ class Audit:
     leaks: pd.DataFrame
     two_speakers: pd.DataFrame
     relabelled: int
+    shared_recordings: int
     sentence_overlap: float | None
     sentence_unknown: float
     missing: dict[str, tuple[str, ...]]
@@ -68,6 +70,7 @@ class Audit:
             "copies_within_splits": len(self.copies) - len(self.leaks),
             "copies_under_two_speakers": len(self.two_speakers),
             "copies_with_another_label": self.relabelled,
+            "recordings_across_splits": self.shared_recordings,
             "sentence_overlap": None
             if self.sentence_overlap is None
             else round(self.sentence_overlap, 4),
@@ -97,6 +100,7 @@ def audit(folds: pd.DataFrame, copies: pd.DataFrame, *, dev_shares_speakers: boo
         leaks=copies[split[a] != split[b]],
         two_speakers=copies[speaker[a] != speaker[b]],
         relabelled=int((emotion[a] != emotion[b]).sum()),
+        shared_recordings=_shared_recordings(folds),
         sentence_overlap=sentence_overlap(folds),
         sentence_unknown=sentence_unknown(folds),
         missing=missing_emotions(folds),
@@ -137,9 +141,8 @@ def copies_of(table: pd.DataFrame, fingerprints: pd.Series, *, compare: Compare)
     Exact copies are paired with their first occurrence, so n copies are n - 1 pairs; so are
     alike ones with one of each group of exact ones. Two segments of one file are no copies.
     """
-    place = table["start"].astype(str) + " " + table["end"].astype(str)
-    bytes_ = _repeated(table["sha256"] + " " + place)
-    samples = _repeated(table["audio_sha256"] + " " + place)
+    bytes_ = _repeated(utterance_keys(table))
+    samples = _repeated(table["audio_sha256"])
     # What is already paired by its bytes is not paired again by its samples.
     samples = samples[~samples["b"].isin(bytes_["b"])]
     exact = pd.concat([bytes_.assign(kind="bytes"), samples.assign(kind="samples")])
@@ -193,6 +196,11 @@ def warnings(found: Audit, folds: pd.DataFrame) -> list[str]:
         lines.append(f"{text}{': scores on other texts may be lower' if known else ''}.")
     if found.dev_shares_speakers:
         lines.append("dev shares its speakers with train: dev scores are flattering.")
+    if found.shared_recordings:
+        lines.append(
+            f"{found.shared_recordings} recording(s) have segments of test speakers and of others: "
+            "a model may recognise their room and microphone."
+        )
     within = found.copies.drop(found.leaks.index)
     if len(within):
         lines.append(
@@ -238,6 +246,11 @@ def _shared_speakers(folds: pd.DataFrame, dev_shares_speakers: bool) -> tuple[st
     pairs = pd.DataFrame({"speaker": folds["speaker"], "group": group}).drop_duplicates()
     twice = pairs.loc[pairs["speaker"].duplicated(), "speaker"]
     return tuple(sorted(set(twice)))
+
+
+def _shared_recordings(folds: pd.DataFrame) -> int:
+    in_test = pd.DataFrame({"sha256": folds["sha256"], "in_test": folds["split"] == "test"})
+    return int(in_test.drop_duplicates()["sha256"].duplicated().sum())
 
 
 def _repeated(hashes: pd.Series) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from ser.errors import TableError
 #: Similarity of fingerprints that was seen of copies alone: of other recordings it is up to 0.52.
 SURELY_COPIES = 0.6
 #: What names an utterance in a predictions table.
-KEY = ["corpus", "file"]
+KEY = ["corpus", "file", "start", "end"]
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,19 @@ import pyarrow as pa
 
 from ser.core.emotions import check_emotions
 from ser.core.names import doubtful, pair
+from ser.core.segments import WHOLE, Segment
 from ser.errors import TableError
 
 #: One utterance is one row. `file` is relative to the project's root; `start`, `end` and
-#: `duration` are seconds; `speaker` is unique over corpora, as in ravdess/03; `sha256` is of the
-#: file's bytes, `audio_sha256` of its decoded samples; `fingerprint` (bytes, or None for silence)
-#: is alike in copies that were coded or levelled anew.
+#: `duration` are seconds; `whole` is False for a segment of a longer recording; `speaker` is
+#: unique over corpora, as in ravdess/03; `sha256` is of the file's bytes, `audio_sha256` of the
+#: utterance's decoded samples; `fingerprint` (bytes, or None for silence) is alike in copies that
+#: were coded or levelled anew.
 MANIFEST = (
     "file",
     "start",
     "end",
+    "whole",
     "corpus",
     "speaker",
     "sex",
@@ -42,7 +45,10 @@ BINARY = pd.ArrowDtype(pa.binary())
 #: Rows that are held as Python objects at a time.
 CHUNK = 20_000
 SPLITS = ("train", "dev", "test")
-PREDICTIONS = ("corpus", "file", "speaker", "sex", "split", "emotion", "predicted")
+PREDICTIONS = (
+    *("corpus", "file", "start", "end"),
+    *("speaker", "sex", "split", "emotion", "predicted"),
+)
 
 
 def manifest_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -64,13 +70,14 @@ def check_manifest(table: pd.DataFrame, name: str = "manifest") -> None:
     if table.empty:
         raise TableError(f"{name} has no rows; at least one utterance is needed.")
     check_emotions(table["emotion"])
-    twice = table.loc[table.duplicated(["file", "start", "end"]), "file"]
+    twice = table[table.duplicated(["file", "start", "end"])]
     if not twice.empty:
-        raise TableError(f"{name} lists {twice.iloc[0]} more than once; list each utterance once.")
+        first = utterance_name(twice.iloc[0])
+        raise TableError(f"{name} lists {first} more than once; list each utterance once.")
     _check_speakers(table["speaker"], name)
     if not (table["duration"] > 0).all():
-        file = table.loc[~(table["duration"] > 0), "file"].iloc[0]
-        raise TableError(f"{name}: {file} has no duration; remove it or repair the file.")
+        first = utterance_name(table[~(table["duration"] > 0)].iloc[0])
+        raise TableError(f"{name}: {first} has no duration; remove it or repair the file.")
 
 
 def _check_speakers(speakers: pd.Series, name: str) -> None:
@@ -123,12 +130,47 @@ def posterior_columns(table: pd.DataFrame) -> list[str]:
     return [c for c in table.columns if str(c).startswith("p_")]
 
 
+def utterance_keys(table: pd.DataFrame) -> pd.Series:
+    """What each utterance is stored under: the file's SHA-256; of a segment, with its bounds.
+
+    A table without `whole` holds whole recordings. Bounds are in seconds; microseconds keep
+    neighbouring samples apart up to 500 kHz.
+    """
+    keys = table["sha256"].astype(object)
+    if "whole" not in table:
+        return keys
+    part = ~table["whole"].to_numpy(bool)
+    keys[part] = [
+        f"{sha256}:{start:.6f}-{end:.6f}"
+        for sha256, start, end in table.loc[part, ["sha256", "start", "end"]].itertuples(
+            index=False
+        )
+    ]
+    return keys
+
+
+def segments_of(table: pd.DataFrame) -> list[Segment]:
+    """What each utterance of a manifest takes of its recording, see `utterance_keys`."""
+    if "whole" not in table:
+        return [WHOLE] * len(table)
+    columns = (table[name] for name in ("start", "end", "whole"))
+    return [
+        WHOLE if whole else Segment(start, end) for start, end, whole in zip(*columns, strict=True)
+    ]
+
+
+def utterance_name(row: pd.Series) -> str:
+    """A manifest's row as messages name it: its file, and for a segment its bounds."""
+    segment = WHOLE if row.get("whole", True) else Segment(row["start"], row["end"])
+    return segment.of(str(row["file"]))
+
+
 def split_sha256(folds: pd.DataFrame) -> str:
-    """Hash of who is heard where: each recording's own hash with its label and split.
+    """Hash of who is heard where: each utterance's key with its label and split.
 
     Independent of row order and file names, so two checkouts of one corpus agree.
     """
-    lines = folds["sha256"] + " " + folds["emotion"] + " " + folds["split"]
+    lines = utterance_keys(folds) + " " + folds["emotion"] + " " + folds["split"]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 

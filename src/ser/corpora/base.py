@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from ser.core.segments import Segment
 from ser.core.tables import UNKNOWN as UNKNOWN
 from ser.errors import CorpusError, DoubledRecordings, UnknownEmotion
 
@@ -31,13 +32,26 @@ UNSPECIFIED = "unspecified"
 
 @dataclass(frozen=True)
 class Labels:
-    """What a corpus says of one utterance; emotion is canonical, sex female, male or unknown."""
+    """What a corpus says of one utterance; emotion is canonical, sex female, male or unknown.
+
+    start, end : seconds, where the utterance is a segment of its recording; None: to the end.
+    """
 
     speaker: str
     sex: str
     emotion: str
     intensity: str
     sentence: str
+    start: float = 0.0
+    end: float | None = None
+
+    @property
+    def segment(self) -> Segment:
+        return Segment(self.start, self.end)
+
+
+#: Labels by recording; several where segments of it are utterances of their own.
+Labelled = Mapping[PurePath, Labels | tuple[Labels, ...]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class Form:
 
 Source = Archive | LfsRepository | Dataverse | Form
 #: (folder, recordings relative to it) -> labels of those that the corpus labels.
-Labeller = Callable[[Path, Sequence[PurePath]], dict[PurePath, Labels]]
+Labeller = Callable[[Path, Sequence[PurePath]], Labelled]
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,12 @@ class Corpus:
     belongs: Callable[[PurePath], bool] = lambda path: True
     labelling: tuple[str, ...] = ()
     known_bad: Mapping[str, str] = field(default_factory=dict)
+
+
+def utterances(labelled: Labelled) -> Iterator[tuple[PurePath, tuple[Labels, ...]]]:
+    """The labels of each recording's utterances."""
+    for file, labels in labelled.items():
+        yield file, labels if isinstance(labels, tuple) else (labels,)
 
 
 def by_name(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, Labels
+from ser.corpora.base import Corpus, Labelled
 from ser.corpora.cremad import CREMAD
 from ser.corpora.emodb import EMODB
 from ser.corpora.iemocap import IEMOCAP
@@ -70,7 +70,7 @@ def check_present(root: Path, names: tuple[str, ...]) -> None:
             )
 
 
-def label_files(folder: Path, corpus: Corpus) -> dict[PurePath, Labels]:
+def label_files(folder: Path, corpus: Corpus) -> Labelled:
     """Labels of the corpus's recordings under `folder`, by relative path in sorted order.
 
     Raises as `list_recordings` does, and CorpusError for a name that does not fit.

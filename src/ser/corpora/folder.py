@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath, PurePosixPath
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from ser.core.names import clean, doubtful, is_fit, spelling_key
 from ser.corpora.base import UNKNOWN, UNSPECIFIED, several
 from ser.corpora.matching import match_files
+from ser.corpora.segments import SEGMENT, check_segments, read_segments, without_empty
 from ser.corpora.words import (
     DROP,
     SEXES,
@@ -24,11 +25,12 @@ from ser.corpora.words import (
     vocabulary,
 )
 from ser.errors import CorpusError, UnknownEmotion
+from ser.params import FeatureParams
 
 #: What may stay empty, and what then stands there.
 OPTIONAL = {"sex": UNKNOWN, "intensity": UNSPECIFIED, "sentence": UNKNOWN}
 REQUIRED = ("file", "emotion", "speaker")
-#: `label` is the user's own word for the emotion.
+#: `label` is the user's own word for the emotion. Where recordings hold segments, SEGMENT follows.
 COLUMNS = (*REQUIRED, *OPTIONAL, "label")
 #: Columns that hold a person's own words.
 WRITTEN = ("speaker", *OPTIONAL, "label")
@@ -51,16 +53,21 @@ def label_recordings(
     sexes: Mapping[str, str] | None = None,
     pattern: str | None = None,
     drop_unlisted: bool = False,
+    seconds_of: Callable[[str], float | None] = lambda file: None,
 ) -> pd.DataFrame:
-    """Labels of the recordings, one row each: COLUMNS; dropped recordings have none.
+    """Labels of the utterances, one row each: COLUMNS; dropped utterances have none.
+
+    Where a recording holds segments that are utterances, SEGMENT follow: float64 seconds, NaN for
+    an end that is the recording's.
 
     files : relative to the user's folder.
-    table : REQUIRED and, if known, OPTIONAL columns; without it the folders' names say.
+    table : REQUIRED and, if known, OPTIONAL and SEGMENT columns; without it the folders' names say.
     mapping : the user's words -> canonical emotions or `drop`; goes before SYNONYMS.
     speakers : a speaker as written -> as meant; sexes : the user's words -> female or male.
     pattern : a regular expression found in the relative path, whose named groups, some of
         GROUPS, say what the table or the folders do not.
     drop_unlisted : leave recordings out that the table does not list; else they are an error.
+    seconds_of : how long a recording lasts that the table has segments of; None if not known.
     Raises UnknownEmotion for words without an emotion, CorpusError for all that is unclear.
     """
     words = vocabulary(mapping or {})
@@ -69,7 +76,8 @@ def label_recordings(
         rows = _from_paths(files, words, groups)
     else:
         table = _named_as_here(table, files)
-        rows = _from_table(files, _with_groups(table, groups) if groups else table, drop_unlisted)
+        table = _with_groups(table, groups) if groups else table
+        rows = _from_table(files, table, drop_unlisted, seconds_of)
     rows = _written(rows)
     unknown = {label for label in rows["label"] if fold(label) not in words}
     if unknown:
@@ -84,7 +92,9 @@ def label_recordings(
     for column in ("intensity", "sentence"):
         rows[column] = one_spelling(rows[column])
     _check_one_sex(rows)
-    return rows.sort_values("file", ignore_index=True)[list(COLUMNS)]
+    rows = without_empty(rows)
+    columns = [*COLUMNS, *(name for name in SEGMENT if name in rows)]
+    return rows.sort_values(["file", *columns[len(COLUMNS) :]], ignore_index=True)[columns]
 
 
 def check_speakers(speakers: Iterable[str], where: str = "") -> None:
@@ -208,19 +218,17 @@ def _searched(files: Sequence[PurePath], pattern: re.Pattern[str]) -> list[dict[
 
 
 def _from_table(
-    files: Sequence[PurePath], table: pd.DataFrame, drop_unlisted: bool
+    files: Sequence[PurePath],
+    table: pd.DataFrame,
+    drop_unlisted: bool,
+    seconds_of: Callable[[str], float | None],
 ) -> pd.DataFrame:
     missing = [column for column in REQUIRED if column not in table.columns]
     if missing:
         raise CorpusError(
             f"The table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
-            f"Required are {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} may be there. Say which "
-            f"column is meant with --columns '{missing[0]}=HEADER'."
-        )
-    if {"start", "end"} & set(table.columns):
-        raise CorpusError(
-            "The table has start or end: segments of recordings, which are not read. "
-            "Cut them first, a file each, and remove the columns."
+            f"Required are {', '.join(REQUIRED)}; {', '.join((*OPTIONAL, *SEGMENT))} may be there. "
+            f"Say which column is meant with --columns '{missing[0]}=HEADER'."
         )
     columns = [column for column in (*REQUIRED, *OPTIONAL) if column in table.columns]
     said = table[columns].astype("string").fillna("").apply(lambda column: column.str.strip())
@@ -232,13 +240,10 @@ def _from_table(
                 f"{_place(table, int(empty[0]))}. Fill or remove them."
             )
     said["file"] = [_inside(file) for file in said["file"]]
-    twice = said.loc[said["file"].duplicated(), "file"]
-    if not twice.empty:
-        raise CorpusError(
-            f"The table lists {twice.iloc[0]} more than once ({len(twice)} such rows). "
-            "List each recording once."
-        )
+    said = said.join(read_segments(table))
     _check_same_files(files, said["file"], drop_unlisted)
+    window = FeatureParams()
+    check_segments(said, seconds_of=seconds_of, least=window.n_fft / window.sr)
     for column, otherwise in OPTIONAL.items():
         said[column] = said[column].replace("", otherwise) if column in said else otherwise
     return said.rename(columns={"emotion": "label"})

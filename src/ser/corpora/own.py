@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -14,9 +15,10 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from ser.core.emotions import check_emotions
 from ser.core.names import is_fit
-from ser.corpora.base import Corpus, Labels
+from ser.corpora.base import Corpus, Labelled, Labels
 from ser.corpora.folder import COLUMNS, WRITTEN, check_speakers
 from ser.corpora.reading import load_yaml, read_bytes
+from ser.corpora.segments import SEGMENT, read_segments, segments_in
 from ser.errors import CorpusError
 from ser.params import Section
 
@@ -57,18 +59,9 @@ def own_corpus(folder: Path) -> Corpus:
 
 def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
     """The corpus of the recordings that `rows` (COLUMNS) list, whatever else is in a folder."""
-    labels = {
-        PurePath(row["file"]): Labels(
-            speaker=row["speaker"],
-            sex=row["sex"],
-            emotion=row["emotion"],
-            intensity=row["intensity"],
-            sentence=row["sentence"],
-        )
-        for row in rows.to_dict("records")
-    }
+    labels = labelled(rows)
 
-    def label(_folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
+    def label(_folder: Path, files: Sequence[PurePath]) -> Labelled:
         _check_same(name, files, set(labels))
         return {file: labels[file] for file in files}
 
@@ -87,6 +80,23 @@ def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
         belongs=lambda path: path in labels,
         labelling=(LABELS_FILE, CARD_FILE),
     )
+
+
+def labelled(rows: pd.DataFrame) -> Labelled:
+    """What `rows` (COLUMNS, and SEGMENT if there) say of each recording."""
+    found: dict[PurePath, list[Labels]] = defaultdict(list)
+    for row, segment in zip(rows.to_dict("records"), segments_in(rows), strict=True):
+        label = Labels(
+            speaker=row["speaker"],
+            sex=row["sex"],
+            emotion=row["emotion"],
+            intensity=row["intensity"],
+            sentence=row["sentence"],
+            start=segment.start,
+            end=segment.end,
+        )
+        found[PurePath(row["file"])].append(label)
+    return {file: own[0] if len(own) == 1 else tuple(own) for file, own in found.items()}
 
 
 def parse_card(values: Any, source: str) -> Card:
@@ -111,12 +121,12 @@ def read_card(folder: Path) -> Card:
 
 
 def read_labels(path: Path) -> pd.DataFrame:
-    """The labels of a corpus in data/raw, COLUMNS; raises CorpusError."""
+    """The labels of a corpus in data/raw, COLUMNS and SEGMENT if there; raises CorpusError."""
     try:
         rows = pd.read_csv(io.BytesIO(read_bytes(path)), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise _restore(path, f"is not readable as CSV ({_why(error)})") from error
-    if list(rows.columns) != list(COLUMNS):
+    if list(rows.columns) not in (list(COLUMNS), [*COLUMNS, *SEGMENT]):
         raise _restore(
             path, f"has the columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}"
         )
@@ -126,7 +136,7 @@ def read_labels(path: Path) -> pd.DataFrame:
             raise _restore(path, f"has a {column} {wrong[0]!a}; expected text")
     # Labels of before this was looked at when recordings came in.
     check_speakers(rows["speaker"], f"{path}: remove the corpus and add it again. ")
-    return rows
+    return rows.assign(**read_segments(rows)) if "start" in rows else rows
 
 
 def _restore(path: Path, found: str) -> CorpusError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ser.core.segments import WHOLE, Segment
 from ser.errors import AudioError, ChangedAudio
 from ser.io import sndfile_decoder
 from ser.io.containers import Container, check_whole, sniff
@@ -20,6 +21,8 @@ from ser.io.source import Bytes, FileBytes
 #: Recordings of a corpus, one utterance each; 4 GiB is as much as a WAV can name. Published
 #: corpora stay below: IEMOCAP's longest utterance lasts 34 s.
 CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=300.0)
+#: Recordings of a corpus that hold several utterances.
+LONG = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
 #: What a stranger sends to a server.
 UPLOAD = Limits(max_bytes=25 * 2**20, max_seconds=300.0)
 #: What libsndfile does not read.
@@ -94,9 +97,22 @@ def load_mono(
     return recording.y, recording.sr
 
 
-def load_verified(path: Path, *, sha256: str) -> tuple[np.ndarray, int]:
+def load_verified(path: Path, *, sha256: str, segment: Segment = WHOLE) -> tuple[np.ndarray, int]:
     """`load_mono` of a file whose bytes must still hash to `sha256`; else ChangedAudio."""
-    with opened(path) as data:
+    (loaded,) = load_segments(path, [segment], sha256=sha256)
+    return loaded
+
+
+def load_segments(
+    path: Path, segments: Sequence[Segment], *, sha256: str
+) -> list[tuple[np.ndarray, int]]:
+    """`load_verified` of several segments of a file, which is decoded once.
+
+    A segment is cut at the file's own rate: its samples are those of the same segment in a file of
+    its own.
+    """
+    limits = limits_of(segments)
+    with opened(path, limits=limits) as data:
         found = _sha256(data)
         if found != sha256:
             raise ChangedAudio(
@@ -104,8 +120,14 @@ def load_verified(path: Path, *, sha256: str) -> tuple[np.ndarray, int]:
                 "bytes changed. Restore the file, or take the change in with "
                 "`dvc repro -f manifest`."
             )
-        recording = decode(data, name=str(path))
-    return recording.y, recording.sr
+        recording = decode(data, name=str(path), limits=limits)
+    y, sr = recording.y, recording.sr
+    return [(y[segment.samples(sr=sr)], sr) for segment in segments]
+
+
+def limits_of(segments: Sequence[Segment]) -> Limits:
+    """What a recording may be that holds these utterances."""
+    return CORPUS if all(segment.is_whole for segment in segments) else LONG
 
 
 def probe(path: Path, *, limits: Limits = CORPUS) -> Probe:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from ser.core.segments import Segment
 from ser.errors import AudioError, DamagedFeatures
-from ser.io.audio import load_verified
+from ser.io.audio import load_segments
 from ser.io.filling import Filled, Storage, fill, source_sha256
 from ser.io.shards import (
     AGAIN,
@@ -33,6 +35,7 @@ STAGE = "embed"
 #: The source that embeddings depend on: another one is another recipe.
 CODE = (
     "core/features.py",
+    "core/segments.py",
     "core/waveform.py",
     "io/audio.py",
     "io/av_decoder.py",
@@ -77,29 +80,50 @@ def update_embeddings(
 
 
 def encode_recordings(
-    recordings: Iterable[tuple[Path, str]],
+    utterances: Iterable[tuple[Path, str, Segment]],
     encoder: SpeechEncoder,
     *,
     prepare: Callable[[np.ndarray, int], np.ndarray],
     **options: Any,
 ) -> Iterator[np.ndarray | AudioError]:
-    """Embedding of each recording, or why it has none, in order.
+    """Embedding of each utterance, or why it has none, in order.
 
-    recordings : files and the SHA-256 that their bytes must have. prepare : from mono
-    samples and their rate to a waveform at `encoder.sr` Hz. options : of `SpeechEncoder.encode`.
+    utterances : files, the SHA-256 that their bytes must have, and segments of them; a file is
+    decoded once for those that follow each other. prepare : from mono samples and their rate to a
+    waveform at `encoder.sr` Hz. options : of `SpeechEncoder.encode`.
     """
     chunk: list[np.ndarray | AudioError] = []
-    for path, sha256 in recordings:
-        try:
-            y, sr = load_verified(path, sha256=sha256)
-            chunk.append(encoder.checked(prepare(y, sr)))
-        except AudioError as error:
-            named = str(path) in str(error)
-            chunk.append(error if named else type(error)(f"{path}: {error}"))
-        if len(chunk) == CHUNK:
-            yield from _encoded(chunk, encoder, **options)
-            chunk = []
+    for (path, sha256), own in groupby(utterances, key=lambda utterance: utterance[:2]):
+        for waveform in _prepared(path, sha256, [s for *_, s in own], encoder, prepare):
+            chunk.append(waveform)
+            if len(chunk) == CHUNK:
+                yield from _encoded(chunk, encoder, **options)
+                chunk = []
     yield from _encoded(chunk, encoder, **options)
+
+
+def _prepared(
+    path: Path,
+    sha256: str,
+    segments: Sequence[Segment],
+    encoder: SpeechEncoder,
+    prepare: Callable[[np.ndarray, int], np.ndarray],
+) -> Iterator[np.ndarray | AudioError]:
+    """What the encoder takes of each segment of a file, or why it takes none."""
+    try:
+        waveforms = load_segments(path, segments, sha256=sha256)
+    except AudioError as error:
+        yield from [_named(error, str(path))] * len(segments)
+        return
+    for (y, sr), segment in zip(waveforms, segments, strict=True):
+        try:
+            yield encoder.checked(prepare(y, sr))
+        except AudioError as error:
+            yield _named(error, segment.of(str(path)))
+
+
+def _named(error: AudioError, name: str) -> AudioError:
+    return error if name in str(error) else type(error)(f"{name}: {error}")
 
 
 def write_embeddings(embeddings: Sequence[tuple[str, np.ndarray]], path: Path) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, is_audio, recordings_digest, several
+from ser.corpora.base import Corpus, is_audio, recordings_digest, several, utterances
 from ser.corpora.catalogue import label_files, list_recordings
 from ser.corpora.listing import describe, is_hidden, leading_out, list_folder, suffix_of
 from ser.errors import CorpusError, DoubledRecordings, MissingCorpus
@@ -282,8 +282,10 @@ def _new_files(
 
 def _check_labels(source: Path, dest: Path, build: Path, corpus: Corpus) -> None:
     """A label file may name more recordings, and nothing else of those that are here."""
-    before, after = label_files(dest, corpus), label_files(build, corpus)
-    if others := [file for file, labels in before.items() if after.get(file) != labels]:
+    before, after = (dict(utterances(label_files(at, corpus))) for at in (dest, build))
+    if others := [
+        file for file, labels in before.items() if not {*labels} <= {*after.get(file, ())}
+    ]:
         raise CorpusError(
             f"{source} labels {others[0]} otherwise than {dest} does ({len(others)} recordings). "
             "Nothing came in. Name a folder whose label files keep what is there."

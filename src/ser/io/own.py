@@ -7,11 +7,13 @@ grows.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -30,8 +32,16 @@ from ser.corpora.own import (
     read_labels,
 )
 from ser.corpora.reading import load_yaml
+from ser.corpora.segments import (
+    SEGMENT,
+    count_overlaps,
+    segments_in,
+    with_segments,
+    without_empty,
+)
 from ser.corpora.words import SECTIONS, check_sexes, fold
-from ser.errors import CorpusError, MissingCorpus
+from ser.errors import AudioError, CorpusError, MissingCorpus
+from ser.io.audio import LONG, read_recording
 from ser.io.checksums import SUMS
 from ser.io.ingest import Ingested, ingest
 from ser.io.label_table import read_label_table
@@ -41,8 +51,9 @@ from ser.io.label_table import read_label_table
 class OwnCorpus:
     """What is about to be added.
 
-    labels : one row a recording to copy, see `ser.corpora.folder.COLUMNS`.
+    labels : one row an utterance of the recordings to copy, see `label_recordings`.
     left_out : recordings of the folder that are dropped or not listed.
+    dropped : rows of the user's table that are dropped.
     ignored : columns of the user's table that mean nothing here.
     notes : how table and folder were understood, a line each.
     """
@@ -52,6 +63,20 @@ class OwnCorpus:
     left_out: int
     ignored: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    dropped: int = 0
+
+    @property
+    def has_segments(self) -> bool:
+        return "start" in self.labels
+
+    @property
+    def recordings(self) -> int:
+        return self.labels["file"].nunique()
+
+    @property
+    def overlaps(self) -> int:
+        """Segments that overlap another of their recording with another emotion or speaker."""
+        return count_overlaps(self.labels)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -105,15 +130,17 @@ def prepare_own(
         sexes=words.sex,
         pattern=pattern,
         drop_unlisted=drop_unlisted,
+        seconds_of=_lengths(source),
     )
     occur = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
     card = parse_card({**facts, "mapping": occur}, "The corpus's facts")
     return OwnCorpus(
         labels=labels,
         card=card,
-        left_out=len(recordings) - len(labels),
+        left_out=len(recordings) - labels["file"].nunique(),
         ignored=ignored,
         notes=tuple(notes),
+        dropped=0 if listed is None else len(listed) - len(labels),
     )
 
 
@@ -130,12 +157,16 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     """The labels of what is at `dest` and of what is added."""
     if not (dest / LABELS_FILE).exists():
         return own
-    before, new = read_labels(dest / LABELS_FILE), own.labels.copy()
+    before, new = with_segments(read_labels(dest / LABELS_FILE)), with_segments(own.labels)
+    new = new.copy()
     for column in ("intensity", "sentence"):
         new[column] = one_spelling(new[column], known=before[column])
-    both = pd.concat([before, new], ignore_index=True).drop_duplicates()
-    if both["file"].duplicated().any():
-        file = both.loc[both["file"].duplicated(), "file"].iloc[0]
+    both = without_empty(pd.concat([before, new], ignore_index=True).drop_duplicates())
+    key = ["file", *(name for name in SEGMENT if name in both)]
+    whole = np.array([segment.is_whole for segment in segments_in(both)])
+    clash = both.duplicated(key) | (both["file"].duplicated(keep=False) & whole)
+    if clash.any():
+        file = both.loc[clash, "file"].iloc[0]
         raise CorpusError(
             f"{file} has other labels than the one in {dest}. Nothing came in. Rename it, or "
             f"start afresh with `ser corpus remove {dest.name}`."
@@ -145,7 +176,7 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     words = dict(sorted(zip(both["label"], both["emotion"], strict=True)))
     return replace(
         own,
-        labels=both.sort_values("file", ignore_index=True),
+        labels=both.sort_values(key, ignore_index=True),
         card=card.model_copy(update={"mapping": words}),
     )
 
@@ -198,6 +229,20 @@ def _pairs(path: Path, values: Any) -> dict[str, str]:
                 f"{path} maps {_shown(word)} to {_shown(to)}; expected words. Put both in quotes."
             )
     return {str(word): to for word, to in values.items()}
+
+
+def _lengths(source: Path) -> Callable[[str], float | None]:
+    """How many seconds a recording under `source` lasts; None where it cannot be read."""
+
+    @cache
+    def seconds_of(file: str) -> float | None:
+        try:
+            return read_recording(source / file, limits=LONG)[0].seconds
+        except AudioError:
+            # Stage `manifest` names all of these, whole recordings and others.
+            return None
+
+    return seconds_of
 
 
 def _shown(value: Any) -> str:

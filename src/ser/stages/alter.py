@@ -13,6 +13,7 @@ import pandas as pd
 
 from ser.core.alteration import altered
 from ser.core.features import Features, above_rumble
+from ser.core.tables import utterance_keys
 from ser.errors import AudioError
 from ser.io import shards
 from ser.io.filling import Storage, fill, source_sha256
@@ -20,7 +21,7 @@ from ser.io.recordings import check_recordings
 from ser.io.shards import Recipe
 from ser.params import FeatureParams, Params
 from ser.stages import featurize
-from ser.stages.base import ALTERED, in_parallel, raise_first, run_stage
+from ser.stages.base import ALTERED, raise_first, run_stage
 from ser.stages.split import load_manifest
 
 CODE = (*featurize.CODE, "core/alteration.py")
@@ -32,31 +33,28 @@ def run(root: Path, params: Params) -> None:
         shards.clear(folder)
         print("alter.versions is 0: models learn from the recordings alone.")
         return
-    manifest = load_manifest(root, params.data.corpora)
+    manifest = featurize.by_key(load_manifest(root, params.data.corpora))
     # The same bytes are another voice under another speaker's name.
-    manifest = manifest.drop_duplicates(["sha256", "speaker"])
+    manifest = manifest[~manifest.assign(key=manifest.index).duplicated(["key", "speaker"])]
     rows = pd.concat([versions_of(manifest, v) for v in range(1, chosen.versions + 1)])
 
     def compute(new: list[str]) -> Iterator[Features | AudioError]:
         check_recordings(root, rows.drop(new).drop_duplicates("sha256"))
-        jobs = [
-            (
-                root,
-                row.file,
-                row.sha256,
-                params.features,
-                partial(
-                    _version,
-                    features=params.features,
-                    speaker=row.speaker,
-                    recording=row.sha256,
-                    version=row.version,
-                    params=chosen,
-                ),
+        wanted = rows.loc[new]
+        changes = [
+            partial(
+                _version,
+                features=params.features,
+                speaker=speaker,
+                recording=key,
+                version=version,
+                params=chosen,
             )
-            for row in rows.loc[new].itertuples()
+            for speaker, key, version in zip(
+                wanted["speaker"], utterance_keys(wanted), wanted["version"], strict=True
+            )
         ]
-        return in_parallel(featurize.extract_file, jobs, doing="alter")
+        return featurize.features_of(root, wanted, params.features, changes=changes, doing="alter")
 
     filled = fill(
         folder,
@@ -89,8 +87,8 @@ def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
     That names all that a version depends on but the recipe, the speaker included.
     """
     keys = [
-        f"{sha256}.{version}.{crc32(speaker.encode()):08x}"
-        for sha256, speaker in zip(rows["sha256"], rows["speaker"], strict=True)
+        f"{key}.{version}.{crc32(speaker.encode()):08x}"
+        for key, speaker in zip(utterance_keys(rows), rows["speaker"], strict=True)
     ]
     return rows.assign(version=version).set_axis(pd.Index(keys, dtype=object))
 

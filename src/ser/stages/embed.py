@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from ser.core.features import audible, prepared
+from ser.core.tables import segments_of
 from ser.errors import AudioError
 from ser.io import embeddings, shards
-from ser.io.audio import load_verified
-from ser.io.recordings import check_recordings
+from ser.io.recordings import check_recordings, load_utterances
 from ser.models.hub.reference import EncoderReference
 from ser.params import FeatureParams, Params
 from ser.stages.base import EMBEDDINGS, raise_first, run_stage
-from ser.stages.featurize import parts
+from ser.stages.featurize import by_key, parts
 from ser.stages.split import load_manifest
 
 #: Of the features' parameters, those that a waveform is prepared by.
@@ -32,9 +33,8 @@ def run(root: Path, params: Params) -> None:
     # Imported here so that a pipeline without encoders never waits for torch.
     from ser.models.hub.loading import load_encoder
 
-    manifest = load_manifest(root, params.data.corpora).drop_duplicates("sha256")
-    rows = manifest.set_index("sha256", drop=False)
-    files = rows["file"]
+    manifest = by_key(load_manifest(root, params.data.corpora))
+    rows = manifest[~manifest.index.duplicated()]
     encoder = load_encoder(chosen.name, revision=chosen.revision, download=params.machine.download)
 
     at_rate = params.features.at(encoder.sr)
@@ -44,22 +44,24 @@ def run(root: Path, params: Params) -> None:
 
     def compute(new: list[str]) -> Iterator[np.ndarray | AudioError]:
         check_recordings(root, rows.drop(new))
-        recordings = [(root / file, sha256) for file, sha256 in zip(files[new], new, strict=True)]
-        made = embeddings.encode_recordings(recordings, encoder, prepare=prepare)
+        wanted = rows.loc[new]
+        paths = [root / file for file in wanted["file"]]
+        utterances = zip(paths, wanted["sha256"], segments_of(wanted), strict=True)
+        made = embeddings.encode_recordings(utterances, encoder, prepare=prepare)
         return iter(tqdm(made, total=len(new), desc="embed", unit="file", disable=None))
 
     by = params.features.model_dump(mode="json", include=set(PREPARED_BY))
     filled = embeddings.update_embeddings(
         folder,
         embeddings.embedding_recipe(encoder, {"sr": encoder.sr, **by}),
-        [part["sha256"].tolist() for part in parts(manifest)],
+        [part.index.tolist() for part in parts(rows)],
         compute=compute,
     )
     failures = [type(error)(str(error).replace(f"{root}/", "")) for error in filled.failures]
-    raise_first(failures, of=len(manifest), what="files")
+    raise_first(failures, of=len(rows), what="files")
     print(
-        f"{len(manifest)} recordings as {chosen.name} hears them: {filled.computed} computed, "
-        f"{len(manifest) - filled.computed} known already."
+        f"{len(rows)} recordings as {chosen.name} hears them: {filled.computed} computed, "
+        f"{len(rows) - filled.computed} known already."
     )
 
 
@@ -76,12 +78,14 @@ def reference_of(root: Path, params: Params) -> EncoderReference:
 
 
 def waveforms(
-    root: Path, files: list[tuple[str, str]], features: FeatureParams, *, sr: int
+    root: Path, rows: pd.DataFrame, features: FeatureParams, *, sr: int
 ) -> list[np.ndarray]:
-    """Recordings, given by path and SHA-256, as an encoder at `sr` Hz takes them."""
+    """The utterances of a manifest's rows as an encoder at `sr` Hz takes them."""
     at_rate = features.at(sr)
-    loaded = (load_verified(root / file, sha256=sha256) for file, sha256 in files)
-    return [prepared(audible(y, sr=sr_in, params=at_rate), params=at_rate) for y, sr_in in loaded]
+    return [
+        prepared(audible(y, sr=sr_in, params=at_rate), params=at_rate)
+        for y, sr_in in load_utterances(root, rows)
+    ]
 
 
 if __name__ == "__main__":

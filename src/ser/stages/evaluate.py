@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from ser.core.tables import (
 from ser.core.waveform import trim
 from ser.errors import StageError
 from ser.io import tracking
-from ser.io.audio import load_verified
 from ser.io.mlflow_address import shown_uri
+from ser.io.recordings import load_utterances
 from ser.io.store import atomic_path, read_json, read_table, write_json, write_table
 from ser.params import Params
 from ser.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
@@ -147,16 +146,12 @@ def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFr
     test = folds[folds["split"] == "test"]
     predictor = Predictor(load_bundle(bundle_dir))
 
-    def load(rows: pd.DataFrame) -> Iterator[tuple[np.ndarray, int]]:
-        for file, sha256 in zip(rows["file"], rows["sha256"], strict=True):
-            yield load_verified(root / file, sha256=sha256)
-
     posteriors = np.empty((len(test), len(predictor.bundle.classes)))
     for rows in rows_of(test["speaker"].to_numpy(str)).values():
         own = test.iloc[rows]
         knows = predictor.bundle.knows_voices
-        voice = predictor.enrol(load(own)) if knows else None
-        for i, (y, sr) in zip(rows, load(own), strict=True):
+        voice = predictor.enrol(load_utterances(root, own)) if knows else None
+        for i, (y, sr) in zip(rows, load_utterances(root, own), strict=True):
             posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
     return predictions_table(test, posteriors, predictor.bundle.classes)
 
@@ -202,15 +197,15 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     rows = test[(test["speaker"] == speaker) & (test["sentence"] == sentence)]
     # The strongest intensity first: it shows an emotion best.
     ordered = rows.assign(grade=rows["intensity"].map(grade)).sort_values(
-        ["grade", "file"], ascending=[False, True]
+        ["grade", "file", "start"], ascending=[False, True, True]
     )
     rows = ordered.groupby("emotion").head(1)
-    by_emotion = rows.set_index("emotion")
     features = bundle.features
+    loaded = zip(rows["emotion"], load_utterances(root, rows), strict=True)
+    by_emotion = dict(loaded)
     samples, log_mels = {}, {}
-    for emotion in [e for e in bundle.classes if e in by_emotion.index]:
-        row = by_emotion.loc[emotion]
-        recorded, sr = load_verified(root / str(row["file"]), sha256=str(row["sha256"]))
+    for emotion in [e for e in bundle.classes if e in by_emotion]:
+        recorded, sr = by_emotion[emotion]
         samples[emotion] = trim(audible(recorded, sr=sr, params=features), sr=features.sr)
         log_mels[emotion] = extract(samples[emotion], params=features).log_mel
     said = "sentences unknown" if known.empty else f"sentence {sentence!r}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -10,15 +11,19 @@ import numpy as np
 import pandas as pd
 
 from ser.core.features import Features, audible, extract
+from ser.core.segments import Segment
+from ser.core.tables import segments_of, utterance_keys
 from ser.errors import AudioError
 from ser.io import shards
-from ser.io.audio import load_verified
+from ser.io.audio import load_segments
 from ser.io.filling import Storage, fill, source_sha256
 from ser.io.recordings import check_recordings
 from ser.io.shards import Recipe
 from ser.params import FeatureParams, Params
 from ser.stages.base import FEATURES, in_parallel, raise_first, run_stage
 from ser.stages.split import load_manifest
+
+Change = Callable[[np.ndarray], np.ndarray]
 
 #: Recordings of a shard: about this many, never more than twice as many.
 SHARD = 256
@@ -31,6 +36,7 @@ CODE = (
     "core/modulation.py",
     "core/movement.py",
     "core/pitch.py",
+    "core/segments.py",
     "core/smile.py",
     "core/spectrum.py",
     "core/waveform.py",
@@ -48,70 +54,102 @@ CODE = (
 
 
 def run(root: Path, params: Params) -> None:
-    manifest = load_manifest(root, params.data.corpora).drop_duplicates("sha256")
-    rows = manifest.set_index("sha256", drop=False)
+    manifest = by_key(load_manifest(root, params.data.corpora))
+    rows = manifest[~manifest.index.duplicated()]
 
     def compute(new: list[str]) -> Iterator[Features | AudioError]:
         check_recordings(root, rows.drop(new))
-        return _compute(root, rows.loc[new], params.features)
+        return features_of(root, rows.loc[new], params.features, doing="featurize")
 
     filled = fill(
         root / FEATURES,
         Recipe(params.features.model_dump(mode="json"), source_sha256(CODE)),
-        [part["sha256"].tolist() for part in parts(manifest)],
+        [part.index.tolist() for part in parts(rows)],
         compute=compute,
         storage=Storage(shards.write_shard, shards.read_features),
     )
-    raise_first(filled.failures, of=len(manifest), what="files")
+    raise_first(filled.failures, of=len(rows), what="files")
     print(
-        f"{len(manifest)} recordings in {len(filled.shards)} shard(s): {filled.computed} computed, "
-        f"{len(manifest) - filled.computed} known already."
+        f"{len(rows)} recordings in {len(filled.shards)} shard(s): {filled.computed} computed, "
+        f"{len(rows) - filled.computed} known already."
     )
+
+
+def by_key(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The manifest indexed by what each utterance is stored under."""
+    return manifest.set_axis(pd.Index(utterance_keys(manifest)))
 
 
 def parts(manifest: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The rows of each shard: speakers stay together, so a new speaker changes one shard.
 
-    Which shard a recording is in depends on the manifest alone.
+    manifest : `by_key`. Which shard an utterance is in depends on the manifest alone.
     """
     for _, corpus in manifest.groupby("corpus", sort=True):
         count = max(1, 2 ** round(np.log2(max(1, len(corpus) / SHARD))))
         bucket = corpus["speaker"].map(lambda speaker: crc32(speaker.encode())) % count
         for _, rows in corpus.groupby(bucket, sort=True):
-            ordered = rows.sort_values(["speaker", "sha256"])
+            ordered = rows.rename_axis("key").sort_values(["speaker", "key"])
             for start in range(0, len(ordered), 2 * SHARD):
                 yield ordered.iloc[start : start + 2 * SHARD]
 
 
-def _compute(
-    root: Path, rows: pd.DataFrame, params: FeatureParams
+def features_of(
+    root: Path,
+    rows: pd.DataFrame,
+    params: FeatureParams,
+    *,
+    changes: Sequence[Change] | None = None,
+    doing: str,
 ) -> Iterator[Features | AudioError]:
-    """Features of each row, in order, as they are finished."""
+    """Features of each row of a manifest, in order; or, naming it, why there are none.
+
+    Each recording is decoded once for all of its rows. changes : what each row's samples go
+    through first.
+    """
+    segments = segments_of(rows)
+    places: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, recording in enumerate(zip(rows["file"], rows["sha256"], strict=True)):
+        places[recording].append(place)
     jobs = [
-        (root, file, sha256, params)
-        for file, sha256 in zip(rows["file"], rows["sha256"], strict=True)
+        (root, file, sha256, [(segments[i], changes[i] if changes else None) for i in own], params)
+        for (file, sha256), own in places.items()
     ]
-    return in_parallel(extract_file, jobs, doing="featurize")
+    made = zip(places.values(), in_parallel(_extract_file, jobs, doing=doing), strict=True)
+    waiting: dict[int, Features | AudioError] = {}
+    for place in range(len(rows)):
+        while place not in waiting:
+            own, values = next(made)
+            waiting |= zip(own, values, strict=True)
+        yield waiting.pop(place)
 
 
-def extract_file(
+def _extract_file(
     root: Path,
     file: str,
     sha256: str,
+    utterances: Sequence[tuple[Segment, Change | None]],
     params: FeatureParams,
-    change: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> Features | AudioError:
-    """Features of a recording, or, naming it, why there are none.
-
-    change : done to its `audible` samples first.
-    """
+) -> list[Features | AudioError]:
+    """Features of each segment of a file, of its `audible` samples after the change, if any."""
+    segments = [segment for segment, _ in utterances]
     try:
-        recorded, sr = load_verified(root / file, sha256=sha256)
-        y = audible(recorded, sr=sr, params=params)
-        return extract(change(y) if change else y, params=params)
+        recorded = load_segments(root / file, segments, sha256=sha256)
     except AudioError as error:
-        message = str(error).replace(f"{root}/", "")
-        return type(error)(message if file in message else f"{file}: {message}")
+        return [_named(error, root, file)] * len(utterances)
+    found: list[Features | AudioError] = []
+    for (part, sr), (segment, change) in zip(recorded, utterances, strict=True):
+        try:
+            y = audible(part, sr=sr, params=params)
+            found.append(extract(change(y) if change else y, params=params))
+        except AudioError as error:
+            found.append(_named(error, root, segment.of(file)))
+    return found
+
+
+def _named(error: AudioError, root: Path, name: str) -> AudioError:
+    message = str(error).replace(f"{root}/", "")
+    return type(error)(message if name in message else f"{name}: {message}")
 
 
 if __name__ == "__main__":

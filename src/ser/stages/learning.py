@@ -15,7 +15,7 @@ from ser.core.calibration import Calibrations, calibrate
 from ser.core.emotions import classes_of
 from ser.core.enrolment import rows_of
 from ser.core.novelty import Novelty
-from ser.core.tables import predictions_table
+from ser.core.tables import predictions_table, utterance_keys
 from ser.errors import TableError
 from ser.io.embeddings import read_embeddings
 from ser.io.shards import read_functionals, read_index, read_sequences
@@ -150,17 +150,16 @@ def load_examples(
 
 def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:
     """Stored features of `rows`, in their order; raises TableError where one lacks them."""
-    recordings = rows.set_axis(pd.Index(rows["sha256"]))
+    recordings = rows.set_axis(pd.Index(utterance_keys(rows)))
     layers = heard = None
     if "layers" in kinds:
         embeddings = read_embeddings(root / EMBEDDINGS)
         _check_complete(recordings, pd.Index(list(embeddings)), stage="embed")
-        layers = [embeddings[sha256] for sha256 in recordings.index]
+        layers = [embeddings[key] for key in recordings.index]
     if "waveform" in kinds:
         sr = int(read_index(root / EMBEDDINGS, stage="embed")[0].params["sr"])
         features = FeatureParams(**read_index(root / FEATURES)[0].params)
-        files = list(zip(rows["file"], rows["sha256"], strict=True))
-        heard = waveforms(root, files, features, sr=sr)
+        heard = waveforms(root, rows, features, sr=sr)
     return replace(_read(root / FEATURES, kinds, recordings), layers=layers, waveform=heard)
 
 

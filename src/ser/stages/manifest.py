@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ser.core.fingerprint import fingerprint
 from ser.core.fitness import LEFT_OUT, MENDABLE, LeftOut, counted, in_words, reason_of, unfit
+from ser.core.segments import Segment
 from ser.core.tables import check_manifest, manifest_table
-from ser.corpora.base import Labels
+from ser.corpora.base import Labelled, utterances
 from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError
-from ser.io.audio import Recording, audio_sha256, read_recording
+from ser.io.audio import CORPUS, Recording, audio_sha256, limits_of, read_recording
 from ser.io.checksums import SUMS, file_hash, read_sums
 from ser.io.store import write_table
 from ser.params import FeatureParams, Params
@@ -67,23 +69,23 @@ def run(root: Path, params: Params, name: str) -> None:
             f"{name}: {len(recordings) - len(labels)} of {len(recordings)} recordings have no "
             "label by the corpus's own rules; they are left out."
         )
-    if len(recordings) != corpus.utterances:
-        print(
-            f"{name} as published has {corpus.utterances} utterances; here are {len(recordings)}."
-        )
+    # Each recording without a label is an utterance, too.
+    here = len(recordings) - len(labels) + len(table)
+    if here != corpus.utterances:
+        print(f"{name} as published has {corpus.utterances} utterances; here are {here}.")
 
 
 def read_rows(
     root: Path,
     folder: Path,
-    labels: Mapping[PurePath, Labels],
+    labels: Labelled,
     *,
     corpus: str,
     people: str,
     window: float,
     sums: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any] | LeftOut]:
-    """A manifest's row for each labelled recording, or why there is none, in parallel.
+    """A manifest's row for each utterance, or why there is none, in parallel.
 
     folder : of the recordings, relative to `root`.
     people : whose speakers they are; makes speaker ids unique over corpora.
@@ -91,47 +93,64 @@ def read_rows(
     sums : SHA-256 that the recordings must have, by their path in `folder`.
     """
     expected = sums or {}
-    jobs = [(root, folder / file, window, expected.get(file.as_posix())) for file in labels]
+    jobs = [
+        (
+            root,
+            folder / file,
+            window,
+            expected.get(file.as_posix()),
+            [label.segment for label in own],
+        )
+        for file, own in utterances(labels)
+    ]
     read = in_parallel(_read, jobs, doing=f"read {corpus}")
-    for (file, label), found in zip(labels.items(), read, strict=True):
+    for (file, own), found in zip(utterances(labels), read, strict=True):
         if isinstance(found, LeftOut):
             yield found
             continue
-        yield {
-            **vars(label),
-            **found,
-            "file": (folder / file).as_posix(),
-            "corpus": corpus,
-            "speaker": f"{people}/{label.speaker}",
-        }
+        for label, row in zip(own, found, strict=True):
+            if isinstance(row, LeftOut):
+                yield row
+                continue
+            yield {
+                **vars(label),
+                **row,
+                "file": (folder / file).as_posix(),
+                "corpus": corpus,
+                "speaker": f"{people}/{label.speaker}",
+            }
 
 
 def find_unfit(
-    root: Path, folder: Path, files: Sequence[PurePath], *, window: float, doing: str
+    root: Path, folder: Path, labels: Labelled, *, window: float, doing: str
 ) -> list[LeftOut]:
-    """Those of the recordings in `folder` that are unfit for training, in parallel.
+    """The recordings and segments that are unfit for training, in parallel.
 
     folder, window : as in `read_rows`.
     """
-    found = in_parallel(_unfit, [(root, folder / file, window) for file in files], doing=doing)
-    return [one for one in found if one is not None]
+    jobs = [
+        (root, folder / file, window, [label.segment for label in own])
+        for file, own in utterances(labels)
+    ]
+    return [one for found in in_parallel(_unfit, jobs, doing=doing) for one in found]
 
 
-def _unfit(root: Path, file: Path, window: float) -> LeftOut | None:
-    found = _decoded(root, file, window)
-    return found if isinstance(found, LeftOut) else None
+def _unfit(root: Path, file: Path, window: float, segments: Sequence[Segment]) -> list[LeftOut]:
+    found = _decoded(root, file, segments)
+    if isinstance(found, LeftOut):
+        return [found]
+    parts = _parts(file, found[0], segments, window)
+    return [part for part in parts if isinstance(part, LeftOut)]
 
 
 def _decoded(
-    root: Path, file: Path, window: float, expected: str | None = None
+    root: Path, file: Path, segments: Sequence[Segment], expected: str | None = None
 ) -> tuple[Recording, str] | LeftOut:
-    """A recording that is fit for training and its SHA-256, or why not."""
+    """A recording and its SHA-256, or why it cannot be trained on."""
     name = file.as_posix()
     found: Recording | LeftOut
     try:
-        found, sha256 = read_recording(root / file)
-        if problem := unfit(found.y, sr=found.sr, min_seconds=window):
-            found = LeftOut(name, problem[0], f"{name} {problem[1]}.")
+        found, sha256 = read_recording(root / file, limits=limits_of(segments))
     except AudioError as error:
         found = LeftOut(name, reason_of(error), str(error).replace(f"{root}/", ""))
         if expected is None or found.reason in MENDABLE:
@@ -148,19 +167,47 @@ def _decoded(
     return found if isinstance(found, LeftOut) else (found, sha256)
 
 
-def _read(root: Path, file: Path, window: float, expected: str | None) -> dict[str, Any] | LeftOut:
-    """What only the recording itself can say of its row."""
-    found = _decoded(root, file, window, expected)
-    if not isinstance(found, tuple):
+def _parts(
+    file: Path, recording: Recording, segments: Sequence[Segment], window: float
+) -> Iterator[tuple[Segment, Recording] | LeftOut]:
+    """Each segment, its bounds filled in, with its samples; or why it is unfit for training."""
+    sr = recording.sr
+    for segment in segments:
+        name = segment.of(file.as_posix())
+        try:
+            bounds = segment.within(recording.seconds, most=CORPUS.max_seconds)
+        except AudioError as error:
+            yield LeftOut(name, "beyond limits", f"{file}: {error}")
+            continue
+        part = replace(recording, y=recording.y[bounds.samples(sr=sr)])
+        problem = unfit(part.y, sr=sr, min_seconds=window)
+        yield LeftOut(name, problem[0], f"{name} {problem[1]}.") if problem else (bounds, part)
+
+
+def _read(
+    root: Path, file: Path, window: float, expected: str | None, segments: Sequence[Segment]
+) -> list[dict[str, Any] | LeftOut] | LeftOut:
+    """What only the recording itself can say of the row of each segment."""
+    found = _decoded(root, file, segments, expected)
+    if isinstance(found, LeftOut):
         return found
     recording, sha256 = found
+    return [
+        part if isinstance(part, LeftOut) else {**_row(recording, *part), "sha256": sha256}
+        for part in _parts(file, recording, segments, window)
+    ]
+
+
+def _row(recording: Recording, bounds: Segment, part: Recording) -> dict[str, Any]:
+    samples, sr = bounds.samples(sr=recording.sr), recording.sr
+    start, end = samples.start, samples.start + len(part.y)
     return {
-        "start": 0.0,
-        "end": recording.seconds,
-        "duration": recording.seconds,
-        "sha256": sha256,
-        "audio_sha256": audio_sha256(recording),
-        "fingerprint": fingerprint(recording.y, sr=recording.sr),
+        "start": start / sr,
+        "end": end / sr,
+        "whole": (start, end) == (0, len(recording.y)),
+        "duration": part.seconds,
+        "audio_sha256": audio_sha256(part),
+        "fingerprint": fingerprint(part.y, sr=sr),
     }
 
 

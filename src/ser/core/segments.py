@@ -1,0 +1,58 @@
+"""A part of a recording, in seconds. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ser.errors import AudioError
+
+#: By how much a segment may end after its recording, in seconds: tables are rounded.
+TOLERANCE = 0.010
+
+
+@dataclass(frozen=True)
+class Segment:
+    """From `start` to `end`, in seconds; `end` None: to the end of the recording."""
+
+    start: float = 0.0
+    end: float | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self == WHOLE
+
+    def within(self, seconds: float, *, least: float = 0.0, most: float = float("inf")) -> Segment:
+        """The segment of a recording that lasts `seconds`, its end filled in or clipped to that.
+
+        Raises AudioError where it lies outside the recording, or lasts less than `least` or more
+        than `most` seconds.
+        """
+        end = seconds if self.end is None else min(self.end, seconds)
+        if self.end is not None and self.end > seconds + TOLERANCE:
+            problem = f"ends after the recording, which lasts {seconds:.2f} s"
+        elif self.start >= seconds:
+            problem = f"starts after the recording, which lasts {seconds:.2f} s"
+        elif not 0 <= self.start < end:
+            problem = "does not end after its start"
+        elif end - self.start < least:
+            problem = f"lasts {end - self.start:.3f} s; at least {least:.3f} s are needed"
+        elif end - self.start > most:
+            problem = f"lasts {end - self.start:.0f} s; an utterance lasts at most {most:.0f} s"
+        else:
+            return Segment(self.start, end)
+        raise AudioError(f"The segment {self} {problem}. Give its start and end in seconds.")
+
+    def samples(self, *, sr: int) -> slice:
+        """Which samples of the recording at `sr` Hz it takes."""
+        return slice(round(self.start * sr), None if self.end is None else round(self.end * sr))
+
+    def of(self, file: str) -> str:
+        """How messages name it."""
+        return file if self.is_whole else f"{file} ({self})"
+
+    def __str__(self) -> str:
+        end = "the end" if self.end is None else f"{self.end:.3f} s"
+        return f"{self.start:.3f} s to {end}"
+
+
+WHOLE = Segment()

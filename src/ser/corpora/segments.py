@@ -1,0 +1,119 @@
+"""Columns `start` and `end` of a label table: one recording may hold many utterances."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ser.core.segments import Segment
+from ser.errors import AudioError, CorpusError
+
+SEGMENT = ("start", "end")
+#: Seconds, or HH:MM:SS.mmm, or MM:SS.mmm.
+_TIME = re.compile(
+    r"(?:(?:\d+:)?[0-5]?\d:[0-5]?\d(?:\.\d*)?|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.I
+)
+
+
+def read_segments(table: pd.DataFrame) -> pd.DataFrame:
+    """Start and end of each row in seconds, float64; an empty start is 0, an empty end NaN.
+
+    Raises CorpusError where a cell is no time.
+    """
+    values: dict[str, list[float | None]] = {}
+    problems: list[tuple[int, str]] = []
+    for column, empty in (("start", 0.0), ("end", np.nan)):
+        if column not in table:
+            values[column] = [empty] * len(table)
+            continue
+        texts = table[column].astype("string").fillna("").str.strip()
+        values[column] = [_seconds(text) if text else empty for text in texts]
+        problems += [
+            (row, f"{column} is {text!r}; expected seconds such as 12.5, or HH:MM:SS.mmm")
+            for row, (text, value) in enumerate(zip(texts, values[column], strict=True))
+            if value is None
+        ]
+    _raise_first(problems)
+    return pd.DataFrame(values, index=table.index, dtype=float)
+
+
+def segments_in(rows: pd.DataFrame) -> list[Segment]:
+    """The segment of each row; rows without SEGMENT are whole recordings."""
+    both = with_segments(rows)
+    return [
+        Segment(start, None if np.isnan(end) else end)
+        for start, end in zip(both["start"], both["end"], strict=True)
+    ]
+
+
+def with_segments(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with SEGMENT, which whole recordings may lack."""
+    return rows if "start" in rows else rows.assign(start=0.0, end=np.nan)
+
+
+def without_empty(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without SEGMENT where all are whole recordings."""
+    if "start" in rows and all(segment.is_whole for segment in segments_in(rows)):
+        return rows.drop(columns=list(SEGMENT))
+    return rows
+
+
+def check_segments(
+    rows: pd.DataFrame, *, seconds_of: Callable[[str], float | None], least: float
+) -> None:
+    """Raise CorpusError unless each row is an utterance of its own, inside its recording.
+
+    seconds_of : how long a file lasts; None where that is not known. It is not asked about files
+        that are listed as a whole.
+    least : how many seconds a segment lasts at least.
+    """
+    segments, files = segments_in(rows), rows["file"].tolist()
+    cut = {file for file, segment in zip(files, segments, strict=True) if not segment.is_whole}
+    first: dict[tuple[str, Segment], int] = {}
+    problems = []
+    for row, (file, segment) in enumerate(zip(files, segments, strict=True)):
+        before = first.setdefault((file, segment), row)
+        if before != row:
+            what = file if segment.is_whole else f"{segment} of {file}"
+            problems.append((row, f"the table lists {what} more than once, as row {before + 1}"))
+        elif segment.is_whole and file in cut:
+            problems.append((row, f"{file} has neither start nor end, but has them in other rows"))
+        elif not segment.is_whole:
+            seconds = seconds_of(file)
+            try:
+                segment.within(np.inf if seconds is None else seconds, least=least)
+            except AudioError as error:
+                problems.append((row, f"{file}: {error}"))
+    _raise_first(problems)
+
+
+def count_overlaps(rows: pd.DataFrame) -> int:
+    """How many segments overlap another of their recording that has another emotion or speaker."""
+    found = 0
+    for _, own in with_segments(rows).groupby("file"):
+        if len(own) == 1:
+            continue
+        start, end = own["start"].to_numpy(), own["end"].fillna(np.inf).to_numpy()
+        said = (own["speaker"] + "\n" + own["emotion"]).to_numpy()
+        for i in range(len(own)):
+            found += bool(np.any((start < end[i]) & (end > start[i]) & (said != said[i])))
+    return found
+
+
+def _seconds(text: str) -> float | None:
+    if not _TIME.fullmatch(text):
+        return None
+    return sum(float(part) * 60**i for i, part in enumerate(reversed(text.split(":"))))
+
+
+def _raise_first(problems: Sequence[tuple[int, str]]) -> None:
+    if not problems:
+        return
+    row, problem = min(problems)
+    of = f" ({len(problems)} rows of the table have such problems)" if len(problems) > 1 else ""
+    raise CorpusError(
+        f"Row {row + 1} below the header: {problem.rstrip('.')}{of}. Correct the table."
+    )
