@@ -1,8 +1,9 @@
 """What makes a flow run's state true after a process was killed.
 
-A flow run that a worker started ends with it: its state is then Crashed within seconds. Where
-flow run and worker are killed at once, only the heartbeat is left: the server marks a run whose
-heartbeat stays away. Whoever holds the project's lock knows that no other run of it is alive.
+A flow run that a worker started ends with it, and a witness records its end where nobody else
+does: its state is then Crashed within seconds. Where the whole machine goes down, only the
+heartbeat is left: the server marks a run whose heartbeat stays away. Whoever holds the project's
+lock knows that no other run of it is alive.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -37,13 +40,26 @@ SILENCE = 120
 MESSAGE = "Its process is gone."
 
 
-def end_with_worker() -> None:
-    """End this process, as SIGTERM does, soon after the worker that started it has ended."""
-    if STARTED_BY_WORKER in os.environ:
-        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+def supervise() -> None:
+    """Where a worker started this process: end soon after it, and have our own end recorded."""
+    run = os.environ.get(STARTED_BY_WORKER)
+    if run is None:
+        return
+    # The writing end closes with this process, and not before.
+    reader, _ = os.pipe()
+    witness = subprocess.Popen(
+        [sys.executable, "-P", str(Path(__file__).with_name("witness.py")), run],
+        stdin=reader,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # It outlives our group.
+        start_new_session=True,
+    )
+    os.close(reader)
+    threading.Thread(target=_watch, args=(os.getppid(), witness), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch(parent: int, _witness: subprocess.Popen[bytes]) -> None:
     while os.getppid() == parent and not _is_unread(STDERR):
         time.sleep(LOOK)
     # Prefect's handler raises in the main thread, and the run is recorded as crashed.
@@ -103,7 +119,7 @@ def watch_heartbeats() -> None:
     states = {f"prefect.flow-run.{name}" for name in names}
     Automation(
         name=AUTOMATION,
-        description="Worker and flow run were killed at once; see flows/supervision.py.",
+        description="The machine that it ran on went down; see flows/supervision.py.",
         trigger=EventTrigger(
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={"prefect.resource.role": "flow", "prefect.resource.name": "retrain"},
