@@ -34,8 +34,7 @@ LOOK = 1.0
 #: Seconds that a flow run may take to record its end; then it is killed.
 GRACE = 40.0
 AUTOMATION = "retrain: a run without heartbeat has crashed"
-#: Seconds without a heartbeat, of which prefect.yaml asks for one in 30; a run that is pending
-#: has as long to start.
+#: Seconds without a heartbeat, of which prefect.yaml asks for one in 30.
 SILENCE = 120
 MESSAGE = "Its process is gone."
 
@@ -76,7 +75,7 @@ def _is_unread(stream: int) -> bool:
 
 
 def crash_dead_runs(root: Path) -> None:
-    """Mark other running runs of this project as crashed; call it in a run that holds its lock."""
+    """Mark other runs of this project as crashed; call it in a run that holds its lock."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
     from prefect.client.schemas.objects import StateType
@@ -88,7 +87,8 @@ def crash_dead_runs(root: Path) -> None:
         return
     own = context.flow_run
     ours = FlowFilter.model_validate({"id": {"any_": [own.flow_id]}})
-    running = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}})
+    states = [StateType.RUNNING, StateType.PENDING]
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": states}}})
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=running):
             # A path names a project on one machine only.
@@ -115,7 +115,7 @@ def watch_heartbeats() -> None:
     with suppress(ValueError):
         Automation.read(name=AUTOMATION)
         return
-    names = ("Running", "Completed", "Failed", "Crashed", "Cancelled", "Cancelling")
+    names = ("Completed", "Failed", "Crashed", "Cancelled", "Cancelling")
     states = {f"prefect.flow-run.{name}" for name in names}
     Automation(
         name=AUTOMATION,
@@ -123,7 +123,7 @@ def watch_heartbeats() -> None:
         trigger=EventTrigger(
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={"prefect.resource.role": "flow", "prefect.resource.name": "retrain"},
-            after={"prefect.flow-run.heartbeat", "prefect.flow-run.Pending"},
+            after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *states},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
