@@ -78,7 +78,7 @@ def main() -> None:
                 states = ", ".join(t["state_name"] for t in ticks)
                 print(f"ticks: {states}", flush=True)
                 for number, name in enumerate(options.case or CASES, start=1):
-                    rows.append(_case(place, name, seed=100 + number))
+                    rows.append(_case(place, name, learning_rate=0.004 + number / 10_000))
                     print(rows[-1], flush=True)
             finally:
                 place.stop_worker()
@@ -124,7 +124,7 @@ class Place:
         given = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
         return {**given, **QUIET, **own}
 
-    def set_params(self, epochs: int, **top: object) -> None:
+    def set_params(self, epochs: int, learning_rate: float = 0.005) -> None:
         path = self.root / "params.yaml"
         params = yaml.safe_load(path.read_text())
         params["synthetic"] |= {"speakers": 6, "sentences": 2}
@@ -132,7 +132,8 @@ class Place:
         params["evaluate"]["bootstrap"] = 100
         params["abstention"]["max_novelty_percentile"] = None
         params["train"]["max_epochs"] = epochs
-        path.write_text(yaml.safe_dump({**params, **top}, sort_keys=False))
+        params["train"]["learning_rate"] = learning_rate
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
 
     def start_worker(self) -> None:
         log = self.root.parent / "worker.log"
@@ -176,11 +177,11 @@ class Place:
         return list(self.api("flow_runs/filter", body))
 
 
-def _case(place: Place, name: str, *, seed: int) -> list[object]:
+def _case(place: Place, name: str, *, learning_rate: float) -> list[object]:
     target, sign = CASES[name]
     params = yaml.safe_load((place.root / "params.yaml").read_text())
     started = time.time()
-    place.set_params(params["train"]["max_epochs"], seed=seed)
+    place.set_params(params["train"]["max_epochs"], learning_rate)
     engine = _until(lambda: _engine_in_training(place, started), "a training to hit")
     environment = Path(f"/proc/{engine}/environ").read_bytes().decode()
     run = re.search(r"PREFECT__FLOW_RUN_ID=([0-9a-f-]+)", environment)[1]  # type: ignore[index]

@@ -24,7 +24,7 @@ from flows.lock import hold
 from flows.report import Tick, markdown
 from flows.server import mlflow_ui
 from flows.stages import Outcome, StageCrashed
-from flows.supervision import crash_dead_runs, end_with_worker, watch_heartbeats
+from flows.supervision import crash_dead_runs, supervise, watch_heartbeats
 from ser.corpora.catalogue import check_present
 from ser.errors import DamagedVersion
 from ser.io import journal, mlflow_store, registry, tracking
@@ -48,7 +48,7 @@ def retrain(root: str = ".") -> Tick:
     """Bring the project at `root` up to date; registers nothing when nothing changed."""
     project = Path(root).resolve()
     bypass_proxies()
-    end_with_worker()
+    supervise()
     with hold(project):
         make_states_true(project)
         params = load_params(project / "params.yaml")

@@ -1,8 +1,9 @@
 """What makes a flow run's state true after a process was killed.
 
-A flow run that a worker started ends with it: its state is then Crashed within seconds. Where
-flow run and worker are killed at once, only the heartbeat is left: the server marks a run whose
-heartbeat stays away. Whoever holds the project's lock knows that no other run of it is alive.
+A flow run that a worker started ends with it, and a witness records its end where nobody else
+does: its state is then Crashed within seconds. Where the whole machine goes down, only the
+heartbeat is left: the server marks a run whose heartbeat stays away. Whoever holds the project's
+lock knows that no other run of it is alive.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -31,19 +34,31 @@ LOOK = 1.0
 #: Seconds that a flow run may take to record its end; then it is killed.
 GRACE = 40.0
 AUTOMATION = "retrain: a run without heartbeat has crashed"
-#: Seconds without a heartbeat, of which prefect.yaml asks for one in 30; a run that is pending
-#: has as long to start.
+#: Seconds without a heartbeat, of which prefect.yaml asks for one in 30.
 SILENCE = 120
 MESSAGE = "Its process is gone."
 
 
-def end_with_worker() -> None:
-    """End this process, as SIGTERM does, soon after the worker that started it has ended."""
-    if STARTED_BY_WORKER in os.environ:
-        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+def supervise() -> None:
+    """Where a worker started this process: end soon after it, and have our own end recorded."""
+    run = os.environ.get(STARTED_BY_WORKER)
+    if run is None:
+        return
+    # The writing end closes with this process, and not before.
+    reader, _ = os.pipe()
+    witness = subprocess.Popen(
+        [sys.executable, "-P", str(Path(__file__).with_name("witness.py")), run],
+        stdin=reader,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # It outlives our group.
+        start_new_session=True,
+    )
+    os.close(reader)
+    threading.Thread(target=_watch, args=(os.getppid(), witness), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch(parent: int, _witness: subprocess.Popen[bytes]) -> None:
     while os.getppid() == parent and not _is_unread(STDERR):
         time.sleep(LOOK)
     # Prefect's handler raises in the main thread, and the run is recorded as crashed.
@@ -60,7 +75,7 @@ def _is_unread(stream: int) -> bool:
 
 
 def crash_dead_runs(root: Path) -> None:
-    """Mark other running runs of this project as crashed; call it in a run that holds its lock."""
+    """Mark other runs of this project as crashed; call it in a run that holds its lock."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
     from prefect.client.schemas.objects import StateType
@@ -72,7 +87,8 @@ def crash_dead_runs(root: Path) -> None:
         return
     own = context.flow_run
     ours = FlowFilter.model_validate({"id": {"any_": [own.flow_id]}})
-    running = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.RUNNING]}}})
+    states = [StateType.RUNNING, StateType.PENDING]
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": states}}})
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=running):
             # A path names a project on one machine only.
@@ -99,15 +115,15 @@ def watch_heartbeats() -> None:
     with suppress(ValueError):
         Automation.read(name=AUTOMATION)
         return
-    names = ("Running", "Completed", "Failed", "Crashed", "Cancelled", "Cancelling")
+    names = ("Completed", "Failed", "Crashed", "Cancelled", "Cancelling")
     states = {f"prefect.flow-run.{name}" for name in names}
     Automation(
         name=AUTOMATION,
-        description="Worker and flow run were killed at once; see flows/supervision.py.",
+        description="The machine that it ran on went down; see flows/supervision.py.",
         trigger=EventTrigger(
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={"prefect.resource.role": "flow", "prefect.resource.name": "retrain"},
-            after={"prefect.flow-run.heartbeat", "prefect.flow-run.Pending"},
+            after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *states},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,

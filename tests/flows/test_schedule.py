@@ -26,11 +26,11 @@ import os, sys
 from pathlib import Path
 from prefect import flow
 from flows.process import run_streamed
-from flows.supervision import end_with_worker, watch_heartbeats
+from flows.supervision import supervise, watch_heartbeats
 
 @flow(name="retrain")
 def retrain(root: str = ".") -> None:
-    end_with_worker()
+    supervise()
     watch_heartbeats()
     if Path("train").exists():
         code = "import os, time; open('training', 'w').write(str(os.getpid())); time.sleep(600)"
