@@ -22,7 +22,7 @@ from flows.lock import hold
 from flows.report import Tick, markdown
 from flows.stages import Outcome, StageCrashed
 from ser.corpora.catalogue import check_present
-from ser.io import mlflow_store, registry, tracking
+from ser.io import lineage, mlflow_store, registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json
 from ser.params import Params, load_params
@@ -69,6 +69,7 @@ def retrain(root: str = ".") -> Tick:
             champion=registry.champion(project),
             metrics=read_json(project / METRICS),
             experiment_id=experiment_id,
+            uncommitted=lineage.uncommitted(project),
         )
         report(tick)
         return tick

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -15,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+#: How a terminal is told of colours; a line that holds nothing else is empty.
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Seconds that a command may take to end after it was asked to.
 GRACE = 20.0
 
@@ -96,7 +99,7 @@ class _Output:
         self._rest = b""
 
     def _line(self) -> None:
-        line = self._rest.decode(errors="replace").rstrip()
+        line = ESCAPES.sub("", self._rest.decode(errors="replace")).rstrip()
         self._rest = b""
         self.lines.append(line)
         self._on_line(line)
