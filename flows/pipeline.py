@@ -27,7 +27,7 @@ from flows.stages import Outcome, StageCrashed
 from flows.supervision import crash_dead_runs, supervise, watch_heartbeats
 from ser.corpora.catalogue import check_present
 from ser.errors import DamagedVersion
-from ser.io import journal, mlflow_store, registry, tracking
+from ser.io import journal, lineage, mlflow_store, registry, tracking
 from ser.io.registry import Version
 from ser.io.store import read_json
 from ser.loopback import bypass_proxies
@@ -85,6 +85,7 @@ def retrain(root: str = ".") -> Tick:
             metrics=read_json(project / METRICS),
             experiment_id=experiment_id,
             mlflow_ui=mlflow_ui(project),
+            uncommitted=lineage.uncommitted(project),
         )
         report(tick)
         return tick

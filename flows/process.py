@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from flows.guard import guarded, lifeline
 
+#: How a terminal is told of colours; a line that holds nothing else is empty.
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Seconds that the guard may take to end a command; it kills what takes longer before that.
 GRACE = 20.0
 
@@ -101,7 +104,7 @@ class _Output:
         self._rest = b""
 
     def _line(self) -> None:
-        line = self._rest.decode(errors="replace").rstrip()
+        line = ESCAPES.sub("", self._rest.decode(errors="replace")).rstrip()
         self._rest = b""
         self.lines.append(line)
         self._on_line(line)

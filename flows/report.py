@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flows.stages import Outcome
@@ -40,6 +42,7 @@ class Tick:
     experiment_id: str
     #: Address of MLflow's user interface.
     mlflow_ui: str
+    uncommitted: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -113,6 +116,18 @@ def print_closing(tick: Tick, console: Console) -> None:
         "\nNext:  [bold]make ui[/]  compares runs in MLflow and shows the flow in Prefect\n"
         "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion",
         highlight=False,
+    )
+    if tick.uncommitted:
+        console.print(f"       {commit_text(tick)}", highlight=False, soft_wrap=True)
+
+
+def commit_text(tick: Tick) -> str:
+    """What to type so that git holds what this model was made of."""
+    # A bracket in a file's name would be markup.
+    files = escape(shlex.join(tick.uncommitted))
+    return (
+        f"[bold]git add {files} && git commit[/]  keeps what version {tick.version.version} was "
+        "made of; then `dvc push`"
     )
 
 

@@ -1,6 +1,7 @@
 """`ser …` as it is typed, on a trained project."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -8,7 +9,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser import cli
+from ser import __version__, cli
+from ser.io import mlflow_store, registry
 
 
 @pytest.fixture
@@ -177,8 +179,71 @@ def test_corpora_are_listed_with_their_licence(ser, monkeypatch):
 
 def test_help_teaches_every_command(ser):
     _, out, _ = ser("--help")
-    for command in ("predict", "corpus", "promote", "roll-back"):
+    for command in ("predict", "corpus", "promote", "roll-back", "versions", "history"):
         assert command in out
+    assert ser("-h")[1] == out
+    assert ser("roll-back", "-h")[1] == ser("roll-back", "--help")[1]
+    assert ser("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.fixture
+def registered(ser, trained, tmp_path, monkeypatch):
+    """A project of two versions of which the second serves."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(trained.root / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    client = mlflow_store.connect(tmp_path)
+    client.create_registered_model(registry.MODEL)
+    for number in (1, 2):
+        tags = {"model": "lda", "corpora": "synthetic", "uar": f"0.{number}000"}
+        client.create_model_version(registry.MODEL, "file:///nowhere", tags=tags)
+        version = registry.get_version(tmp_path, number)
+        registry.promote(tmp_path, version, reason="better [than before]")
+    return tmp_path
+
+
+def test_versions_and_the_journal_are_listed(ser, registered, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, err = ser("versions")
+    assert (status, err) == (0, "")
+    header, newest, oldest = out.splitlines()
+    assert header.split()[:3] == ["version", "aliases", "model"]
+    assert newest.split()[:5] == ["2", "champion", "lda", "synthetic", "0.200"]
+    assert "promoted" in oldest
+    _, out, _ = ser("versions", "--json")
+    assert [(v["version"], v["uar"], v["aliases"]) for v in json.loads(out)] == [
+        (2, 0.2, ["champion"]),
+        (1, 0.1, []),
+    ]
+    status, out, _ = ser("history")
+    assert [line.split()[1:3] for line in out.splitlines()[1:]] == [
+        ["promoted", "1"],
+        ["promoted", "2"],
+    ]
+    assert "better [than before]" in out
+    assert [row["version"] for row in json.loads(ser("history", "--json")[1])] == [1, 2]
+
+
+def test_rolling_back_asks_first(ser, registered, monkeypatch):
+    status, _, err = ser("roll-back")
+    assert status == cli.USER_ERROR
+    assert "`ser roll-back --yes`" in err
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda _: False)
+    assert ser("roll-back")[0] == cli.SOME_FAILED
+    assert registry.champion(registered).version == 2
+    status, out, _ = ser("roll-back", "--yes")
+    assert (status, out) == (0, "Version 1 is the champion again.\n")
+    assert json.loads(ser("history", "--json")[1])[-1]["event"] == "rolled_back"
+
+
+def test_nothing_registered_says_what_to_do(ser, trained, tmp_path, monkeypatch):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(trained.root / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in ("versions", "history"):
+        status, out, _ = ser(command)
+        assert (status, "make run" in out) == (0, True)
 
 
 def test_own_recordings_are_added_tracked_and_listed(ser, project, tmp_path, monkeypatch):

@@ -72,6 +72,15 @@ def test_progress_bars_are_drawn_in_a_terminal_and_are_no_lines() -> None:
     assert "work: 100%" in drawn
 
 
+def test_a_line_of_terminal_colours_alone_is_empty(tmp_path: Path) -> None:
+    """DVC ends its words in a terminal with one, which the flow logged as an empty line."""
+    code = r"print('\x1b[33mWARNING\x1b[39m: odd\n\x1b[0m')"
+    finished = run_streamed(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ, on_line=lambda _: None
+    )
+    assert finished.lines == ("WARNING: odd", "")
+
+
 def test_an_interrupt_ends_all_that_the_command_started() -> None:
     pids: list[int] = []
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from flows import stages
-from flows.report import Tick, markdown
+from flows.report import Tick, markdown, print_closing
 from flows.stages import Outcome, StageCrashed
 from project import Project
 from ser.bundle import bundle_sha256
@@ -247,6 +249,20 @@ def test_the_report_names_scores_verdict_stages_and_what_synthetic_scores_mean(
     assert "say nothing about people" in text
     for outcome in first.outcomes:
         assert f"| {outcome.stage} | {outcome.did} |" in text
+
+
+def test_the_end_of_a_run_says_what_git_does_not_hold_yet(
+    after_one: tuple[Project, Tick], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, first = after_one
+    assert first.uncommitted == ("dvc.lock", "reports/headline.json", "reports/metrics.json")
+
+    print_closing(first, Console(width=200))
+
+    said = capsys.readouterr().out
+    assert f"git add {' '.join(first.uncommitted)} && git commit" in said
+    print_closing(replace(first, uncommitted=()), Console())
+    assert "git add" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("error", "attempts"), [(StageCrashed, 3), (StageError, 1)])

@@ -128,6 +128,13 @@ def test_a_mapping_that_cannot_be_read_is_named(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_word_that_is_mapped_twice_is_refused_with_its_lines(tmp_path):
+    (tmp_path / "m.yaml").write_text("Wut: anger\nLachen: drop\n'Wut': fear\n")
+    with pytest.raises(CorpusError, match="'Wut' stands twice, in lines 1 and 3") as caught:
+        read_mapping(tmp_path / "m.yaml")
+    assert "\n" not in str(caught.value)
+
+
 def test_numbers_may_be_words(tmp_path):
     (tmp_path / "m.yaml").write_text("1: anger\n'no': fear\n")
     assert read_mapping(tmp_path / "m.yaml").emotion == {"1": "anger", "no": "fear"}

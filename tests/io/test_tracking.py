@@ -55,7 +55,7 @@ def test_a_run_holds_parameters_curves_scores_and_its_lineage(root: Path) -> Non
     with tracking.start_run(root, name="svc", params=params, tags={"model": "svc"}) as run:
         for epoch in range(3):
             run.log_epoch(epoch, {"train_loss": 1 / (epoch + 1), "dev_uar": epoch / 10})
-        run.log_metrics({"test/uar": 0.5})
+        run.log_metrics({"test/uar": 0.5, "dev/uar": 0.9})
         run.log_dataset(name="synthetic", digest="0" * 32 + ".dir", source="data/features")
 
     found = stored(root, run.run_id)
@@ -66,10 +66,17 @@ def test_a_run_holds_parameters_curves_scores_and_its_lineage(root: Path) -> Non
         "model.svc.c": "1.5",
         "corpora": '["a", "b"]',
     }
-    assert found.data.metrics == {"train/loss": 1 / 3, "dev/uar": 0.2, "test/uar": 0.5}
-    curve = mlflow_store.connect(root).get_metric_history(run.run_id, "dev/uar")
+    # What MLflow shows of a metric is its value at the highest step.
+    assert found.data.metrics == {
+        "epoch/train_loss": 1 / 3,
+        "epoch/dev_uar": 0.2,
+        "dev/uar": 0.9,
+        "test/uar": 0.5,
+    }
+    curve = mlflow_store.connect(root).get_metric_history(run.run_id, "epoch/dev_uar")
     assert [(point.step, point.value) for point in curve] == [(0, 0.0), (1, 0.1), (2, 0.2)]
-    assert found.data.tags["dvc.lock.sha256"] == lineage.lock_sha256(root)
+    # The lock of this run is not written yet: the tag comes with the registration.
+    assert "dvc.lock.sha256" not in found.data.tags
     assert found.data.tags["model"] == "svc"
     (dataset,) = found.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("synthetic", "0" * 32 + ".dir")
@@ -131,7 +138,7 @@ def test_an_ended_run_takes_more_scores_and_stays_ended(root: Path, tmp_path: Pa
     report.write_text("{}")
 
     resumed = tracking.resume_run(root, run.run_id)
-    resumed.log_metrics({"test_uar": 0.7})
+    resumed.log_metrics({"test/uar": 0.7})
     resumed.log_artifact(report, "reports")
 
     found = stored(root, run.run_id)
@@ -168,17 +175,111 @@ def test_dvc_experiments_are_tagged(root: Path, monkeypatch: pytest.MonkeyPatch)
     assert (tags["dvc.exp.name"], tags["dvc.exp.baseline"]) == ("tall-oak", "abc")
 
 
-def test_git_revision_says_when_the_code_is_dirty(tmp_path: Path) -> None:
-    assert lineage.git_revision(tmp_path) == {}
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@localhost"]
-    (tmp_path / "code.py").write_text("1")
+@pytest.fixture
+def committed(tmp_path: Path) -> Path:
+    """A project in a subfolder of a git repository, all of it committed."""
+    root = tmp_path / "repository" / "project"
+    for file in ("src/code.py", "params.yaml", "dvc.lock", "reports/metrics.json"):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text("1\n")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
-        subprocess.run([*git, *arguments], check=True)
-    assert lineage.git_revision(tmp_path)["git.dirty"] == "false"
+        git(root.parent, *arguments)
+    return root
 
-    (tmp_path / "code.py").write_text("2")
 
-    assert lineage.git_revision(tmp_path)["git.dirty"] == "true"
+def git(root: Path, *arguments: str, feed: bytes = b"") -> None:
+    command = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@localhost"]
+    subprocess.run([*command, *arguments], check=True, input=feed, capture_output=True)
+
+
+def test_git_revision_says_when_the_code_is_dirty(committed: Path, tmp_path: Path) -> None:
+    assert lineage.git_revision(tmp_path) == {}
+    assert lineage.git_revision(committed)["git.dirty"] == "false"
+
+    (committed / "src" / "code.py").write_text("2\n")
+
+    assert lineage.git_revision(committed)["git.dirty"] == "true"
+
+
+def test_what_the_pipeline_writes_and_a_stray_note_are_no_change_of_code(committed: Path) -> None:
+    for file in ("dvc.lock", "reports/metrics.json", "reports/headline.json", "notes.txt"):
+        (committed / file).write_text("2\n")
+
+    assert lineage.git_revision(committed)["git.dirty"] == "false"
+    assert lineage.git_diff(committed) == b""
+    assert lineage.uncommitted(committed) == (
+        "dvc.lock",
+        "reports/metrics.json",
+        "reports/headline.json",
+    )
+
+
+def test_the_diff_of_a_dirty_run_makes_its_code_from_the_commit(
+    committed: Path, tmp_path: Path
+) -> None:
+    (committed / "src" / "code.py").write_text("2\n")
+    (committed / "src" / "new [1].py").write_bytes(b"\xff\x00 no text")
+    (committed / "data" / "raw").mkdir(parents=True)
+    (committed / "data" / "raw" / "calls.dvc").write_text("outs\n")
+    (committed / "dvc.lock").write_text("2\n")
+
+    with tracking.start_run(committed, name="dirty", params={}) as run:
+        pass
+
+    assert stored(committed, run.run_id).data.tags["git.dirty"] == "true"
+    diff = tracking.fetch_artifact(committed, run.run_id, tracking.DIFF).read_bytes()
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(committed.parent), str(clone))
+    git(clone, "apply", "-", feed=diff)
+    project = clone / "project"
+    assert (project / "src" / "code.py").read_text() == "2\n"
+    assert (project / "src" / "new [1].py").read_bytes() == b"\xff\x00 no text"
+    assert (project / "data" / "raw" / "calls.dvc").read_text() == "outs\n"
+    assert (project / "dvc.lock").read_text() == "1\n"
+    # The user's own index is as it was.
+    assert lineage.git_diff(committed) == diff
+
+
+def test_an_experiment_in_a_temporary_clone_logs_to_its_project(tmp_path: Path) -> None:
+    """By the road of `dvc exp run --temp`, with real DVC."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "params.yaml").write_text("seed: 7\n")
+    (project / "dvc.yaml").write_text(
+        "stages:\n  train:\n    cmd: python train.py . > run\n"
+        "    deps: [train.py]\n    params: [seed]\n    outs: [run]\n"
+    )
+    (project / ".gitignore").write_text("/mlruns\n/run\n")
+    (project / "train.py").write_text(START)
+    dvc = [sys.executable, "-m", "dvc"]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GIT_AUTHOR_NAME": "t",
+        "GIT_AUTHOR_EMAIL": "t@localhost",
+        "GIT_COMMITTER_NAME": "t",
+        "GIT_COMMITTER_EMAIL": "t@localhost",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    git(project, "init", "-q")
+    subprocess.run([*dvc, "init", "-q"], cwd=project, env=environment, check=True)
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "x")
+    mlflow_store.prepare_store(project)
+
+    done = subprocess.run(
+        [*dvc, "exp", "run", "--temp", "--name", "tall-oak", "-S", "seed=8"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    experiment = mlflow_store.prepare_store(project)
+    (run,) = mlflow_store.connect(project).search_runs([experiment])
+    assert run.data.tags["dvc.exp.name"] == "tall-oak"
+    assert run.info.artifact_uri.startswith((project / "mlruns" / "artifacts").as_uri())
 
 
 def test_processes_that_race_for_a_fresh_store_all_get_a_run(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from flows.report import left_out_text
 from project import Project
 from ser.bundle import load_bundle
 from ser.core import metrics
+from ser.io import dvc, lineage, mlflow_store
 from ser.io.audio import load_audio
 from ser.io.mlflow_store import connect
 from ser.params import load_params
 from ser.predictor import Predictor
-from ser.stages.learning import answers, learn
+from ser.stages.base import FEATURES
+from ser.stages.learning import answers, chosen_params, learn
 
 
 def test_repro_makes_every_artefact_once(trained):
@@ -95,6 +98,46 @@ def test_one_model_parameter_reruns_train_and_evaluate_alone(project):
     assert project.repro() == ["train", "evaluate"]
 
 
+def test_what_only_says_how_a_machine_works_makes_nothing_again(project):
+    project.set(machine__threads=1, machine__download=True)
+    assert project.repro() == []
+    assert "machine" not in chosen_params(load_params(project.root / "params.yaml"))
+    assert "machine" not in project.json("models/bundle/bundle.json")["card"]["parameters"]
+
+
+def test_a_clone_has_nothing_to_do_whatever_was_tried_before(project, tmp_path):
+    """The manifest of a corpus that was tried and given up must leave no trace in dvc.lock."""
+    manifests = project.root / "data/interim/manifests"
+    before = (project.root / "dvc.lock").read_text()
+    shutil.copy(manifests / "synthetic.parquet", manifests / "tried.parquet")
+    assert project.repro() == ["gather"]
+    assert (project.root / "dvc.lock").read_text() == before
+
+    def git(folder, *arguments):
+        command = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@localhost"]
+        subprocess.run([*command, *arguments], check=True, capture_output=True)
+
+    git(project.root, "add", *lineage.uncommitted(project.root))
+    git(project.root, "commit", "-qm", "a model")
+    git(tmp_path, "clone", "-q", str(project.root), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    # Of a project and its clone, each has a cache of its own: the remote is all that they share.
+    remote = ["remote", "add", "--local", "--default", "store", str(tmp_path / "store")]
+    for one, verb in ((project, "push"), (clone, "pull")):
+        assert one.run("dvc", *remote).returncode == 0
+        done = one.run("dvc", verb)
+        assert done.returncode == 0, done.stderr
+    assert clone.repro() == []
+    assert lineage.uncommitted(clone.root) == ()
+
+
+def test_manifests_of_other_corpora_than_those_asked_for_are_refused(project):
+    project.set(data__corpora=["synthetic", "ravdess"])
+    done = project.run("ser.stages.split")
+    assert done.returncode == 2
+    assert "manifest.parquet holds synthetic; data.corpora names synthetic, ravdess" in done.stderr
+
+
 def test_another_fold_computes_no_feature_again_and_the_gate_s_parameter_nothing(project):
     project.set(gate__min_probability=0.4)
     assert project.repro() == []
@@ -134,11 +177,20 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(tr
 
 def test_the_same_seed_twice_gives_the_same_network(project):
     project.set(model__name="cnn", train__max_epochs=2)
-    weights = []
+    weights, inputs = [], set()
     for _ in range(2):
         assert project.run("ser.stages.train").returncode == 0
         weights.append(contents(project.root / "models/bundle"))
         assert not (project.root / ".ser" / "checkpoints").exists()
+        receipt = project.json("reports/train.json")
+        run = mlflow_store.connect(project.root).get_run(receipt["run_id"])
+        # The score of the model, not of the last epoch, is what MLflow shows.
+        assert run.data.metrics["dev/uar"] == receipt["dev"]["uar"]
+        assert {"epoch/train_loss", "epoch/dev_uar"} <= set(run.data.metrics)
+        inputs.add(run.data.tags["inputs.sha256"])
+        (dataset,) = run.inputs.dataset_inputs
+        assert dataset.dataset.digest == dvc.locked_md5(project.root, FEATURES)
+    assert len(inputs) == 1
     assert weights[0] == weights[1]
     assert any(name.endswith(".safetensors") for name in weights[0])
 
@@ -324,9 +376,19 @@ def test_parameters_and_metrics_read_as_dvc_shows_them(project):
     project.set(model__name="svc")
     diff = project.run("dvc", "params", "diff", "--json").stdout
     assert '"new": "svc"' in diff
-    assert "uar" in project.run("dvc", "metrics", "show").stdout
+    (shown,) = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)[""][
+        "data"
+    ].values()
+    scores = project.json("reports/metrics.json")
+    assert shown["data"]["test"]["uar"] == scores["test"]["uar"]
+    # A column each in `dvc exp show`.
+    assert sum(len(values) for values in shown["data"].values()) <= 10
     done = project.run("dvc", "plots", "show")
     assert done.returncode == 0, done.stderr
     page = (project.root / "dvc_plots" / "index.html").read_text()
     assert "Confusion" in page
     assert "Recall by emotion" in page
+    # A model without epochs is a point.
+    assert "Learning curves" in page
+    (point,) = pd.read_csv(project.root / "reports/plots/curves.csv").to_dict("records")
+    assert point["dev_uar"] == pytest.approx(scores["dev"]["uar"], rel=1e-5)

@@ -17,6 +17,7 @@ from ser.cli import own
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
+from ser.cli.versions import history, versions
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
 from ser.core.names import printable
 from ser.corpora.base import AUDIO_FORMATS, is_audio
@@ -26,12 +27,33 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     help="Speech emotion recognition: predict, manage corpora, choose what serves. "
     "`make run` trains; `--debug` with any command shows tracebacks.",
 )
 app.add_typer(corpus_app, name="corpus")
 app.command()(benchmark)
+app.command()(versions)
+app.command()(history)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print this release."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
 
 
 @app.command()
@@ -91,11 +113,22 @@ def promote(
 @app.command("roll-back")
 def roll_back(
     reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "rolled back by hand",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Give the champion's place back to its predecessor."""
     from ser.io import registry
 
-    champion = registry.roll_back(project_root(), reason=reason)
+    root = project_root()
+    champion = registry.champion(root)
+    if champion is not None and not yes:
+        if not sys.stdin.isatty():
+            raise SerError(
+                f"Nobody is here to ask whether version {champion.version} shall serve no longer. "
+                "If so: `ser roll-back --yes`."
+            )
+        if not typer.confirm(f"Version {champion.version} serves. Roll back to the one before it?"):
+            raise typer.Exit(SOME_FAILED)
+    champion = registry.roll_back(root, reason=reason)
     print(f"Version {champion.version} is the champion again.")
 
 

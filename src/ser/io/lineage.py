@@ -70,7 +70,8 @@ def git_diff(root: Path) -> bytes:
         # In a copy of git's index, files may be added that the user has not added.
         copy = Path(folder) / "index"
         if index.exists():
-            shutil.copy(index, copy)
+            # With its time, by which git finds files that changed in the moment of its writing.
+            shutil.copy2(index, copy)
         if new:
             _git(root, "add", "--intent-to-add", "--", *new, index=copy)
         paths = [_literal(path) for _, path in changed]

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -99,6 +97,16 @@ def test_files_come_back_as_the_same_model(enrolled):
     if enrolled:
         for key, value in vars(model.enrolment).items():
             np.testing.assert_array_equal(getattr(back.enrolment, key), value)
+
+
+def test_a_bundle_that_names_its_threads_is_read_as_before(model):
+    """Older releases wrote them; they are no part of a model."""
+    files = model.to_files()
+    card = json.loads(files["model.json"])
+    assert "threads" not in card["params"]
+    card["params"]["threads"] = 2
+    back = LayeredModel.from_files({**files, "model.json": json.dumps(card).encode()})
+    assert back.to_files() == files
 
 
 def test_training_stops_when_dev_has_not_improved_and_keeps_its_best(monkeypatch):

@@ -1,0 +1,79 @@
+"""`ser versions`, `ser history`: what is registered, and how each model came to serve."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ser.cli.words import project_root
+
+AsJson = Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")]
+SCORES = ("uar", "accuracy", "f1_macro", "chance")
+
+
+def versions(as_json: AsJson = False) -> None:
+    """All registered versions, newest first: scores, verdict, and which of them serves."""
+    from ser.io import registry
+
+    rows = [
+        {
+            "version": version.version,
+            "aliases": list(version.aliases),
+            "model": version.tags.get("model"),
+            "corpora": version.tags.get("corpora"),
+            "protocol": version.tags.get("protocol"),
+            **{score: _number(version.tags.get(score)) for score in SCORES},
+            "verdict": version.verdict,
+            "reason": version.verdict_reason,
+            "run_id": version.run_id,
+        }
+        for version in registry.versions(project_root())
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif not rows:
+        print("No version is registered yet. `make run` registers the first.")
+    else:
+        shown = ("version", "aliases", "model", "corpora", "protocol", *SCORES, "verdict", "reason")
+        _print(rows, {column: column for column in shown})
+
+
+def history(as_json: AsJson = False) -> None:
+    """The journal: every promotion, every champion that was kept, every roll-back; oldest first."""
+    from ser.io import journal
+
+    rows = journal.rows(project_root())
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif not rows:
+        print("The journal is empty: nothing was judged yet. `make run` trains and judges.")
+    else:
+        columns = {"at": "at", "event": "event", "version": "version", "previous": "before"}
+        _print(rows, {**columns, "reason": "reason"})
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _print(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
+    """A table with these columns of the rows, under these titles."""
+    table = Table(box=None, pad_edge=False)
+    for title in columns.values():
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    # Words in brackets are no markup here.
+    Console(markup=False, highlight=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value)
