@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from recordings import SR, muxed, syllables, written
+from ser.cli import commands
 from ser.core.waveform import mono, resample
 from ser.errors import CancellingAudio, RefusedAudio, TooLongAudio
 from ser.io import audio
@@ -151,3 +152,13 @@ def test_a_limit_holds_before_and_while_channels_are_mixed():
     for data, words in [(flac, "lasts 3 s by its header"), (opened, "goes on after 2 s")]:
         with pytest.raises(RefusedAudio, match=words):
             decode(data, name="a", limits=Limits(max_bytes=2**20, max_seconds=2.0))
+
+
+def test_a_recording_of_ten_minutes_is_no_utterance_by_its_header_alone(tmp_path):
+    path = tmp_path / "a.flac"
+    path.write_bytes(written(np.zeros(600 * 8000, np.int16), "FLAC", sr=8000))
+    # Without a predictor: none is asked.
+    refused = commands._answer(None, path, None)["abstention"]
+    assert refused["reason"] == "too_long"
+    assert "lasts 600 s by its header" in refused["detail"]
+    assert "too long for one utterance" in refused["detail"]
