@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import pytest
 import yaml
@@ -56,10 +57,15 @@ def project(after_one: tuple[Project, Tick], tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def own_artifacts(project: Project, after_one: tuple[Project, Tick]) -> Project:
+def own_artifacts(project: Project) -> Project:
     """The project with artifacts of its own, which the test may change."""
-    before, now = after_one[0].root, project.root
-    with closing(sqlite3.connect(now / "mlruns" / "mlflow.db")) as database, database:
+    now = project.root / "mlruns" / "artifacts"
+    with closing(sqlite3.connect(project.root / "mlruns" / "mlflow.db")) as database, database:
+        (location,) = database.execute(
+            "SELECT artifact_location FROM experiments WHERE name = 'speech-emotion'"
+        ).fetchone()
+        before = Path(unquote(urlparse(location).path))
+        shutil.copytree(before, now, dirs_exist_ok=True)
         for table, column in (
             ("experiments", "artifact_location"),
             ("runs", "artifact_uri"),

@@ -329,6 +329,16 @@ def own_artifacts(prepared: Path, root: Path) -> Path:
     return root
 
 
+def test_a_project_that_was_moved_finds_its_bundles(prepared: Path, root: Path) -> None:
+    shutil.copytree(prepared / "mlruns" / "artifacts", root / "mlruns" / "artifacts")
+    away = prepared.rename(prepared.with_name("away"))
+    try:
+        promote(root, 1)
+        assert registry.fetch_bundle(root).is_relative_to(root)
+    finally:
+        away.rename(prepared)
+
+
 def test_no_version_whose_files_were_changed_is_loaded_promoted_or_rolled_back_to(
     own_artifacts: Path,
 ) -> None:
@@ -462,8 +472,9 @@ def test_a_model_that_is_registered_anew_has_another_history(root: Path, prepare
     client.delete_registered_model(registry.MODEL)
     client.create_registered_model(registry.MODEL)
     source = mlflow_store.connect(prepared).get_model_version(registry.MODEL, "2").source
-    for sha in SHA:
-        client.create_model_version(registry.MODEL, source, tags={"bundle_sha256": sha})
+    with mlflow_store.as_default_store(root):
+        for sha in SHA:
+            client.create_model_version(registry.MODEL, source, tags={"bundle_sha256": sha})
     client.set_registered_model_alias(registry.MODEL, "champion", "2")
 
     with pytest.raises(RegistryError, match="no predecessor"):

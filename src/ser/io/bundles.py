@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlparse
 
 from ser.bundle import bundle_sha256
 from ser.errors import DamagedVersion
-from ser.io.mlflow_address import masked
+from ser.io.mlflow_address import masked, sqlite_file
 from ser.io.mlflow_health import store_errors
 from ser.io.mlflow_store import as_default_store, connect
 from ser.io.store import atomic_path
@@ -42,7 +42,7 @@ def bundle_of(root: Path, version: Version, model: str) -> Path:
     source = _source(root, version, model)
     local = urlparse(source)
     if local.scheme in ("", "file"):
-        directory = Path(unquote(local.path)) / "artifacts" / "bundle"
+        directory = _here(root, Path(unquote(local.path)) / "artifacts" / "bundle")
         if not directory.is_dir():
             raise _damaged(version, f"its files are gone: {directory} does not exist")
         if _hash(directory) != expected:
@@ -65,6 +65,16 @@ def _source(root: Path, version: Version, model: str) -> str:
     except MlflowException as error:
         first = masked(str(error).splitlines()[0]).rstrip(".")
         raise _damaged(version, f"its logged model is gone ({first})") from error
+
+
+def _here(root: Path, directory: Path) -> Path:
+    """Where a local store's files are: MLflow has noted where they were before a project moved."""
+    database = sqlite_file(root)
+    if database is None or directory.is_dir():
+        return directory
+    _, _, inside = directory.as_posix().rpartition("/mlruns/artifacts/")
+    moved = database.parent / "artifacts" / inside
+    return moved if inside and moved.is_dir() else directory
 
 
 def _download(root: Path, version: Version, uri: str, kept: Path) -> None:

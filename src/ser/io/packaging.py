@@ -78,12 +78,13 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
 
 @contextmanager
 def _real_files(folder: Path) -> Iterator[Path]:
-    """A copy of `folder` while it is needed: DVC may link files to its cache.
+    """A copy of `folder`, called `bundle`, while it is needed: DVC may link files to its cache.
 
     MLflow refuses links that lead out of a folder, and would take over that they are read-only.
     """
     with TemporaryDirectory(prefix="ser-bundle-") as temporary:
-        copy = Path(temporary) / folder.name
+        # Its name is the one under which a version's files are looked for.
+        copy = Path(temporary) / "bundle"
         shutil.copytree(folder.resolve(), copy, copy_function=shutil.copyfile)
         yield copy
 
