@@ -57,7 +57,7 @@ def run(root: Path, params: Params) -> None:
         tags={
             "split_sha256": split_sha256(folds),
             "model": params.model.name,
-            **{f"audit.{name}": _tag(audit[name]) for name in AUDITED},
+            **{f"audit.{name}": tag_text(audit[name]) for name in AUDITED},
         },
     ) as tracked:
         tracked.log_dataset(
@@ -117,7 +117,8 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     check_cache(root, learnt_from)
 
 
-def _tag(value: float | None) -> str:
+def tag_text(value: float | None) -> str:
+    """A count of the audit, as a run's tag."""
     return "unknown" if value is None else str(value)
 
 
