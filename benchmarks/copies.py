@@ -203,9 +203,10 @@ def main() -> None:
         body=f"""
 One copy of each recording is made, the kinds in turn, and looked for among all recordings of the
 corpus and their copies: fingerprints propose, samples decide. A pair is wrong where its two
-recordings are not one. The first row counts the pairs in the corpus as published, all of them takes and sentences of the
-same speakers but for one: actor 07 of RAVDESS has one happy recording under two names. For the
-second row each recording stands in front of the same 60 s of noise, 5 dB below the speech.
+recordings are not one. The first row counts the pairs in the corpus as published: other takes,
+sentences and emotions of the same speakers, and in RAVDESS one recording that is there under two
+names (actor 07, happy). For the second row each recording stands in front of the same 60 s of
+noise, 5 dB below the speech.
 
 {text}
 """,
