@@ -12,6 +12,7 @@ from ser.corpora.synthetic import speak, utterances
 from ser.errors import CorpusError
 from ser.io.own import add_own, prepare_own
 from ser.params import SyntheticParams
+from ser.stages.copies import find_copies
 
 SR = 16_000
 WORDS = {"anger": "angry", "sadness": "sad", "neutral": "neutral"}
@@ -63,6 +64,20 @@ def test_copies_under_other_names_speakers_and_labels_are_named(folder):
     assert "softer.ogg" in said
     assert "but another emotion" in said
     assert not found.is_clean
+
+
+def test_a_recording_is_no_copy_of_what_merely_has_its_fingerprint(folder):
+    """Candidates are read again, and decided by their samples."""
+    table = audit_folder(folder, measure=False).table
+    same = table["fingerprint"].iloc[[0] * len(table)].reset_index(drop=True)
+    assert find_copies(folder, table.head(4), same.head(4)).empty
+
+
+def test_sentences_that_nobody_names_are_not_counted(folder):
+    found = audit_folder(folder, measure=False)
+    assert found.to_dict()["sentences"] == 0
+    assert found.to_dict()["sentence_unknown"] == 1.0
+    assert "sentences unknown" in lines(found)[0]
 
 
 def test_unreadable_recordings_are_listed_and_the_others_audited(folder):

@@ -104,3 +104,21 @@ def test_an_emotion_of_few_speakers_does_not_leave_the_interval():
     table = pd.DataFrame(rows)
     low, high = metrics.uar_interval(table, resamples=500, seed=0)
     assert low == high == pytest.approx(metrics.uar(table)) == pytest.approx(2 / 3)
+
+
+def test_an_emotion_that_nobody_tested_utters_is_said_beside_the_score(predictions):
+    uttered = predictions[predictions["emotion"] != "anger"]
+    scores = metrics.scores(uttered, resamples=50, seed=0)
+    assert (scores["emotions"], scores["emotions_missing"]) == (2, ["anger"])
+    assert scores["chance"] == pytest.approx(1 / 2)
+    assert metrics.emotions_text(scores) == "2 of 3 emotions (nobody tested utters anger)"
+    whole = metrics.scores(predictions, resamples=50, seed=0)
+    assert whole["emotions_missing"] == []
+    assert metrics.emotions_text(whole) == "3 emotions"
+
+
+def test_speakers_of_unknown_sex_are_in_no_score_by_sex(predictions):
+    some = predictions.assign(sex=predictions["sex"].replace("male", "unknown"))
+    assert set(metrics.scores(some, resamples=50, seed=0)["uar_by_sex"]) == {"female"}
+    none = predictions.assign(sex="unknown")
+    assert metrics.scores(none, resamples=50, seed=0)["uar_by_sex"] == {}

@@ -17,6 +17,7 @@ from flows.report import left_out_text
 from project import Project
 from ser.bundle import load_bundle
 from ser.core import metrics
+from ser.core.sentences import sentence_text
 from ser.io import dvc, lineage, mlflow_store
 from ser.io.audio import load_audio
 from ser.io.mlflow_store import connect
@@ -24,6 +25,7 @@ from ser.params import load_params
 from ser.predictor import Predictor
 from ser.stages.base import FEATURES
 from ser.stages.learning import answers, chosen_params, learn
+from ser.stages.train import tag_text
 
 
 def test_repro_makes_every_artefact_once(trained):
@@ -263,7 +265,26 @@ def test_the_audit_s_receipt_travels_with_bundle_and_scores(trained):
     assert receipt["copies_across_splits"] == receipt["shared_speakers"] == 0
     assert receipt["utterances"]["test"] == 36
     assert trained.json("models/bundle/bundle.json")["card"]["audit"] == receipt
-    assert trained.json("reports/metrics.json")["protocol"]["audit"] == receipt
+    scores = trained.json("reports/metrics.json")
+    assert scores["protocol"]["audit"] == receipt
+    assert (scores["test"]["emotions"], scores["test"]["emotions_missing"]) == (6, [])
+    run = connect(trained.root).get_run(trained.json("reports/train.json")["run_id"])
+    assert run.data.tags["audit.sentence_overlap"] == str(receipt["sentence_overlap"])
+    assert run.data.tags["test.emotions_missing"] == "none"
+
+
+def test_what_is_not_known_of_sentences_is_unknown_in_every_word(project):
+    path = project.root / "data/interim/manifests/synthetic.parquet"
+    manifest = pd.read_parquet(path, dtype_backend="pyarrow")
+    manifest.assign(sentence="unknown").to_parquet(path)
+    done = project.run("ser.stages.split")
+    assert done.returncode == 0, done.stderr
+    assert "whether tested sentences are also trained on is unknown" in done.stdout
+    assert "100%" not in done.stdout
+    receipt = project.json("data/interim/audit.json")
+    assert (receipt["sentence_overlap"], receipt["sentence_unknown"]) == (None, 1.0)
+    assert "unknown" in sentence_text(receipt["sentence_overlap"], receipt["sentence_unknown"])
+    assert tag_text(receipt["sentence_overlap"]) == "unknown"
 
 
 def test_a_copy_under_another_speaker_s_name_stops_the_split(project):

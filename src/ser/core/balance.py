@@ -19,8 +19,11 @@ WEIGHTS = {"all": 1.0, "corpus": 1.0, "emotion": 0.5, "sex": 0.5}
 #: Cost of an emotion that a group lacks, though enough speakers utter it; and of one that would
 #: be tested and not trained on.
 MISSING, UNTRAINED = 2.0, 100.0
+#: Times as much as the one who says least may the one who says most say, for a draw of speakers
+#: to be balanced by their number.
+EVEN = 1.25
 #: What a packing must cost less than a draw, that needs no look at who says how much.
-MARGIN = 0.3
+MARGIN = 0.15
 
 
 class Shares:
@@ -54,6 +57,8 @@ class Shares:
         self.total = self.counts.sum(axis=0)
         self._weights = np.array(weights)
         utter = (self.counts[:, self._emotions] > 0).sum(axis=0)
+        said = self.counts[:, 0]
+        self._even = said.max() <= EVEN * said.min() and manifest["corpus"].nunique() == 1
         # With fewer speakers than groups, some group lacks the emotion.
         self._common, self._shared = utter >= len(self.fractions), utter > 1
 
@@ -69,7 +74,9 @@ class Shares:
         """0 where each group has its shares; infinite where one is empty."""
         if not (sums[:, 0] > 0).all():
             return float("inf")
-        off = np.abs(sums / self.total - self.fractions[:, None]).sum(axis=0)
+        fractions = self.fractions[:, None]
+        # As chi-square has it: a small split must not be the one that all others are filled from.
+        off = (np.square(sums / self.total - fractions) / fractions).sum(axis=0)
         uttered = sums[:, self._emotions] > 0
         missing = (~uttered & self._common).sum()
         if self.rotates:
@@ -84,7 +91,7 @@ class Shares:
         for number, speakers in enumerate(drawn):
             group[np.isin(self.speakers, sorted(speakers))] = number
         cost = self.cost(self.of(group))
-        if cost > MARGIN:
+        if cost > MARGIN and not (self._even and cost < MISSING):
             packed = [self._improved(self._packed(rng), rng) for _ in range(PACKINGS)]
             best = min(packed, key=lambda group: self.cost(self.of(group)))
             if self.cost(self.of(best)) < cost - MARGIN:

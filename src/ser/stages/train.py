@@ -65,7 +65,7 @@ def run(root: Path, params: Params) -> None:
             "inputs.sha256": inputs_sha256(root, params),
             "model": params.model.name,
             "machine.threads": params.machine.threads,
-            **{f"audit.{name}": _tag(audit[name]) for name in AUDITED},
+            **{f"audit.{name}": tag_text(audit[name]) for name in AUDITED},
             **_left_out_tags(audit["left_out"]),
         },
     ) as tracked:
@@ -152,7 +152,8 @@ def _trained_by(params: Params) -> dict[str, Any]:
     return {k: v for k, v in chosen_params(params).items() if k not in ("evaluate", "gate")}
 
 
-def _tag(value: float | None) -> str:
+def tag_text(value: float | None) -> str:
+    """A count of the audit, as a run's tag."""
     return "unknown" if value is None else str(value)
 
 
