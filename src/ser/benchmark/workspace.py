@@ -84,6 +84,7 @@ def _code_sha256() -> str:
             *(package / "corpora").glob("*.py"),
             *(package / "io").glob("*.py"),
             package / "core" / "fingerprint.py",
+            package / "core" / "segments.py",
             package / "stages" / "manifest.py",
         ]
     )
