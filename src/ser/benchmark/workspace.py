@@ -101,6 +101,7 @@ def _code_sha256() -> str:
             package / "core" / "fingerprint.py",
             package / "core" / "fitness.py",
             package / "stages" / "exclusion.py",
+            package / "core" / "segments.py",
             package / "stages" / "manifest.py",
         ]
     )
