@@ -141,7 +141,7 @@ def store_errors(root: Path) -> Iterator[None]:
 def guarded(client: MlflowClient, root: Path) -> MlflowClient:
     """The client, with `store_errors` around each of its calls."""
     proxy: Any = _Guarded(client, root)
-    return proxy  # type: ignore[no-any-return]
+    return proxy
 
 
 def remedy(reason: str) -> str:
