@@ -154,7 +154,9 @@ def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
             shutil.rmtree(copies, ignore_errors=True)
             copies.mkdir(parents=True)
         with as_default_store(root):
-            return Path(connect(root).download_artifacts(run_id, path, str(copies) if copies else None))
+            return Path(
+                connect(root).download_artifacts(run_id, path, str(copies) if copies else None)
+            )
     except (MlflowException, OSError) as error:
         raise RegistryError(
             f"MLflow has no {path} of run {run_id}; train again with `make run`."
