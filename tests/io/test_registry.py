@@ -564,6 +564,10 @@ def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
         return str(copy)
 
     monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    monkeypatch.setattr(
+        "mlflow.artifacts.list_artifacts",
+        lambda artifact_uri: list(Path(artifact_uri.removeprefix("far://")).glob("*")),
+    )
     for number in (1, 2, 3, 3):
         fetched = registry.fetch_bundle(root, f"models:/emotion-recognition/{number}")
         assert bundle_sha256(fetched) == SHA[number - 1]
@@ -574,6 +578,9 @@ def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
     (fetched / "bundle.json").write_text("{}")
     assert bundle_sha256(registry.fetch_bundle(root, "models:/emotion-recognition/3")) == SHA[2]
     assert not list(temporary.iterdir())
+    sources[1] = tmp_path / "nowhere"
+    with pytest.raises(DamagedVersion, match="are gone"):
+        registry.fetch_bundle(root, "models:/emotion-recognition/1")
 
 
 def test_a_read_only_project_on_a_read_only_machine_predicts(

@@ -78,21 +78,21 @@ def _here(root: Path, directory: Path) -> Path:
 
 
 def _download(root: Path, version: Version, uri: str, kept: Path) -> None:
-    from mlflow.artifacts import download_artifacts
+    from mlflow.artifacts import download_artifacts, list_artifacts
     from mlflow.exceptions import MlflowException
 
     with atomic_path(kept) as temporary:
         temporary.mkdir()
         try:
             with store_errors(root), as_default_store(root):
+                # A download of nothing fails like a server that is away.
+                if not list_artifacts(artifact_uri=uri):
+                    raise FileNotFoundError(f"nothing is at {uri}")
                 path = Path(download_artifacts(artifact_uri=uri, dst_path=str(temporary)))
         except (MlflowException, FileNotFoundError) as error:
             first = masked(str(error).splitlines()[0]).rstrip(".")
             raise _damaged(version, f"its files are gone ({first})") from error
-        found = _hash(path)
-        if found is None or not any(path.iterdir()):
-            raise _damaged(version, f"its files are gone: nothing is at {masked(uri)}")
-        if found != version.bundle_sha256:
+        if _hash(path) != version.bundle_sha256:
             raise _damaged(version, f"{masked(uri)} is not what was registered (other SHA-256)")
         # MLflow downloads a folder into the one that is named.
         if path != temporary:
