@@ -48,7 +48,7 @@ WAVE = WAVE_SAMPLES // 8
 LENGTH = RHYTHM + 2 + WAVE
 BLOCK = WAVE_SAMPLES // 128
 #: Seconds that the densest places of two copies may lie apart.
-MAX_SHIFT = 0.25
+MAX_SHIFT = 0.5
 #: Similarity of waves from which two recordings are candidates. Of 100 copies each by MP3 at
 #: 32 kbit/s, Opus at 6 kbit/s, a telephone band, noise at 15 dB, padding or trimming none lies
 #: below; of 11,000 pairs of neighbours that are no copies, 12 lie above. A changed speed loses all.
