@@ -29,7 +29,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ser.core.calibration import COLDEST, HOTTEST, Calibration, Calibrations
-from ser.core.emotions import classes_of
+from ser.core.emotions import EMOTIONS
 from ser.core.enrolment import Voice, rows_of
 from ser.core.novelty import Novelty
 from ser.errors import BundleError
@@ -76,7 +76,7 @@ class _Head(_Part):
 
     format: int
     model: str
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...] = Field(min_length=1)
     features: FeatureParams
     calibrations: _CalibrationsPart
     abstention: AbstentionParams
@@ -86,7 +86,7 @@ class _Head(_Part):
     @field_validator("classes")
     @classmethod
     def _canonical(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
-        if classes != classes_of(classes):
+        if classes != tuple(emotion for emotion in EMOTIONS if emotion in classes):
             raise ValueError("classes must be canonical emotions, each once, in their order")
         return classes
 

@@ -179,7 +179,8 @@ def test_any_json_beside_results_is_left_alone(benchmarked, content):
 
 
 def test_a_benchmark_is_repeated_after_the_gate_or_the_evaluation_changed(benchmarked):
-    before = benchmarked.json("results/plain.json")
+    assert run(benchmarked, "--json", "again/before.json").returncode == 0
+    before = benchmarked.json("again/before.json")
     benchmarked.set(gate__min_probability=0.8, evaluate__bootstrap=300)
     try:
         done = run(benchmarked, "--json", "again/gate.json")
