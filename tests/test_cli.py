@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pytest
 import soundfile
 
 from ser import __version__, cli
-from ser.io import mlflow_store, registry
+from ser.bundle import bundle_sha256, load_bundle, save_bundle
+from ser.io import registry, tracking
 
 
 @pytest.fixture
@@ -149,7 +151,7 @@ def test_a_model_that_knows_no_voices_takes_no_clips(ser, recordings, tmp_path):
         (["corpus", "add", "tess", ".", "--language", "en"], "are for `ser corpus add folder"),
         (["corpus", "add", "synthetic", "."], "is spoken by the pipeline"),
         (["promote", "7"], "no version 7"),
-        (["roll-back"], "No champion yet"),
+        (["roll-back"], "No champion, so there is nothing to roll back from"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(ser, words, message):
@@ -192,12 +194,20 @@ def registered(ser, trained, tmp_path, monkeypatch):
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(trained.root / name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    client = mlflow_store.connect(tmp_path)
-    client.create_registered_model(registry.MODEL)
+    bundle = load_bundle(trained.root / "models" / "bundle")
     for number in (1, 2):
-        tags = {"model": "lda", "corpora": "synthetic", "uar": f"0.{number}000"}
-        client.create_model_version(registry.MODEL, "file:///nowhere", tags=tags)
-        version = registry.get_version(tmp_path, number)
+        directory = tmp_path / "bundles" / str(number)
+        save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
+        with tracking.start_run(tmp_path, name=str(number), params={}) as run:
+            pass
+        version = registry.register(
+            tmp_path,
+            directory,
+            run_id=run.run_id,
+            bundle_sha256=bundle_sha256(directory),
+            scores={"uar": number / 10},
+            tags={"model": "lda", "corpora": "synthetic"},
+        )
         registry.promote(tmp_path, version, reason="better [than before]")
     return tmp_path
 
@@ -270,4 +280,4 @@ def test_own_recordings_are_added_tracked_and_listed(ser, project, tmp_path, mon
 
     _, out, _ = ser("corpus", "list")
     rows = {line.split()[0]: line.split()[1:5] for line in out.splitlines()}
-    assert rows["calls"] == ["3", "3", "2", "internal"]
+    assert rows["calls"] == ["3", "2", "internal", "here"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from flows.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
 from project import Project
+from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.io import registry, tracking
 from ser.io.mlflow_store import connect
 from ser.io.registry import Version
@@ -15,17 +19,20 @@ from ser.stages.base import PREDICTIONS
 
 
 @pytest.fixture
-def versions(project: Project):
+def versions(project: Project, tmp_path: Path):
     """Registers versions of the trained bundle that claim to be of some split."""
 
     def register(split: str) -> Version:
         with tracking.start_run(project.root, name="test", params={}) as run:
             pass
+        bundle = load_bundle(project.root / "models" / "bundle")
+        directory = tmp_path / split
+        save_bundle(replace(bundle, card={**bundle.card, "number": split}), directory)
         return registry.register(
             project.root,
-            project.root / "models" / "bundle",
+            directory,
             run_id=run.run_id,
-            bundle_sha256=split * 64,
+            bundle_sha256=bundle_sha256(directory),
             scores={},
             tags={"split_sha256": split},
         )

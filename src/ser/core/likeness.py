@@ -26,8 +26,8 @@ SMOOTH_HZ, FLOOR = 100.0, 1e-4
 OVERLAP = 0.5
 #: Seconds that the best lags of the two correlations may lie apart: filters shift them.
 LAG_SECONDS = 0.005
-#: Likeness from which two recordings are one: see `python -m benchmarks.copies`. It holds from so many
-#: seconds of sound on; with less, chance correlates more, by the square root, up to the limit.
+#: Likeness from which two recordings are one: see `python -m benchmarks.copies`. It holds from so
+#: many seconds of sound on; with less, chance correlates more, by the square root, up to the limit.
 SAME, SAME_SECONDS, SAME_LIMIT = 0.4, 1.0, 0.8
 #: Seconds of a block, and dB below the loudest one down to which blocks are sound.
 BLOCK_SECONDS, SOUND_DB = 0.02, 30.0
