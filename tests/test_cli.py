@@ -218,7 +218,7 @@ def test_versions_and_the_journal_are_listed(ser, registered, monkeypatch):
     assert (status, err) == (0, "")
     header, newest, oldest = out.splitlines()
     assert header.split()[:3] == ["version", "aliases", "model"]
-    assert newest.split()[:5] == ["2", "champion", "lda", "synthetic", "0.200"]
+    assert newest.split()[:5] == ["2", "champion", "lda", "synthetic", "0.200"], newest
     assert "promoted" in oldest
     _, out, _ = ser("versions", "--json")
     assert [(v["version"], v["uar"], v["aliases"]) for v in json.loads(out)] == [

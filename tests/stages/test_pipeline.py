@@ -274,7 +274,7 @@ def test_the_audit_s_receipt_travels_with_bundle_and_scores(trained):
 
 
 def test_what_is_not_known_of_sentences_is_unknown_in_every_word(project):
-    path = project.root / "data/interim/manifests/synthetic.parquet"
+    path = project.root / "data/interim/manifest.parquet"
     manifest = pd.read_parquet(path, dtype_backend="pyarrow")
     manifest.assign(sentence="unknown").to_parquet(path)
     done = project.run("ser.stages.split")
@@ -338,7 +338,7 @@ def test_recordings_that_dropped_out_are_counted_beside_every_score(project):
         soundfile.write(victim, 0 * y, sr)
     excluded = victims[3].relative_to(project.root / "data/raw").as_posix()
     project.set(data__on_bad="drop", data__exclude=[excluded])
-    for stage in ("manifest synthetic", "split", "featurize", "alter", "train"):
+    for stage in ("manifest synthetic", "gather", "split", "featurize", "alter", "train"):
         name, *arguments = stage.split()
         done = project.run(f"ser.stages.{name}", *arguments)
         assert done.returncode == 0, done.stderr

@@ -19,13 +19,12 @@ from ser.core.segments import WHOLE, Segment
 from ser.core.tables import segments_of, split_sha256, utterance_keys
 from ser.corpora.own import own_corpus
 from ser.corpora.synthetic import speak, utterances
-from ser.errors import AudioError, CorpusError, RefusedAudio
+from ser.errors import AudioError, CorpusError, RefusedAudio, SerError
 from ser.io import audio, shards
-from ser.io.audio import load_audio
 from ser.io.own import add_own, prepare_own
 from ser.params import Params, SyntheticParams
 from ser.predictor import Predictor
-from ser.stages import alter, evaluate, featurize, manifest, split, train
+from ser.stages import alter, evaluate, featurize, gather, manifest, split, train
 from ser.stages.base import ALTERED, AUDIT, FEATURES, FOLDS, MANIFESTS, METRICS, PREDICTIONS
 from ser.stages.evaluate import score_bundle
 
@@ -85,7 +84,7 @@ def root(source, tmp_path_factory):
     own = prepare_own(source / "files", table=source / "table.csv", facts={"title": "d"})
     add_own(own, source / "files", root / "data/raw/dialogues")
     manifest.run(root, params(), "dialogues")
-    for stage in (split, featurize, alter, train, evaluate):
+    for stage in (gather, split, featurize, alter, train, evaluate):
         stage.run(root, params())
     return root
 
@@ -97,6 +96,7 @@ def whole(source, tmp_path_factory):
     own = prepare_own(source / "cut", facts={"title": "cut"})
     add_own(own, source / "cut", root / "data/raw/cut")
     manifest.run(root, params("cut"), "cut")
+    gather.run(root, params("cut"))
     featurize.run(root, params("cut"))
     return root
 
@@ -245,7 +245,7 @@ def test_a_segment_that_the_recording_does_not_hold_is_named(source, tmp_path):
     labels.loc[0, "end"] = "999"
     labels.to_csv(dest / "labels.csv", index=False)
     (dest / "SHA256SUMS").unlink()
-    with pytest.raises(AudioError, match=r"dialogue-1\.wav: The segment 0\.250 s to 999\.000 s"):
+    with pytest.raises(SerError, match=r"dialogue-1\.wav: The segment 0\.250 s to 999\.000 s"):
         manifest.run(tmp_path, params("d"), "d")
     bad = tmp_path / "bad.csv"
     pd.read_csv(source / "table.csv", dtype=str).assign(end="999").to_csv(bad, index=False)
@@ -291,20 +291,20 @@ def test_the_samples_of_a_segment_are_those_of_the_recording_between_its_bounds(
     (segment,) = segments_of(row)
     path = root / row["file"].item()
     y, sr = audio.load_mono(path)
-    loaded = audio.load_verified(path, sr=sr, sha256=row["sha256"].item(), segment=segment)
+    loaded, _ = audio.load_verified(path, sha256=row["sha256"].item(), segment=segment)
     start, end = (round(value * sr) for value in (segment.start, segment.end))
     np.testing.assert_array_equal(loaded, y[start:end])
-    whole = audio.load_verified(path, sr=16_000, sha256=row["sha256"].item())
-    np.testing.assert_array_equal(whole, load_audio(path, sr=16_000))
+    whole, _ = audio.load_verified(path, sha256=row["sha256"].item())
+    np.testing.assert_array_equal(whole, y)
 
 
 def test_a_recording_that_holds_segments_may_be_longer_than_an_utterance(root, monkeypatch):
     monkeypatch.setattr(audio, "CORPUS", replace(audio.CORPUS, max_seconds=2.0))
     row = table_of(root, "dialogues").iloc[[1]]
     path, sha256 = root / row["file"].item(), row["sha256"].item()
-    (y,) = audio.load_segments(path, segments_of(row), sr=16_000, sha256=sha256)
-    assert len(y) == pytest.approx(16_000 * row["duration"].item(), abs=1)
+    ((y, sr),) = audio.load_segments(path, segments_of(row), sha256=sha256)
+    assert len(y) == pytest.approx(sr * row["duration"].item(), abs=1)
     with pytest.raises(RefusedAudio):
-        audio.load_segments(path, [WHOLE], sr=16_000, sha256=sha256)
+        audio.load_segments(path, [WHOLE], sha256=sha256)
     with pytest.raises(AudioError, match="lasts 4 s; an utterance lasts at most 2 s"):
         Segment(1, 5).within(10, most=2)
