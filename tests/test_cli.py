@@ -218,11 +218,11 @@ def test_versions_and_the_journal_are_listed(ser, registered, monkeypatch):
     assert (status, err) == (0, "")
     header, newest, oldest = out.splitlines()
     assert header.split()[:3] == ["version", "aliases", "model"]
-    assert newest.split()[:5] == ["2", "champion", "lda", "synthetic", "0.200"], newest
+    assert newest.split()[:6] == ["2", "challenger,", "champion", "lda", "synthetic", "0.200"]
     assert "promoted" in oldest
     _, out, _ = ser("versions", "--json")
     assert [(v["version"], v["uar"], v["aliases"]) for v in json.loads(out)] == [
-        (2, 0.2, ["champion"]),
+        (2, 0.2, ["challenger", "champion"]),
         (1, 0.1, []),
     ]
     status, out, _ = ser("history")
