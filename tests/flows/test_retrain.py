@@ -124,7 +124,9 @@ def test_a_changed_model_is_judged_against_the_champion(project: Project) -> Non
     assert train.did == "ran"
     assert "params.yaml: model.name changed" in train.why
     new = read_table(project.root / "reports" / "predictions.parquet")
-    assert second.verdict == judge(new, old, min_probability=0.5, resamples=2000, seed=7)
+    assert second.verdict == judge(
+        new, old, min_probability=0.5, min_speakers=1, resamples=2000, seed=7
+    )
     assert second.verdict.delta_uar == pytest.approx(uar(new) - uar(old))
     assert second.version.version == 2
     serving = 2 if second.verdict.promote else 1
