@@ -1,8 +1,8 @@
-"""What microphones add to test recordings: do the answers stay what they were?
+"""What microphones add to test recordings: how many answers does it change?
 
-Takes runs of `ser benchmark` (.ser/benchmarks/CORPUS/runs/KEY) with their bundles, adds a DC
-offset, or a hum below speech, to the test recordings alone, and answers them again as a server
-would. Speakers whom a model is enrolled for are enrolled by the same changed recordings.
+Reads finished runs of `ser benchmark` (.ser/benchmarks/CORPUS/runs/KEY) and their bundles, adds a
+DC offset or rumble below speech to the test recordings alone, and predicts them again as a server
+does. A model trained with enrolment is given the changed recordings of each speaker to enrol.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from benchmarks import page
 from ser.bundle import load_bundle
 from ser.core import metrics
+from ser.core.enrolment import Voice
 from ser.core.waveform import trim
 from ser.io.audio import load_mono
 from ser.predictor import Predictor
@@ -51,9 +52,9 @@ def main() -> None:
             tqdm(answered, total=len(jobs), desc=run.name, unit="speaker", disable=None),
             ignore_index=True,
         )
-        name = load_bundle(folds[0] / "bundle")
-        mode = "enrolled" if name.knows_voices else "plain"
-        rows += [[f"{name.model_name} {mode}", len(folds), *row] for row in _compared(table)]
+        bundle = load_bundle(folds[0] / "bundle")
+        mode = "enrolled" if bundle.knows_voices else "plain"
+        rows += [[f"{bundle.model_name} {mode}", len(folds), *row] for row in _compared(table)]
     header = ["model", "folds", "added", "UAR", "UAR change", "answers unchanged", "answered"]
     page.write(
         "microphones",
@@ -96,14 +97,17 @@ def _answer(fold: Path, speaker: str) -> pd.DataFrame:
     home = fold.parents[2]
     predictions = pd.read_parquet(fold / "predictions.parquet")
     own = predictions[predictions["speaker"] == speaker]
-    clips = [load_mono(home / file) for file in own["file"]]
+    clips = [
+        _utterance(home, *place)
+        for place in zip(own["file"], own["start"], own["end"], strict=True)
+    ]
     parts = []
     for name, change in CONDITIONS.items():
         changed = [(change(y, sr), sr) for y, sr in clips]
         voice = predictor.enrol(changed) if predictor.bundle.knows_voices else None
         answers = [predictor.predict(y, sr=sr, voice=voice) for y, sr in changed]
         posteriors = [
-            answer.posteriors or predictor_posteriors(predictor, y, sr, voice)
+            answer.posteriors or _posteriors(predictor, y, sr, voice)
             for answer, (y, sr) in zip(answers, changed, strict=True)
         ]
         parts.append(
@@ -121,7 +125,15 @@ def _answer(fold: Path, speaker: str) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def predictor_posteriors(predictor: Predictor, y: np.ndarray, sr: int, voice) -> dict[str, float]:
+def _utterance(home: Path, file: str, start: float, end: float) -> tuple[np.ndarray, int]:
+    y, sr = load_mono(home / file)
+    return y[round(start * sr) : round(end * sr)], sr
+
+
+def _posteriors(
+    predictor: Predictor, y: np.ndarray, sr: int, voice: Voice | None
+) -> dict[str, float]:
+    """By emotion, also where the signal alone was reason to abstain."""
     values = predictor.posteriors(y, sr=sr, voice=voice)
     return dict(zip(predictor.bundle.classes, map(float, values), strict=True))
 

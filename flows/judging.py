@@ -24,7 +24,7 @@ from ser.stages.split import load_manifest
 
 #: The recordings that a version was trained, tuned and calibrated on, among its run's artifacts.
 TRAINING_SET = "training_set.parquet"
-#: What names an utterance in the manifest and in the folds.
+#: Columns that identify an utterance in the manifest and in the folds.
 UTTERANCE = ["file", "start", "end"]
 
 
@@ -72,7 +72,7 @@ def log_training_set(root: Path, params: Params, run_id: str) -> None:
     under any name."""
     trained = _with_fingerprints(root, params)
     trained = trained[trained["split"] != "test"]
-    columns = ["speaker", "sha256", "audio_sha256", "fingerprint"]
+    columns = ["speaker", "audio_sha256", "fingerprint"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / TRAINING_SET
         write_table(trained[columns], path)
@@ -86,7 +86,8 @@ def _with_fingerprints(root: Path, params: Params) -> pd.DataFrame:
 
 
 def _trained_speakers(root: Path, params: Params, champion: Version) -> set[str]:
-    """Test speakers of today's split whom the champion was trained on, by name or recording."""
+    """Speakers whose utterances the champion was trained on: those that its card names, and test
+    speakers who have one of these utterances under another name."""
     by_name = set(_card(root, champion)["train_speakers"])
     try:
         path = tracking.fetch_artifact(root, champion.run_id, TRAINING_SET)

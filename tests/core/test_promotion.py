@@ -223,12 +223,12 @@ def test_what_one_of_two_models_never_learnt_is_not_compared() -> None:
 
 
 def recordings(names: list[str], speaker: str) -> pd.DataFrame:
-    """Rows of recordings whose bytes, samples and fingerprints follow from their names."""
+    """Rows of recordings whose samples and fingerprints follow from their names."""
     marks = [fingerprint(voice(seconds=1.5, seed=ord(name)), sr=SR) for name in names]
     return pd.DataFrame(
         {
             "speaker": speaker,
-            "sha256": [f"bytes of {name}" for name in names],
+            "sha256": "of one file",
             "audio_sha256": [f"samples of {name}" for name in names],
             "fingerprint": marks,
         }
@@ -237,8 +237,8 @@ def recordings(names: list[str], speaker: str) -> pd.DataFrame:
 
 def test_who_was_trained_on_is_recognised_under_another_name() -> None:
     trained = recordings(["a", "b", "c"], "old/1")
-    same_bytes = recordings(["a"], "new/1")
-    recoded = recordings(["b"], "new/2").assign(sha256="other", audio_sha256="other")
+    same_samples = recordings(["a"], "new/1")
+    recoded = recordings(["b"], "new/2").assign(audio_sha256="other")
     stranger = recordings(["z"], "new/3").assign(fingerprint=None)
-    test = pd.concat([same_bytes, recoded, stranger], ignore_index=True)
+    test = pd.concat([same_samples, recoded, stranger], ignore_index=True)
     assert trained_speakers(test, trained) == {"new/1", "new/2"}

@@ -106,11 +106,11 @@ def judge(
 def trained_speakers(test: pd.DataFrame, trained: pd.DataFrame) -> set[str]:
     """Speakers of `test` of whom a recording is among those trained on, under whatever name.
 
-    Both have speaker, sha256, audio_sha256 and fingerprint. A speaker counts where one recording
-    has the same bytes or samples, or a fingerprint that only copies share.
+    Both have speaker, audio_sha256 and fingerprint, one row an utterance. A speaker counts where
+    one utterance has the same samples, or a fingerprint that only copies share. The file's hash
+    does not count: a dialogue holds utterances of several speakers.
     """
-    same = test["sha256"].isin(trained["sha256"])
-    same |= test["audio_sha256"].isin(trained["audio_sha256"])
+    same = test["audio_sha256"].isin(trained["audio_sha256"])
     known = test["fingerprint"].notna().to_numpy()
     rows = test[known]
     marks = [*rows["fingerprint"], *trained["fingerprint"].dropna()]
