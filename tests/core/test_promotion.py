@@ -158,6 +158,8 @@ def posteriors(uttered: list[str], **columns: list[float]) -> pd.DataFrame:
         {
             "corpus": "corpus",
             "file": [f"{i}.wav" for i in range(n)],
+            "start": 0.0,
+            "end": 1.0,
             "speaker": [f"{i % 2}" for i in range(n)],
             "emotion": uttered,
             "predicted": values.idxmax(axis=1).str.removeprefix("p_"),
