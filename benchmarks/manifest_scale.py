@@ -35,7 +35,7 @@ def made_up(n: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     fingerprint = b""
     for i in range(n):
         speaker = i // UTTERANCES_A_SPEAKER
-        # Of the row before, which is of the same speaker.
+        # A copy of the previous row, which has the same speaker.
         is_copy = i % 1000 == 1
         fingerprint = fingerprint if is_copy else rng.bytes(LENGTH)
         yield {

@@ -51,7 +51,7 @@ def supervise() -> None:
         stdin=reader,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # It outlives our group.
+        # A signal to the flow run's process group must not end the witness.
         start_new_session=True,
     )
     os.close(reader)
@@ -68,7 +68,7 @@ def _watch(parent: int, _witness: subprocess.Popen[bytes]) -> None:
 
 
 def _is_unread(stream: int) -> bool:
-    """Whether it is a pipe that nobody reads from: the worker ended before we looked."""
+    """Whether the stream is a pipe without a reader: the worker ended before the watch began."""
     poll = select.poll()
     poll.register(stream, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))

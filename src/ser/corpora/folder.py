@@ -34,7 +34,7 @@ REQUIRED = ("file", "emotion", "speaker")
 COLUMNS = (*REQUIRED, *OPTIONAL, "label")
 #: Columns that hold a person's own words.
 WRITTEN = ("speaker", *OPTIONAL, "label")
-#: What a path may say by a group of a pattern.
+#: Named groups that a pattern may have.
 GROUPS = ("emotion", "speaker", *OPTIONAL)
 
 WAYS_OUT = (

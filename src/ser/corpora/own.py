@@ -134,7 +134,7 @@ def read_labels(path: Path) -> pd.DataFrame:
     for column in ("file", *WRITTEN):
         if wrong := [text for text in rows[column].unique() if not (text and is_fit(text))]:
             raise _restore(path, f"has a {column} {wrong[0]!a}; expected text")
-    # Labels of before this was looked at when recordings came in.
+    # Corpora that were added by an older release may still hold two spellings of one speaker.
     check_speakers(rows["speaker"], f"{path}: remove the corpus and add it again. ")
     return rows.assign(**read_segments(rows)) if "start" in rows else rows
 

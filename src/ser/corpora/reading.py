@@ -22,7 +22,7 @@ def read_bytes(path: Path, *, limit: int = MAX_TABLE) -> bytes:
     Raises CorpusError for a pipe, a device or a folder, which could be read for ever, and beyond
     `limit`; OSError where the file is missing or closed to us.
     """
-    # A pipe that nobody writes to would hold the call up; between a look and an opening, too.
+    # Opening a pipe without a writer blocks; a check before it would leave a gap between the two.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(file.fileno())

@@ -83,7 +83,7 @@ def verify(
 
 
 def unpublished(folder: Path, corpus: Corpus) -> tuple[str, ...] | None:
-    """Recordings that came in other than published, by SHA256SUMS; None where nobody knows."""
+    """Recordings that came in other than published, by SHA256SUMS; None where not known."""
     known = published_marks(corpus.name)
     if known is None:
         return None
