@@ -21,7 +21,12 @@ def reason(y, sr=SR):
     return found and found[0]
 
 
-@pytest.mark.parametrize("name", waveforms())
+def of_one_channel():
+    """Those of `waveforms` that show their reason without a second channel."""
+    return {name: (why, y) for name, (why, y) in waveforms().items() if y.ndim == 1}
+
+
+@pytest.mark.parametrize("name", of_one_channel())
 def test_what_holds_no_speech_is_unfit(name):
     expected, y = waveforms()[name]
     assert reason(y) == expected
@@ -34,8 +39,8 @@ def test_soft_offset_coarse_and_wide_speech_is_fit():
     assert reason(np.round(y * 0.003 * 2**15) / 2**15) is None
     assert reason(y * 0.5 + 0.4) is None
     assert reason(np.round(y * 2**7) / 2**7) is None
-    assert reason(np.stack([y, np.zeros_like(y)], axis=1)) is None
-    assert reason(np.stack([y, np.roll(y, 8)], axis=1)) is None
+    assert reason(mono(np.stack([y, np.zeros_like(y)], axis=1))) is None
+    assert reason(mono(np.stack([y, np.roll(y, 8)], axis=1))) is None
     # A word in a minute of room noise, after a click.
     quiet = lsb(60 * SR, steps=2)
     quiet[0] = 0.9
@@ -52,9 +57,9 @@ def test_no_recording_that_passes_is_refused_by_the_features_for_its_length(sr):
 
 
 def test_what_the_features_refuse_is_unfit():
-    for expected, y in waveforms().values():
+    for expected, y in of_one_channel().values():
         try:
-            prepared(mono(y).astype(np.float32), params=FeatureParams())
+            prepared(y.astype(np.float32), params=FeatureParams())
         except AudioError:
             assert reason(y) == expected
 

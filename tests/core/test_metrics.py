@@ -22,6 +22,8 @@ def predictions() -> pd.DataFrame:
     return table.assign(
         corpus="synthetic",
         file=[f"{i}.wav" for i in range(n)],
+        start=0.0,
+        end=1.0,
         speaker=rng.choice(["a", "b", "c", "d", "e"], size=n),
         sex=rng.choice(["female", "male"], size=n),
         split="test",

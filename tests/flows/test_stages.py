@@ -18,14 +18,14 @@ from ser.params import Params
 PIPELINE = """
 stages:
   first:
-    cmd: python first.py
+    cmd: exec python first.py
     deps: [first.py]
     params: [seed]
     outs: [first.txt]
   second:
     foreach: ${data.corpora}
     do:
-      cmd: python second.py ${item}
+      cmd: exec python second.py ${item}
       deps: [first.txt, second.py]
       outs: ["${item}.txt"]
 """
@@ -172,8 +172,6 @@ def test_a_stage_that_was_killed_is_tried_again(root: Path, sign: str) -> None:
 
 def test_dvc_that_was_killed_is_tried_again(root: Path) -> None:
     code = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
-    text = (root / "dvc.yaml").read_text()
-    (root / "dvc.yaml").write_text(text.replace("python first.py", "exec python first.py"))
     (root / "first.py").write_text(code)
 
     with pytest.raises(StageCrashed):

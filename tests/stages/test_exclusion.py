@@ -12,7 +12,7 @@ from ser.errors import ParamsError, StageError
 from ser.io import shelf
 from ser.io.own import add_own, prepare_own
 from ser.params import parse_params
-from ser.stages import manifest, split
+from ser.stages import gather, manifest, split
 from unfit import waveforms, write_speech, write_unfit
 
 SPEECH = 24
@@ -143,6 +143,7 @@ def test_the_receipt_counts_what_was_left_out_by_corpus_and_reason(root):
     data["max_bad_share"] = 0.1
     params = parse_params({"data": data})
     manifest.run(root, params, "calls")
+    gather.run(root, params)
     split.run(root, params)
     receipt = pd.read_json(root / "data/interim/audit.json", typ="series")
     assert receipt["left_out"] == {"calls": {"excluded": 8, "silent": 1, "too short": 1}}
