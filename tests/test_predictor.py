@@ -60,9 +60,8 @@ def test_an_offset_and_rumble_change_no_answer(bundle, spoken, sr_out):
     y = resample(spoken[0], sr_in=spoken[1], sr_out=sr_out)
     rumble = 0.05 * np.std(y) * np.sin(2 * np.pi * 30 * np.arange(y.size) / sr_out)
     clean = Predictor(bundle).predict(y, sr=sr_out)
-    # This speech has digital silence: the spectral contrast sees float32's rounding there, and
-    # what the filter lets through of the rumble.
-    for added, tolerance in ((0.02, 0.02), (-0.05, 0.02), (rumble, 0.05)):
+    # This speech has digital silence; there, what the filter lets through of the rumble is seen.
+    for added, tolerance in ((0.02, 1e-3), (-0.05, 1e-3), (rumble, 0.02)):
         spoilt = Predictor(bundle).predict((y + added).astype(np.float32), sr=sr_out)
         assert spoilt.emotion == clean.emotion
         assert list(spoilt.posteriors.values()) == pytest.approx(
@@ -70,12 +69,13 @@ def test_an_offset_and_rumble_change_no_answer(bundle, spoken, sr_out):
         )
 
 
-def test_a_bundle_from_before_the_filter_is_served_without_it(bundle, tmp_path):
+def test_a_bundle_from_before_filter_and_floor_is_served_without_them(bundle, tmp_path):
     save_bundle(bundle, tmp_path / "bundle")
     head = json.loads((tmp_path / "bundle" / CARD_FILE).read_text())
-    del head["features"]["high_pass_hz"]
+    del head["features"]["high_pass_hz"], head["features"]["contrast_top_db"]
     (tmp_path / "bundle" / CARD_FILE).write_text(json.dumps(head))
-    assert load_bundle(tmp_path / "bundle").features.high_pass_hz is None
+    features = load_bundle(tmp_path / "bundle").features
+    assert features.high_pass_hz is features.contrast_top_db is None
 
 
 def test_strange_speech_gets_a_reason_beside_its_posteriors(bundle, spoken):

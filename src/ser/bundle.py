@@ -246,8 +246,8 @@ def _read_head(directory: Path) -> _Head:
         found = head.get("format") if isinstance(head, dict) else None
         raise BundleError(f"{path} has format {found!r}; this release reads {FORMAT}. Train again.")
     if isinstance(head.get("features"), dict):
-        # Bundles from before the high-pass filter were trained without it.
-        head["features"] = {"high_pass_hz": None, **head["features"]}
+        # Bundles from before the high-pass filter and the floor of contrast are without both.
+        head["features"] = {"high_pass_hz": None, "contrast_top_db": None, **head["features"]}
     try:
         return _Head.model_validate(head)
     except ValidationError as error:

@@ -123,6 +123,9 @@ class FeatureParams(Section):
     high_pass_hz: float | None = Field(70.0, gt=0)
     #: Log-mel is floored this far below the utterance's loudest bin; None: at -100 dB.
     top_db: float | None = Field(80.0, gt=0)
+    #: So are peaks and valleys of spectral contrast: deeper lies what a resampler or a codec left
+    #: of a band, not speech. None: librosa's 160 dB.
+    contrast_top_db: float | None = Field(80.0, gt=0)
     #: Edges this far below the loudest 10 ms are silence and trimmed; None: kept.
     trim_db: float | None = Field(40.0, gt=0)
     trim_margin_seconds: float = Field(0.05, ge=0)

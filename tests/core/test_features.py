@@ -18,7 +18,7 @@ from ser.io.audio import load_audio
 from ser.params import FeatureParams
 from tests.core.signals import SR, noise, tone, voice
 
-PARAMS = FeatureParams()
+PARAMS = FeatureParams(contrast_top_db=None)
 FRAMES = {"n_fft": PARAMS.n_fft, "hop_length": PARAMS.hop_length}
 
 SIGNALS = {
@@ -76,6 +76,29 @@ def test_chroma_equals_librosa(y, ours):
 
 def test_spectral_contrast_equals_librosa(y, ours):
     assert_equal(ours["contrast"], librosa.feature.spectral_contrast(y=y, sr=SR, **FRAMES))
+
+
+def test_spectral_contrast_is_librosa_s_above_its_floor():
+    params = FeatureParams(contrast_top_db=60.0)
+    y = SIGNALS["noise"]
+    np.testing.assert_array_equal(
+        lld(y, params=params)["contrast"], lld(y, params=PARAMS)["contrast"]
+    )
+    # In librosa's unit, half as many dB.
+    assert lld(SIGNALS["tone"], params=params)["contrast"].max() == pytest.approx(30.0)
+    assert lld(SIGNALS["tone"], params=PARAMS)["contrast"].max() > 40.0
+
+
+@pytest.mark.parametrize("sr", [SR, 48_000])
+def test_what_float32_rounds_is_not_heard(sr):
+    """An offset that the filter takes off moves the roundings of an empty band, and no more."""
+    speech = np.round(resample(voice(), sr_in=SR, sr_out=sr) * 2**15) / 2**15
+    plain, moved = (
+        extract(audible((speech + offset).astype(np.float32), sr=sr, params=params), params=params)
+        for params in [FeatureParams()]
+        for offset in (0.0, 0.02)
+    )
+    assert plain.functionals.to_numpy() == pytest.approx(moved.functionals, rel=1e-3, abs=1e-3)
 
 
 def test_rms_and_zero_crossings_equal_librosa(y, ours):

@@ -23,7 +23,7 @@ BLOCK = 48
 CONTRAST_FMIN = 200.0
 #: Share of a band's bins that are its peaks and its valleys, librosa's default.
 CONTRAST_QUANTILE = 0.02
-#: Range that librosa.power_to_db keeps by default.
+#: Range of magnitudes that librosa's spectral contrast keeps; it takes them for powers.
 CONTRAST_TOP_DB = 80.0
 
 
@@ -82,11 +82,17 @@ def band_extremes(power: np.ndarray, *, params: FeatureParams, out: np.ndarray) 
 
 
 def contrast(extremes: np.ndarray, *, params: FeatureParams) -> np.ndarray:
-    """Peak minus valley of each octave band, dB: (n_frames, n_contrast + 1)."""
+    """Peak minus valley of each octave band: (n_frames, n_contrast + 1).
+
+    In librosa's unit, 10 · log10 of a magnitude: half as many dB.
+    """
     sizes = [n for _, _, n in _contrast_bands(params.sr, params.n_fft, params.n_contrast)]
     magnitude = np.sqrt(extremes)
     starts = np.cumsum([0, *np.repeat(sizes, 2)])[:-1]
     means = np.add.reduceat(magnitude, starts, axis=1) / np.repeat(sizes, 2)
+    if params.contrast_top_db is not None:
+        floor = means.max(initial=0.0) * 10 ** (-params.contrast_top_db / 20)
+        means = np.maximum(means, floor)
     valley = power_to_db(means[:, ::2], CONTRAST_TOP_DB)
     return power_to_db(means[:, 1::2], CONTRAST_TOP_DB) - valley
 
