@@ -52,7 +52,7 @@ $(READY): requirements.lock pyproject.toml
 	  f"error: {sys.executable} is Python {v.major}.{v.minor}; 3.11 or newer is needed. Name one: make PYTHON=python3.12 …")'
 	@echo "Setting up $(VENV) from requirements.lock …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check \
+	@$(PY) -m pip install --quiet --disable-pip-version-check \
 	  $$(grep -E '^(torch|uv)==' requirements.lock)
 	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PY) -r requirements.lock \
 	  || $(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
