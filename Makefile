@@ -24,8 +24,9 @@ setup: $(READY) ## The virtual environment, from the lock; `ser` is in .venv/bin
 run: $(READY) ## Retrain: what is stale is made again, a model that is not worse is promoted
 	@$(PY) -m flows.retrain
 
+# Two processes on two cores, and all that they start: a second thread of each would only wait.
 test: $(READY) ## The whole test suite
-	@$(PY) -m pytest -n 2 --dist loadfile --durations 15
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --durations 15
 
 ui: $(READY) ## MLflow and Prefect in the browser, on this folder's stores
 	@$(PY) -m flows.ui

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from project import Project
 from publisher import Publisher
@@ -74,9 +75,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def trained(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the checkout after `dvc repro`; read only, see `project` for one to change."""
-    return checkout.copied_to(tmp_path_factory.mktemp("trained"), repro=True)
+def trained(checkout: Project, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """A copy of the checkout after `dvc repro`; read only, see `project` for one to change.
+
+    The suite's processes share it: the first that asks makes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "trained"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            making = tmp_path_factory.mktemp("making")
+            checkout.copied_to(making, repro=True)
+            making.rename(folder)
+    return Project(folder / "project")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
-import yaml
 from rich.console import Console
 
 from flows import stages
@@ -23,6 +22,7 @@ from ser.core.promotion import judge
 from ser.errors import RegistryError, SerError, StageError
 from ser.io import journal, mlflow_store, registry, tracking
 from ser.io.store import read_table
+from ser.params import LogisticRegressionParams
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -76,10 +76,6 @@ def own_artifacts(project: Project) -> Project:
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(before), str(now))
             )
     return project
-
-
-def project_seed(project: Project) -> int:
-    return int(yaml.safe_load((project.root / "params.yaml").read_text())["seed"])
 
 
 def test_the_first_model_is_registered_and_promoted(after_one: tuple[Project, Tick]) -> None:
@@ -218,12 +214,12 @@ def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
     own_artifacts: Project,
 ) -> None:
     project = own_artifacts
-    project.set(seed=project_seed(project) + 1)
+    project.set(model__logistic_regression__c=1.0)
     second = tick(project)
     if not second.verdict.promote:
         registry.promote(project.root, second.version, reason="by hand")
     unserviceable(project, "files changed")
-    project.set(seed=project_seed(project) - 1)
+    project.set(model__logistic_regression__c=LogisticRegressionParams().c)
 
     with pytest.raises(RegistryError, match=r"cannot serve.*`ser roll-back`.*version 1") as caught:
         tick(project)
