@@ -216,17 +216,18 @@ def test_versions_and_the_journal_are_listed(ser, registered, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, err = ser("versions")
     assert (status, err) == (0, "")
-    header, newest, oldest = out.splitlines()
+    header, newest, oldest, *reasons = out.splitlines()
     assert header.split()[:3] == ["version", "aliases", "model"]
     assert newest.split()[:6] == ["2", "challenger,", "champion", "lda", "synthetic", "0.200"]
     assert "promoted" in oldest
+    assert reasons == ["", "2: better [than before]", "", "1: better [than before]"]
     _, out, _ = ser("versions", "--json")
     assert [(v["version"], v["uar"], v["aliases"]) for v in json.loads(out)] == [
         (2, 0.2, ["challenger", "champion"]),
         (1, 0.1, []),
     ]
     status, out, _ = ser("history")
-    assert [line.split()[1:3] for line in out.splitlines()[1:]] == [
+    assert [line.split()[2:4] for line in out.splitlines()[1:]] == [
         ["promoted", "1"],
         ["promoted", "2"],
     ]

@@ -13,10 +13,15 @@ from ser.cli.words import project_root
 
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")]
 SCORES = ("uar", "accuracy", "f1_macro", "chance")
+#: What fits a terminal of 80 columns; `--json` has all.
+SHOWN = ("version", "aliases", "model", "corpora", "protocol", "uar", "chance", "verdict")
 
 
 def versions(as_json: AsJson = False) -> None:
-    """All registered versions, newest first: scores, verdict, and which of them serves."""
+    """All registered versions, newest first: scores, verdict, and which of them serves.
+
+    The verdicts' reasons follow below; --json has all scores, and each version's run.
+    """
     from ser.io import registry
 
     rows = [
@@ -38,8 +43,10 @@ def versions(as_json: AsJson = False) -> None:
     elif not rows:
         print("No version is registered yet. `make run` registers the first.")
     else:
-        shown = ("version", "aliases", "model", "corpora", "protocol", *SCORES, "verdict", "reason")
-        _print(rows, {column: column for column in shown})
+        _print(rows, {column: column for column in SHOWN})
+        for row in rows:
+            if row["reason"]:
+                print(f"\n{row['version']}: {row['reason']}")
 
 
 def history(as_json: AsJson = False) -> None:
@@ -53,7 +60,8 @@ def history(as_json: AsJson = False) -> None:
         print("The journal is empty: nothing was judged yet. `make run` trains and judges.")
     else:
         columns = {"at": "at", "event": "event", "version": "version", "previous": "before"}
-        _print(rows, {**columns, "reason": "reason"})
+        minutes = [{**row, "at": row["at"][:16].replace("T", " ")} for row in rows]
+        _print(minutes, {**columns, "at": "at (UTC)", "reason": "reason"})
 
 
 def _number(text: str | None) -> float | None:
