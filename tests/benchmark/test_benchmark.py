@@ -100,7 +100,7 @@ def test_the_page_shows_both_results_and_how_they_were_made(benchmarked):
     assert f"**{plain['uar']:.3f}**" in text
     assert "logistic_regression, enrolled" in text
     assert plain["command"] in text
-    assert plain["split_sha256"][:12] in text
+    assert f"commit `{plain['commit'][:7]}`, splits `{plain['split_sha256'][:12]}`" in text
     picture = "page-synthetic-grouped-kfold.png"
     assert f"]({picture})" in text
     assert (benchmarked.root / picture).read_bytes().startswith(b"\x89PNG")

@@ -126,8 +126,16 @@ def _section(results: Sequence[Result], section: Section) -> list[str]:
             lines += ["", f"UAR of {name_of(result)} by the clips that a speaker is known by:", ""]
             lines += _clips(result)
     lines += ["", "Made with:", ""]
-    lines += [f"- `{r['command']}`, splits `{r['split_sha256'][:12]}`" for r in results]
+    lines += [
+        f"- `{r['command']}`, {_made_by(r)}, splits `{r['split_sha256'][:12]}`" for r in results
+    ]
     return lines
+
+
+def _made_by(result: Result) -> str:
+    """The commit of the code; results from before it was kept do not say."""
+    commit = result.get("commit")
+    return f"commit `{commit[:7]}`" if commit else "an earlier commit"
 
 
 def _scores(result: Result) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def benchmark(
     from ser.benchmark.page import page, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
+    from ser.io.lineage import git_revision
     from ser.io.mlflow_store import BENCHMARKS, prepare_store
     from ser.io.store import atomic_path, write_json
 
@@ -78,6 +79,7 @@ def benchmark(
     prepare_store(root, BENCHMARKS)
     home = prepare(root, params)
     result = summarise(run_folds(root, home, params), params, command=command)
+    result["commit"] = git_revision(root).get("mlflow.source.git.commit")
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(result, json_file)

@@ -68,8 +68,9 @@ def judge(
     if speakers < min_speakers:
         return Verdict(
             False,
-            f"No evidence: {_count(speakers, 'test speaker')} whom the champion was not trained on, "
-            f"but gate.min_speakers asks for {min_speakers}. Test on more speakers, or overrule the gate with `ser promote`.",
+            f"No evidence: {_count(speakers, 'test speaker')} whom the champion was not trained "
+            f"on, but gate.min_speakers asks for {min_speakers}. Test on more speakers, or "
+            "overrule the gate with `ser promote`.",
         )
     classes = classes_of(new["emotion"])
     old_hits, total = speaker_hits(old, classes)
