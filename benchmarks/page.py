@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,9 +38,10 @@ def _circumstances(name: str) -> str:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
+    command = shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
-        f"`python -m benchmarks.{name}`, commit {commit or 'unknown'}, Python "
+        f"`{command}`, commit {commit or 'unknown'}, Python "
         f"{platform.python_version()}, {os.cpu_count()} cores ({_processor()}), load average at "
         f"the end {load}."
     )

@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,12 @@ class Place:
         request = urllib.request.Request(
             f"{self.url}/{path}", data, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        ask = partial(urllib.request.urlopen, request)
+        # A machine that trains may keep its server waiting: that is not what is measured.
+        for patience in (20, 60, 180):
+            with suppress(TimeoutError), ask(timeout=patience) as answer:
+                return json.load(answer)
+        raise TimeoutError(f"{self.url}/{path} does not answer.")
 
     def runs(self, *states: str) -> list[dict[str, Any]]:
         body = {
