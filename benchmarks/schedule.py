@@ -152,12 +152,15 @@ class Place:
         os.kill(self.worker, signal.SIGTERM)
         _until(lambda: not self.processes(), "the worker's end")
 
-    def processes(self) -> dict[int, str]:
-        """Command lines of the processes that carry the mark, by process id."""
+    def processes(self, run: str | None = None) -> dict[int, str]:
+        """Command lines of the processes that carry the mark, by process id; those of one flow
+        run, where `run` names it."""
+        marks = [f"{MARK}={self.mark}", *([f"PREFECT__FLOW_RUN_ID={run}"] if run else [])]
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                if f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes():
+                environment = (folder / "environ").read_bytes()
+                if all(mark.encode() in environment for mark in marks):
                     words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                     found[int(folder.name)] = words
         return found
@@ -190,8 +193,9 @@ def _case(place: Place, name: str, *, learning_rate: float) -> list[object]:
     engine = _until(lambda: _engine_in_training(place, started), "a training to hit")
     environment = Path(f"/proc/{engine}/environ").read_bytes().decode()
     run = re.search(r"PREFECT__FLOW_RUN_ID=([0-9a-f-]+)", environment)[1]  # type: ignore[index]
-    keep = {place.worker} if target == "engine" else set()
-    hit = len(place.processes())
+    # Where the worker stays, the next tick's processes come while this run's still end.
+    struck_run = run if target == "engine" else None
+    hit = len(place.processes(struck_run))
     before = {r["id"] for r in place.runs(*FINAL)} | {run}
     struck = time.monotonic()
     for pid in {"worker": [place.worker], "engine": [engine]}.get(target, [place.worker, engine]):
@@ -199,7 +203,7 @@ def _case(place: Place, name: str, *, learning_rate: float) -> list[object]:
     gone = said = None
     while gone is None or said is None:
         took = time.monotonic() - struck
-        if gone is None and not set(place.processes()) - keep:
+        if gone is None and not place.processes(struck_run):
             gone = took
         state = place.api(f"flow_runs/{run}")
         if said is None and state["state_type"] in FINAL:
