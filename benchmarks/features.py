@@ -31,7 +31,8 @@ from ser.corpora.base import is_audio
 from ser.io.audio import load_audio
 from ser.params import FeatureParams
 
-PARAMS = FeatureParams()
+# Without the floor that librosa does not have, so that both compute the same.
+PARAMS = FeatureParams(contrast_top_db=None)
 SR = PARAMS.sr
 FRAMES = {"n_fft": PARAMS.n_fft, "hop_length": PARAMS.hop_length}
 

@@ -193,7 +193,7 @@ def _case(place: Place, name: str, *, learning_rate: float) -> list[object]:
     engine = _until(lambda: _engine_in_training(place, started), "a training to hit")
     environment = Path(f"/proc/{engine}/environ").read_bytes().decode()
     run = re.search(r"PREFECT__FLOW_RUN_ID=([0-9a-f-]+)", environment)[1]  # type: ignore[index]
-    # Where the worker stays, the next tick's processes come while this run's still end.
+    # A worker that lives on starts the next tick at once: only the killed run's processes count.
     struck_run = run if target == "engine" else None
     hit = len(place.processes(struck_run))
     before = {r["id"] for r in place.runs(*FINAL)} | {run}

@@ -83,10 +83,12 @@ def trained(checkout: Project, tmp_path_factory: pytest.TempPathFactory, worker_
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "trained"
     with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            making = tmp_path_factory.mktemp("making")
-            checkout.copied_to(making, repro=True)
-            making.rename(folder)
+        # Made in its place: the MLflow store holds absolute paths.
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            checkout.copied_to(folder, repro=True)
+            (folder / "made").touch()
     return Project(folder / "project")
 
 

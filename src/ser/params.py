@@ -123,8 +123,8 @@ class FeatureParams(Section):
     high_pass_hz: float | None = Field(70.0, gt=0)
     #: Log-mel is floored this far below the utterance's loudest bin; None: at -100 dB.
     top_db: float | None = Field(80.0, gt=0)
-    #: So are peaks and valleys of spectral contrast: deeper lies what a resampler or a codec left
-    #: of a band, not speech. None: librosa's 160 dB.
+    #: Peaks and valleys of spectral contrast are floored this far below the loudest one: what lies
+    #: deeper is the residue of a resampler or a codec. None: librosa's 160 dB.
     contrast_top_db: float | None = Field(80.0, gt=0)
     #: Edges this far below the loudest 10 ms are silence and trimmed; None: kept.
     trim_db: float | None = Field(40.0, gt=0)

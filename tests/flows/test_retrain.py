@@ -22,7 +22,6 @@ from ser.core.promotion import judge
 from ser.errors import RegistryError, SerError, StageError
 from ser.io import journal, mlflow_store, registry, tracking
 from ser.io.store import read_table
-from ser.params import LogisticRegressionParams
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -214,12 +213,14 @@ def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
     own_artifacts: Project,
 ) -> None:
     project = own_artifacts
+    params = project.root / "params.yaml"
+    before = params.read_text()
     project.set(model__logistic_regression__c=1.0)
     second = tick(project)
     if not second.verdict.promote:
         registry.promote(project.root, second.version, reason="by hand")
     unserviceable(project, "files changed")
-    project.set(model__logistic_regression__c=LogisticRegressionParams().c)
+    params.write_text(before)
 
     with pytest.raises(RegistryError, match=r"cannot serve.*`ser roll-back`.*version 1") as caught:
         tick(project)

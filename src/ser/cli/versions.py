@@ -13,7 +13,7 @@ from ser.cli.words import project_root
 
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")]
 SCORES = ("uar", "accuracy", "f1_macro", "chance")
-#: What fits a terminal of 80 columns; `--json` has all.
+#: Columns that fit into 80 characters; `--json` prints all.
 SHOWN = ("version", "aliases", "model", "corpora", "protocol", "uar", "chance", "verdict")
 
 
