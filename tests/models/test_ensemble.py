@@ -156,7 +156,7 @@ def test_a_process_that_is_killed_is_a_line_and_training_goes_on_later(tmp_path,
 
     def on_epoch(epoch, _):
         if epoch == 1:
-            for child in children(os.getpid()):
+            for child in training(os.getpid()):
                 os.kill(child, signal.SIGKILL)
 
     with pytest.raises(StageError, match="cnn ended with status -9"):
@@ -184,7 +184,7 @@ def test_no_process_outlives_a_training_that_was_stopped(tmp_path, how):
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         process.stdout.readline()
-        workers = children(process.pid)
+        workers = training(process.pid)
         process.send_signal(how)
         process.wait(30)
     assert len(workers) >= 2
@@ -226,19 +226,14 @@ def test_broken_files_are_bundle_errors(model, harm):
         model_from_files("ensemble", harm(model.to_files()))
 
 
-def children(pid: int) -> list[int]:
+def training(pid: int) -> list[int]:
+    """The processes that train networks for `pid`: children of the server that it started."""
     listing = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
-    return [int(word) for word in listing.stdout.split() if is_python(int(word))]
-
-
-def is_python(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return b"spawn_main" in file.read()
-    except OSError:
-        return False
+    rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
+    servers = {own for own, parent, args in rows if parent == str(pid) and "forkserver" in args}
+    return [int(own) for own, parent, _ in rows if parent in servers]
 
 
 def is_alive(pid: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from zlib import crc32
 
 import numpy as np
-import scipy.signal
+import scipy
 import soxr
 
 from ser.params import AlterParams

@@ -12,9 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
-import scipy.ndimage
-import scipy.signal
+import scipy
 import soxr
 
 #: Rate at which rhythm is read, and its frames.

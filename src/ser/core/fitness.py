@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
+import scipy
 
 from ser.errors import (
     AudioError,

@@ -10,9 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
-import scipy.ndimage
-import scipy.signal
+import scipy
 
 #: Rate (Hz) of the samples that are compared.
 SR = 8_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import scipy.signal
+import scipy  # A submodule is loaded at its first use: most stages need none.
 import soxr
 
 from ser.errors import AudioError, EmptyAudio

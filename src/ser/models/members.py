@@ -6,6 +6,7 @@ long as one.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -203,7 +204,11 @@ class _InBackground(Thread):
 
 
 def _start(job: Job) -> tuple[Connection, BaseProcess]:
-    context = get_context("spawn")
+    # Lightning takes seconds to import: a server imports it once and forks. Frameworks of other
+    # systems do not bear a fork.
+    linux = sys.platform == "linux"
+    context = get_context("forkserver") if linux else get_context("spawn")
+    context.set_forkserver_preload(["ser.models.fork_server"])
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True, name=job.key)
     with interrupts_held():
