@@ -8,12 +8,21 @@ import re
 import shutil
 import subprocess
 import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
+from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
+
+from ser.stages.base import run_stage
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,32 @@ class Project:
             text=True,
         )
 
+    def call(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`run` for `ser.cli` or a stage, in this process: starting another takes seconds.
+
+        A test of a process itself, its signals, its end or its own source, needs `run`.
+        """
+        command = [module, *arguments]
+        entry = import_module(module)
+        start = entry.main if module == "ser.cli" else partial(run_stage, entry.run)
+        out, err, status = StringIO(), StringIO(), 0
+        with (
+            chdir(self.root),
+            patch.dict(os.environ),
+            patch.object(sys, "argv", list(command)),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            warnings_on_stderr(),
+        ):
+            try:
+                start()
+            except SystemExit as leaving:
+                status = int(leaving.code or 0)
+            except Exception:
+                traceback.print_exc()
+                status = 1
+        return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
+
     def repro(self, *arguments: str) -> list[str]:
         """`dvc repro`, which must succeed; the stages that it ran."""
         done = self.run("dvc", "repro", *arguments)
@@ -62,3 +97,22 @@ class Project:
 
     def json(self, path: str) -> Any:
         return json.loads((self.root / path).read_text())
+
+
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """Show warnings as Python does; pytest would keep them to itself."""
+
+    def show(*warning: Any) -> None:
+        sys.stderr.write(warnings.formatwarning(*warning[:4]))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        for hidden in (
+            DeprecationWarning,
+            ImportWarning,
+            PendingDeprecationWarning,
+            ResourceWarning,
+        ):
+            warnings.simplefilter("ignore", hidden)
+        yield

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from encoders import save_encoder
+from flows.stages import changes
 from ser.bundle import load_bundle
 from ser.core.tables import posterior_columns
 from ser.errors import EncoderError
@@ -27,8 +28,10 @@ def heard(trained, tmp_path_factory):
     project = trained.copied_to(tmp_path_factory.mktemp("heard"))
     save_encoder(project.root / "encoder", "wavlm-layer")
     project.set(model__name="layers", model__enrolled=True, **SHORT)
-    done = project.run("dvc", "repro")
-    assert done.returncode == 0, done.stderr
+    assert set(changes(project.root)) == {"embed", "train"}
+    for stage in ("embed", "train", "evaluate"):
+        done = project.call(f"ser.stages.{stage}")
+        assert done.returncode == 0, done.stderr
     return project
 
 
@@ -41,7 +44,7 @@ def test_every_recording_is_embedded_once_and_a_second_run_computes_none(heard):
     stored = read_embeddings(heard.root / EMBEDDINGS)
     assert set(stored) == set(folds["sha256"])
     assert {layers.shape for layers in stored.values()} == {(3, 64)}
-    done = heard.run("ser.stages.embed")
+    done = heard.call("ser.stages.embed")
     assert f"{len(stored)} recordings" in done.stdout
     assert "0 computed" in done.stdout
 
@@ -71,7 +74,7 @@ def test_predict_without_the_encoder_is_one_line(heard, tmp_path):
     project = heard.copied_to(tmp_path)
     shutil.rmtree(project.root / "encoder")
     recording = next((project.root / "data/raw/synthetic").rglob("*.wav"))
-    done = project.run("ser.cli", "predict", str(recording), "--model", "models/bundle")
+    done = project.call("ser.cli", "predict", str(recording), "--model", "models/bundle")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "'encoder' is not on this machine" in line
@@ -79,16 +82,17 @@ def test_predict_without_the_encoder_is_one_line(heard, tmp_path):
 
 def test_a_model_that_hears_by_an_encoder_needs_its_name(project):
     project.set(model__name="layers")
-    done = project.run("ser.stages.train")
+    done = project.call("ser.stages.train")
     assert done.returncode == 2
     assert "encoder.name" in done.stderr
 
 
 def test_benchmarks_hear_by_the_encoder_too(heard, tmp_path):
     project = heard.copied_to(tmp_path)
-    project.set(model__name="transfer", model__transfer__members=["layers", "lda"], split__folds=2)
+    project.set(model__name="transfer", model__transfer__members=["layers", "lda"])
+    project.set(split__folds=2, alter__versions=0)
     command = ["benchmark", "--corpus", "synthetic", "--protocol", "grouped-kfold"]
-    done = project.run("ser.cli", *command, "--json", "r.json")
+    done = project.call("ser.cli", *command, "--json", "r.json")
     assert done.returncode == 0, done.stderr
     result = json.loads((project.root / "r.json").read_text())
     assert 0 < result["uar"] <= 1
@@ -99,9 +103,9 @@ def test_an_adapted_encoder_learns_and_answers(heard, tmp_path):
     project = heard.copied_to(tmp_path)
     short = {"model__lora__max_epochs": 1, "model__lora__head__max_epochs": 1}
     project.set(model__name="lora", model__enrolled=False, **short)
-    done = project.run("ser.stages.train")
+    done = project.call("ser.stages.train")
     assert done.returncode == 0, done.stderr
     recording = next((project.root / "data/raw/synthetic").rglob("*.wav"))
-    done = project.run("ser.cli", "predict", str(recording), "--model", "models/bundle", "--json")
+    done = project.call("ser.cli", "predict", str(recording), "--model", "models/bundle", "--json")
     assert done.returncode == 0, done.stderr
     assert "posteriors" in done.stdout
