@@ -21,16 +21,21 @@ from ser.params import load_params, parse_params
 KEYS = {"uar", "uar_ci95", "accuracy", "f1_macro", "folds", "seconds"}
 
 
-def run(project, *options, model="logistic_regression"):
-    command = ["benchmark", "--corpus", "synthetic", "--protocol", "grouped-kfold"]
-    return project.run("ser.cli", *command, "--model", model, *options)
+COMMAND = (
+    *("ser.cli", "benchmark", "--corpus", "synthetic", "--protocol", "grouped-kfold"),
+    *("--model", "logistic_regression"),
+)
+
+
+def run(project, *options):
+    return project.call(*COMMAND, *options)
 
 
 @pytest.fixture(scope="module")
 def benchmarked(trained, tmp_path_factory):
     """A project with a plain and an enrolled result in results/, three folds each."""
     project = trained.copied_to(tmp_path_factory.mktemp("benchmarked"))
-    project.set(split__folds=3)
+    project.set(split__folds=3, alter__versions=1)
     for name, options in {"plain": [], "enrolled": ["--enrolled"]}.items():
         done = run(project, "--json", f"results/{name}.json", "--page", "page.md", *options)
         assert done.returncode == 0, done.stderr
@@ -124,7 +129,9 @@ def test_a_benchmark_that_was_stopped_goes_on(benchmarked, monkeypatch):
     }
     last = folders[before["per_fold"][2]["run_id"]]
     (last / "fold.json").unlink()
-    assert run(benchmarked, "--json", "again/plain.json").returncode == 0
+    # As after a crash: another process must find what this one left.
+    done = benchmarked.run(*COMMAND, "--json", "again/plain.json")
+    assert done.returncode == 0, done.stderr
     after = benchmarked.json("again/plain.json")
     same = [fold["run_id"] for fold in after["per_fold"]]
     assert same[:2] == [fold["run_id"] for fold in before["per_fold"][:2]]
