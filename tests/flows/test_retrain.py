@@ -49,6 +49,16 @@ def after_one(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tup
     return project, tick(project)
 
 
+@pytest.fixture(scope="module")
+def after_two(
+    after_one: tuple[Project, Tick], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Project, Tick]:
+    """A project after a second tick, of another model, and that tick."""
+    project = copied(after_one[0], tmp_path_factory.mktemp("after"))
+    project.set(model__name="random_forest")
+    return project, tick(project)
+
+
 @pytest.fixture
 def project(after_one: tuple[Project, Tick], tmp_path: Path) -> Project:
     """A project after its first tick, the test's own to change."""
@@ -58,6 +68,11 @@ def project(after_one: tuple[Project, Tick], tmp_path: Path) -> Project:
 @pytest.fixture
 def own_artifacts(project: Project) -> Project:
     """The project with artifacts of its own, which the test may change."""
+    return with_own_artifacts(project)
+
+
+def with_own_artifacts(project: Project) -> Project:
+    """The same project; its store names a copy of the artifacts in its own folder."""
     now = project.root / "mlruns" / "artifacts"
     with closing(sqlite3.connect(project.root / "mlruns" / "mlflow.db")) as database, database:
         (location,) = database.execute(
@@ -108,11 +123,11 @@ def test_nothing_changed_registers_nothing_and_says_so(project: Project) -> None
     assert len(journal.rows(project.root)) == 1
 
 
-def test_a_changed_model_is_judged_against_the_champion(project: Project) -> None:
-    old = read_table(project.root / "reports" / "predictions.parquet")
-    project.set(model__name="random_forest")
-
-    second = tick(project)
+def test_a_changed_model_is_judged_against_the_champion(
+    after_one: tuple[Project, Tick], after_two: tuple[Project, Tick]
+) -> None:
+    old = read_table(after_one[0].root / "reports" / "predictions.parquet")
+    project, second = after_two
 
     assert did(second)["featurize"] == "unchanged"
     train = next(o for o in second.outcomes if o.stage == "train")
@@ -210,17 +225,14 @@ def test_a_champion_that_cannot_serve_serves_again_after_the_next_flow(
 
 
 def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
-    own_artifacts: Project,
+    after_two: tuple[Project, Tick], tmp_path: Path
 ) -> None:
-    project = own_artifacts
-    params = project.root / "params.yaml"
-    before = params.read_text()
-    project.set(model__logistic_regression__c=1.0)
-    second = tick(project)
+    second = after_two[1]
+    project = with_own_artifacts(copied(after_two[0], tmp_path))
     if not second.verdict.promote:
         registry.promote(project.root, second.version, reason="by hand")
     unserviceable(project, "files changed")
-    params.write_text(before)
+    project.set(model__name="logistic_regression")
 
     with pytest.raises(RegistryError, match=r"cannot serve.*`ser roll-back`.*version 1") as caught:
         tick(project)
