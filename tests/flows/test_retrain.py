@@ -55,7 +55,7 @@ def after_two(
 ) -> tuple[Project, Tick]:
     """A project after a second tick, of another model, and that tick."""
     project = copied(after_one[0], tmp_path_factory.mktemp("after"))
-    project.set(model__name="random_forest")
+    project.set(model__name="lda")
     return project, tick(project)
 
 

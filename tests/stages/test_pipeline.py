@@ -264,6 +264,14 @@ def test_what_a_stage_cannot_do_is_one_line(project, values, stage, message):
     assert message in done.stderr
 
 
+@pytest.mark.parametrize("stage", [["split"], ["manifest", "emovo"]])
+def test_a_stage_called_in_this_process_answers_as_in_its_own(project, stage):
+    """Most tests call stages here, where no Python must start."""
+    called, run = (way(f"ser.stages.{stage[0]}", *stage[1:]) for way in (project.call, project.run))
+    assert called.returncode == run.returncode
+    assert (called.stdout, called.stderr) == (run.stdout, run.stderr)
+
+
 def test_debug_shows_the_traceback(project):
     done = project.call("ser.stages.manifest", "emovo", "--debug")
     assert "Traceback" in done.stderr
