@@ -21,11 +21,11 @@ import soundfile
 import soxr
 
 from benchmarks import page
-from ser.core.fingerprint import fingerprint
-from ser.core.leakage import copies_of
-from ser.core.likeness import SR, likeness, needed
-from ser.io.audio import load_mono
-from ser.stages.base import in_parallel
+from ser.core.splits.fingerprint import fingerprint
+from ser.core.splits.leakage import copies_of
+from ser.core.splits.likeness import SR, likeness, needed
+from ser.io.audio.read import load_mono
+from ser.parallel import in_parallel
 
 #: A way to change a recording: y (n_samples,) and its rate to others.
 Change = Callable[[np.ndarray, int, np.random.Generator], tuple[np.ndarray, int]]

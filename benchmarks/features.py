@@ -24,11 +24,11 @@ import numpy as np
 import opensmile
 
 from benchmarks import page
-from ser.core import features
-from ser.core.features import extract, lld
+from ser.core.features import extract as features
+from ser.core.features.extract import extract, lld
 from ser.core.waveform import trim
 from ser.corpora.base import is_audio
-from ser.io.audio import load_audio
+from ser.io.audio.read import load_audio
 from ser.params import FeatureParams
 
 # Without the floor that librosa does not have, so that both compute the same.

@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks import page
 from ser.corpora.catalogue import label_files
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.published.ravdess import RAVDESS
 
 
 def main() -> None:

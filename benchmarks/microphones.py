@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from benchmarks import page
 from ser.bundle import load_bundle
-from ser.core import metrics
-from ser.core.enrolment import Voice
+from ser.core.scores import metrics
+from ser.core.speakers.enrolment import Voice
 from ser.core.waveform import trim
-from ser.io.audio import load_mono
+from ser.io.audio.read import load_mono
 from ser.predictor import Predictor
 
 Change = Callable[[np.ndarray, int], np.ndarray]

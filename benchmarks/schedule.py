@@ -31,7 +31,7 @@ import yaml
 from benchmarks import page
 from flows.environment import QUIET
 from flows.server import answers, free_port
-from ser.stages.base import CHECKPOINTS
+from ser.project import CHECKPOINTS
 
 MARK = "SER_SCHEDULE_BENCHMARK"
 CASES = {

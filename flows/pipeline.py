@@ -27,15 +27,17 @@ from flows.stages import Outcome, StageCrashed
 from flows.supervision import crash_dead_runs, supervise, watch_heartbeats
 from ser.corpora.catalogue import check_present
 from ser.errors import DamagedVersion
-from ser.io import journal, lineage, mlflow_store, registry, tracking
-from ser.io.registry import Version
-from ser.io.store import read_json
+from ser.files import read_json
+from ser.io.tracking import journal, lineage, registry
+from ser.io.tracking import runs as tracking
+from ser.io.tracking import store as mlflow_store
+from ser.io.tracking.version import MODEL, Version
 from ser.loopback import bypass_proxies
 from ser.params import Params, load_params
-from ser.stages.base import BUNDLE, METRICS, TRAIN_RECEIPT
+from ser.project import BUNDLE, METRICS, TRAIN_RECEIPT
 
 if TYPE_CHECKING:
-    from ser.core.promotion import Verdict
+    from ser.core.scores.gate import Verdict
 
 #: Scores that a version carries as tags.
 HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "chance")
@@ -182,7 +184,7 @@ def register(root: Path, params: Params, receipt: dict[str, Any]) -> Version:
             "protocol": f"{metrics['protocol']['name']} fold {metrics['protocol']['fold']}",
         },
     )
-    get_run_logger().info("registered version %d of %s", version.version, registry.MODEL)
+    get_run_logger().info("registered version %d of %s", version.version, MODEL)
     return version
 
 
@@ -191,7 +193,7 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
     """Compare the challenger with the champion on the challenger's test split."""
     # They load scikit-learn, which a tick without a new model does without.
     from flows.judging import judge_version
-    from ser.core.promotion import Verdict
+    from ser.core.scores.gate import Verdict
 
     wrong = registry.defect(root, champion) if champion else None
     if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:

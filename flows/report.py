@@ -12,12 +12,12 @@ from rich.table import Table
 
 from flows.stages import Outcome
 from ser.core.fitness import in_words
-from ser.core.metrics import emotions_text
+from ser.core.scores.metrics import emotions_text
 from ser.core.sentences import sentence_text
-from ser.io.registry import MODEL, Version
+from ser.io.tracking.version import MODEL, Version
 
 if TYPE_CHECKING:
-    from ser.core.promotion import Verdict
+    from ser.core.scores.gate import Verdict
 
 SYNTHETIC = (
     "The synthetic corpus shows that the pipeline works; its scores say nothing about people."

@@ -77,7 +77,7 @@ def _run(root: Path, *, debug: bool) -> None:
 
 
 def _warm_up(root: Path) -> None:
-    from ser.io.mlflow_store import prepare_store
+    from ser.io.tracking.store import prepare_store
 
     # The flow does the same in a moment, and there an error is told.
     with suppress(Exception):

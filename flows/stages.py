@@ -18,7 +18,7 @@ from flows.environment import command_environment
 from flows.guard import SIGNALLED, guarded, lifeline
 from flows.process import run_streamed
 from ser.errors import MissingCorpus, SerError, StageError
-from ser.io import dvc
+from ser.io.intake import dvc
 from ser.params import Params
 from ser.stages.base import MAY_PASS, USER_ERROR
 

@@ -32,7 +32,7 @@ from flows.server import (
     user_interfaces,
 )
 from ser.errors import SerError, StageError
-from ser.io.store import write_json
+from ser.files import write_json
 
 #: Seconds until both must answer.
 START_TIMEOUT = 180.0
@@ -123,7 +123,7 @@ def _elsewhere(prefect_port: int) -> dict[str, str]:
 
 def _mlflow(root: Path, port: int) -> tuple[str, list[str]]:
     """Address and command of a server on the project's store."""
-    from ser.io.mlflow_store import prepare_store, tracking_uri
+    from ser.io.tracking.store import prepare_store, tracking_uri
 
     prepare_store(root)
     port = free_port(port)

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from ser.audit import audit_folder, label_folder, lines
-from ser.corpora.synthetic import speak, utterances
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import CorpusError
-from ser.io.own import add_own, prepare_own
+from ser.io.intake.own import add_own, prepare_own
 from ser.params import SyntheticParams
 from ser.stages.copies import find_copies
 

@@ -12,7 +12,8 @@ import soundfile
 
 from ser import __version__, cli
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io import registry, tracking
+from ser.io.tracking import registry
+from ser.io.tracking import runs as tracking
 
 
 @pytest.fixture

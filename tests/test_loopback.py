@@ -13,7 +13,7 @@ import pytest
 
 from flows.environment import command_environment
 from flows.server import answers
-from ser.io import mlflow_store
+from ser.io.tracking import store as mlflow_store
 from ser.loopback import bypass_proxies, is_loopback
 
 # Nobody listens there: what goes through it fails at once.

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ser.core.emotions import EMOTIONS
 from ser.params import FeatureParams
-from ser.plots import COLOURS, confusion_matrix, emotion_panels, recall_bars
+from ser.reporting.plots import COLOURS, confusion_matrix, emotion_panels, recall_bars
 
 
 def test_every_emotion_has_a_colour_of_its_own():

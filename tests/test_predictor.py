@@ -8,9 +8,9 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from ser.bundle import CARD_FILE, load_bundle, save_bundle
-from ser.core.alteration import noisy
+from ser.core.augmentation.waveforms import noisy
 from ser.core.waveform import resample
-from ser.io.audio import load_mono
+from ser.io.audio.read import load_mono
 from ser.params import AbstentionParams
 from ser.predictor import Predictor
 

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from recordings import SR
-from ser.corpora.synthetic import speak, utterances
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.params import SyntheticParams
 
 

@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 
 from ser.core.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
-from ser.core.inflation import Inflation, inflation
+from ser.core.scores.inflation import Inflation, inflation
 from ser.core.tables import is_known, manifest_table, utterance_name
 from ser.corpora.base import Corpus, Labelled
 from ser.corpora.catalogue import CORPORA, list_recordings
 from ser.corpora.listing import leading_out, list_folder, others_in_words
-from ser.corpora.own import CARD_FILE, LABELS_FILE, labelled, own_corpus
-from ser.corpora.segments import count_overlaps
+from ser.corpora.own.segments import count_overlaps
+from ser.corpora.own.shelf import CARD_FILE, LABELS_FILE, labelled, own_corpus
 from ser.errors import AudioError, CorpusError, DoubledRecordings, MissingCorpus, ParamsError
-from ser.io.checksums import SUMS
-from ser.io.own import prepare_own
+from ser.io.intake.checksums import SUMS
+from ser.io.intake.own import prepare_own
 from ser.params import FeatureParams
 from ser.stages.copies import find_copies
 from ser.stages.exclusion import named, not_read

@@ -28,14 +28,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ser.core.calibration import COLDEST, HOTTEST, Calibration, Calibrations
 from ser.core.emotions import EMOTIONS
-from ser.core.enrolment import Voice, rows_of
-from ser.core.novelty import Novelty
+from ser.core.speakers.enrolment import Voice, rows_of
+from ser.core.uncertainty.calibration import COLDEST, HOTTEST, Calibration, Calibrations
+from ser.core.uncertainty.novelty import Novelty
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import model_from_files
-from ser.models.hub.reference import EncoderReference
+from ser.models.encoders.reference import EncoderReference
 from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import AbstentionParams, FeatureParams
 

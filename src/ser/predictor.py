@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
-from ser.core.abstention import Abstention, clipped_share, decide
-from ser.core.enrolment import Voice
-from ser.core.features import Features, audible, extract, prepared
-from ser.models.activity import speech_seconds
+from ser.core.features.extract import Features, audible, extract, prepared
+from ser.core.speakers.enrolment import Voice
+from ser.core.uncertainty.abstention import Abstention, clipped_share, decide
 from ser.models.base import Inputs
 from ser.models.voices import voice_of
+from ser.vad.detect import speech_seconds
 
 if TYPE_CHECKING:
-    from ser.models.hub.encoder import SpeechEncoder
+    from ser.models.encoders.encoder import SpeechEncoder
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ class Predictor:
         self.bundle = bundle
         self._encoder: SpeechEncoder | None = None
         if bundle.encoder and "layers" in bundle.model.kinds:
-            self._encoder = bundle.encoder.load()
+            from ser.models.encoders.loading import load_referenced
+
+            self._encoder = load_referenced(bundle.encoder)
         self._limit: float | None = None
         percentile = bundle.abstention.max_novelty_percentile
         if bundle.novelty is not None and percentile is not None:

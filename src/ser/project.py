@@ -1,8 +1,27 @@
-"""Where the project lies."""
+"""Where the project lies, and where everything lies in it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+RAW = Path("data/raw")
+MANIFESTS = Path("data/interim/manifests")
+MANIFEST = Path("data/interim/manifest.parquet")
+FOLDS = Path("data/interim/folds.parquet")
+AUDIT = Path("data/interim/audit.json")
+FEATURES = Path("data/features")
+ALTERED = Path("data/altered")
+EMBEDDINGS = Path("data/embeddings")
+BUNDLE = Path("models/bundle")
+TRAIN_RECEIPT = Path("reports/train.json")
+DEV_PREDICTIONS = Path("reports/dev.parquet")
+PREDICTIONS = Path("reports/predictions.parquet")
+METRICS = Path("reports/metrics.json")
+#: The few of them that `dvc exp show` has columns for.
+HEADLINE = Path("reports/headline.json")
+PLOTS = Path("reports/plots")
+FIGURES = Path("reports/figures")
+CHECKPOINTS = Path(".ser/checkpoints")
 
 
 def find_root() -> Path | None:

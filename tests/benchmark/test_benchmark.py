@@ -14,7 +14,7 @@ from ser.benchmark.folds import assign_all, count_folds
 from ser.benchmark.page import page
 from ser.benchmark.workspace import HOME
 from ser.cli import main
-from ser.io.mlflow_store import BENCHMARKS, tracking_uri
+from ser.io.tracking.store import BENCHMARKS, tracking_uri
 from ser.params import load_params, parse_params
 
 #: What an issue of the platform's users reads from the file.

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ser import cli
-from ser.io import dvc
+from ser.io.intake import dvc
 from ser.params import load_params
 from ser.stages import manifest
 from unfit import write_speech, write_unfit

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.core.abstention import Abstention, clipped_share, decide
+from ser.core.uncertainty.abstention import Abstention, clipped_share, decide
 from ser.core.waveform import mono
-from ser.corpora.synthetic import speak, utterances
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.params import AbstentionParams, SyntheticParams
 from tests.core.signals import SR, noise, tone
 from tests.recordings import written

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.core.activity import speech_spans, total_seconds
 from ser.core.waveform import mono
-from ser.corpora.synthetic import speak, utterances
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import AudioError
 from ser.params import SyntheticParams
+from ser.vad.pitch import speech_spans, total_seconds
 from tests.core.signals import SR, noise, tone
 from tests.core.sounds import SOUNDS, at_snr, pink
 

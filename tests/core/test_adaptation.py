@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser.core.adaptation import Adaptation
+from ser.core.speakers.adaptation import Adaptation
 
 N_CLASSES = 4
 

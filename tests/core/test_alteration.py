@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.core.alteration import altered, noisy, played
+from ser.core.augmentation.waveforms import altered, noisy, played
 from ser.params import AlterParams
 from tests.core.signals import tone
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser.core.augment import augment, cropped, masked, resampled
+from ser.core.augmentation.log_mels import augment, cropped, masked, resampled
 from ser.params import AugmentParams
 
 OFF = AugmentParams(stretch=0, warp=0, shift=0, tilt_db=0, masks=0, mixup=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core.splits import assign, share_warnings
+from ser.core.splits.assign import assign, share_warnings
 from ser.core.tables import SPLITS, split_sha256
 
 OPTIONS = {"fold": 1, "folds": 5, "test_fraction": 0.3, "dev_fraction": 0.2, "seed": 1}

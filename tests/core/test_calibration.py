@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser.core.calibration import (
+from ser.core.uncertainty.calibration import (
     Calibration,
     Calibrations,
     calibrate,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ser.core import copies
-from ser.core.copies import find_candidates
-from ser.core.fingerprint import LENGTH, RHYTHM
+from ser.core.splits import copies
+from ser.core.splits.copies import find_candidates
+from ser.core.splits.fingerprint import LENGTH, RHYTHM
 
 
 def random_fingerprints(n: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser.core.enrolment import Enrolment, Voice, rows_of
+from ser.core.speakers.enrolment import Enrolment, Voice, rows_of
 
 
 def clips_of(n, *, level, spread, seed):

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.core.features import (
+from ser.core.features.extract import (
     audible,
     check_waveform,
     extract,
@@ -14,7 +14,7 @@ from ser.core.features import (
 )
 from ser.core.waveform import resample
 from ser.errors import AudioError, EmptyAudio
-from ser.io.audio import load_audio
+from ser.io.audio.read import load_audio
 from ser.params import FeatureParams
 from tests.core.signals import SR, noise, tone, voice
 

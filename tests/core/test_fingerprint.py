@@ -7,9 +7,9 @@ import pytest
 import soundfile
 import soxr
 
-from ser.core.fingerprint import LENGTH, fingerprint, needed, similarity, waves
-from ser.corpora.synthetic import speak, utterances
-from ser.io.audio import load_audio
+from ser.core.splits.fingerprint import LENGTH, fingerprint, needed, similarity, waves
+from ser.corpora.synthetic.speak import speak, utterances
+from ser.io.audio.read import load_audio
 from ser.params import SyntheticParams
 from tests.core.signals import SR, noise, voice
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from recordings import SR, syllables
-from ser.core.features import prepared
+from ser.core.features.extract import prepared
 from ser.core.fitness import reason_of, unfit
 from ser.core.waveform import mono, resample
 from ser.corpora.base import is_audio
 from ser.errors import AudioError, CorruptAudio
-from ser.io.audio import read_recording
+from ser.io.audio.read import read_recording
 from ser.params import FeatureParams
 from unfit import lsb, waveforms
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser.core.functionals import functional_names, functionals
+from ser.core.features.functionals import functional_names, functionals
 
 NAMES = ("mfcc_00", "rms", "f0")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser.core.inflation import inflation
+from ser.core.scores.inflation import inflation
 from ser.errors import ParamsError
 
 

@@ -8,9 +8,9 @@ import pytest
 import scipy.signal
 import soxr
 
-from ser.core.likeness import SR, likeness, needed
-from ser.corpora.synthetic import speak, utterances
-from ser.io.audio import load_audio
+from ser.core.splits.likeness import SR, likeness, needed
+from ser.corpora.synthetic.speak import speak, utterances
+from ser.io.audio.read import load_audio
 from ser.params import SyntheticParams
 from tests.core.test_fingerprint import COPIES
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from ser.core import metrics
+from ser.core.scores import metrics
 
 CLASSES = ("neutral", "happiness", "anger")
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from ser.core.modulation import FRAMES, modulation, modulation_names
-from ser.core.movement import FLOOR, movement, movement_names
+from ser.core.features.modulation import FRAMES, modulation, modulation_names
+from ser.core.features.movement import FLOOR, movement, movement_names
 
 
 def mfcc(n_frames: int = 120, *, seed: int = 0) -> np.ndarray:

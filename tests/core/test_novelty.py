@@ -4,10 +4,10 @@ import safetensors.numpy
 import soundfile
 from scipy.spatial.distance import mahalanobis
 
-from ser.core.features import extract
-from ser.core.novelty import PERCENTILES, Novelty, Space
+from ser.core.features.extract import extract
+from ser.core.uncertainty.novelty import PERCENTILES, Novelty, Space
 from ser.core.waveform import mono, resample
-from ser.corpora.synthetic import speak, utterances
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import BundleError, TableError
 from ser.params import FeatureParams, SyntheticParams
 from tests.core.sounds import SOUNDS

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from ser.core.emotions import LabelRule
-from ser.core.fingerprint import fingerprint
-from ser.core.metrics import uar
-from ser.core.promotion import Verdict, judge, trained_speakers, under_one_rule
+from ser.core.scores.gate import Verdict, judge, trained_speakers, under_one_rule
+from ser.core.scores.metrics import uar
+from ser.core.splits.fingerprint import fingerprint
 from ser.errors import TableError
 from tests.core.signals import SR, voice
 

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from ser.core import smile
-from ser.core.features import extract, functional_names
+from ser.core.features import opensmile as smile
+from ser.core.features.extract import extract, functional_names
 from ser.errors import ParamsError
 from ser.params import FeatureParams
 from tests.core.signals import SR, noise, voice

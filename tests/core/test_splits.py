@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core.protocols import PUBLISHED
-from ser.core.splits import assign, shares_dev_speakers
+from ser.core.splits.assign import assign, shares_dev_speakers
+from ser.core.splits.protocols import PUBLISHED
 from ser.core.tables import split_sha256
 from ser.errors import ParamsError
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ser.core.emotions import EMOTIONS
-from ser.core.protocols import PUBLISHED
+from ser.core.splits.protocols import PUBLISHED
 from ser.corpora.base import Labels, by_name, recordings_digest
 from ser.corpora.catalogue import (
     CORPORA,
@@ -11,7 +11,7 @@ from ser.corpora.catalogue import (
     label_files,
     list_recordings,
 )
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownCorpus
 from ser.params import SplitParams
 

@@ -5,7 +5,7 @@ import pytest
 
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import label_files
-from ser.corpora.cremad import CREMAD, EMOTION_CODES, FEMALE, SENTENCES, parse
+from ser.corpora.published.cremad import CREMAD, EMOTION_CODES, FEMALE, SENTENCES, parse
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
 
 

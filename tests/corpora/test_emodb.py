@@ -5,7 +5,7 @@ import pytest
 
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import label_files
-from ser.corpora.emodb import EMODB, EMOTION_CODES, SENTENCES, SEXES, parse
+from ser.corpora.published.emodb import EMODB, EMOTION_CODES, SENTENCES, SEXES, parse
 from ser.errors import CorpusError, UnknownEmotion
 
 

@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from ser.core.emotions import EMOTIONS
-from ser.corpora.folder import COLUMNS, label_recordings
-from ser.corpora.words import SYNONYMS
+from ser.corpora.own.folder import COLUMNS, label_recordings
+from ser.corpora.own.words import SYNONYMS
 from ser.errors import CorpusError, UnknownEmotion
 
 

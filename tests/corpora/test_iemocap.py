@@ -5,7 +5,7 @@ import pytest
 
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import label_files, list_recordings
-from ser.corpora.iemocap import EMOTION_CODES, IEMOCAP, evaluations
+from ser.corpora.published.iemocap import EMOTION_CODES, IEMOCAP, evaluations
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
 
 TURNS = {

@@ -2,7 +2,7 @@ from pathlib import PurePath
 
 import pytest
 
-from ser.corpora.matching import match_files
+from ser.corpora.own.matching import match_files
 
 HERE = [PurePath(name) for name in ("x/Zoë.flac", "x/a.flac", "DC/a01.wav", "JE/a01.wav", "b.wav")]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ser.corpora.catalogue import CORPORA
-from ser.corpora.published import WIDTH, published_mark, published_marks
+from ser.corpora.published.marks import WIDTH, published_mark, published_marks
 
 
 @pytest.mark.parametrize("name", [name for name, corpus in CORPORA.items() if corpus.digest])

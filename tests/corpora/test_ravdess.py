@@ -4,7 +4,7 @@ import pytest
 
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import label_files
-from ser.corpora.ravdess import (
+from ser.corpora.published.ravdess import (
     EMOTION_CODES,
     RAVDESS,
     RAVDESS_SONG,

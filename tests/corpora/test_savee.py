@@ -5,7 +5,14 @@ import pytest
 
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import label_files
-from ser.corpora.savee import EMOTION_CODES, OF_NEUTRAL, PER_EMOTION, SAVEE, SPEAKERS, parse
+from ser.corpora.published.savee import (
+    EMOTION_CODES,
+    OF_NEUTRAL,
+    PER_EMOTION,
+    SAVEE,
+    SPEAKERS,
+    parse,
+)
 from ser.errors import CorpusError, UnknownEmotion
 
 STEMS = [

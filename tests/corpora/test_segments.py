@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.corpora.folder import COLUMNS, label_recordings
-from ser.corpora.own import labelled
-from ser.corpora.segments import count_overlaps
+from ser.corpora.own.folder import COLUMNS, label_recordings
+from ser.corpora.own.segments import count_overlaps
+from ser.corpora.own.shelf import labelled
 from ser.errors import CorpusError
 
 NAMES = ("file", "emotion", "speaker", "start", "end")

@@ -11,9 +11,9 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.corpora import espeak
-from ser.corpora.prosody import EMOTIONS, PROSODY
-from ser.corpora.synthetic import SYNTHETIC, parse, speak, utterances
+from ser.corpora.synthetic import espeak
+from ser.corpora.synthetic.prosody import EMOTIONS, PROSODY
+from ser.corpora.synthetic.speak import SYNTHETIC, parse, speak, utterances
 from ser.errors import CorpusError, UnknownEmotion
 from ser.params import SyntheticParams
 

@@ -5,7 +5,7 @@ import pytest
 
 from ser.corpora.base import Labels
 from ser.corpora.catalogue import label_files
-from ser.corpora.tess import EMOTION_CODES, TESS, parse
+from ser.corpora.published.tess import EMOTION_CODES, TESS, parse
 from ser.errors import CorpusError, UnknownEmotion
 
 FOLDER = {"ps": "pleasant_surprised"}

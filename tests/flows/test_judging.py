@@ -10,12 +10,13 @@ import pytest
 from flows.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
 from project import Project
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io import registry, tracking
-from ser.io.mlflow_store import connect
-from ser.io.registry import Version
-from ser.io.store import read_table, write_table
+from ser.io.storage.tables import read_table, write_table
+from ser.io.tracking import registry
+from ser.io.tracking import runs as tracking
+from ser.io.tracking.store import connect
+from ser.io.tracking.version import Version
 from ser.params import load_params
-from ser.stages.base import PREDICTIONS
+from ser.project import PREDICTIONS
 
 
 @pytest.fixture

@@ -17,11 +17,13 @@ from flows.report import Tick, markdown, print_closing
 from flows.stages import Outcome, StageCrashed
 from project import Project
 from ser.bundle import bundle_sha256
-from ser.core.metrics import uar
-from ser.core.promotion import judge
+from ser.core.scores.gate import judge
+from ser.core.scores.metrics import uar
 from ser.errors import RegistryError, SerError, StageError
-from ser.io import journal, mlflow_store, registry, tracking
-from ser.io.store import read_table
+from ser.io.storage.tables import read_table
+from ser.io.tracking import journal, registry
+from ser.io.tracking import runs as tracking
+from ser.io.tracking import store as mlflow_store
 
 pytestmark = pytest.mark.usefixtures("prefect")
 

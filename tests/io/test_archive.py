@@ -9,8 +9,8 @@ import zipfile
 import pytest
 
 from ser.errors import CorpusError
-from ser.io import archive
-from ser.io.archive import is_archive, unpack
+from ser.io.intake import archive
+from ser.io.intake.archive import is_archive, unpack
 
 GOOD = "Actor_01/a.wav"
 

@@ -7,9 +7,9 @@ import soundfile
 
 from recordings import SR, fit, muxed, syllables, written
 from ser.corpora.catalogue import label_files
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import AudioError, ChangedAudio, CorruptAudio, EmptyAudio, RefusedAudio
-from ser.io.audio import (
+from ser.io.audio.read import (
     UPLOAD,
     Limits,
     audio_sha256,

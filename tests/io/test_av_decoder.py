@@ -9,9 +9,9 @@ import pytest
 
 from recordings import SR, fit, muxed, syllables, written
 from ser.errors import AudioError, CorruptAudio, MissingDecoder
-from ser.io import av_decoder
-from ser.io.audio import UPLOAD, decode, load_audio
-from ser.io.containers import Container
+from ser.io.audio import av_decoder
+from ser.io.audio.containers import Container
+from ser.io.audio.read import UPLOAD, decode, load_audio
 
 SPEECH = syllables(rng=np.random.default_rng(0), seconds=0.5)
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from ser.errors import CorpusError
-from ser.io.checksums import SUMS, Changes, changed, read_sums, write_sums
+from ser.io.intake.checksums import SUMS, Changes, changed, read_sums, write_sums
 
 FILES = ("Actor_01/a.wav", "Actor_01/b.wav", "Actor_02/a b.wav", "grün/ä.wav", "labels.csv")
 

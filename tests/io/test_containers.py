@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from recordings import SR, muxed, syllables, written
 from ser.errors import AudioError, CorruptAudio, RefusedAudio
-from ser.io.audio import UPLOAD, Limits, decode
-from ser.io.containers import Container, sniff
+from ser.io.audio.containers import Container, sniff
+from ser.io.audio.read import UPLOAD, Limits, decode
 
 SPEECH = syllables(rng=np.random.default_rng(0), seconds=2.0)
 VARIABLE = {"flags": "qscale", "global_quality": "300"}

@@ -12,9 +12,9 @@ import pytest
 
 from publisher import Answer
 from ser.errors import FetchError
-from ser.io.download import download, download_all
-from ser.io.partial import Remote
-from ser.io.web import Patience
+from ser.io.web.download import download, download_all
+from ser.io.web.partial import Remote
+from ser.io.web.requests import Patience
 
 BODY = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)

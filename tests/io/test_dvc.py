@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ser.errors import SerError
-from ser.io import dvc
+from ser.io.intake import dvc
 
 OUT = Path("data/raw/own")
 CONFLICT = "<<<<<<< HEAD\nouts:\n- md5: {0}\n=======\nouts:\n- md5: {1}\n>>>>>>> theirs\n"

@@ -10,10 +10,10 @@ from encoders import SR, save_encoder, waveform
 from ser.core.segments import WHOLE
 from ser.core.waveform import trim
 from ser.errors import ChangedAudio, CorruptAudio, DamagedFeatures
-from ser.io import embeddings as store
-from ser.io.audio import load_audio
-from ser.io.shards import INDEX, check_shards
-from ser.models.hub.loading import load_encoder
+from ser.io.audio.read import load_audio
+from ser.io.storage import embeddings as store
+from ser.io.storage.shards import INDEX, check_shards
+from ser.models.encoders.loading import load_encoder
 
 
 @pytest.fixture(scope="module")

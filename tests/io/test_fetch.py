@@ -21,12 +21,12 @@ from ser.corpora.base import (
     by_name,
     recordings_digest,
 )
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, FetchError
-from ser.io.checksums import changed
-from ser.io.fetch import fetch
-from ser.io.ingest import Ingested
-from ser.io.web import Patience
+from ser.io.intake.checksums import changed
+from ser.io.intake.fetch import fetch
+from ser.io.intake.ingest import Ingested
+from ser.io.web.requests import Patience
 
 PATIENCE = Patience(attempts=3, read=1, sleep=lambda seconds: None)
 

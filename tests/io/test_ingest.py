@@ -11,11 +11,11 @@ import pytest
 import soundfile
 
 from ser.corpora.base import Labels, recordings_digest
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
-from ser.io.checksums import SUMS, changed
-from ser.io.ingest import Ingested, ingest
-from ser.io.lock import one_at_a_time
+from ser.files import one_at_a_time
+from ser.io.intake.checksums import SUMS, changed
+from ser.io.intake.ingest import Ingested, ingest
 
 NAMES = ("Actor_01/03-01-01-01-01-01-01.wav", "Actor_02/03-01-05-02-01-01-02.wav")
 NEW = "Actor_02/03-01-06-02-01-01-02.wav"

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from ser.corpora.base import recordings_digest
-from ser.corpora.ravdess import RAVDESS
+from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, DamagedCache
-from ser.io import dvc
-from ser.io.checksums import read_sums
-from ser.io.ingest import ingest
-from ser.io.integrity import cache_folder, damaged_objects, verify
+from ser.io.intake import dvc
+from ser.io.intake.checksums import read_sums
+from ser.io.intake.ingest import ingest
+from ser.io.intake.verify import cache_folder, damaged_objects, verify
 
 OUT = Path("data/raw/ravdess")
 NAMES = [f"Actor_{actor:02}/03-01-05-01-01-01-{actor:02}.wav" for actor in range(1, 21)]

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from ser.corpora.columns import choose_columns, parse_columns
+from ser.corpora.own.columns import choose_columns, parse_columns
 from ser.errors import CorpusError
-from ser.io.label_table import read_label_table
+from ser.io.intake.label_table import read_label_table
 
 HEADER, ROWS = "file,emotion,speaker", ["a.wav,Wut,Jörg", "b.wav,sad,03"]
 PLAIN = "\n".join([HEADER, *ROWS])

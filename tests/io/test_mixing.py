@@ -12,10 +12,10 @@ from recordings import SR, muxed, syllables, written
 from ser.cli import commands
 from ser.core.waveform import mono, resample
 from ser.errors import CancellingAudio, RefusedAudio, TooLongAudio
-from ser.io import audio
-from ser.io.audio import Limits, decode, load_audio, load_mono, read_recording
-from ser.io.mixing import mix
-from ser.io.source import FileBytes
+from ser.io.audio import read as audio
+from ser.io.audio.mixing import mix
+from ser.io.audio.read import Limits, decode, load_audio, load_mono, read_recording
+from ser.io.audio.source import FileBytes
 
 RNG = np.random.default_rng(0)
 SPEECH = syllables(rng=RNG) / 2**15

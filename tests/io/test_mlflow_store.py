@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from ser.errors import RegistryError
-from ser.io import mlflow_address, mlflow_store, registry
+from ser.io.tracking import address as mlflow_address
+from ser.io.tracking import registry
+from ser.io.tracking import store as mlflow_store
 
 OPTIONS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 

@@ -6,12 +6,12 @@ import pytest
 import yaml
 
 from ser.corpora.catalogue import corpus_named, label_files
-from ser.corpora.own import own_corpus
+from ser.corpora.own.shelf import own_corpus
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
-from ser.io.checksums import read_sums
-from ser.io.ingest import Ingested
-from ser.io.label_table import read_label_table
-from ser.io.own import add_own, prepare_own, read_mapping
+from ser.io.intake.checksums import read_sums
+from ser.io.intake.ingest import Ingested
+from ser.io.intake.label_table import read_label_table
+from ser.io.intake.own import add_own, prepare_own, read_mapping
 
 FACTS = {"title": "Calls of 2024", "licence": "internal", "languages": ["de"]}
 

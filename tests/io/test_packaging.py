@@ -13,8 +13,10 @@ from starlette.testclient import TestClient
 
 from project import Project
 from ser.bundle import bundle_sha256
-from ser.io import mlflow_store, registry, tracking
-from ser.io.packaging import example_audio
+from ser.io.tracking import registry
+from ser.io.tracking import runs as tracking
+from ser.io.tracking import store as mlflow_store
+from ser.io.tracking.packaging import example_audio
 
 
 @pytest.fixture(scope="module")

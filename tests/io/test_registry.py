@@ -24,8 +24,10 @@ import soundfile
 from project import Project
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.errors import DamagedVersion, NoChampion, RegistryError
-from ser.io import bundles, journal, mlflow_store, registry, tracking
-from ser.io.packaging import example_audio
+from ser.io.tracking import bundles, journal, registry
+from ser.io.tracking import runs as tracking
+from ser.io.tracking import store as mlflow_store
+from ser.io.tracking.packaging import example_audio
 from ser.predictor import Predictor
 
 #: Of the three versions' bundles, which differ in their cards alone.

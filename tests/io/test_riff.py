@@ -7,7 +7,7 @@ import pytest
 
 from recordings import SR, syllables, written
 from ser.errors import CorruptAudio, EmptyAudio
-from ser.io.audio import decode
+from ser.io.audio.read import decode
 
 SPEECH = syllables(rng=np.random.default_rng(0))
 PAIR = np.stack([SPEECH, SPEECH // 2], axis=1)

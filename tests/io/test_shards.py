@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core.features import Features
+from ser.core.features.extract import Features
 from ser.errors import DamagedFeatures, TableError
-from ser.io import shards
-from ser.io.shards import Recipe
+from ser.io.storage import shards
+from ser.io.storage.shards import Recipe
 
 RECIPE = Recipe({"sr": 16_000}, "code")
 NAMES = ["mfcc_00_mean", "f0_p95"]

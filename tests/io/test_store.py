@@ -2,13 +2,8 @@ import pandas as pd
 import pytest
 
 from ser.errors import TableError
-from ser.io.store import (
-    atomic_path,
-    read_json,
-    read_table,
-    write_json,
-    write_table,
-)
+from ser.files import atomic_path, read_json, write_json
+from ser.io.storage.tables import read_table, write_table
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from recordings import SR, muxed, syllables, written
 from ser.errors import AudioError, CorruptAudio, TooLongAudio
-from ser.io.audio import UPLOAD, decode
+from ser.io.audio.read import UPLOAD, decode
 
 SPEECH = syllables(rng=np.random.default_rng(0), seconds=2.0)
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "300000"}

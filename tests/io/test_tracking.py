@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from ser.errors import RegistryError
-from ser.io import lineage, mlflow_store, tracking
+from ser.io.tracking import lineage
+from ser.io.tracking import runs as tracking
+from ser.io.tracking import store as mlflow_store
 
 START = """
 import sys, time

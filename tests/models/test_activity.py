@@ -7,11 +7,11 @@ import pytest
 import soundfile
 
 from ser.core.waveform import mono
-from ser.corpora.synthetic import speak, utterances
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import AudioError, BundleError, ParamsError
-from ser.models import silero
-from ser.models.activity import choose_detector, speech_seconds
 from ser.params import SyntheticParams
+from ser.vad import silero
+from ser.vad.detect import choose_detector, speech_seconds
 from tests.core.signals import SR
 from tests.core.sounds import SOUNDS
 

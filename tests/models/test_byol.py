@@ -7,12 +7,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ser.core.byol import N_MELS, byol_log_mel
+from ser.core.features.byol_mel import N_MELS, byol_log_mel
 from ser.errors import BundleError, ParamsError
 from ser.models.base import Examples, Inputs
 from ser.models.build import build_model, model_from_files
-from ser.models.byol import AudioNtt, ByolModel, load_encoder, weights_sha256
-from ser.models.neural import NeuralModel
+from ser.models.networks.byol import ByolModel
+from ser.models.networks.model import NeuralModel
+from ser.models.networks.ntt import AudioNtt, load_encoder, weights_sha256
 from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import ByolParams, MachineParams, ModelParams, Params, TrainParams
 

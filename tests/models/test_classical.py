@@ -17,8 +17,8 @@ from sklearn.tree import DecisionTreeClassifier
 from ser.errors import BundleError, TableError
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import build_model, model_from_files
-from ser.models.discriminants import fit_discriminants
-from ser.models.sklearn_files import dump_estimator, load_estimator
+from ser.models.classical.discriminants import fit_discriminants
+from ser.models.classical.files import dump_estimator, load_estimator
 from ser.models.voices import FEW_CLIPS, posteriors, posteriors_by_speaker, voice_of
 from ser.params import ClassicalName, ModelParams, TrainParams
 

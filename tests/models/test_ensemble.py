@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from ser.errors import BundleError, StageError, TableError
-from ser.models import members
 from ser.models.base import Examples, Inputs
 from ser.models.build import build_model, model_from_files
-from ser.models.ensemble import places_left_out, pool_weights
+from ser.models.ensemble import members
+from ser.models.ensemble.model import places_left_out, pool_weights
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
 from ser.params import EnsembleParams, ModelParams, TrainParams
 

@@ -8,9 +8,10 @@ import torch
 
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Inputs
-from ser.models.batches import TrainingBatches, Utterances
 from ser.models.build import build_model, model_from_files
-from ser.models.neural import WINDOW_FRAMES, NeuralModel, windows
+from ser.models.networks.batches import TrainingBatches, Utterances
+from ser.models.networks.embedding import WINDOW_FRAMES, windows
+from ser.models.networks.model import NeuralModel
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
 from ser.params import AugmentParams, MachineParams, ModelParams, TrainParams
 
@@ -158,7 +159,7 @@ def test_a_training_killed_again_and_again_gets_there(tmp_path, reference):
 
 def test_a_resumed_training_repeats_no_finished_epoch(tmp_path, monkeypatch):
     fit_killed_at(3, tmp_path)
-    from ser.models.batches import TrainingBatches
+    from ser.models.networks.batches import TrainingBatches
 
     trained: list[int] = []
     rows = TrainingBatches._rows
@@ -174,7 +175,7 @@ def test_a_resumed_training_repeats_no_finished_epoch(tmp_path, monkeypatch):
 
 def test_a_finished_training_is_not_trained_again(tmp_path, monkeypatch, reference):
     fit(workdir=tmp_path)
-    from ser.models import training
+    from ser.models.networks import training
 
     monkeypatch.setattr(training.pl, "Trainer", None)
     assert fit(workdir=tmp_path).to_files() == reference
@@ -339,7 +340,7 @@ def test_an_enrolled_training_that_was_killed_resumes_to_the_same_weights(tmp_pa
 
 
 def test_each_batch_holds_several_clips_of_few_speakers():
-    from ser.models.batches import SPEAKER_CLIPS, TrainingBatches, Utterances
+    from ser.models.networks.batches import SPEAKER_CLIPS, TrainingBatches, Utterances
 
     many = Utterances.of(by_voice(200), CLASSES)
     batches = TrainingBatches(many, n_classes=3, params=SHORT, seed=1, epoch=0, by_speaker=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ser.io import embeddings
+from ser.io.storage import embeddings
 from ser.stages import alter, featurize
 
 STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]

@@ -11,9 +11,9 @@ from flows.stages import changes
 from ser.bundle import load_bundle
 from ser.core.tables import posterior_columns
 from ser.errors import EncoderError
-from ser.io.audio import load_mono
-from ser.io.embeddings import read_embeddings
-from ser.io.store import read_table
+from ser.io.audio.read import load_mono
+from ser.io.storage.embeddings import read_embeddings
+from ser.io.storage.tables import read_table
 from ser.predictor import Predictor
 from ser.stages.learning import answers
 

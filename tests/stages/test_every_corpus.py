@@ -17,12 +17,12 @@ import soundfile
 from ser.bundle import load_bundle
 from ser.core.emotions import EMOTIONS
 from ser.corpora.catalogue import CORPORA, corpus_named
-from ser.corpora.iemocap import EMOTION_CODES as IEMOCAP_CODES
-from ser.corpora.synthetic import SYNTHETIC
-from ser.io.audio import load_mono
-from ser.io.ingest import ingest
-from ser.io.own import add_own, prepare_own
-from ser.io.store import read_json
+from ser.corpora.published.iemocap import EMOTION_CODES as IEMOCAP_CODES
+from ser.corpora.synthetic.speak import SYNTHETIC
+from ser.files import read_json
+from ser.io.audio.read import load_mono
+from ser.io.intake.ingest import ingest
+from ser.io.intake.own import add_own, prepare_own
 from ser.params import Params, parse_params
 from ser.predictor import Predictor
 from ser.stages import alter, embed, evaluate, featurize, gather, manifest, split, train

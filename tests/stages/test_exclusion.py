@@ -7,10 +7,10 @@ import pytest
 import soundfile
 
 from ser.benchmark.workspace import prepare
-from ser.corpora.cremad import CREMAD
+from ser.corpora.published.cremad import CREMAD
 from ser.errors import ParamsError, StageError
-from ser.io import shelf
-from ser.io.own import add_own, prepare_own
+from ser.io.intake import shelf
+from ser.io.intake.own import add_own, prepare_own
 from ser.params import parse_params
 from ser.stages import gather, manifest, split
 from unfit import waveforms, write_speech, write_unfit

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser.core.features import audible, extract
-from ser.corpora.synthetic import speak, utterances
+from ser.core.features.extract import audible, extract
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import ChangedAudio, CorruptAudio
-from ser.io import shards
-from ser.io.audio import load_audio
+from ser.io.audio.read import load_audio
+from ser.io.storage import shards
 from ser.params import FeatureParams, Params, SyntheticParams
+from ser.project import FEATURES, MANIFEST
 from ser.stages import featurize, gather, manifest
-from ser.stages.base import FEATURES, MANIFEST
 
 SR = 16_000
 

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from ser.errors import TableError
-from ser.io.own import add_own, prepare_own
+from ser.io.intake.own import add_own, prepare_own
 from ser.params import Params
 from ser.stages import manifest
 

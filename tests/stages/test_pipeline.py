@@ -11,14 +11,15 @@ import soundfile
 
 from flows.report import left_out_text
 from ser.bundle import load_bundle
-from ser.core import metrics
+from ser.core.scores import metrics
 from ser.core.sentences import sentence_text
-from ser.io import dvc, mlflow_store
-from ser.io.audio import load_audio
-from ser.io.mlflow_store import connect
+from ser.io.audio.read import load_audio
+from ser.io.intake import dvc
+from ser.io.tracking import store as mlflow_store
+from ser.io.tracking.store import connect
 from ser.params import load_params
 from ser.predictor import Predictor
-from ser.stages.base import FEATURES
+from ser.project import FEATURES
 from ser.stages.learning import answers, learn
 from ser.stages.train import tag_text
 

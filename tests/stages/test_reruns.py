@@ -12,7 +12,7 @@ import yaml
 
 from flows.stages import changes
 from project import Project
-from ser.io import lineage
+from ser.io.tracking import lineage
 from ser.params import load_params
 from ser.stages.learning import chosen_params
 

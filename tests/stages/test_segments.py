@@ -17,15 +17,16 @@ from ser.bundle import load_bundle
 from ser.cli import main
 from ser.core.segments import WHOLE, Segment
 from ser.core.tables import segments_of, split_sha256, utterance_keys
-from ser.corpora.own import own_corpus
-from ser.corpora.synthetic import speak, utterances
+from ser.corpora.own.shelf import own_corpus
+from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import AudioError, CorpusError, RefusedAudio, SerError
-from ser.io import audio, shards
-from ser.io.own import add_own, prepare_own
+from ser.io.audio import read as audio
+from ser.io.intake.own import add_own, prepare_own
+from ser.io.storage import shards
 from ser.params import Params, SyntheticParams
 from ser.predictor import Predictor
+from ser.project import ALTERED, AUDIT, FEATURES, FOLDS, MANIFESTS, METRICS, PREDICTIONS
 from ser.stages import alter, evaluate, featurize, gather, manifest, split, train
-from ser.stages.base import ALTERED, AUDIT, FEATURES, FOLDS, MANIFESTS, METRICS, PREDICTIONS
 from ser.stages.evaluate import score_bundle
 
 #: Another rate than the features': segments are cut before they are resampled.
@@ -265,7 +266,7 @@ def test_the_audit_takes_segments_for_utterances(source):
 def test_adding_says_what_came_in(source, checkout, tmp_path, monkeypatch, capsys):
     shutil.copytree(checkout.root, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
-    monkeypatch.setattr("ser.io.dvc.add", lambda root, path: None)
+    monkeypatch.setattr("ser.io.intake.dvc.add", lambda root, path: None)
     table = tmp_path / "overlapping.csv"
     rows = pd.read_csv(source / "table.csv", dtype=str)
     rows.loc[1, "start"] = rows.loc[0, "start"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ser.io.store import read_json, write_json
+from ser.files import read_json, write_json
 
 
 class Clock:

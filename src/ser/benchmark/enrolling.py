@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
-from ser.core.calibration import held
-from ser.core.enrolment import rows_of
+from ser.core.speakers.enrolment import rows_of
 from ser.core.tables import predictions_table
+from ser.core.uncertainty.calibration import held
 from ser.errors import StageError
 from ser.models.voices import posteriors_in, voice_in
 from ser.stages.learning import indices_of, load_examples

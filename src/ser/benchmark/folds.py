@@ -21,19 +21,21 @@ from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import enrolment_curve
 from ser.benchmark.workspace import extract
 from ser.bundle import Bundle, save_bundle
-from ser.core import leakage, metrics
-from ser.core.calibration import held
-from ser.core.protocols import PUBLISHED
-from ser.core.splits import assign, shares_dev_speakers
+from ser.core.scores import metrics
+from ser.core.splits import leakage
+from ser.core.splits.assign import assign, shares_dev_speakers
+from ser.core.splits.protocols import PUBLISHED
 from ser.core.tables import check_predictions, posterior_columns, split_sha256
-from ser.io import tracking
-from ser.io.mlflow_store import BENCHMARKS
-from ser.io.recordings import load_utterances
-from ser.io.shards import check_shards, read_index
-from ser.io.store import read_json, read_table, write_json, write_table
+from ser.core.uncertainty.calibration import held
+from ser.files import read_json, write_json
+from ser.io.storage.recordings import load_utterances
+from ser.io.storage.shards import check_shards, read_index
+from ser.io.storage.tables import read_table, write_table
+from ser.io.tracking import runs as tracking
+from ser.io.tracking.store import BENCHMARKS
 from ser.params import Params
 from ser.predictor import Predictor
-from ser.stages.base import ALTERED, EMBEDDINGS, FEATURES
+from ser.project import ALTERED, EMBEDDINGS, FEATURES
 from ser.stages.copies import find_copies
 from ser.stages.learning import answers, chosen_params, indices_of, learn
 from ser.stages.split import choose_labels, load_manifest
@@ -241,7 +243,7 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
         code.update(path.read_bytes())
     weights = None
     if "byol_s" in params.model.used:
-        from ser.models.byol import weights_sha256
+        from ser.models.networks.ntt import weights_sha256
 
         weights = weights_sha256(params.model.byol_s)
     recipe, shards = read_index(home / FEATURES)

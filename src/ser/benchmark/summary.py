@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ser.benchmark.folds import Fold
-from ser.core import metrics
+from ser.core.scores import metrics
 from ser.params import Params
 
 

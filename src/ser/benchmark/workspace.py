@@ -9,12 +9,12 @@ from pathlib import Path
 
 import ser
 from ser.corpora.catalogue import check_present
-from ser.corpora.synthetic import SYNTHETIC
+from ser.corpora.synthetic.speak import SYNTHETIC
 from ser.errors import TableError
-from ser.io.store import read_json, write_json
+from ser.files import read_json, write_json
 from ser.params import Params
+from ser.project import MANIFEST, RAW
 from ser.stages import alter, embed, featurize, gather, manifest, synthesize
-from ser.stages.base import MANIFEST, RAW
 from ser.stages.exclusion import entries_of
 
 #: Under the project's root; never versioned.

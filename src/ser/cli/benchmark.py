@@ -60,9 +60,9 @@ def benchmark(
     from ser.benchmark.page import page, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
-    from ser.io.lineage import git_revision
-    from ser.io.mlflow_store import BENCHMARKS, prepare_store
-    from ser.io.store import atomic_path, write_json
+    from ser.files import atomic_path, write_json
+    from ser.io.tracking.lineage import git_revision
+    from ser.io.tracking.store import BENCHMARKS, prepare_store
 
     if page_file and not json_file:
         raise ParamsError("--page shows what lies beside --json FILE; give that, too.")
@@ -106,7 +106,7 @@ def _result(path: Path) -> dict[str, Any] | None:
     """A result of a benchmark; None for any other file that lies beside results."""
     from ser.benchmark.page import is_result
     from ser.errors import TableError
-    from ser.io.store import read_json
+    from ser.files import read_json
 
     try:
         content = read_json(path)

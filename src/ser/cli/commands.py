@@ -103,7 +103,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "promoted by hand",
 ) -> None:
     """Make a registered version the champion, past the gate."""
-    from ser.io import registry
+    from ser.io.tracking import registry
 
     root = project_root()
     registry.promote(root, registry.get_version(root, version), reason=reason)
@@ -116,7 +116,7 @@ def roll_back(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Give the champion's place back to its predecessor."""
-    from ser.io import registry
+    from ser.io.tracking import registry
 
     root = project_root()
     champion = registry.champion(root)
@@ -192,7 +192,7 @@ def main() -> None:
 
 
 def _bundle_dir(model: str | None) -> Path:
-    from ser.io import registry
+    from ser.io.tracking import registry
 
     if model is None or model.startswith("models:"):
         return registry.fetch_bundle(project_root(), model)
@@ -216,7 +216,7 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
 
 
 def _voice(predictor: Any, folder: Path) -> Any:
-    from ser.io.audio import load_mono
+    from ser.io.audio.read import load_mono
 
     if not predictor.bundle.knows_voices:
         raise SerError(
@@ -239,8 +239,8 @@ def _voice(predictor: Any, folder: Path) -> Any:
 
 
 def _answer(predictor: Any, file: Path, voice: Any) -> dict[str, Any]:
-    from ser.core.abstention import Abstention
-    from ser.io.audio import load_mono
+    from ser.core.uncertainty.abstention import Abstention
+    from ser.io.audio.read import load_mono
     from ser.predictor import Prediction
 
     try:

@@ -16,7 +16,7 @@ from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
 
 if TYPE_CHECKING:
-    from ser.io.ingest import Ingested
+    from ser.io.intake.ingest import Ingested
 
 #: Damaged files that are named before the rest is only counted.
 SHOWN = 20
@@ -44,7 +44,7 @@ def list_corpora() -> None:
     from rich.table import Table
 
     from ser.corpora.catalogue import CORPORA
-    from ser.io import shelf
+    from ser.io.intake import shelf
 
     root = project_root()
     table = Table(box=None)
@@ -79,7 +79,7 @@ def list_corpora() -> None:
 @corpus_app.command()
 def info(name: Name) -> None:
     """Licence, citation, labels and protocols of a corpus, and how to get it."""
-    from ser.io import shelf
+    from ser.io.intake import shelf
 
     root = project_root()
     corpus = _corpus(root, name)
@@ -112,10 +112,10 @@ def fetch(name: Name, yes: Yes = False) -> None:
 
     Licence and citation come first. A download that was cut goes on where it stopped.
     """
-    from ser.io import shelf
-    from ser.io.checksums import check_unchanged
-    from ser.io.fetch import check_fetchable
-    from ser.io.fetch import fetch as fetch_corpus
+    from ser.io.intake import shelf
+    from ser.io.intake.checksums import check_unchanged
+    from ser.io.intake.fetch import check_fetchable
+    from ser.io.intake.fetch import fetch as fetch_corpus
 
     root = project_root()
     corpus = _corpus(root, name)
@@ -168,8 +168,8 @@ def add(
     A corpus that is there grows: what is new is added, what is there is left alone, and a
     recording of the same path with other bytes is refused.
     """
-    from ser.io import shelf
-    from ser.io.ingest import ingest
+    from ser.io.intake import shelf
+    from ser.io.intake.ingest import ingest
 
     root = project_root()
     described = own.described(table, columns, mapping, pattern, drop_unlisted)
@@ -210,7 +210,7 @@ def verify(
     DVC itself never notices a damaged copy in its cache. The exit status is 1 where a file is
     missing, damaged or not listed.
     """
-    from ser.io import shelf
+    from ser.io.intake import shelf
 
     root = project_root()
     # The embedded corpus leaves an empty folder where data.corpora does not name it.
@@ -232,7 +232,7 @@ def remove(
     ] = False,
 ) -> None:
     """Delete a corpus from data/raw, and what was noted of it; DVC's cache keeps its copy."""
-    from ser.io import shelf
+    from ser.io.intake import shelf
     from ser.params import load_params
 
     root = project_root()
@@ -265,7 +265,7 @@ def _corpus(root: Path, name: str) -> Corpus:
 def _left_out(root: Path, corpus: Corpus) -> dict[str, object]:
     """What the corpus's manifest left out, by reason; without one, what is known to be bad."""
     from ser.core.fitness import counted, in_words
-    from ser.io import shelf
+    from ser.io.intake import shelf
 
     found = shelf.left_out(root, corpus.name)
     if found is None:
@@ -278,8 +278,8 @@ def _left_out(root: Path, corpus: Corpus) -> dict[str, object]:
 
 def _count_bad(root: Path, name: str, corpus: Corpus | None) -> int:
     """Recordings that are here and known to be unfit for training."""
-    from ser.io import shelf
-    from ser.io.checksums import listed_files
+    from ser.io.intake import shelf
+    from ser.io.intake.checksums import listed_files
 
     folder = root / shelf.RAW / name
     declared = {
@@ -303,7 +303,7 @@ def _is_own(corpus: Corpus) -> bool:
 
 def _is_own_name(root: Path, name: str) -> bool:
     from ser.corpora.catalogue import own_names
-    from ser.io import shelf
+    from ser.io.intake import shelf
 
     return name in own_names(root / shelf.RAW)
 
@@ -355,7 +355,7 @@ def _came_in(root: Path, corpus: Corpus, dest: Path, ingested: Ingested) -> None
 
 def _say_what_differs(folder: Path, corpus: Corpus) -> None:
     """A line where the recordings are not those of the publication."""
-    from ser.io.integrity import unpublished
+    from ser.io.intake.verify import unpublished
 
     others = unpublished(folder, corpus)
     if others is None or not others:
@@ -369,7 +369,7 @@ def _say_what_differs(folder: Path, corpus: Corpus) -> None:
 
 
 def _track(root: Path, dest: Path) -> None:
-    from ser.io import dvc
+    from ser.io.intake import dvc
 
     dvc.add(root, dest)
 
@@ -377,8 +377,8 @@ def _track(root: Path, dest: Path) -> None:
 def _verified(root: Path, name: str) -> bool:
     from tqdm import tqdm
 
-    from ser.io import shelf
-    from ser.io.integrity import verify as verify_corpus
+    from ser.io.intake import shelf
+    from ser.io.intake.verify import verify as verify_corpus
 
     corpus, sound = None, True
     try:

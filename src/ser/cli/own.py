@@ -9,8 +9,8 @@ import typer
 
 from ser.cli.unfit import say_unfit
 from ser.core.names import printable
-from ser.corpora.columns import parse_columns
-from ser.corpora.own import ADAPTER
+from ser.corpora.own.columns import parse_columns
+from ser.corpora.own.shelf import ADAPTER
 from ser.errors import CorpusError
 
 #: The panel of `--help` that these options stand in.
@@ -92,9 +92,9 @@ def add(
 ) -> None:
     """Label the recordings, copy them to data/raw/NAME, put them under DVC, say what came in."""
     from ser.corpora.catalogue import check_own_name, corpus_named
-    from ser.io import dvc, shelf
-    from ser.io.ingest import unpacked
-    from ser.io.own import add_own, prepare_own
+    from ser.io.intake import dvc, shelf
+    from ser.io.intake.ingest import unpacked
+    from ser.io.intake.own import add_own, prepare_own
 
     if name is None:
         raise CorpusError(

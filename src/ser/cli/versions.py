@@ -22,7 +22,7 @@ def versions(as_json: AsJson = False) -> None:
 
     The verdicts' reasons follow below; --json has all scores, and each version's run.
     """
-    from ser.io import registry
+    from ser.io.tracking import registry
 
     rows = [
         {
@@ -51,7 +51,7 @@ def versions(as_json: AsJson = False) -> None:
 
 def history(as_json: AsJson = False) -> None:
     """The journal: every promotion, every champion that was kept, every roll-back; oldest first."""
-    from ser.io import journal
+    from ser.io.tracking import journal
 
     rows = journal.rows(project_root())
     if as_json:

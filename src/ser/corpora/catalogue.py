@@ -6,15 +6,15 @@ import os
 from pathlib import Path, PurePath
 
 from ser.corpora.base import Corpus, Labelled
-from ser.corpora.cremad import CREMAD
-from ser.corpora.emodb import EMODB
-from ser.corpora.iemocap import IEMOCAP
 from ser.corpora.listing import list_folder
-from ser.corpora.own import ADAPTER, CARD_FILE, is_own_name, own_corpus
-from ser.corpora.ravdess import RAVDESS, RAVDESS_SONG
-from ser.corpora.savee import SAVEE
-from ser.corpora.synthetic import SYNTHETIC
-from ser.corpora.tess import TESS
+from ser.corpora.own.shelf import ADAPTER, CARD_FILE, is_own_name, own_corpus
+from ser.corpora.published.cremad import CREMAD
+from ser.corpora.published.emodb import EMODB
+from ser.corpora.published.iemocap import IEMOCAP
+from ser.corpora.published.ravdess import RAVDESS, RAVDESS_SONG
+from ser.corpora.published.savee import SAVEE
+from ser.corpora.published.tess import TESS
+from ser.corpora.synthetic.speak import SYNTHETIC
 from ser.errors import CorpusError, MissingCorpus, UnknownCorpus
 
 CORPORA = {

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 import pandas as pd
 
-from ser.core.enrolment import Enrolment, OwnEmotions
+from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import TableError
 
 #: Called after each epoch with (epoch, {"train_loss": …, "dev_uar": …}).
@@ -186,11 +186,6 @@ class EmotionModel(Protocol):
 
     def to_files(self) -> dict[str, bytes]:
         """The fitted model as named files, never a pickle; equal models give equal bytes."""
-        ...
-
-    @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        """Inverse of `to_files`; raises BundleError on anything not trusted."""
         ...
 
 

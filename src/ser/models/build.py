@@ -32,12 +32,12 @@ def build_model(
     threads = machine.threads
     # Imported here so that classical serving never loads torch, nor a network scikit-learn.
     if name == "cnn":
-        from ser.models.neural import NeuralModel
+        from ser.models.networks.model import NeuralModel
 
         return NeuralModel(options, train, classes=classes, threads=threads)
     if name == "byol_s":
-        from ser.models.byol import ByolModel
-        from ser.models.neural import NeuralModel
+        from ser.models.networks.byol import ByolModel
+        from ser.models.networks.model import NeuralModel
 
         return (
             NeuralModel(options, train, classes=classes, threads=threads)
@@ -45,19 +45,19 @@ def build_model(
             else ByolModel(options, classes=classes)
         )
     if name == "layers":
-        from ser.models.hub.layered import LayeredModel
+        from ser.models.encoders.layered import LayeredModel
 
         return LayeredModel(options, classes=classes, threads=threads)
     if name == "lora":
-        from ser.models.hub.loading import load_encoder
-        from ser.models.hub.lora import LoraModel
+        from ser.models.encoders.loading import load_encoder
+        from ser.models.encoders.lora import LoraModel
 
         assert encoder is not None
         assert encoder.name is not None
         base = load_encoder(encoder.name, revision=encoder.revision, download=machine.download)
         return LoraModel(options, base, classes=classes, threads=threads)
     if name == "ensemble" or name == "stack" or name == "transfer":
-        from ser.models.ensemble import Ensemble
+        from ser.models.ensemble.model import Ensemble
 
         alone = machine.model_copy(update={"threads": 1})
         members = [
@@ -69,8 +69,8 @@ def build_model(
             )
             for own in options.members
         ]
-        return Ensemble(name, members, classes=classes)
-    from ser.models.classical import ClassicalModel
+        return Ensemble(name, members, classes=classes, load=model_from_files)
+    from ser.models.classical.model import ClassicalModel
 
     return ClassicalModel(name, classes=classes, options=options)
 
@@ -80,30 +80,31 @@ def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
     if name not in MODEL_NAMES:
         raise BundleError(f"No model is called {name!r}; known are {', '.join(MODEL_NAMES)}.")
     if name == "cnn":
-        from ser.models.neural import NeuralModel
+        from ser.models.networks.model import NeuralModel
 
         return NeuralModel.from_files(files)
     if name == "byol_s":
-        from ser.models import byol, neural
+        from ser.models.networks import byol
+        from ser.models.networks import model as neural
 
         frozen = byol.CARD_FILE in files
         return (byol.ByolModel if frozen else neural.NeuralModel).from_files(files)
     if name == "layers":
-        from ser.models.hub.layered import LayeredModel
+        from ser.models.encoders.layered import LayeredModel
 
         return LayeredModel.from_files(files)
     if name == "lora":
-        from ser.models.hub.lora import LoraModel
+        from ser.models.encoders.lora import LoraModel
 
         return LoraModel.from_files(files)
     model: EmotionModel
     if name in ENSEMBLES:
-        from ser.models.ensemble import Ensemble
+        from ser.models.ensemble.model import Ensemble
 
-        model = ensemble = Ensemble.from_files(files)
+        model = ensemble = Ensemble.from_files(files, load=model_from_files)
         found = ensemble.name
     else:
-        from ser.models.classical import ClassicalModel
+        from ser.models.classical.model import ClassicalModel
 
         model = classical = ClassicalModel.from_files(files)
         found = classical.name

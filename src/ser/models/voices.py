@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ser.core.adaptation import Adaptation
-from ser.core.enrolment import Enrolment, Voice, rows_of
+from ser.core.speakers.adaptation import Adaptation
+from ser.core.speakers.enrolment import Enrolment, Voice, rows_of
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
 

@@ -11,20 +11,21 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from ser.core.alteration import altered
-from ser.core.features import Features, above_rumble
+from ser.core.augmentation.waveforms import altered
+from ser.core.features.extract import Features, above_rumble
 from ser.core.tables import utterance_keys
 from ser.errors import AudioError
-from ser.io import shards
-from ser.io.filling import Storage, fill, source_sha256
-from ser.io.recordings import check_recordings
-from ser.io.shards import Recipe
+from ser.io.storage import shards
+from ser.io.storage.filling import Storage, fill, source_sha256
+from ser.io.storage.recordings import check_recordings
+from ser.io.storage.shards import Recipe
 from ser.params import FeatureParams, Params
+from ser.project import ALTERED
 from ser.stages import featurize
-from ser.stages.base import ALTERED, raise_first, run_stage
+from ser.stages.base import raise_first, run_stage
 from ser.stages.split import load_manifest
 
-CODE = (*featurize.CODE, "core/alteration.py")
+CODE = (*featurize.CODE, "core/augmentation/waveforms.py")
 
 
 def run(root: Path, params: Params) -> None:

@@ -6,39 +6,15 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-from joblib import Parallel, cpu_count, delayed
-from joblib.externals.loky import get_reusable_executor
-from tqdm import tqdm
+from typing import TypeVar
 
 from ser.errors import SerError, StageError
-from ser.interrupts import interrupts_held
 from ser.loopback import bypass_proxies
 from ser.params import load_params
 
 T = TypeVar("T")
-
-RAW = Path("data/raw")
-MANIFESTS = Path("data/interim/manifests")
-MANIFEST = Path("data/interim/manifest.parquet")
-FOLDS = Path("data/interim/folds.parquet")
-AUDIT = Path("data/interim/audit.json")
-FEATURES = Path("data/features")
-ALTERED = Path("data/altered")
-EMBEDDINGS = Path("data/embeddings")
-BUNDLE = Path("models/bundle")
-TRAIN_RECEIPT = Path("reports/train.json")
-DEV_PREDICTIONS = Path("reports/dev.parquet")
-PREDICTIONS = Path("reports/predictions.parquet")
-METRICS = Path("reports/metrics.json")
-#: The few of them that `dvc exp show` has columns for.
-HEADLINE = Path("reports/headline.json")
-PLOTS = Path("reports/plots")
-FIGURES = Path("reports/figures")
-CHECKPOINTS = Path(".ser/checkpoints")
 
 #: Exit status of an error that says what to do: trying again without doing it is no use.
 USER_ERROR = 2
@@ -114,21 +90,6 @@ def _check_arguments(run: Callable[..., None], arguments: list[str]) -> None:
             f"Found the arguments {' '.join(arguments) or 'none'}; this stage takes "
             f"{' '.join(expected) or 'none'}. Let `dvc repro` start it."
         )
-
-
-def in_parallel(
-    function: Callable[..., T], items: Sequence[tuple[Any, ...]], *, doing: str
-) -> Iterator[T]:
-    """`function(*item)` for each item in order, one single-threaded process per core."""
-    # loky starts its workers with OMP_NUM_THREADS=1: two threads each would be ten times slower.
-    jobs = Parallel(n_jobs=max(1, min(cpu_count(), len(items))), return_as="generator")
-    with interrupts_held():
-        results: Iterable[T] = jobs(delayed(function)(*item) for item in items)
-    try:
-        yield from tqdm(results, total=len(items), desc=doing, unit="file", disable=None)
-    except KeyboardInterrupt:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
-        raise
 
 
 def raise_first(failures: Sequence[SerError], *, of: int, what: str) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.leakage import copies_of
-from ser.core.likeness import SR, likeness, needed
+from ser.core.splits.leakage import copies_of
+from ser.core.splits.likeness import SR, likeness, needed
 from ser.core.waveform import resample
-from ser.io.audio import load_verified
-from ser.stages.base import in_parallel
+from ser.io.audio.read import load_verified
+from ser.parallel import in_parallel
 
 #: Candidates from which other processes are worth their start.
 MANY = 64

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser.core.features import audible, prepared
+from ser.core.features.extract import audible, prepared
 from ser.core.tables import segments_of
 from ser.errors import AudioError
-from ser.io import embeddings, shards
-from ser.io.recordings import check_recordings, load_utterances
-from ser.models.hub.reference import EncoderReference
+from ser.io.storage import embeddings, shards
+from ser.io.storage.recordings import check_recordings, load_utterances
+from ser.models.encoders.reference import EncoderReference
 from ser.params import FeatureParams, Params
-from ser.stages.base import EMBEDDINGS, raise_first, run_stage
+from ser.project import EMBEDDINGS
+from ser.stages.base import raise_first, run_stage
 from ser.stages.featurize import by_key, parts
 from ser.stages.split import load_manifest
 
@@ -31,7 +32,7 @@ def run(root: Path, params: Params) -> None:
         print("encoder.name is null: no model asks for embeddings.")
         return
     # Imported here so that a pipeline without encoders never waits for torch.
-    from ser.models.hub.loading import load_encoder
+    from ser.models.encoders.loading import load_encoder
 
     manifest = by_key(load_manifest(root, params.data.corpora))
     rows = manifest[~manifest.index.duplicated()]

@@ -10,11 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ser.bundle import Bundle, load_bundle
-from ser.core import metrics
-from ser.core.calibration import coverage_of
-from ser.core.enrolment import rows_of
-from ser.core.features import audible, extract
+from ser.core.features.extract import audible, extract
 from ser.core.intensity import grade
+from ser.core.scores import metrics
+from ser.core.speakers.enrolment import rows_of
 from ser.core.tables import (
     check_folds,
     check_predictions,
@@ -22,16 +21,17 @@ from ser.core.tables import (
     predictions_table,
     split_sha256,
 )
+from ser.core.uncertainty.calibration import coverage_of
 from ser.core.waveform import trim
 from ser.errors import StageError
-from ser.io import tracking
-from ser.io.mlflow_address import shown_uri
-from ser.io.recordings import load_utterances
-from ser.io.store import atomic_path, read_json, read_table, write_json, write_table
+from ser.files import atomic_path, read_json, write_json
+from ser.io.storage.recordings import load_utterances
+from ser.io.storage.tables import read_table, write_table
+from ser.io.tracking import runs as tracking
+from ser.io.tracking.address import shown_uri
 from ser.params import Params
-from ser.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
 from ser.predictor import Predictor
-from ser.stages.base import (
+from ser.project import (
     AUDIT,
     BUNDLE,
     DEV_PREDICTIONS,
@@ -42,8 +42,9 @@ from ser.stages.base import (
     PLOTS,
     PREDICTIONS,
     TRAIN_RECEIPT,
-    run_stage,
 )
+from ser.reporting.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
+from ser.stages.base import run_stage
 from ser.stages.learning import answers, indices_of
 
 #: The top-level scores that MLflow shows beside one another.

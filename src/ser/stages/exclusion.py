@@ -22,7 +22,7 @@ from ser.corpora.base import Corpus, is_audio
 from ser.corpora.catalogue import CORPORA, own_names
 from ser.errors import ParamsError, StageError
 from ser.params import DataParams
-from ser.stages.base import RAW
+from ser.project import RAW
 
 #: Bad recordings that are named before the rest is only counted.
 SHOWN = 20

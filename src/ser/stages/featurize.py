@@ -10,17 +10,19 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from ser.core.features import Features, audible, extract
+from ser.core.features.extract import Features, audible, extract
 from ser.core.segments import Segment
 from ser.core.tables import segments_of, utterance_keys
 from ser.errors import AudioError
-from ser.io import shards
-from ser.io.audio import load_segments
-from ser.io.filling import Storage, fill, source_sha256
-from ser.io.recordings import check_recordings
-from ser.io.shards import Recipe
+from ser.io.audio.read import load_segments
+from ser.io.storage import shards
+from ser.io.storage.filling import Storage, fill, source_sha256
+from ser.io.storage.recordings import check_recordings
+from ser.io.storage.shards import Recipe
+from ser.parallel import in_parallel
 from ser.params import FeatureParams, Params
-from ser.stages.base import FEATURES, in_parallel, raise_first, run_stage
+from ser.project import FEATURES
+from ser.stages.base import raise_first, run_stage
 from ser.stages.split import load_manifest
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -29,27 +31,27 @@ Change = Callable[[np.ndarray], np.ndarray]
 SHARD = 256
 #: The source that features depend on: another one is another recipe.
 CODE = (
-    "core/byol.py",
-    "core/derivative.py",
-    "core/features.py",
-    "core/functionals.py",
-    "core/modulation.py",
-    "core/movement.py",
-    "core/pitch.py",
+    "core/features/byol_mel.py",
+    "core/features/derivative.py",
+    "core/features/extract.py",
+    "core/features/functionals.py",
+    "core/features/modulation.py",
+    "core/features/movement.py",
+    "core/features/pitch.py",
     "core/segments.py",
-    "core/smile.py",
-    "core/spectrum.py",
+    "core/features/opensmile.py",
+    "core/features/spectrum.py",
     "core/waveform.py",
-    "io/audio.py",
-    "io/av_decoder.py",
-    "io/containers.py",
-    "io/limits.py",
-    "io/mixing.py",
-    "io/mpeg.py",
-    "io/riff.py",
-    "io/sndfile_decoder.py",
-    "io/source.py",
-    "io/structure.py",
+    "io/audio/read.py",
+    "io/audio/av_decoder.py",
+    "io/audio/containers.py",
+    "io/audio/limits.py",
+    "io/audio/mixing.py",
+    "io/audio/mpeg.py",
+    "io/audio/riff.py",
+    "io/audio/sndfile_decoder.py",
+    "io/audio/source.py",
+    "io/audio/structure.py",
 )
 
 

@@ -8,9 +8,10 @@ import pandas as pd
 
 from ser.core.fitness import LEFT_OUT
 from ser.core.tables import check_manifest
-from ser.io.store import read_notes, read_table, write_table
+from ser.io.storage.tables import read_notes, read_table, write_table
 from ser.params import Params
-from ser.stages.base import MANIFEST, MANIFESTS, run_stage
+from ser.project import MANIFEST, MANIFESTS
+from ser.stages.base import run_stage
 
 
 def run(root: Path, params: Params) -> None:

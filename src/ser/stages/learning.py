@@ -11,20 +11,20 @@ import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
-from ser.core.calibration import Calibrations, calibrate
 from ser.core.emotions import classes_of
-from ser.core.enrolment import rows_of
-from ser.core.novelty import Novelty
+from ser.core.speakers.enrolment import rows_of
 from ser.core.tables import predictions_table, utterance_keys
+from ser.core.uncertainty.calibration import Calibrations, calibrate
+from ser.core.uncertainty.novelty import Novelty
 from ser.errors import TableError
-from ser.io.embeddings import read_embeddings
-from ser.io.shards import read_functionals, read_index, read_sequences
+from ser.io.storage.embeddings import read_embeddings
+from ser.io.storage.shards import read_functionals, read_index, read_sequences
 from ser.models.base import Examples, Inputs, Kind, OnEpoch
 from ser.models.build import build_model
 from ser.models.voices import FEW_CLIPS
 from ser.params import FeatureParams, Params
+from ser.project import ALTERED, EMBEDDINGS, FEATURES
 from ser.stages.alter import versions_of
-from ser.stages.base import ALTERED, EMBEDDINGS, FEATURES
 from ser.stages.embed import reference_of, waveforms
 
 

@@ -7,18 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ser.core.fingerprint import fingerprint
 from ser.core.fitness import LEFT_OUT, MENDABLE, LeftOut, counted, in_words, reason_of, unfit
 from ser.core.segments import Segment
+from ser.core.splits.fingerprint import fingerprint
 from ser.core.tables import check_manifest, manifest_table
 from ser.corpora.base import Labelled, utterances
 from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError
-from ser.io.audio import CORPUS, Recording, audio_sha256, limits_of, read_recording
-from ser.io.checksums import SUMS, file_hash, read_sums
-from ser.io.store import write_table
+from ser.files import file_hash
+from ser.io.audio.read import CORPUS, Recording, audio_sha256, limits_of, read_recording
+from ser.io.intake.checksums import SUMS, read_sums
+from ser.io.storage.tables import write_table
+from ser.parallel import in_parallel
 from ser.params import FeatureParams, Params
-from ser.stages.base import MANIFESTS, RAW, in_parallel, run_stage
+from ser.project import MANIFESTS, RAW
+from ser.stages.base import run_stage
 from ser.stages.exclusion import check_bad, excluded, named, not_read
 
 #: No utterance of a published corpus lasts longer: the longest, IEMOCAP's, takes 34 s.

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.core import leakage
 from ser.core.emotions import describe_selection, label_rule, select
 from ser.core.fitness import LEFT_OUT, LeftOut, counted
-from ser.core.splits import assign, share_warnings, shares_dev_speakers
+from ser.core.splits import leakage
+from ser.core.splits.assign import assign, share_warnings, shares_dev_speakers
 from ser.core.tables import SPLITS, check_manifest
 from ser.errors import ParamsError, TableError
-from ser.io.store import read_notes, read_table, write_json, write_table
+from ser.files import write_json
+from ser.io.storage.tables import read_notes, read_table, write_table
 from ser.params import Params
-from ser.stages.base import AUDIT, FOLDS, MANIFEST, run_stage
+from ser.project import AUDIT, FOLDS, MANIFEST
+from ser.stages.base import run_stage
 from ser.stages.copies import find_copies
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import soundfile
 
-from ser.corpora.synthetic import Utterance, speak, utterances
-from ser.io.store import atomic_path
+from ser.corpora.synthetic.speak import Utterance, speak, utterances
+from ser.files import atomic_path
+from ser.parallel import in_parallel
 from ser.params import Params
-from ser.stages.base import RAW, in_parallel, run_stage
+from ser.project import RAW
+from ser.stages.base import run_stage
 
 SR = 16_000
 

@@ -15,20 +15,20 @@ import pandas as pd
 
 import ser
 from ser.bundle import bundle_sha256, save_bundle
-from ser.core.metrics import uar
+from ser.core.scores.metrics import uar
 from ser.core.tables import (
     check_folds,
     split_sha256,
 )
-from ser.io import tracking
-from ser.io.checksums import file_hash
-from ser.io.dvc import folder_md5
-from ser.io.integrity import check_cache
-from ser.io.recordings import check_recordings
-from ser.io.shards import INDEX, check_shards
-from ser.io.store import read_json, read_table, write_json, write_table
+from ser.files import file_hash, read_json, write_json
+from ser.io.intake.dvc import folder_md5
+from ser.io.intake.verify import check_cache
+from ser.io.storage.recordings import check_recordings
+from ser.io.storage.shards import INDEX, check_shards
+from ser.io.storage.tables import read_table, write_table
+from ser.io.tracking import runs as tracking
 from ser.params import Params
-from ser.stages.base import (
+from ser.project import (
     ALTERED,
     AUDIT,
     BUNDLE,
@@ -40,8 +40,8 @@ from ser.stages.base import (
     PLOTS,
     RAW,
     TRAIN_RECEIPT,
-    run_stage,
 )
+from ser.stages.base import run_stage
 from ser.stages.learning import chosen_params, learn
 
 #: Columns of the learning curves that dvc.yaml plots.

@@ -9,8 +9,8 @@ import torch
 
 from encoders import NAMES, SR, WHISPER, save_encoder, waveform
 from ser.errors import AudioError, EmptyAudio, EncoderError
-from ser.models.hub.encoder import SpeechEncoder
-from ser.models.hub.loading import load_encoder
+from ser.models.encoders.encoder import SpeechEncoder
+from ser.models.encoders.loading import load_encoder
 
 PADDABLE = {"wav2vec2-layer", "hubert-layer", "wavlm-layer", WHISPER}
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from ser.models.hub.layer_stats import Stats, layer_stats, merged
+from ser.models.encoders.layer_stats import Stats, layer_stats, merged
 
 
 def stats_of(x: np.ndarray) -> Stats:

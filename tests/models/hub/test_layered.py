@@ -6,12 +6,12 @@ import torch
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
-from ser.core.enrolment import Enrolment
+from ser.core.speakers.enrolment import Enrolment
 from ser.errors import BundleError, TableError
 from ser.models.balance import class_weight
 from ser.models.base import Examples, Inputs
-from ser.models.hub.head_training import smoothed_loss, train_head
-from ser.models.hub.layered import LayeredModel, of_speakers
+from ser.models.encoders.head_training import smoothed_loss, train_head
+from ser.models.encoders.layered import LayeredModel, of_speakers
 from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import LayersParams
 
@@ -170,7 +170,7 @@ def test_the_head_learns_from_speakers_who_are_known(monkeypatch):
         learnt_from.append((options["train"].x.numpy(), options["dev"].x.numpy()))
         return train_head(network, groups, **options)
 
-    monkeypatch.setattr("ser.models.hub.layered.train_head", spy)
+    monkeypatch.setattr("ser.models.encoders.layered.train_head", spy)
     train, dev = examples(voices=3.0), examples(60, seed=1, voices=3.0)
     model = LayeredModel(SHORT.model_copy(update={"max_epochs": 2}), classes=CLASSES)
     model.fit(train, dev, seed=3, enrolled=True)

@@ -8,10 +8,10 @@ import torch
 from encoders import SR, save_encoder, waveform
 from ser.errors import BundleError, EncoderError
 from ser.models.base import Examples, Inputs
-from ser.models.hub.adapters import adapter_state, train_adapter, with_adapter
-from ser.models.hub.layered import LayeredModel
-from ser.models.hub.loading import load_encoder
-from ser.models.hub.lora import LoraModel
+from ser.models.encoders.adapters import adapter_state, train_adapter, with_adapter
+from ser.models.encoders.layered import LayeredModel
+from ser.models.encoders.loading import load_encoder
+from ser.models.encoders.lora import LoraModel
 from ser.models.voices import posteriors
 from ser.params import LayersParams, LoraParams
 

@@ -1,0 +1,1 @@
+"""Versions of the training data. Pure."""

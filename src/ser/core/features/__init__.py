@@ -1,0 +1,1 @@
+"""Descriptors of a waveform, frame by frame and summed up. Pure."""

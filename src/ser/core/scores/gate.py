@@ -1,0 +1,177 @@
+"""The gate: does the challenger take the champion's place?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ser.core.emotions import LabelRule, classes_of, select
+from ser.core.scores.metrics import resample_speakers, resampled_uar, speaker_hits
+from ser.core.splits.copies import find_candidates
+from ser.core.tables import posterior_columns
+from ser.errors import TableError
+
+#: Similarity of fingerprints that was seen of copies alone: of other recordings it is up to 0.52.
+SURELY_COPIES = 0.6
+#: What names an utterance in a predictions table.
+KEY = ["corpus", "file", "start", "end"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided, and the figures behind it (None where nothing was compared).
+
+    delta_uar : the challenger's UAR minus the champion's, both on the same utterances.
+    ci95 : 95 % percentile interval of delta_uar over resampled speakers.
+    probability : share of speaker resamples where the challenger is at least as good.
+    """
+
+    promote: bool
+    reason: str
+    delta_uar: float | None = None
+    ci95: tuple[float, float] | None = None
+    probability: float | None = None
+
+
+def judge(
+    challenger: pd.DataFrame,
+    champion: pd.DataFrame | None,
+    *,
+    min_probability: float,
+    min_speakers: int,
+    resamples: int,
+    seed: int,
+) -> Verdict:
+    """Compare two predictions tables of one test split by a paired bootstrap over speakers.
+
+    champion : None where nothing has been promoted yet; rows beyond the challenger's are
+        ignored. Both under one label rule, see `under_one_rule`.
+    min_speakers : with fewer test speakers nothing is promoted over a champion.
+    Raises TableError unless the champion covers all utterances of the challenger.
+    """
+    if champion is None:
+        return Verdict(True, "It is the first model, so there is no champion to compare with.")
+    old, new = _paired(challenger, champion)
+    if (old["predicted"] == new["predicted"]).all():
+        return Verdict(
+            False,
+            f"Equal: it labels all {len(new)} test utterances as the champion does.",
+            delta_uar=0.0,
+            ci95=(0.0, 0.0),
+            probability=1.0,
+        )
+
+    speakers = int(new["speaker"].nunique())
+    if speakers < min_speakers:
+        return Verdict(
+            False,
+            f"No evidence: {_count(speakers, 'test speaker')} whom the champion was not trained "
+            f"on, but gate.min_speakers asks for {min_speakers}. Test on more speakers, or "
+            "overrule the gate with `ser promote`.",
+        )
+    classes = classes_of(new["emotion"])
+    old_hits, total = speaker_hits(old, classes)
+    new_hits, _ = speaker_hits(new, classes)
+    everyone = np.ones((1, len(total)))
+    old_uar = float(resampled_uar(old_hits, total, everyone)[0])
+    new_uar = float(resampled_uar(new_hits, total, everyone)[0])
+
+    weights = resample_speakers(len(total), resamples=resamples, seed=seed)
+    gains = resampled_uar(new_hits, total, weights) - resampled_uar(old_hits, total, weights)
+    # Equal counts summed in another order may differ in the last bits.
+    gains[np.abs(gains) < 1e-12] = 0.0
+    low, high = (float(bound) for bound in np.percentile(gains, [2.5, 97.5]))
+    probability = float((gains >= 0).mean())
+
+    delta = new_uar - old_uar
+    equal = abs(delta) < 1e-12
+    promote = not equal and probability >= min_probability
+    figures = (
+        f"UAR {old_uar:.3f} → {new_uar:.3f} ({delta:+.3f}, 95 % interval {low:+.3f} to "
+        f"{high:+.3f} over {_count(len(total), 'speaker')}); at least as good in "
+        f"{probability:.1%} of resamples"
+    )
+    if equal:
+        reason = f"Equal: {figures}; a tie keeps the champion."
+    elif promote:
+        reason = f"Not worse: {figures}, and the gate asks for {min_probability:.0%}."
+    else:
+        claim = "Worse" if delta < 0 else "Not surely as good"
+        reason = f"{claim}: {figures}, but the gate asks for {min_probability:.0%}."
+    return Verdict(promote, reason, 0.0 if equal else delta, (low, high), probability)
+
+
+def trained_speakers(test: pd.DataFrame, trained: pd.DataFrame) -> set[str]:
+    """Speakers of `test` of whom a recording is among those trained on, under whatever name.
+
+    Both have speaker, audio_sha256 and fingerprint, one row an utterance. A speaker counts where
+    one utterance has the same samples, or a fingerprint that only copies share. The file's hash
+    does not count: a dialogue holds utterances of several speakers.
+    """
+    same = test["audio_sha256"].isin(trained["audio_sha256"])
+    known = test["fingerprint"].notna().to_numpy()
+    rows = test[known]
+    marks = [*rows["fingerprint"], *trained["fingerprint"].dropna()]
+    if not rows.empty and len(marks) > len(rows):
+        values = np.frombuffer(b"".join(marks), dtype=np.uint8).reshape(len(marks), -1)
+        pairs = find_candidates(values)
+        across = pairs[(pairs["a"] < len(rows)) & (pairs["b"] >= len(rows))]
+        copies = across.loc[across["similarity"] >= SURELY_COPIES, "a"].unique()
+        same |= test.index.isin(rows.index[copies])
+    return set(test.loc[same, "speaker"])
+
+
+def under_one_rule(
+    challenger: pd.DataFrame, champion: pd.DataFrame, rules: Sequence[LabelRule]
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Both predictions tables under the first of the rules that gives them the same emotions.
+
+    Labels may have been merged or dropped since the champion was trained: posteriors of merged
+    emotions are added, those of dropped ones left out, and utterances of dropped emotions too.
+    None: under no rule both choose among the same emotions, so that they cannot be compared.
+    """
+    for rule in rules:
+        new, old = _under(challenger, rule), _under(champion, rule)
+        if set(posterior_columns(new)) == set(posterior_columns(old)) and not new.empty:
+            return new, old
+    return None
+
+
+def _under(predictions: pd.DataFrame, rule: LabelRule) -> pd.DataFrame:
+    """Predictions as if their emotions had been merged and dropped by `rule`."""
+    columns = posterior_columns(predictions)
+    emotions = select(pd.Series([c.removeprefix("p_") for c in columns], index=columns), rule)
+    posteriors = predictions[columns].T.groupby(emotions).sum().T
+    posteriors = posteriors[list(classes_of(posteriors.columns))]
+    uttered = select(predictions["emotion"], rule)
+    others = predictions.drop(columns=columns)
+    others = others.assign(emotion=uttered, predicted=posteriors.idxmax(axis=1))
+    return others.join(posteriors.add_prefix("p_"))[uttered.notna()].reset_index(drop=True)
+
+
+def _paired(challenger: pd.DataFrame, champion: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(champion's rows, challenger's rows), row by row the same utterances."""
+    for name, table in (("challenger", challenger), ("champion", champion)):
+        twice = table.loc[table.duplicated(KEY), "file"]
+        if not twice.empty:
+            raise TableError(
+                f"The {name} predicts {twice.iloc[0]} more than once; score it again so that "
+                "each utterance has one row."
+            )
+    new = challenger.sort_values(KEY).reset_index(drop=True)
+    old = new[KEY].merge(champion, on=KEY, how="left", validate="one_to_one")
+    missing = int(old["predicted"].isna().sum())
+    if missing:
+        raise TableError(
+            f"The champion has no prediction for {missing} of the challenger's {len(new)} test "
+            "utterances; score it on the same test split first."
+        )
+    # Labels may have been corrected since the champion was scored: today's are the truth.
+    return old.assign(emotion=new["emotion"], speaker=new["speaker"]), new
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,1 @@
+"""Speakers known by clips of theirs. Pure."""

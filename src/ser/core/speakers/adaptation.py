@@ -1,0 +1,78 @@
+"""How a speaker expresses each emotion, from clips that nobody labelled. Pure.
+
+Speakers who sound alike on average still differ in what their anger or joy sounds like. Where the
+clips of an emotion lie is known of speakers in general; the clips of one speaker, each as far as
+it seems to be of that emotion, move it towards where his or hers lie (maximum a posteriori, as in
+Gauvain and Lee 1994, with the relevance factor of Reynolds, Quatieri and Dunn 2000). An emotion
+that a speaker has not been heard in stays where it is for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ser.core.uncertainty.calibration import LEAST, fit_temperature, tempered
+
+#: How many clips of one's own tell as much of an emotion as those of all speakers do.
+RELEVANCE = 10.0
+#: Directions in which clips of one emotion differ less than this, as a share of what all clips
+#: differ by at most, are none: a model that is never in doubt leaves nothing to adapt.
+LEAST_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Where the emotions lie among a model's log-posteriors for speakers it has not heard.
+
+    temperature : of the posteriors; axes : float64 (n_classes, r), under which clips of one
+    emotion vary by 1 in every direction; means : float64 (n_classes, r), each emotion's place.
+    """
+
+    temperature: float
+    axes: np.ndarray
+    means: np.ndarray
+
+    @classmethod
+    def of(cls, posteriors: np.ndarray, target: np.ndarray) -> Self | None:
+        """Learn it from raw posteriors (n, n_classes) of what had not heard the speakers.
+
+        target : (n,) indices of the true classes. None where one of them has no two clips.
+        """
+        n, n_classes = posteriors.shape
+        if (np.bincount(target, minlength=n_classes) < 2).any():
+            return None
+        logs = centred_logs(posteriors)
+        means = np.stack([logs[target == k].mean(axis=0) for k in range(n_classes)])
+        _, deviation, directions = np.linalg.svd(logs - means[target], full_matrices=False)
+        kept = deviation > LEAST_SHARE * np.linalg.norm(logs, ord=2)
+        axes = directions[kept].T / (deviation[kept] / np.sqrt(max(n - n_classes, 1)))
+        return cls(fit_temperature(posteriors, target), axes, means @ axes)
+
+    def own(self, posteriors: np.ndarray) -> np.ndarray:
+        """Where one speaker's emotions lie, (n_classes, r), by raw posteriors (n, n_classes)."""
+        share = tempered(posteriors, self.temperature)
+        place = centred_logs(posteriors) @ self.axes
+        heard = share.sum(axis=0)[:, None]
+        result: np.ndarray = (RELEVANCE * self.means + share.T @ place) / (RELEVANCE + heard)
+        return result
+
+    def posteriors(self, raw: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+        """Posteriors (n, n_classes) of raw ones for the speaker of `own`; None: an unknown one."""
+        usual = tempered(raw, self.temperature)
+        if own is None:
+            return usual
+        place = centred_logs(raw) @ self.axes
+        # How much likelier a clip is where the speaker's emotion lies than where all others' do.
+        gain = place @ (own - self.means).T - 0.5 * (own**2 - self.means**2).sum(axis=1)
+        logs = np.log(np.maximum(usual, LEAST)) + gain
+        return tempered(np.exp(logs - logs.max(axis=1, keepdims=True)), 1.0)
+
+
+def centred_logs(posteriors: np.ndarray) -> np.ndarray:
+    """Log-posteriors (n, n_classes) whose mean over the classes is 0."""
+    logs = np.log(np.maximum(posteriors, LEAST))
+    result: np.ndarray = logs - logs.mean(axis=1, keepdims=True)
+    return result

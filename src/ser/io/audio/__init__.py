@@ -1,0 +1,1 @@
+"""Recordings in: containers, decoders, one channel at one rate."""

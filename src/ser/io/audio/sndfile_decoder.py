@@ -1,0 +1,131 @@
+"""WAV, AIFF, FLAC, Ogg and MP3 by libsndfile, read once from start to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import soundfile
+
+from ser.corpora.base import AUDIO_FORMATS
+from ser.errors import CorruptAudio
+from ser.io.audio.containers import Container
+from ser.io.audio.limits import Limits
+from ser.io.audio.mixing import Recording, mix
+from ser.io.audio.mpeg import census, tag_end, with_length
+from ser.io.audio.riff import find_sound
+from ser.io.audio.source import Bytes, View
+from ser.io.audio.structure import flac_in_ogg
+
+#: Samples (per channel) at a time.
+BLOCK, PLAIN_BLOCK = 2**13, 2**16
+PLAIN = (Container.WAV, Container.AIFF)
+#: From here on, libsndfile's number of samples means that it does not know.
+UNKNOWN = 2**62
+#: Where FLAC's STREAMINFO has the number of samples, and how it is packed.
+FLAC_TOTAL = slice(18, 26)
+FLAC_TOTAL_BITS = 36
+
+
+class _Forward(soundfile.SoundFile):
+    """soundfile seeks after every block, which changes MP3 samples and breaks unknown lengths."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def decode(
+    data: Bytes, *, container: Container, name: str, limits: Limits, sr: int | None = None
+) -> Recording:
+    """The recording, its channels mixed, resampled to `sr` Hz where that is given.
+
+    Raises CorruptAudio where libsndfile cannot decode the bytes, or where they hold another
+    number of samples than they say; RefusedAudio and EmptyAudio as `limits` do.
+    """
+    view, promised = _prepared(data, container, name, limits)
+    try:
+        with _Forward(view) as file:
+            if promised is None and file.frames < UNKNOWN:
+                promised = file.frames
+            limits.check_header(
+                sr=file.samplerate, channels=file.channels, n_samples=promised, name=name
+            )
+            # What libsndfile says of an MP3 is right but for a frame at the end.
+            expected = None if container is Container.MP3 else promised
+            size = min(promised or 1, PLAIN_BLOCK) if container in PLAIN else BLOCK
+            blocks = _blocks(file, size=size, expected=expected, name=name)
+            counted = limits.counted(blocks, sr=file.samplerate, name=name)
+            return mix(counted, sr=file.samplerate, sr_out=sr, name=name)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise CorruptAudio(
+            f"{name} cannot be decoded ({_reason(error)}); expected {AUDIO_FORMATS}. "
+            "Convert it, or leave it out."
+        ) from error
+
+
+def _prepared(
+    data: Bytes, container: Container, name: str, limits: Limits
+) -> tuple[View, int | None]:
+    """What libsndfile reads in full, and how many samples FLAC's header promises (0: unknown)."""
+    match container:
+        case Container.MP3:
+            head, start = with_length(data, census(data, max_seconds=limits.max_seconds))
+            return View(data, start=start, head=head), None
+        case Container.WAV | Container.AIFF:
+            sound = find_sound(data, name)
+            if sound:
+                return View(data, start=sound.start, stop=sound.stop, head=sound.header), None
+        case Container.FLAC:
+            return _endless_flac(data)
+        case Container.OGG:
+            flac = flac_in_ogg(data, name)
+            if flac:
+                return _endless_flac(flac)
+    return View(data), None
+
+
+def _endless_flac(data: Bytes) -> tuple[View, int | None]:
+    """A FLAC that leaves its length open, so that all of it is decoded, and what it said."""
+    start, end = tag_end(data), len(data)
+    if data[end - 128 : end - 125] == b"TAG":
+        end -= 128
+    head = data[start : start + FLAC_TOTAL.stop]
+    stated = int.from_bytes(head[FLAC_TOTAL], "big")
+    total = stated % 2**FLAC_TOTAL_BITS
+    stated -= total
+    head = head[: FLAC_TOTAL.start] + stated.to_bytes(8, "big")
+    return View(data, start=start + len(head), stop=end, head=head), total or None
+
+
+def _blocks(
+    file: soundfile.SoundFile, *, size: int, expected: int | None, name: str
+) -> Iterator[np.ndarray]:
+    """Blocks (n_samples, n_channels), float32; CorruptAudio unless they are `expected` in all."""
+    n_samples, sr = 0, file.samplerate
+    of = "" if expected is None else f" of {expected / sr:.2f} s"
+    while n_samples < file.frames:
+        try:
+            block = file.read(out=np.empty((size, file.channels), dtype=np.float32))
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise CorruptAudio(
+                f"{name} is damaged, or breaks off after {n_samples / sr:.2f} s{of} "
+                f"({_reason(error)}). Fetch it again, or leave it out."
+            ) from error
+        if len(block) == 0:
+            break
+        n_samples += len(block)
+        yield block
+    if expected is not None and n_samples < expected:
+        raise CorruptAudio(
+            f"{name} breaks off after {n_samples / sr:.2f} s{of}. Fetch it again, or leave it out."
+        )
+    if expected is not None and n_samples > expected:
+        raise CorruptAudio(
+            f"{name} goes on for {n_samples / sr:.2f} s, but says that it lasts "
+            f"{expected / sr:.2f} s. Export it again, or leave it out."
+        )
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "error_string", "") or error)
+    return text.splitlines()[0].removeprefix("Error : ").rstrip(". ")

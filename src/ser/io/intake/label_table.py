@@ -1,0 +1,197 @@
+"""A user's table of labels, as spreadsheets and scripts save it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from ser.core.names import clean
+from ser.corpora.own.columns import known
+from ser.corpora.own.reading import read_bytes
+from ser.errors import CorpusError
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+#: First bytes of what is no text, and what to do with it.
+NO_TEXT = {
+    b"PK\x03\x04": "an Excel or OpenDocument workbook; save the sheet as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV UTF-8",
+    b"\x1f\x8b": "packed (gzip); unpack it",
+    b"BZh": "packed (bzip2); unpack it",
+    b"\xfd7zXZ\x00": "packed (xz); unpack it",
+    b"%PDF": "a PDF; save the table as CSV UTF-8",
+}
+MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """A table as text: headers as written, one row a record, indexed by `line` of the file.
+
+    notes : what a person should know of how it was read.
+    """
+
+    rows: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def read_label_table(path: Path) -> LabelTable:
+    """A CSV, TSV or Parquet table, its columns unchecked; raises CorpusError.
+
+    Delimiter (comma, semicolon, tab, vertical bar, or as `sep=` says), encoding (UTF-8, UTF-16,
+    else Windows-1252), byte-order mark, quotes and blank lines are taken as they come.
+    """
+    try:
+        content = read_bytes(path)
+    except FileNotFoundError as error:
+        raise CorpusError(f"{path} does not exist; name a CSV or Parquet table.") from error
+    except OSError as error:
+        raise CorpusError(
+            f"{path} cannot be read ({error.strerror or error}). Give access to it."
+        ) from error
+    if content.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
+        return LabelTable(_parquet(content, path))
+    for magic, what in NO_TEXT.items():
+        if content.startswith(magic):
+            raise CorpusError(f"{path} is {what}, then name that file.")
+    text, notes = _text(content, path)
+    return LabelTable(_table(text, path), notes)
+
+
+def _parquet(content: bytes, path: Path) -> pd.DataFrame:
+    try:
+        # Integers beside a missing value would else become 3.0.
+        rows = pd.read_parquet(io.BytesIO(content)).convert_dtypes().astype("string").fillna("")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(path, "Parquet", str(error)) from error
+    rows.columns = rows.columns.map(str)
+    return rows.set_axis(pd.RangeIndex(1, len(rows) + 1, name="row"))
+
+
+def _text(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
+    encoding = next((e for mark, e in MARKS.items() if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content[:200]:
+        # UTF-16 without its mark: each second byte of plain letters is zero.
+        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    notes: tuple[str, ...] = ()
+    try:
+        text = content.decode(encoding or "utf-8")
+    except UnicodeDecodeError as error:
+        if encoding:
+            raise _unreadable(path, "CSV", f"it is no {encoding}") from error
+        try:
+            text = content.decode("cp1252")
+        except UnicodeDecodeError as error:
+            raise CorpusError(
+                f"{path} is neither UTF-8 nor Windows-1252. Save the table as CSV UTF-8."
+            ) from error
+        strange = next(line for line in text.splitlines() if not line.isascii())
+        notes = (
+            f"{path} is not UTF-8; read as Windows-1252 ({strange.strip()[:60]}). If letters are "
+            "wrong, save it as CSV UTF-8 and add it again.",
+        )
+    if "\0" in text:
+        raise _unreadable(path, "CSV", "it holds zero bytes")
+    return text, notes
+
+
+def _table(text: str, path: Path) -> pd.DataFrame:
+    text, delimiter, first = _declared(text)
+    if not text.strip():
+        raise _unreadable(path, "CSV", "it is empty")
+    delimiter = delimiter or _delimiter(text)
+    records = [
+        (line + first, [field.strip() for field in fields])
+        for line, fields in _records(text, delimiter, path)
+        if any(field.strip() for field in fields)
+    ]
+    header = [clean(name) for name in records[0][1]]
+    width = len(header)
+    while width > 1 and not header[width - 1]:
+        width -= 1
+    # Spreadsheets end rows with delimiters of empty columns, which mean nothing.
+    rows = [
+        (line, fields if len(fields) < width or any(fields[width:]) else fields[:width])
+        for line, fields in records[1:]
+    ]
+    ragged = [(line, len(fields)) for line, fields in rows if len(fields) != width]
+    if ragged:
+        line, found = ragged[0]
+        raise CorpusError(
+            f"{path} has {len(ragged)} rows of another length than its header: line {line} has "
+            f"{found} fields, expected {width} ({', '.join(header[:width])}), with a "
+            f"{DELIMITERS.get(delimiter, repr(delimiter))} between. Mend the row; a field that "
+            'holds the delimiter needs quotes ("…").'
+        )
+    named = [name or f"column {place}" for place, name in enumerate(header[:width], start=1)]
+    return pd.DataFrame(
+        [fields for _, fields in rows],
+        columns=named,
+        index=pd.Index([line for line, _ in rows], name="line"),
+        dtype="string",
+    )
+
+
+def _declared(text: str) -> tuple[str, str | None, int]:
+    """The text without Excel's `sep=;`, the delimiter that names, and lines taken away."""
+    line, _, rest = text.partition("\n")
+    word = line.strip("\r\n\" '")
+    if word.lower().startswith("sep=") and len(word) in (4, 5):
+        # The tab may be gone with the white space.
+        return rest, word[4:] or "\t", 1
+    return text, None, 0
+
+
+def _delimiter(text: str) -> str:
+    """The one that makes most known names of the first line, then most columns."""
+    line = next(line for line in text.splitlines() if line.strip())
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        fields = next(csv.reader([line], delimiter=delimiter), [])
+        return known(fields), len(fields)
+
+    return max(DELIMITERS, key=worth)
+
+
+def _records(text: str, delimiter: str, path: Path) -> Iterable[tuple[int, list[str]]]:
+    """(line it begins in, fields) of each record."""
+    try:
+        found = list(_parsed(text, delimiter, csv.QUOTE_MINIMAL))
+    except csv.Error as error:
+        if delimiter != "\t":
+            line = str(error.args[1]) if len(error.args) > 1 else "1"
+            raise _unreadable(
+                path, "CSV", f"line {line}: {error.args[0]}; is a quote not closed?"
+            ) from error
+        found = []
+    # In tab-separated text a quote is often but a quote, and would swallow lines.
+    if delimiter == "\t" and (not found or any("\n" in f for _, fields in found for f in fields)):
+        return list(_parsed(text, delimiter, csv.QUOTE_NONE))
+    return found
+
+
+def _parsed(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True
+    )
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise csv.Error(str(error), line) from error
+        yield line, fields
+
+
+def _unreadable(path: Path, kind: str, why: str) -> CorpusError:
+    return CorpusError(
+        f"{path} is not readable as {kind} ({''.join(why.splitlines()[:1])}). Save it again."
+    )

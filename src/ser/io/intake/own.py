@@ -1,0 +1,298 @@
+"""A user's own recordings into data/raw, with the files that make them a corpus.
+
+`prepare_own` reads and decides, `add_own` lets them in as any other corpus; a corpus that is there
+grows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ser.core.names import clean
+from ser.corpora.listing import Listing, list_folder, others_in_words
+from ser.corpora.own.columns import choose_columns
+from ser.corpora.own.folder import REQUIRED, check_speakers, label_recordings, one_spelling
+from ser.corpora.own.matching import match_files
+from ser.corpora.own.reading import load_yaml
+from ser.corpora.own.segments import (
+    SEGMENT,
+    count_overlaps,
+    segments_in,
+    with_segments,
+    without_empty,
+)
+from ser.corpora.own.shelf import (
+    CARD_FILE,
+    LABELS_FILE,
+    Card,
+    listed_corpus,
+    parse_card,
+    read_card,
+    read_labels,
+)
+from ser.corpora.own.words import SECTIONS, check_sexes, fold
+from ser.errors import AudioError, CorpusError, MissingCorpus
+from ser.io.audio.read import LONG, read_recording
+from ser.io.intake.checksums import SUMS
+from ser.io.intake.ingest import Ingested, ingest
+from ser.io.intake.label_table import read_label_table
+
+
+@dataclass(frozen=True)
+class OwnCorpus:
+    """What is about to be added.
+
+    labels : one row an utterance of the recordings to copy, see `label_recordings`.
+    left_out : recordings of the folder that are dropped or not listed.
+    dropped : rows of the user's table that are dropped.
+    ignored : columns of the user's table that mean nothing here.
+    notes : how table and folder were understood, a line each.
+    """
+
+    labels: pd.DataFrame
+    card: Card
+    left_out: int
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    dropped: int = 0
+
+    @property
+    def has_segments(self) -> bool:
+        return "start" in self.labels
+
+    @property
+    def recordings(self) -> int:
+        return self.labels["file"].nunique()
+
+    @property
+    def overlaps(self) -> int:
+        """Segments that overlap another of their recording with another emotion or speaker."""
+        return count_overlaps(self.labels)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """name -> content of the files that stand beside the recordings."""
+        card = yaml.safe_dump(
+            self.card.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        )
+        labels = self.labels.to_csv(index=False, lineterminator="\n")
+        return {LABELS_FILE: labels.encode(), CARD_FILE: card.encode()}
+
+
+def prepare_own(
+    source: Path,
+    *,
+    table: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    mapping: Path | None = None,
+    pattern: str | None = None,
+    drop_unlisted: bool = False,
+    facts: Mapping[str, Any],
+) -> OwnCorpus:
+    """Label the recordings under `source`; nothing is written.
+
+    table : CSV or Parquet, mapping : YAML; relative paths may also be below `source`.
+    columns : our column -> the table's; others by their names, see `choose_columns`.
+    pattern, drop_unlisted : as `label_recordings` has them.
+    facts : title, licence, citation, homepage, languages of the card.
+    Raises MissingCorpus, UnknownEmotion or CorpusError.
+    """
+    described = {_near(path, source).resolve() for path in (table, mapping) if path}
+    found = _recordings(source, described)
+    recordings = found.recordings
+    words = Words() if mapping is None else read_mapping(_near(mapping, source))
+    if columns and table is None:
+        raise CorpusError("--columns names columns of a table, and there is none. Add --table.")
+    read = None if table is None else read_label_table(_near(table, source))
+    notes = [*(read.notes if read else ()), *filter(None, [others_in_words(found.others)])]
+    listed = None
+    ignored: tuple[str, ...] = ()
+    if read:
+        chosen = choose_columns(list(read.rows.columns), columns)
+        _check_enough(chosen, pattern or "", read.rows)
+        listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
+        ignored = tuple(c for c in read.rows.columns if c not in chosen.values())
+        notes += [*_understood(chosen), *_matched(listed, recordings)]
+    labels = label_recordings(
+        recordings,
+        table=listed,
+        mapping=words.emotion,
+        speakers=words.speaker,
+        sexes=words.sex,
+        pattern=pattern,
+        drop_unlisted=drop_unlisted,
+        seconds_of=_lengths(source),
+    )
+    occur = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
+    card = parse_card({**facts, "mapping": occur}, "The corpus's facts")
+    return OwnCorpus(
+        labels=labels,
+        card=card,
+        left_out=len(recordings) - labels["file"].nunique(),
+        ignored=ignored,
+        notes=tuple(notes),
+        dropped=0 if listed is None else len(listed) - len(labels),
+    )
+
+
+def add_own(own: OwnCorpus, source: Path, dest: Path) -> Ingested:
+    """Copy the recordings into `dest` and write its files, all or nothing.
+
+    Where a corpus is there already, its facts stay and its recordings keep their labels.
+    """
+    corpus = listed_corpus(dest.name, own.card, own.labels)
+    return ingest(source, dest, corpus, notes=_grown(own, dest).files)
+
+
+def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
+    """The labels of what is at `dest` and of what is added."""
+    if not (dest / LABELS_FILE).exists():
+        return own
+    before, new = with_segments(read_labels(dest / LABELS_FILE)), with_segments(own.labels)
+    new = new.copy()
+    for column in ("intensity", "sentence"):
+        new[column] = one_spelling(new[column], known=before[column])
+    both = without_empty(pd.concat([before, new], ignore_index=True).drop_duplicates())
+    key = ["file", *(name for name in SEGMENT if name in both)]
+    whole = np.array([segment.is_whole for segment in segments_in(both)])
+    clash = both.duplicated(key) | (both["file"].duplicated(keep=False) & whole)
+    if clash.any():
+        file = both.loc[clash, "file"].iloc[0]
+        raise CorpusError(
+            f"{file} has other labels than the one in {dest}. Nothing came in. Rename it, or "
+            f"start afresh with `ser corpus remove {dest.name}`."
+        )
+    check_speakers(both["speaker"], f"Together with what is in {dest}: ")
+    card = read_card(dest)
+    words = dict(sorted(zip(both["label"], both["emotion"], strict=True)))
+    return replace(
+        own,
+        labels=both.sort_values(key, ignore_index=True),
+        card=card.model_copy(update={"mapping": words}),
+    )
+
+
+@dataclass(frozen=True)
+class Words:
+    """A mapping file: the user's words for emotions and sexes, speakers as written and as meant."""
+
+    emotion: Mapping[str, str] = field(default_factory=dict)
+    speaker: Mapping[str, str] = field(default_factory=dict)
+    sex: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_mapping(path: Path) -> Words:
+    """A mapping file: YAML `{word: emotion}`, or such a mapping below each of SECTIONS.
+
+    Raises CorpusError.
+    """
+    try:
+        values = load_yaml(path)
+    except FileNotFoundError as error:
+        raise CorpusError(f"{path} does not exist; name a YAML file.") from error
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path} is not YAML ({str(error).splitlines()[0]}). Expected lines `word: emotion`."
+        ) from error
+    if not isinstance(values, dict) or not values:
+        raise CorpusError(f"{path} holds no mapping; expected lines `word: emotion`.")
+    if any(isinstance(part, dict) for part in values.values()):
+        if strange := [part for part in values if part not in SECTIONS]:
+            raise CorpusError(
+                f"{path} has the part {_shown(strange[0])}; known are {', '.join(SECTIONS)}. "
+                "Put each line `word: meaning` below one of these."
+            )
+        parts = {part: _pairs(path, values[part]) for part in values}
+    else:
+        parts = {"emotion": _pairs(path, values)}
+    check_sexes(parts.get("sex", {}))
+    speakers = {clean(word): clean(to) for word, to in parts.get("speaker", {}).items()}
+    return Words(parts.get("emotion", {}), speakers, parts.get("sex", {}))
+
+
+def _pairs(path: Path, values: Any) -> dict[str, str]:
+    if not isinstance(values, dict):
+        raise CorpusError(f"{path} holds {_shown(values)}; expected lines `word: meaning`.")
+    for word, to in values.items():
+        # YAML reads no, yes, on and off as truth values.
+        if not isinstance(word, str | int) or isinstance(word, bool) or not isinstance(to, str):
+            raise CorpusError(
+                f"{path} maps {_shown(word)} to {_shown(to)}; expected words. Put both in quotes."
+            )
+    return {str(word): to for word, to in values.items()}
+
+
+def _lengths(source: Path) -> Callable[[str], float | None]:
+    """How many seconds a recording under `source` lasts; None where it cannot be read."""
+
+    @cache
+    def seconds_of(file: str) -> float | None:
+        try:
+            return read_recording(source / file, limits=LONG)[0].seconds
+        except AudioError:
+            # Stage `manifest` names all of these, whole recordings and others.
+            return None
+
+    return seconds_of
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _near(path: Path, source: Path) -> Path:
+    """The file, here or below the folder of the recordings."""
+    below = os.path.exists(source / path) and not os.path.exists(path)
+    return source / path if below else path
+
+
+def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -> None:
+    lacks = [ours for ours in REQUIRED if ours not in chosen and f"(?P<{ours}>" not in pattern]
+    if lacks:
+        raise CorpusError(
+            f"The table lacks {', '.join(lacks)}; it has {', '.join(rows.columns)}. Say which is "
+            f"meant with --columns '{','.join(f'{ours}=…' for ours in lacks)}'; what the files' "
+            "paths hold, --pattern finds."
+        )
+
+
+def _understood(chosen: Mapping[str, str]) -> list[str]:
+    others = [f"{theirs} is the {ours}" for ours, theirs in chosen.items() if fold(theirs) != ours]
+    return [f"Columns: {', '.join(others)}."] if others else []
+
+
+def _matched(listed: pd.DataFrame, recordings: tuple[PurePath, ...]) -> list[str]:
+    """How many recordings the table names otherwise than they are here."""
+    if "file" not in listed:
+        return []
+    matched = match_files(listed["file"], recordings)
+    other = [(told, here) for told, here in matched.items() if told != here]
+    if not other:
+        return []
+    told, here = other[0]
+    return [f"{len(other)} files of the table are here by another path, first {told} as {here}."]
+
+
+def _recordings(source: Path, described: Collection[Path]) -> Listing:
+    if not os.path.isdir(source):
+        raise MissingCorpus(f"{source} is not a folder; name the one that holds the recordings.")
+    ours = (LABELS_FILE, CARD_FILE, SUMS)
+    found = list_folder(
+        source,
+        aside=lambda path: str(path) in ours or (source / path).resolve() in described,
+    )
+    if not found.recordings:
+        raise MissingCorpus(
+            f"{source} holds no recordings{found.but}. Name the folder that holds them."
+        )
+    return found

@@ -1,0 +1,76 @@
+"""What stands in data/raw: which corpora are here, and how one goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path, PurePath
+
+from ser.core.fitness import LEFT_OUT, LeftOut
+from ser.corpora.base import is_audio
+from ser.errors import CorpusError, TableError
+from ser.files import one_at_a_time
+from ser.io.intake import dvc
+from ser.io.intake.checksums import listed_files
+from ser.io.storage.tables import read_notes
+from ser.project import MANIFESTS, RAW
+
+DOWNLOADS = Path(".ser/fetch")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def here(root: Path) -> list[str]:
+    """Names of the corpora in data/raw, those included that DVC tracks and has not checked out."""
+    folder = root / RAW
+    if not folder.is_dir():
+        return []
+    names = {p.name for p in folder.iterdir() if p.is_dir()}
+    names |= {p.stem for p in folder.glob("*.dvc")}
+    return sorted(name for name in names if NAME.fullmatch(name))
+
+
+def count_files(root: Path, name: str) -> tuple[int, int]:
+    """Recordings and all files of a corpus in data/raw; zeros where it is not here."""
+    folder = root / RAW / name
+    files = listed_files(folder) if os.path.isdir(folder) else []
+    return sum(is_audio(PurePath(file)) for file in files), len(files)
+
+
+def left_out(root: Path, name: str) -> list[LeftOut] | None:
+    """The recordings that the corpus's manifest left out; None where no manifest can be read."""
+    try:
+        notes = read_notes(root / MANIFESTS / f"{name}.parquet")
+    except TableError:
+        return None
+    return [LeftOut(**one) for one in notes.get(LEFT_OUT, [])]
+
+
+def parts(root: Path, name: str) -> list[Path]:
+    """All that belongs to a corpus and is here, relative to the project; DVC's cache excepted."""
+    if not NAME.fullmatch(name):
+        raise CorpusError(f"{name!r} is no corpus's name; `ser corpus list` says which are here.")
+    places = (RAW / name, RAW / f"{name}.dvc", MANIFESTS / f"{name}.parquet", DOWNLOADS / name)
+    found = [place for place in places if (root / place).exists() or (root / place).is_symlink()]
+    if not found:
+        raise CorpusError(f"No corpus {name} is here; `ser corpus list` says which are.")
+    return found
+
+
+def remove(root: Path, name: str) -> None:
+    """Delete a corpus's `parts`; a call that was cut short is finished by another one."""
+    with one_at_a_time(root / RAW / name):
+        for place in parts(root, name):
+            if place.suffix == ".dvc":
+                continue
+            if (root / place).is_dir() and not (root / place).is_symlink():
+                # Half a folder must not pass for a corpus.
+                aside = (root / place).with_name(f".{name}.removed.tmp")
+                if aside.exists():
+                    shutil.rmtree(aside)
+                (root / place).replace(aside)
+                shutil.rmtree(aside)
+            else:
+                (root / place).unlink()
+        if dvc.tracker_of(root, RAW / name).exists():
+            dvc.forget(root, RAW / name)

@@ -1,0 +1,1 @@
+"""Tables and shards on disk."""

@@ -1,0 +1,211 @@
+"""Features on disk: Arrow files addressed by what is in them, and an index that proves them.
+
+What the stage `embed` stores lies in such a folder, too (see `io.storage.embeddings`); `stage` is
+then the one that errors say to run again.
+
+A folder of shards is a function of the recordings, the feature parameters and the feature code
+alone, whatever was computed when: a shard is named after all three. `shards.json` holds the
+SHA-256 of each shard, so that a flipped byte is noticed before anything is learnt from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ser.core.features.extract import Features
+from ser.errors import DamagedFeatures, TableError
+from ser.files import atomic_path, file_hash, json_text, read_json, write_json
+
+INDEX = "shards.json"
+STAGE = "featurize"
+AGAIN = "make it again with `dvc repro -f {}`, which computes nothing but what is damaged"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What, beside the recording, determines its features.
+
+    params : the feature parameters; code : hash of the source that computes them.
+    """
+
+    params: Mapping[str, Any]
+    code: str
+
+    def shard_name(self, recordings: Sequence[str]) -> str:
+        """File name of the shard of these recordings' SHA-256, in this order."""
+        content = json.dumps([dict(self.params), self.code, list(recordings)], sort_keys=True)
+        return f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.arrow"
+
+
+def write_shard(features: Sequence[tuple[str, Features]], path: Path) -> str:
+    """Write features of recordings, given with their SHA-256; returns the file's own."""
+    sequences = [np.ascontiguousarray(f.log_mel, dtype=np.float16) for _, f in features]
+    offsets = np.cumsum([0, *(sequence.size for sequence in sequences)])
+    functionals = np.stack([f.functionals.to_numpy(np.float32) for _, f in features])
+    names = json.dumps(list(features[0][1].functionals.index))
+    table = pa.table(
+        {
+            "sha256": pa.array([sha256 for sha256, _ in features], pa.string()),
+            "functionals": pa.FixedSizeListArray.from_arrays(
+                pa.array(functionals.reshape(-1)), functionals.shape[1]
+            ),
+            "n_mels": pa.array([sequence.shape[1] for sequence in sequences], pa.int32()),
+            "log_mel": pa.LargeListArray.from_arrays(
+                pa.array(offsets, pa.int64()),
+                pa.array(np.concatenate([s.reshape(-1) for s in sequences]), pa.float16()),
+            ),
+        }
+    ).replace_schema_metadata({"functionals": names})
+    return write_arrow(table, path)
+
+
+def write_arrow(table: pa.Table, path: Path) -> str:
+    """Write a shard's table; returns the file's SHA-256."""
+    with atomic_path(path) as temporary:
+        with (
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
+            writer.write_table(table)
+        return file_hash(temporary)
+
+
+def write_index(folder: Path, recipe: Recipe, shards: Mapping[str, str]) -> None:
+    """Record which shards (name -> SHA-256) make up the folder; others are deleted."""
+    content = {
+        "params": dict(recipe.params),
+        "code": recipe.code,
+        "shards": dict(sorted(shards.items())),
+    }
+    write_json({**content, "sha256": _proof(content)}, folder / INDEX)
+    for path in folder.glob("*.arrow"):
+        if path.name not in shards:
+            path.unlink()
+
+
+def clear(folder: Path) -> None:
+    """An index of no shards; what lay there is removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_index(folder, Recipe({}, ""), {})
+
+
+def read_index(folder: Path, *, stage: str = STAGE) -> tuple[Recipe, dict[str, str]]:
+    """The recipe and the shards' SHA-256; raises DamagedFeatures where the index is bent."""
+    index = read_json(folder / INDEX)
+    content = {key: index.get(key) for key in ("params", "code", "shards")}
+    # Byte for byte as it was written: nor may a flipped bit hide in a blank.
+    as_written = json_text({**content, "sha256": _proof(content)})
+    if (folder / INDEX).read_text() != as_written:
+        raise DamagedFeatures(
+            f"{folder / INDEX} was changed after it was written; {AGAIN.format(stage)}."
+        )
+    return Recipe(index["params"], index["code"]), index["shards"]
+
+
+def intact_shards(folder: Path, recipe: Recipe) -> dict[str, str]:
+    """Shards of this recipe whose bytes are those recorded, name -> SHA-256; {} where none is."""
+    try:
+        recorded, shards = read_index(folder)
+    except (TableError, DamagedFeatures):
+        return {}
+    if recorded != recipe:
+        return {}
+    return {
+        name: sha256
+        for name, sha256 in shards.items()
+        if (folder / name).is_file() and file_hash(folder / name) == sha256
+    }
+
+
+def check_shards(folder: Path, *, stage: str = STAGE) -> None:
+    """Raise DamagedFeatures unless every shard is there with the bytes that were recorded."""
+    _, shards = read_index(folder, stage=stage)
+    for name, sha256 in shards.items():
+        path = folder / name
+        if not path.is_file():
+            raise DamagedFeatures(f"{path} is missing; {AGAIN.format(stage)}.")
+        found = file_hash(path)
+        if found != sha256:
+            raise DamagedFeatures(
+                f"{path} has SHA-256 {found[:12]}…, but {sha256[:12]}… was recorded: its bytes "
+                f"changed; {AGAIN.format(stage)}."
+            )
+
+
+def recordings_in(folder: Path, shards: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Where each recording's features lie: SHA-256 -> (shard, row)."""
+    return {
+        sha256: (name, row)
+        for name in shards
+        for row, sha256 in enumerate(read_arrow(folder / name)["sha256"].to_pylist())
+    }
+
+
+def read_features(path: Path, rows: Iterable[int]) -> list[Features]:
+    """The features of some rows of a shard."""
+    table = read_arrow(path)
+    functionals, sequences = _functionals(table), _sequences(table)
+    return [Features(functionals.iloc[row], sequences[row]) for row in rows]
+
+
+def read_functionals(folder: Path, *, stage: str = STAGE) -> pd.DataFrame:
+    """Functionals of all recordings, float32 (n, n_functionals), indexed by SHA-256."""
+    shards = read_index(folder, stage=stage)[1]
+    tables = [read_arrow(folder / name, stage=stage) for name in shards]
+    parts = [
+        _functionals(table).set_axis(pd.Index(table["sha256"].to_pylist()), axis=0)
+        for table in tables
+    ]
+    return pd.concat(parts)
+
+
+def read_sequences(folder: Path, *, stage: str = STAGE) -> dict[str, np.ndarray]:
+    """Log-mels of all recordings by SHA-256, each (n_frames, n_mels) float16.
+
+    They are views of the files' pages: what is not used is not held in memory.
+    """
+    sequences: dict[str, np.ndarray] = {}
+    for name in read_index(folder, stage=stage)[1]:
+        table = read_arrow(folder / name, stage=stage)
+        sequences |= zip(table["sha256"].to_pylist(), _sequences(table), strict=True)
+    return sequences
+
+
+def read_arrow(path: Path, *, stage: str = STAGE) -> pa.Table:
+    """A shard's table, mapped into memory; raises DamagedFeatures where it is none."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_file(source).read_all()
+    except (OSError, pa.ArrowException) as error:
+        again = AGAIN.format(stage)
+        raise DamagedFeatures(f"{path} is no readable shard of features; {again}.") from error
+
+
+def _functionals(table: pa.Table) -> pd.DataFrame:
+    column = table["functionals"].combine_chunks()
+    values = column.flatten().to_numpy().reshape(len(column), -1)
+    return pd.DataFrame(values, columns=json.loads(table.schema.metadata[b"functionals"]))
+
+
+def _sequences(table: pa.Table) -> list[np.ndarray]:
+    column = table["log_mel"].combine_chunks()
+    offsets = column.offsets.to_numpy()
+    flat = column.values.to_numpy()
+    n_mels = table["n_mels"].to_pylist()
+    return [
+        flat[start:stop].reshape(-1, columns)
+        for start, stop, columns in zip(offsets[:-1], offsets[1:], n_mels, strict=True)
+    ]
+
+
+def _proof(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""MLflow: its store, runs, versions and their lineage."""

@@ -1,0 +1,141 @@
+"""The files of registered versions on this machine, checked against what was registered."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from ser.bundle import bundle_sha256
+from ser.errors import DamagedVersion
+from ser.files import atomic_path
+from ser.io.tracking.address import masked, sqlite_file
+from ser.io.tracking.health import store_errors
+from ser.io.tracking.store import as_default_store, connect
+from ser.io.tracking.version import Version
+
+#: Bundles of a remote store, by hash; those used last are kept.
+FOLDER = Path(".ser/bundles")
+KEPT = 4
+#: Seconds after which a download that nobody ended is debris of a kill.
+ABANDONED = 3600.0
+
+
+def bundle_of(root: Path, version: Version, model: str) -> Path:
+    """The directory of a version's bundle: a local store's own (do not write in it), or a copy.
+
+    Raises DamagedVersion where the files are gone or have another hash than the version's tag,
+    RegistryError where the store fails.
+    """
+    expected = version.bundle_sha256
+    if not re.fullmatch(r"[0-9a-f]{64}", expected):
+        raise _damaged(version, f"its tag bundle_sha256 is {expected[:80]!r}, and no SHA-256")
+    source = _source(root, version, model)
+    local = urlparse(source)
+    if local.scheme in ("", "file"):
+        directory = _here(root, Path(unquote(local.path)) / "artifacts" / "bundle")
+        if not directory.is_dir():
+            raise _damaged(version, f"its files are gone: {directory} does not exist")
+        if _hash(directory) != expected:
+            raise _damaged(version, f"{directory} is not what was registered (other SHA-256)")
+        return directory
+    kept = _cache(root) / expected
+    if not (kept.is_dir() and _hash(kept) == expected):
+        _download(root, version, f"{source}/artifacts/bundle", kept)
+    with suppress(OSError):
+        kept.touch()
+        _prune(kept.parent)
+    return kept
+
+
+def _source(root: Path, version: Version, model: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(connect(root).get_model_version_download_uri(model, str(version.version)))
+    except MlflowException as error:
+        first = masked(str(error).splitlines()[0]).rstrip(".")
+        raise _damaged(version, f"its logged model is gone ({first})") from error
+
+
+def _here(root: Path, directory: Path) -> Path:
+    """Where a local store's files are: MLflow has noted where they were before a project moved."""
+    database = sqlite_file(root)
+    if database is None or directory.is_dir():
+        return directory
+    _, _, inside = directory.as_posix().rpartition("/mlruns/artifacts/")
+    moved = database.parent / "artifacts" / inside
+    return moved if inside and moved.is_dir() else directory
+
+
+def _download(root: Path, version: Version, uri: str, kept: Path) -> None:
+    from mlflow.artifacts import download_artifacts, list_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with atomic_path(kept) as temporary:
+        temporary.mkdir()
+        try:
+            with store_errors(root), as_default_store(root):
+                # A download of nothing fails like a server that is away.
+                if not list_artifacts(artifact_uri=uri):
+                    raise FileNotFoundError(f"nothing is at {uri}")
+                path = Path(download_artifacts(artifact_uri=uri, dst_path=str(temporary)))
+        except (MlflowException, FileNotFoundError) as error:
+            first = masked(str(error).splitlines()[0]).rstrip(".")
+            raise _damaged(version, f"its files are gone ({first})") from error
+        if _hash(path) != version.bundle_sha256:
+            raise _damaged(version, f"{masked(uri)} is not what was registered (other SHA-256)")
+        # MLflow downloads a folder into the one that is named.
+        if path != temporary:
+            for file in list(path.iterdir()):
+                file.rename(temporary / file.name)
+            path.rmdir()
+
+
+def _hash(directory: Path) -> str | None:
+    """Hash of the bundle; None where it cannot be one."""
+    try:
+        return bundle_sha256(directory)
+    except OSError:
+        return None
+
+
+def _cache(root: Path) -> Path:
+    folder = root.resolve() / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return _folder_of_this_process()
+
+
+@cache
+def _folder_of_this_process() -> Path:
+    """Where a project that is read-only has its bundles, until the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="ser-bundles-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _prune(folder: Path) -> None:
+    entries = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    abandoned = time.time() - ABANDONED
+    whole = [path for path in entries if not path.name.startswith(".")]
+    debris = [p for p in entries if p.name.startswith(".") and p.stat().st_mtime < abandoned]
+    for path in (*whole[KEPT:], *debris):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _damaged(version: Version, what: str) -> DamagedVersion:
+    serves = "champion" in version.aliases
+    return DamagedVersion(
+        f"Version {version.version} cannot be loaded: {what}.",
+        "Restore it, or " + ("let `make run` mend it." if serves else "name another version."),
+    )

@@ -1,0 +1,249 @@
+"""MLflow runs: what was trained, from what, and how it scored.
+
+Every call names its run, so that processes and threads never share an "active run".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ser.errors import RegistryError
+from ser.io.tracking.address import sqlite_file
+from ser.io.tracking.lineage import git_diff, lineage_tags, lock_sha256
+from ser.io.tracking.store import EXPERIMENT, as_default_store, connect, prepare_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: Learning curves are `epoch/<name>`. A final score never shares a name with one: MLflow shows a
+#: metric's value at its highest step, which would be that of the last epoch.
+CURVE = "epoch"
+#: Artifact of a run whose code git does not hold.
+DIFF = "git.diff"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A handle on one MLflow run, open or ended."""
+
+    run_id: str
+    _client: MlflowClient
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        from mlflow.entities import Param
+
+        entries = [Param(key, str(value)) for key, value in params.items()]
+        # MLflow takes at most 100 parameters a batch.
+        for start in range(0, len(entries), 100):
+            self._client.log_batch(self.run_id, params=entries[start : start + 100])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log scores under names such as `dev/uar`, which MLflow's UI draws as one group."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        entries = [Metric(k, float(v), now, step or 0) for k, v in metrics.items()]
+        for start in range(0, len(entries), 1000):
+            self._client.log_batch(self.run_id, metrics=entries[start : start + 1000])
+
+    def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
+        """A model's `on_epoch`: one point on each learning curve."""
+        self.log_metrics({f"{CURVE}/{name}": v for name, v in scores.items()}, step=epoch)
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        from mlflow.entities import RunTag
+
+        entries = [RunTag(key, str(value)) for key, value in tags.items()]
+        self._client.log_batch(self.run_id, tags=entries)
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Store a file, or a directory's files, under `folder` of the run's artifacts."""
+        if path.is_dir():
+            self._client.log_artifacts(self.run_id, str(path), folder)
+        else:
+            self._client.log_artifact(self.run_id, str(path), folder)
+
+    def log_dataset(
+        self, *, name: str, digest: str, source: str, context: str = "training"
+    ) -> None:
+        """Record an input of the run.
+
+        digest : DVC's md5 of a file or directory, at most 36 characters.
+        source : where it lies, relative to the project or a URL.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=name, digest=digest, source_type="dvc", source=json.dumps({"url": source})
+        )
+        tag = InputTag("mlflow.data.context", context)
+        self._client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [tag])])
+
+
+@contextmanager
+def start_run(
+    root: Path,
+    *,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, object] | None = None,
+    experiment: str = EXPERIMENT,
+    run_id: str | None = None,
+) -> Iterator[Run]:
+    """A run that ends FINISHED, FAILED on an error, KILLED on Ctrl-C and SIGTERM.
+
+    params : nested mapping, logged as `model.cnn.dropout`.
+    run_id : a run that was cut off and now goes on; None: a new one.
+    """
+    experiment_id = prepare_store(root, experiment)
+    client = connect(root)
+    end_orphans(root, client=client, experiment=experiment)
+    every_tag = {**lineage_tags(root), **(tags or {}), "mlflow.source.name": name}
+    if run_id is None:
+        created = client.create_run(
+            experiment_id, run_name=name, tags={k: str(v) for k, v in every_tag.items()}
+        )
+        run = Run(created.info.run_id, client)
+    else:
+        run = Run(run_id, client)
+        client.update_run(run_id, status="RUNNING")
+        run.set_tags(every_tag)
+    status = "KILLED"
+    try:
+        with _sigterm_unwinds():
+            if every_tag.get("git.dirty") == "true":
+                _log_diff(root, run)
+            run.log_params(flatten(params))
+            yield run
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        client.set_terminated(run.run_id, status)
+
+
+def _log_diff(root: Path, run: Run) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / DIFF
+        path.write_bytes(git_diff(root))
+        run.log_artifact(path)
+
+
+def resume_run(root: Path, run_id: str) -> Run:
+    """The handle of an ended run, to log more into it; its status stays as it is."""
+    return Run(run_id, connect(root))
+
+
+def log_lineage(root: Path, run_id: str) -> None:
+    """Log the dvc.lock that holds after evaluation: code, data and outs of the run, by hash.
+
+    Only a run that is registered has it: while it trains, its own lock is not written.
+    """
+    run = resume_run(root, run_id)
+    run.log_artifact(root / "dvc.lock")
+    run.set_tags({"dvc.lock.sha256": lock_sha256(root)})
+
+
+def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
+    """A file that a run logged, on this machine; raises RegistryError if it is gone."""
+    from mlflow.exceptions import MlflowException
+
+    copies = None
+    try:
+        if sqlite_file(root) is None:
+            # What a server has is copied: into one place, where the next copy replaces it.
+            copies = root / ".ser" / "artifacts"
+            shutil.rmtree(copies, ignore_errors=True)
+            copies.mkdir(parents=True)
+        with as_default_store(root):
+            place = str(copies) if copies else None
+            return Path(connect(root).download_artifacts(run_id, path, place))
+    except (MlflowException, OSError) as error:
+        raise RegistryError(
+            f"MLflow has no {path} of run {run_id}; train again with `make run`."
+        ) from error
+
+
+def run_exists(root: Path, run_id: str) -> bool:
+    """Whether the store knows this run, and it is not deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = connect(root).get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return run.info.lifecycle_stage == "active"
+
+
+def end_orphans(
+    root: Path, *, client: MlflowClient | None = None, experiment: str = EXPERIMENT
+) -> list[str]:
+    """End runs that a SIGKILL left RUNNING on this host; returns their ids."""
+    client = client or connect(root)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    running = client.search_runs(
+        [found.experiment_id],
+        f"attributes.status = 'RUNNING' AND tags.`process.host` = '{socket.gethostname()}'",
+    )
+    orphans = [run.info.run_id for run in running if not _alive(int(run.data.tags["process.pid"]))]
+    for run_id in orphans:
+        client.set_terminated(run_id, "KILLED")
+    return orphans
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """`{"model": {"name": "cnn"}}` -> `{"model.name": "cnn"}`; sequences become JSON."""
+    flat: dict[str, str] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            flat[prefix + key] = json.dumps(value)
+        else:
+            flat[prefix + key] = str(value)
+    return flat
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """Make SIGTERM unwind the stack, so that the run is ended rather than left RUNNING."""
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

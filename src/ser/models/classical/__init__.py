@@ -1,0 +1,1 @@
+"""scikit-learn models on functionals. Never imports torch."""

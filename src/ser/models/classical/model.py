@@ -1,0 +1,228 @@
+"""scikit-learn models on functionals. Never imports torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from ser.core.speakers.adaptation import Adaptation
+from ser.core.speakers.enrolment import Enrolment, OwnEmotions, rows_of
+from ser.errors import BundleError, TableError
+from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
+from ser.models.classical.estimators import fit_pipeline, numbers_in
+from ser.models.classical.files import dump_estimator, load_estimator
+from ser.models.voices import (
+    adaptation_files,
+    adaptation_from,
+    dev_answers,
+    enrolment_files,
+    enrolment_from,
+)
+from ser.params import ClassicalName, LdaParams, Section
+
+MODEL_FILE = "model.skops"
+CARD_FILE = "model.json"
+#: Into how many parts speakers are divided, each answered for by what the others taught.
+CROSS_FITS = 6
+#: Softmax temperatures among which dev chooses, for models without posteriors of their own.
+TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5.0, 41), 4))
+
+
+class ClassicalModel:
+    """A scikit-learn pipeline behind the interface of all models (`EmotionModel`)."""
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"functionals"})
+    epochs: ClassVar[int] = 0
+
+    def __init__(
+        self, name: ClassicalName, *, classes: tuple[str, ...], options: Section | None = None
+    ) -> None:
+        self.name = name
+        self.classes = classes
+        self.options = options
+        self.columns: tuple[str, ...] = ()
+        self.temperature = 1.0
+        self.pipeline: Pipeline | None = None
+        self.enrolment: Enrolment | None = None
+        self.adaptation: Adaptation | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        return numbers_in(self._fitted().steps[-1][1])
+
+    def fit(
+        self,
+        train: Examples,
+        dev: Examples,
+        *,
+        seed: int,
+        enrolled: bool = False,
+        on_epoch: OnEpoch | None = None,
+        workdir: Path | None = None,
+    ) -> Self:
+        """Learn from `train`; `dev` chooses the temperature of an SVC's posteriors. Then from both.
+
+        There are no epochs, hence no calls of `on_epoch` and no checkpoints.
+        """
+        self.columns = tuple(map(str, _frame(train.inputs).columns))
+        self._learn(train, seed=seed, enrolled=enrolled)
+        if not hasattr(self._fitted(), "predict_proba"):
+            self.temperature = self._choose_temperature(dev)
+        self.dev_posteriors = dev_answers(self, dev)
+        self._learn(train.and_of(dev), seed=seed, enrolled=enrolled)
+        return self
+
+    def _learn(self, recorded: Examples, *, seed: int, enrolled: bool) -> None:
+        heard = recorded.with_altered()
+        matrix = self.embed(heard.inputs)
+        if enrolled:
+            self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
+            matrix = self.enrolment.by_speaker(matrix, speaker=heard.speaker)
+        target = targets_of(heard.emotion, self.classes)
+        if enrolled and isinstance(self.options, LdaParams):
+            self.adaptation = self._learn_to_adapt(matrix, target, recorded.speaker, seed=seed)
+        self.pipeline = fit_pipeline(self.name, self.options, matrix, target, seed=seed)
+
+    def _learn_to_adapt(
+        self, matrix: np.ndarray, target: np.ndarray, speaker: np.ndarray, *, seed: int
+    ) -> Adaptation | None:
+        """From what discriminants say of speakers whom they have not heard, in turn.
+
+        speaker : (n,) of the recordings, the first of the rows; their altered versions follow.
+        None where speakers are too few for those who teach to know every emotion.
+        """
+        names, n = list(rows_of(speaker)), len(speaker)
+        if len(names) < 2:
+            return None
+        origin = np.tile(speaker, len(matrix) // n)
+        answers = np.empty((n, len(self.classes)))
+        for part in np.array_split(names, min(CROSS_FITS, len(names))):
+            out = np.isin(origin, part)
+            if len(np.unique(target[~out])) < len(self.classes):
+                return None
+            pipeline = fit_pipeline(self.name, self.options, matrix[~out], target[~out], seed=seed)
+            answers[out[:n]] = pipeline.predict_proba(matrix[:n][out[:n]])
+        return Adaptation.of(answers, target[:n])
+
+    def embed(self, inputs: Inputs) -> np.ndarray:
+        """The functionals that the model takes, found by name: float64 (n, n_functionals)."""
+        frame = _frame(inputs)
+        missing = [name for name in self.columns if name not in frame.columns]
+        if missing:
+            raise TableError(
+                f"The functionals lack {missing[0]} ({len(missing)} of {len(self.columns)}); the "
+                "model needs those it was trained on. Extract with the bundle's own parameters."
+            )
+        return frame.loc[:, list(self.columns)].to_numpy(np.float64)
+
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        return self.adaptation.own(self._raw(embeddings)) if self.adaptation else None
+
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
+        raw = self._raw(embeddings)
+        if self.adaptation is None:
+            return raw
+        # Several notes are an ensemble's.
+        assert not isinstance(own, tuple)
+        return self.adaptation.posteriors(raw, own)
+
+    def _raw(self, embeddings: np.ndarray) -> np.ndarray:
+        """Posteriors (n, n_classes) before a speaker's own emotions are taken notice of."""
+        pipeline = self._fitted()
+        # A class that `classes` names and training lacked has posterior 0.
+        posteriors = np.zeros((len(embeddings), len(self.classes)))
+        if len(embeddings) == 0:
+            return posteriors
+        if hasattr(pipeline, "predict_proba"):
+            known = pipeline.predict_proba(embeddings)
+        else:
+            known = _softmax(_decisions(pipeline, embeddings) / self.temperature)
+        posteriors[:, pipeline.classes_] = known
+        return posteriors
+
+    def to_files(self) -> dict[str, bytes]:
+        """{"model.skops", "model.json"}, an enrolment; equal models give equal bytes."""
+        card = {
+            "name": self.name,
+            "classes": self.classes,
+            "columns": self.columns,
+            "temperature": self.temperature,
+        }
+        return {
+            MODEL_FILE: dump_estimator(self.pipeline),
+            CARD_FILE: json.dumps(card, indent=1).encode(),
+            **enrolment_files(self.enrolment),
+            **adaptation_files(self.adaptation),
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """Inverse of `to_files`; raises BundleError on anything not trusted."""
+        try:
+            card = json.loads(files[CARD_FILE])
+            model = cls(card["name"], classes=tuple(card["classes"]))
+            model.columns = tuple(card["columns"])
+            model.temperature = float(card["temperature"])
+            data = files[MODEL_FILE]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"The model's files are incomplete or malformed ({error!r}); expected {CARD_FILE} "
+                f"and {MODEL_FILE}. Restore the bundle, or train the model again."
+            ) from error
+        model.pipeline = load_estimator(data, n_features=len(model.columns))
+        if not isinstance(model.pipeline, Pipeline):
+            raise BundleError(
+                f"{MODEL_FILE} holds a {type(model.pipeline).__name__}; expected a Pipeline."
+            )
+        model.enrolment, model.adaptation = enrolment_from(files), adaptation_from(files)
+        return model
+
+    def _fitted(self) -> Pipeline:
+        if self.pipeline is None:
+            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
+        return self.pipeline
+
+    def _choose_temperature(self, dev: Examples) -> float:
+        if len(dev) == 0:
+            return 1.0
+        matrix, pipeline = self.embed(dev.inputs), self._fitted()
+        if self.enrolment:
+            matrix = self.enrolment.by_speaker(matrix, speaker=dev.speaker)
+        decisions = _decisions(pipeline, matrix)
+        targets = targets_of(dev.emotion, self.classes)
+        positions = np.searchsorted(pipeline.classes_, targets)
+        known = np.isin(targets, pipeline.classes_)
+        if not known.any():
+            return 1.0
+        rows = np.flatnonzero(known)
+
+        def log_loss(temperature: float) -> float:
+            posteriors = _softmax(decisions / temperature)
+            return -float(np.log(posteriors[rows, positions[rows]] + 1e-12).mean())
+
+        return min(TEMPERATURES, key=log_loss)
+
+
+def _frame(inputs: Inputs) -> pd.DataFrame:
+    if inputs.functionals is None:
+        raise TableError("A classical model takes functionals; found none. Extract them.")
+    return inputs.functionals
+
+
+def _decisions(pipeline: Pipeline, matrix: np.ndarray) -> np.ndarray:
+    """(n, n_classes known to the pipeline)"""
+    decisions = np.asarray(pipeline.decision_function(matrix))
+    # For two classes scikit-learn returns one column: the second class's margin.
+    return np.stack([-decisions, decisions], axis=1) if decisions.ndim == 1 else decisions
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    normalised: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
+    return normalised

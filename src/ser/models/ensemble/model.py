@@ -1,0 +1,230 @@
+"""Several models that answer together: their log-posteriors are added up, weighted.
+
+What a network and a classical model get wrong differs more than what two networks do; the weights,
+one for each kind of member, are those with which dev's emotions are most probable (logarithmic
+opinion pool, Heskes 1998).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from scipy.optimize import minimize
+
+from ser.core.speakers.enrolment import Enrolment, OwnEmotions
+from ser.core.uncertainty.calibration import LEAST
+from ser.errors import BundleError
+from ser.models.base import EmotionModel, Examples, Inputs, Kind, OnEpoch, targets_of
+from ser.models.ensemble.members import Loader, fit_all
+
+CARD_FILE = "ensemble.json"
+#: The weights stay below this.
+MOST_WEIGHT = 4.0
+
+
+class Ensemble:
+    """Members, each an `EmotionModel`, behind the interface of one (`EmotionModel`).
+
+    The embedding is the members' side by side, so that one voice serves all of them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        members: Sequence[tuple[str, EmotionModel]],
+        *,
+        classes: tuple[str, ...],
+        load: Loader,
+    ) -> None:
+        """load : makes a fitted member of its name and files."""
+        self.name = name
+        self.names = tuple(name for name, _ in members)
+        self.members = [model for _, model in members]
+        self.classes = classes
+        self.load = load
+        self.weights: dict[str, float] = {}
+        self.widths: tuple[int, ...] = ()
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        return frozenset().union(*(member.kinds for member in self.members))
+
+    @property
+    def epochs(self) -> int:
+        return sum(member.epochs for member in self.members)
+
+    @property
+    def enrolment(self) -> Enrolment | None:
+        known = [member.enrolment for member in self.members if member.enrolment]
+        return Enrolment.joined(known) if known else None
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(member.n_parameters for member in self.members)
+
+    def fit(
+        self,
+        train: Examples,
+        dev: Examples,
+        *,
+        seed: int,
+        enrolled: bool = False,
+        on_epoch: OnEpoch | None = None,
+        workdir: Path | None = None,
+    ) -> Self:
+        """Fit every member on `train`, networks side by side, and the weights on `dev`.
+
+        Of several networks of one name each learns from those of dev's speakers, too, that another
+        leaves out: every one of them is answered for by a network that has not heard him or her.
+        """
+        left_out = [
+            places_left_out(place, self.names, dev.speaker)
+            if member.epochs
+            else np.arange(len(dev))
+            for place, member in enumerate(self.members)
+        ]
+        self.members = fit_all(
+            list(zip(self.names, self.members, strict=True)),
+            train,
+            dev,
+            left_out,
+            seed=seed,
+            enrolled=enrolled,
+            on_epoch=on_epoch,
+            workdir=workdir,
+            load=self.load,
+        )
+        self.widths = tuple(
+            member.embed(train.inputs.take(np.arange(1))).shape[1] for member in self.members
+        )
+        levels = max(len(member.dev_posteriors) for member in self.members)
+        answers = np.full((len(self.members), levels, len(dev), len(self.classes)), np.nan)
+        for own, member, rows in zip(answers, self.members, left_out, strict=True):
+            own[:, rows] = member.dev_posteriors
+        logs = self._by_name(answers)
+        names = sorted(logs)
+        # Weighed for voices that are known, where the members know any.
+        weights = pool_weights(
+            np.stack([logs[name][-1] for name in names]), targets_of(dev.emotion, self.classes)
+        )
+        self.weights = dict(zip(names, map(float, weights), strict=True))
+        self.dev_posteriors = self._pooled(logs)
+        return self
+
+    def embed(self, inputs: Inputs) -> np.ndarray:
+        return np.concatenate([member.embed(inputs) for member in self.members], axis=1)
+
+    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
+        parts = zip(self.members, self._parts(embeddings), strict=True)
+        return tuple(member.own_emotions(part) for member, part in parts)
+
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
+        notes = own if isinstance(own, tuple) else (None,) * len(self.members)
+        parts = zip(self.members, self._parts(embeddings), notes, strict=True)
+        return self._pooled(
+            self._by_name([member.classify(part, note) for member, part, note in parts])
+        )
+
+    def to_files(self) -> dict[str, bytes]:
+        """{"ensemble.json"} and each member's files, `2.cnn.model.safetensors` for the second."""
+        card = {
+            "name": self.name,
+            "classes": self.classes,
+            "members": self.names,
+            "widths": self.widths,
+            "weights": self.weights,
+        }
+        files = {CARD_FILE: json.dumps(card, indent=1).encode()}
+        for prefix, member in zip(_prefixes(self.names), self.members, strict=True):
+            files |= {f"{prefix}{name}": content for name, content in member.to_files().items()}
+        return files
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader) -> Self:
+        """Inverse of `to_files`; raises BundleError on anything not trusted."""
+        try:
+            card = json.loads(files[CARD_FILE])
+            members = [
+                (name, load(name, _own(files, prefix)))
+                for name, prefix in zip(card["members"], _prefixes(card["members"]), strict=True)
+            ]
+            ensemble = cls(card["name"], members, classes=tuple(card["classes"]), load=load)
+            ensemble.widths = tuple(map(int, card["widths"]))
+            ensemble.weights = {name: float(card["weights"][name]) for name in card["members"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(
+                f"{CARD_FILE} is incomplete or malformed ({error!r}). Restore the bundle, or train "
+                "the model again."
+            ) from error
+        return ensemble
+
+    def _parts(self, embeddings: np.ndarray) -> list[np.ndarray]:
+        return np.split(embeddings, np.cumsum(self.widths)[:-1], axis=1)
+
+    def _pooled(self, logs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return pooled(np.stack([self.weights[name] * log for name, log in logs.items()]))
+
+    def _by_name(self, posteriors: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """Log-posteriors (…, n, n_classes), the mean of each name's members; NaN: no answer."""
+        logs: dict[str, list[np.ndarray]] = {}
+        for name, own in zip(self.names, posteriors, strict=True):
+            logs.setdefault(name, []).append(np.log(np.maximum(own, LEAST)))
+        return {name: np.nanmean(own, axis=0) for name, own in logs.items()}
+
+
+def places_left_out(place: int, names: Sequence[str], speaker: np.ndarray) -> np.ndarray:
+    """Rows of those of dev's speakers (n,) whom the member at `place` does not learn from.
+
+    Members of its name share the speakers out between them; one that is alone leaves out all.
+    """
+    alike = [i for i, name in enumerate(names) if name == names[place]]
+    speakers = np.unique(speaker)
+    parts = np.array_split(speakers, min(len(alike), max(1, len(speakers))))
+    return np.flatnonzero(np.isin(speaker, parts[alike.index(place) % len(parts)]))
+
+
+def pooled(logs: np.ndarray) -> np.ndarray:
+    """Posteriors (…, n, n_classes) of weighted log-posteriors (n_kinds, …, n, n_classes)."""
+    total = logs.sum(axis=0)
+    exponents = np.exp(total - total.max(axis=-1, keepdims=True))
+    posteriors: np.ndarray = exponents / exponents.sum(axis=-1, keepdims=True)
+    return posteriors
+
+
+def pool_weights(logs: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Weights (n_kinds,), none below 0, under which target (n,) has the least cross-entropy.
+
+    logs : (n_kinds, n, n_classes). Without examples, all weigh alike.
+    """
+    alike = np.full(len(logs), 1 / len(logs))
+    if len(target) == 0:
+        return alike
+    true = logs[:, np.arange(len(target)), target]
+
+    def cross_entropy(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        total = np.tensordot(weights, logs, axes=1)
+        top = total.max(axis=1)
+        partition = top + np.log(np.exp(total - top[:, None]).sum(axis=1))
+        expected = (np.exp(total - partition[:, None]) * logs).sum(axis=2)
+        value = partition - np.tensordot(weights, true, axes=1)
+        return float(value.mean()), (expected - true).mean(axis=1)
+
+    bounds = [(0.0, MOST_WEIGHT)] * len(logs)
+    found: np.ndarray = minimize(cross_entropy, alike, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return found if found.any() else alike
+
+
+def _prefixes(names: Sequence[str]) -> list[str]:
+    return [f"{place}.{name}." for place, name in enumerate(names, start=1)]
+
+
+def _own(files: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:
+    return {
+        name.removeprefix(prefix): content
+        for name, content in files.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,1 @@
+"""Neural networks on log-mels, trained with Lightning."""

@@ -1,0 +1,46 @@
+"""How much of a recording is speech: by Silero's network where it is installed, else by pitch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from ser.errors import ParamsError
+from ser.vad import silero
+from ser.vad.pitch import check_samples, speech_spans, total_seconds
+
+#: auto is silero where the extra `vad` is installed, else energy.
+Detector = Literal["auto", "silero", "energy"]
+#: Probability from which a frame is speech, the network's own default.
+LEAST_PROBABILITY = 0.5
+#: Peak at which the network listens: it hears nothing in a recording 40 dB below.
+PEAK = 0.5
+
+
+def choose_detector(detector: Detector = "auto") -> Literal["silero", "energy"]:
+    """The detector that `speech_seconds` uses; raises ParamsError where it is not to be had."""
+    if detector not in ("auto", "silero", "energy"):
+        raise ParamsError(
+            f"The speech detector is {detector!r}; expected auto, silero or energy. Correct it."
+        )
+    if detector == "energy" or (detector == "auto" and not silero.installed()):
+        return "energy"
+    silero.load_weights()
+    return "silero"
+
+
+def speech_seconds(y: np.ndarray, *, sr: int, detector: Detector = "auto") -> float:
+    """Seconds of speech in mono y (n_samples,), however loud; no samples have none.
+
+    Raises AudioError where y is not one-dimensional and finite, and as `choose_detector` does.
+    """
+    if choose_detector(detector) == "energy":
+        return total_seconds(speech_spans(y, sr=sr))
+    check_samples(y)
+    peak = np.abs(y).max(initial=0.0)
+    if peak == 0:
+        return 0.0
+    probabilities = silero.speech_probabilities(y * (PEAK / peak), sr=sr)
+    spoken = np.count_nonzero(probabilities >= LEAST_PROBABILITY) * silero.FRAME / silero.SR
+    return float(min(spoken, y.size / sr))
