@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from project import Project
-from publisher import Publisher
+from support.project import Project
+from support.publisher import Publisher
 
 ROOT = Path(__file__).parents[1]
+
+# Read when torch loads. The suite's processes share the cores: a waiting thread sleeps, not spins.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A suite that runs in the background ignores Ctrl-C, and so would all that it starts.

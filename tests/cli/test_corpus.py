@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from publisher import Answer
 from ser import cli
 from ser.cli import corpus as commands
 from ser.corpora.base import Archive, Form, recordings_digest
@@ -18,6 +17,7 @@ from ser.corpora.published.marks import published_mark
 from ser.corpora.published.ravdess import RAVDESS
 from ser.io.intake import dvc
 from ser.io.intake import verify as integrity
+from support.publisher import Answer
 
 NAMES = [f"Actor_{actor:02}/03-01-05-01-01-01-{actor:02}.wav" for actor in range(1, 25)]
 

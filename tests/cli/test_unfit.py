@@ -11,7 +11,7 @@ from ser import cli
 from ser.io.intake import dvc
 from ser.params import load_params
 from ser.stages import manifest
-from unfit import write_speech, write_unfit
+from support.unfit import write_speech, write_unfit
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from recordings import SR, syllables
 from ser.core.features.extract import prepared
 from ser.core.fitness import reason_of, unfit
 from ser.core.waveform import mono, resample
@@ -11,7 +10,8 @@ from ser.corpora.base import is_audio
 from ser.errors import AudioError, CorruptAudio
 from ser.io.audio.read import read_recording
 from ser.params import FeatureParams
-from unfit import lsb, waveforms
+from support.recordings import SR, syllables
+from support.unfit import lsb, waveforms
 
 WINDOW = 1024 / 16_000
 

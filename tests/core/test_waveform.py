@@ -4,7 +4,7 @@ import pytest
 
 from ser.core.waveform import HighPass, high_pass, mono, resample, trim
 from ser.errors import AudioError, EmptyAudio
-from tests.core.signals import SR, noise, tone, voice
+from support.signals import SR, noise, tone, voice
 
 
 def test_mono_is_the_mean_of_channels():

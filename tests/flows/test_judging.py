@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from flows.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
-from project import Project
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import registry
@@ -17,6 +16,7 @@ from ser.io.tracking.store import connect
 from ser.io.tracking.version import Version
 from ser.params import load_params
 from ser.project import PREDICTIONS
+from support.project import Project
 
 
 @pytest.fixture

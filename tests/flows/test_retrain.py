@@ -15,7 +15,6 @@ from rich.console import Console
 from flows import stages
 from flows.report import Tick, markdown, print_closing
 from flows.stages import Outcome, StageCrashed
-from project import Project
 from ser.bundle import bundle_sha256
 from ser.core.scores.gate import judge
 from ser.core.scores.metrics import uar
@@ -24,6 +23,7 @@ from ser.io.storage.tables import read_table
 from ser.io.tracking import journal, registry
 from ser.io.tracking import runs as tracking
 from ser.io.tracking import store as mlflow_store
+from support.project import Project
 
 pytestmark = pytest.mark.usefixtures("prefect")
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -51,10 +52,10 @@ assert not {{"torch", "lightning"}} & set(sys.modules)
 
 
 def test_classical_models_never_load_torch():
-    script = NO_TORCH.format(folder=__file__.rpartition("/")[0])
+    script = NO_TORCH.format(folder=str(Path(__file__).parent / "classical"))
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_networks_are_served_without_lightning():
-    script = "import sys, ser.models.neural; assert 'lightning' not in sys.modules"
+    script = "import sys, ser.models.networks.model; assert 'lightning' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from encoders import save_encoder
 from flows.stages import changes
 from ser.bundle import load_bundle
 from ser.core.tables import posterior_columns
@@ -16,6 +15,7 @@ from ser.io.storage.embeddings import read_embeddings
 from ser.io.storage.tables import read_table
 from ser.predictor import Predictor
 from ser.stages.learning import answers
+from support.encoders import save_encoder
 
 FOLDS, EMBEDDINGS = "data/interim/folds.parquet", "data/embeddings"
 #: So that a random encoder's head learns for seconds.

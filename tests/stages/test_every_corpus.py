@@ -26,7 +26,7 @@ from ser.io.intake.own import add_own, prepare_own
 from ser.params import Params, parse_params
 from ser.predictor import Predictor
 from ser.stages import alter, embed, evaluate, featurize, gather, manifest, split, train
-from tests.core.signals import SR, voice
+from support.signals import SR, voice
 
 #: (relative name, speaker's number, emotion's number, take)
 Names = Iterator[tuple[str, int, int, int]]

@@ -13,7 +13,7 @@ from ser.io.intake import shelf
 from ser.io.intake.own import add_own, prepare_own
 from ser.params import parse_params
 from ser.stages import gather, manifest, split
-from unfit import waveforms, write_speech, write_unfit
+from support.unfit import waveforms, write_speech, write_unfit
 
 SPEECH = 24
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from flows.stages import changes
-from project import Project
 from ser.io.tracking import lineage
 from ser.params import load_params
 from ser.stages.learning import chosen_params
+from support.project import Project
 
 
 def test_repro_makes_every_artefact_once(trained):

@@ -1,0 +1,616 @@
+"""Versions, aliases and the journal, in a real SQLite store with a real bundle."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser.bundle import bundle_sha256, load_bundle, save_bundle
+from ser.errors import DamagedVersion, NoChampion, RegistryError
+from ser.io.tracking import bundles, journal, registry
+from ser.io.tracking import runs as tracking
+from ser.io.tracking import store as mlflow_store
+from ser.io.tracking.packaging import example_audio
+from ser.predictor import Predictor
+from support.project import Project
+
+#: Of the three versions' bundles, which differ in their cards alone.
+SHA: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def prepared(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with three versions, none promoted."""
+    root = tmp_path_factory.mktemp("prepared")
+    bundle = load_bundle(trained.root / "models" / "bundle")
+    SHA.clear()
+    for number in range(1, 4):
+        directory = root / "bundles" / str(number)
+        save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
+        SHA.append(sha := bundle_sha256(directory))
+        with tracking.start_run(root, name=sha[:3], params={"seed": 7}) as run:
+            pass
+        registry.register(
+            root,
+            directory,
+            run_id=run.run_id,
+            bundle_sha256=sha,
+            scores={"uar": 0.51239},
+            tags={"split_sha256": "s" * 64},
+        )
+    return root
+
+
+@pytest.fixture
+def root(prepared: Path, tmp_path: Path) -> Path:
+    """The prepared project, the test's own to change; the artifacts stay where they are."""
+    copy = tmp_path / "mlruns"
+    copy.mkdir()
+    shutil.copy(prepared / "mlruns" / "mlflow.db", copy)
+    return tmp_path
+
+
+def promote(root: Path, version: int, reason: str = "better") -> registry.Version:
+    return registry.promote(root, registry.get_version(root, version), reason=reason)
+
+
+def test_a_version_says_what_it_is(root: Path) -> None:
+    version = registry.find_version(root, SHA[2])
+
+    assert version is not None
+    assert (version.version, version.bundle_sha256) == (3, SHA[2])
+    assert version.split_sha256 == "s" * 64
+    assert version.tags["uar"] == "0.5124"
+    assert version.aliases == ("challenger",)
+    assert version.verdict is None
+    assert tracking.run_exists(root, version.run_id)
+
+
+def test_an_unknown_bundle_or_number_is_no_version(root: Path, tmp_path: Path) -> None:
+    assert registry.find_version(root, "d" * 64) is None
+    with pytest.raises(RegistryError, match="no version 9; known are 3, 2, 1"):
+        registry.get_version(root, 9)
+
+
+def test_there_is_no_champion_before_the_first_promotion(root: Path) -> None:
+    assert registry.champion(root) is None
+    with pytest.raises(NoChampion, match="make run"):
+        registry.fetch_bundle(root)
+
+
+def test_the_promoted_version_serves_and_the_journal_knows_why(root: Path) -> None:
+    promote(root, 1, "first")
+    promoted = promote(root, 2, "better")
+
+    assert registry.champion(root) == promoted
+    assert (promoted.verdict, promoted.verdict_reason) == ("promoted", "better")
+    rows = [(r["event"], r["version"], r["previous"], r["reason"]) for r in journal.rows(root)]
+    assert rows == [("promoted", 1, None, "first"), ("promoted", 2, 1, "better")]
+
+
+def test_the_list_of_versions_agrees_with_each_of_them(root: Path) -> None:
+    promote(root, 1)
+
+    listed = registry.versions(root)
+
+    assert [v.version for v in listed] == [3, 2, 1]
+    assert listed == [registry.get_version(root, v.version) for v in listed]
+
+
+def test_a_kept_champion_stays_and_the_verdict_is_on_record(root: Path) -> None:
+    promote(root, 1)
+
+    kept = registry.keep(
+        root, registry.get_version(root, 2), reason="worse", figures={"probability": 0.1}
+    )
+
+    assert registry.champion(root).version == 1
+    assert (kept.verdict, kept.verdict_reason) == ("kept", "worse")
+    assert kept.tags["probability"] == "0.1"
+    assert journal.rows(root)[-1]["event"] == "kept"
+
+
+def test_rolling_back_goes_one_champion_back_each_time(root: Path) -> None:
+    for version in (1, 2, 3):
+        promote(root, version)
+
+    assert registry.roll_back(root, reason="bad").version == 2
+    assert registry.roll_back(root, reason="bad").version == 1
+    assert registry.champion(root).version == 1
+    with pytest.raises(RegistryError, match="no predecessor"):
+        registry.roll_back(root, reason="bad")
+
+
+def test_rolling_back_needs_a_champion(root: Path) -> None:
+    with pytest.raises(NoChampion):
+        registry.roll_back(root, reason="bad")
+
+
+def test_a_kill_between_journal_and_alias_leaves_the_old_champion(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(root, 1)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", die)
+        with pytest.raises(Killed):
+            promote(root, 2)
+
+    assert registry.champion(root).version == 1
+    assert registry.get_version(root, 2).verdict is None
+    promote(root, 2)
+    assert registry.roll_back(root, reason="bad").version == 1
+
+
+def test_a_kill_between_alias_and_verdict_still_rolls_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(root, 1)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "set_model_version_tag", die)
+        with pytest.raises(Killed):
+            promote(root, 2)
+    assert registry.champion(root).version == 2
+
+    promote(root, 2)
+
+    assert registry.roll_back(root, reason="bad").version == 1
+
+
+def test_a_torn_last_row_is_skipped_and_does_not_swallow_the_next(root: Path) -> None:
+    promote(root, 1)
+    with journal.journal_path(root).open("a") as file:
+        file.write('{"at": "2026-')
+
+    promote(root, 2)
+
+    assert [row["version"] for row in journal.rows(root)] == [1, 2]
+
+
+def test_processes_that_promote_at_once_leave_one_champion_and_a_row_each(root: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ser.io.tracking import registry as r;"
+        "root = Path(sys.argv[1]);"
+        "[r.promote(root, r.get_version(root, int(v)), reason='race') for v in sys.argv[2:]]"
+    )
+    orders = (["1", "2", "3"], ["3", "2", "1"])
+    racing = [subprocess.Popen([sys.executable, "-c", code, str(root), *o]) for o in orders]
+    assert [process.wait(120) for process in racing] == [0, 0]
+
+    rows = journal.rows(root)
+    assert len(rows) == 6
+    assert registry.champion(root).version == rows[-1]["version"]
+    # Each row names as `previous` the champion that the row before it made.
+    assert [r["previous"] for r in rows] == [None, *(r["version"] for r in rows[:-1])]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "models:/emotion-recognition/0x1",
+        "models:/emotion-recognition/../1",
+        "models:/emotion-recognition@nobody",
+        "models:/other@champion",
+        "models:/other/1",
+        "models:/emotion-recognition/1@champion",
+        "models:/emotion-recognition/%31",
+        "runs:/abc/model",
+        "/etc",
+        "",
+    ],
+)
+def test_a_uri_that_names_no_version_is_refused(root: Path, uri: str) -> None:
+    with pytest.raises(RegistryError):
+        registry.resolve(root, uri)
+
+
+def test_a_fetched_bundle_is_the_registered_one(root: Path) -> None:
+    promote(root, 2)
+
+    assert bundle_sha256(registry.fetch_bundle(root)) == SHA[1]
+    assert bundle_sha256(registry.fetch_bundle(root, "models:/emotion-recognition/1")) == SHA[0]
+
+
+def test_a_version_whose_files_are_gone_says_so(root: Path, tmp_path: Path) -> None:
+    promote(root, 1)
+    directory = registry.fetch_bundle(root)
+    moved = directory.rename(tmp_path / "away")
+    try:
+        with pytest.raises(DamagedVersion, match="are gone"):
+            registry.fetch_bundle(root)
+    finally:
+        moved.rename(directory)
+
+
+def test_the_registered_model_answers_as_the_predictor_without_pickle(
+    root: Path, trained: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    promote(root, 1)
+    recording = next((trained.root / "data" / "raw" / "synthetic").rglob("*.wav"))
+    samples, sr = soundfile.read(recording, dtype="float32")
+    with mlflow_store.as_default_store(root):
+        model = mlflow.pyfunc.load_model("models:/emotion-recognition@champion")
+
+    encoded = base64.b64encode(recording.read_bytes()).decode()
+    from_file = model.predict(pd.DataFrame({"audio": [encoded, example_audio()]}))
+    from_samples = model.predict(
+        pd.DataFrame({"samples": [samples.astype(float).tolist()], "sr": [sr]})
+    )
+
+    predictor = Predictor(load_bundle(trained.root / "models" / "bundle"))
+    expected = predictor.predict(samples, sr=sr)
+    for answer in (from_file.iloc[0], from_samples.iloc[0]):
+        assert answer["emotion"] == expected.emotion
+        assert answer["confidence"] == pytest.approx(expected.confidence)
+        assert answer["posteriors"] == pytest.approx(expected.posteriors)
+    # A buzz is no speech.
+    assert from_file["abstention"].tolist() == [None, "no_speech"]
+    assert from_file["emotion"].iloc[1] is None
+
+
+def test_what_is_registered_is_typed_documented_and_no_pickle(root: Path) -> None:
+    directory = registry.fetch_bundle(root, "models:/emotion-recognition/1").parents[1]
+
+    files = {path.name for path in directory.rglob("*") if path.is_file()}
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib", ".pt"))]
+    assert {"pyfunc_model.py", "input_example.json", "requirements.txt"} <= files
+    signature = mlflow.models.Model.load(str(directory)).signature
+    assert signature.inputs.input_names() == ["audio", "samples", "sr"]
+    assert not signature.inputs.required_input_names()
+    assert signature.outputs.input_names() == [
+        "emotion",
+        "confidence",
+        "posteriors",
+        "abstention",
+    ]
+    example = json.loads((directory / "serving_input_example.json").read_text())
+    assert len(json.dumps(example)) < 12_000
+
+
+def test_a_row_without_audio_says_what_it_needs(root: Path) -> None:
+    with mlflow_store.as_default_store(root):
+        model = mlflow.pyfunc.load_model("models:/emotion-recognition/1").unwrap_python_model()
+
+    for row in ({"audio": "not base64!"}, {"samples": [0.1]}, {"samples": None, "sr": np.nan}):
+        with pytest.raises(Exception, match="audio"):
+            model.predict(None, pd.DataFrame([row]))
+
+
+def tamper(root: Path, number: int) -> Path:
+    """Change one parameter of a registered bundle, of which the artifacts are the test's own."""
+    directory = registry.fetch_bundle(root, registry.get_version(root, number))
+    card = directory / "bundle.json"
+    card.write_text(card.read_text().replace('"sr": 16000', '"sr": 8000'))
+    return directory
+
+
+@pytest.fixture
+def own_artifacts(prepared: Path, root: Path) -> Path:
+    """The prepared project with artifacts that the test may change."""
+    shutil.copytree(prepared / "mlruns" / "artifacts", root / "mlruns" / "artifacts")
+    with closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as database, database:
+        for table, column in (
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+        ):
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (str(prepared), str(root)),
+            )
+    return root
+
+
+def test_a_project_that_was_moved_finds_its_bundles(prepared: Path, root: Path) -> None:
+    shutil.copytree(prepared / "mlruns" / "artifacts", root / "mlruns" / "artifacts")
+    away = prepared.rename(prepared.with_name("away"))
+    try:
+        promote(root, 1)
+        assert registry.fetch_bundle(root).is_relative_to(root)
+    finally:
+        away.rename(prepared)
+
+
+def test_no_version_whose_files_were_changed_is_loaded_promoted_or_rolled_back_to(
+    own_artifacts: Path,
+) -> None:
+    root = own_artifacts
+    for number in (1, 2, 3):
+        promote(root, number)
+    tamper(root, 2)
+
+    with pytest.raises(DamagedVersion, match="not what was registered") as caught:
+        registry.fetch_bundle(root, "models:/emotion-recognition/2")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DamagedVersion):
+        promote(root, 2)
+    assert registry.champion(root).version == 3
+    assert registry.roll_back(root, reason="bad").version == 1
+
+
+def test_a_bundle_in_the_place_of_another_is_not_loaded(own_artifacts: Path) -> None:
+    root = own_artifacts
+    place, other = (registry.fetch_bundle(root, registry.get_version(root, n)) for n in (1, 2))
+    shutil.rmtree(place)
+    shutil.copytree(other, place)
+
+    with pytest.raises(DamagedVersion):
+        registry.fetch_bundle(root, "models:/emotion-recognition/1")
+
+
+@pytest.mark.parametrize("tag", ["", "../../etc", "0" * 64])
+def test_a_version_whose_hash_is_changed_is_not_loaded(root: Path, tag: str) -> None:
+    client = mlflow_store.connect(root)
+    client.set_model_version_tag(registry.MODEL, "1", "bundle_sha256", tag)
+
+    with pytest.raises(DamagedVersion):
+        registry.fetch_bundle(root, "models:/emotion-recognition/1")
+
+
+def test_the_served_model_checks_its_own_files(own_artifacts: Path) -> None:
+    root = own_artifacts
+    tamper(root, 1)
+
+    with (
+        mlflow_store.as_default_store(root),
+        pytest.raises(DamagedVersion, match="not what was registered"),
+    ):
+        mlflow.pyfunc.load_model("models:/emotion-recognition/1")
+
+
+def test_only_the_bundle_that_was_trained_is_registered(root: Path, prepared: Path) -> None:
+    with pytest.raises(RegistryError, match="not the bundle that was trained"):
+        registry.register(
+            root, prepared / "bundles" / "1", run_id="any", bundle_sha256=SHA[1], scores={}
+        )
+
+
+def test_an_alias_that_was_removed_by_hand_is_given_back(root: Path) -> None:
+    promote(root, 1)
+    promote(root, 2)
+    client = mlflow_store.connect(root)
+    client.delete_registered_model_alias(registry.MODEL, "champion")
+
+    assert registry.reinstate(root).version == 2
+
+    assert registry.champion(root).version == 2
+    assert registry.roll_back(root, reason="bad").version == 1
+    # What was rolled back from does not come back by itself.
+    client.delete_registered_model_alias(registry.MODEL, "champion")
+    assert registry.reinstate(root).version == 1
+    assert journal.rows(root)[-1]["event"] == "reinstated"
+
+
+@pytest.mark.parametrize("with_journal", [True, False])
+def test_the_place_of_a_deleted_champion_goes_to_the_one_before(
+    root: Path, with_journal: bool
+) -> None:
+    promote(root, 1)
+    promote(root, 3)
+    mlflow_store.connect(root).delete_model_version(registry.MODEL, "3")
+    assert registry.champion(root) is None
+    if not with_journal:
+        journal.journal_path(root).unlink()
+
+    assert registry.reinstate(root).version == 1
+
+
+def test_nobody_is_reinstated_where_nobody_was_champion_or_none_can_be_loaded(
+    own_artifacts: Path,
+) -> None:
+    root = own_artifacts
+    assert registry.reinstate(root) is None
+    promote(root, 1)
+    shutil.rmtree(registry.fetch_bundle(root))
+    mlflow_store.connect(root).delete_registered_model_alias(registry.MODEL, "champion")
+
+    assert registry.reinstate(root) is None
+
+
+def test_a_champion_that_cannot_serve_is_named_with_commands_that_mend_it(
+    own_artifacts: Path,
+) -> None:
+    root = own_artifacts
+    promote(root, 1)
+    promote(root, 2)
+    shutil.rmtree(registry.fetch_bundle(root))
+    today = registry.get_version(root, 3)
+
+    with pytest.raises(DamagedVersion, match=r"ser roll-back.*version 1.*ser promote 3") as caught:
+        registry.check_champion(root, otherwise=today)
+
+    assert "\n" not in str(caught.value)
+    registry.roll_back(root, reason="its files are gone")
+    assert registry.check_champion(root, otherwise=today).version == 1
+
+
+def test_rolling_back_follows_the_rows_of_its_own_store_alone(root: Path) -> None:
+    promote(root, 1)
+    promote(root, 3)
+    rows = journal.rows(root)
+    assert len({row["store"] for row in rows}) == 1
+    # Another store's: there version 3 took the place of version 2, which was kept out here.
+    registry.keep(root, registry.get_version(root, 2), reason="worse")
+    journal.append(root, event="promoted", version=3, previous=2, store="of-another")
+
+    assert registry.roll_back(root, reason="bad").version == 1
+
+
+def test_a_model_that_is_registered_anew_has_another_history(root: Path, prepared: Path) -> None:
+    promote(root, 1)
+    promote(root, 2)
+    before = journal.rows(root)[-1]["store"]
+    client = mlflow_store.connect(root)
+    client.delete_registered_model(registry.MODEL)
+    client.create_registered_model(registry.MODEL)
+    source = mlflow_store.connect(prepared).get_model_version(registry.MODEL, "2").source
+    with mlflow_store.as_default_store(root):
+        for sha in SHA:
+            client.create_model_version(registry.MODEL, source, tags={"bundle_sha256": sha})
+    client.set_registered_model_alias(registry.MODEL, "champion", "2")
+
+    with pytest.raises(RegistryError, match="no predecessor"):
+        registry.roll_back(root, reason="bad")
+
+    registry.keep(root, registry.get_version(root, 1), reason="worse")
+    assert journal.rows(root)[-1]["store"] != before
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"at": "now", "event": "promoted"}', "[1, 2]", "null", "garbage", "\udcff", '{"version": 1}'],
+)
+def test_a_bad_row_of_the_journal_is_named_by_its_number(root: Path, line: str) -> None:
+    promote(root, 1)
+    with journal.journal_path(root).open("a", errors="surrogateescape") as file:
+        file.write(f"{line}\n")
+
+    for act in (lambda: registry.roll_back(root, reason="bad"), lambda: promote(root, 2)):
+        with pytest.raises(RegistryError, match=r"promotions\.jsonl, line 2") as caught:
+            act()
+        assert "\n" not in str(caught.value)
+    assert registry.champion(root).version == 1
+
+
+@pytest.mark.parametrize("act", ["promote", "keep", "roll_back"])
+def test_where_the_store_cannot_be_written_journal_and_registry_still_agree(
+    root: Path, act: str
+) -> None:
+    promote(root, 1)
+    promote(root, 2)
+    before = journal.rows(root)
+    with closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as database, database:
+        for table in ("registered_model_aliases", "model_version_tags"):
+            for change in ("INSERT", "UPDATE"):
+                database.execute(
+                    f"CREATE TRIGGER {table}_{change} BEFORE {change} ON {table} "
+                    "BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END"
+                )
+
+    acts = {
+        "promote": lambda: promote(root, 3),
+        "keep": lambda: registry.keep(root, registry.get_version(root, 3), reason="worse"),
+        "roll_back": lambda: registry.roll_back(root, reason="bad"),
+    }
+    with pytest.raises(RegistryError, match="write access") as caught:
+        acts[act]()
+
+    assert "\n" not in str(caught.value)
+    assert journal.rows(root) == before
+    assert registry.champion(root).version == 2
+
+
+def test_a_row_that_a_kill_left_without_its_alias_is_written_off(root: Path) -> None:
+    promote(root, 1)
+    store = journal.rows(root)[-1]["store"]
+    journal.append(root, event="promoted", version=2, previous=1, store=store)
+
+    promote(root, 3)
+
+    events = [(row["event"], row["version"]) for row in journal.rows(root)]
+    assert events == [("promoted", 1), ("promoted", 2), ("withdrawn", 2), ("promoted", 3)]
+    assert [row["version"] for row in journal.rows_of(root, store)] == [1, 3]
+
+
+def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
+    root: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(bundles, "KEPT", 2)
+    sources = {
+        number: registry.fetch_bundle(root, registry.get_version(root, number)).parents[1]
+        for number in (1, 2, 3)
+    }
+    # As a server names them, where the artifacts are not on this machine.
+    monkeypatch.setattr(
+        bundles, "_source", lambda _, version, __: f"far://{sources[version.version]}"
+    )
+    downloads = []
+
+    def download(artifact_uri: str, dst_path: str) -> str:
+        downloads.append(artifact_uri)
+        copy = Path(dst_path) / "bundle"
+        shutil.copytree(artifact_uri.removeprefix("far://"), copy)
+        return str(copy)
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    monkeypatch.setattr(
+        "mlflow.artifacts.list_artifacts",
+        lambda artifact_uri: list(Path(artifact_uri.removeprefix("far://")).glob("*")),
+    )
+    for number in (1, 2, 3, 3):
+        fetched = registry.fetch_bundle(root, f"models:/emotion-recognition/{number}")
+        assert bundle_sha256(fetched) == SHA[number - 1]
+
+    assert len(downloads) == 3
+    assert sorted(path.name for path in (root / ".ser" / "bundles").iterdir()) == sorted(SHA[1:])
+    # A copy that has rotted is fetched again.
+    (fetched / "bundle.json").write_text("{}")
+    assert bundle_sha256(registry.fetch_bundle(root, "models:/emotion-recognition/3")) == SHA[2]
+    assert not list(temporary.iterdir())
+    sources[1] = tmp_path / "nowhere"
+    with pytest.raises(DamagedVersion, match="are gone"):
+        registry.fetch_bundle(root, "models:/emotion-recognition/1")
+
+
+def test_a_read_only_project_on_a_read_only_machine_predicts(
+    root: Path, trained: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    promote(root, 1)
+    for name in ("params.yaml", "dvc.yaml"):
+        (root / name).touch()
+    recording = next((trained.root / "data" / "raw" / "synthetic").rglob("*.wav"))
+    home = tmp_path_factory.mktemp("home")
+    # Where numba keeps what it compiles of librosa, else.
+    librosa = Path(find_spec("librosa").origin).parent
+    mounts = " && ".join(f"mount --bind -o ro {p} {p}" for p in (root, home, librosa))
+    namespace = ["unshare", "--mount", "sh", "-c"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*namespace, mounts], capture_output=True).returncode
+    ):
+        pytest.skip("nothing can be mounted read-only here: that takes root or its like")
+    environment = {**os.environ, "HOME": str(home)}
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+
+    predict = f"cd {root} && exec {sys.executable} -m ser.cli predict {recording}"
+    done = subprocess.run(
+        [*namespace, f"{mounts} && {predict}"], env=environment, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert str(recording) in done.stdout
+    assert done.stderr == ""
