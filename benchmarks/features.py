@@ -26,8 +26,8 @@ import opensmile
 from benchmarks import page
 from ser.core.features import extract as features
 from ser.core.features.extract import extract, lld
-from ser.core.waveform import trim
-from ser.corpora.base import is_audio
+from ser.core.utterance.formats import is_audio
+from ser.core.utterance.waveform import trim
 from ser.io.audio.read import load_audio
 from ser.params import FeatureParams
 

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks import page
-from ser.core.emotions import EMOTIONS
 from ser.core.splits import leakage
 from ser.core.splits.assign import assign
 from ser.core.splits.fingerprint import LENGTH
-from ser.core.tables import check_manifest, manifest_table
+from ser.core.utterance.emotions import EMOTIONS
+from ser.core.utterance.tables import check_manifest, manifest_table
 from ser.io.storage.tables import read_table, write_table
 
 SIZES = (10_000, 100_000, 1_000_000)

@@ -24,7 +24,7 @@ from benchmarks import page
 from ser.bundle import load_bundle
 from ser.core.scores import metrics
 from ser.core.speakers.enrolment import Voice
-from ser.core.waveform import trim
+from ser.core.utterance.waveform import trim
 from ser.io.audio.read import load_mono
 from ser.predictor import Predictor
 

@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from ser.bundle import CARD_FILE
-from ser.core.emotions import LabelRule, label_rule
 from ser.core.scores.gate import KEY, Verdict, judge, trained_speakers, under_one_rule
-from ser.core.tables import check_folds, check_predictions
+from ser.core.utterance.emotions import LabelRule, label_rule
+from ser.core.utterance.tables import check_folds, check_predictions
 from ser.errors import SerError
 from ser.files import read_json
+from ser.io.storage.manifests import load_manifest
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import registry
 from ser.io.tracking import runs as tracking
@@ -22,7 +23,6 @@ from ser.io.tracking.store import connect
 from ser.io.tracking.version import Version
 from ser.params import Params
 from ser.project import FOLDS, PREDICTIONS
-from ser.stages.split import load_manifest
 
 #: The recordings that a version was trained, tuned and calibrated on, among its run's artifacts.
 TRAINING_SET = "training_set.parquet"

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.stages import Outcome
-from ser.core.fitness import in_words
 from ser.core.scores.metrics import emotions_text
-from ser.core.sentences import sentence_text
+from ser.core.utterance.fitness import in_words
+from ser.core.utterance.sentences import sentence_text
 from ser.io.tracking.version import MODEL, Version
 
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ def test_missing_or_cut_weights_are_refused(directory):
 
 
 def test_a_prediction_does_not_depend_on_the_sampling_rate_it_came_in(directory):
-    from ser.core.waveform import resample
+    from ser.core.utterance.waveform import resample
     from ser.predictor import Predictor
 
     predictor = Predictor(load_bundle(directory))

@@ -9,7 +9,7 @@ from scipy.signal import butter, sosfilt
 
 from ser.bundle import CARD_FILE, load_bundle, save_bundle
 from ser.core.augmentation.waveforms import noisy
-from ser.core.waveform import resample
+from ser.core.utterance.waveform import resample
 from ser.io.audio.read import load_mono
 from ser.params import AbstentionParams
 from ser.predictor import Predictor

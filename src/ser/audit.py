@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
 from ser.core.scores.inflation import Inflation, inflation
-from ser.core.tables import is_known, manifest_table, utterance_name
+from ser.core.utterance.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
+from ser.core.utterance.tables import is_known, manifest_table, utterance_name
 from ser.corpora.base import Corpus, Labelled
 from ser.corpora.catalogue import CORPORA, list_recordings
 from ser.corpora.listing import leading_out, list_folder, others_in_words

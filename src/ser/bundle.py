@@ -28,10 +28,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ser.core.emotions import EMOTIONS
 from ser.core.speakers.enrolment import Voice, rows_of
 from ser.core.uncertainty.calibration import COLDEST, HOTTEST, Calibration, Calibrations
 from ser.core.uncertainty.novelty import Novelty
+from ser.core.utterance.emotions import EMOTIONS
 from ser.errors import BundleError
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import model_from_files

@@ -1,6 +1,6 @@
 from pathlib import PurePath
 
-from ser.corpora.base import is_audio
+from ser.core.utterance.formats import is_audio
 
 
 def test_a_folder_gives_every_format_of_recording_but_no_video_and_no_hidden_file():

@@ -1,7 +1,7 @@
 import pytest
 
-from ser.core.emotions import EMOTIONS
 from ser.core.splits.protocols import PUBLISHED
+from ser.core.utterance.emotions import EMOTIONS
 from ser.corpora.base import Labels, by_name, recordings_digest
 from ser.corpora.catalogue import (
     CORPORA,

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ser.core.emotions import EMOTIONS
+from ser.core.utterance.emotions import EMOTIONS
 from ser.params import FeatureParams
 from ser.reporting.plots import COLOURS, confusion_matrix, emotion_panels, recall_bars
 

@@ -7,17 +7,16 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser.core.augmentation.waveforms import altered
+from ser.core.augmentation.waveforms import altered, versions_of
 from ser.core.features.extract import above_rumble, audible, extract
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import StageError, TableError
 from ser.io.audio.read import load_audio
 from ser.io.storage import shards
+from ser.io.storage.examples import load_examples
 from ser.params import Params, SyntheticParams
 from ser.project import ALTERED, MANIFEST
 from ser.stages import alter, featurize, gather, manifest
-from ser.stages.alter import versions_of
-from ser.stages.learning import load_examples
 
 SR = 16_000
 TABLE = MANIFEST

@@ -24,4 +24,6 @@ def test_another_rule_of_what_is_left_out_makes_the_manifests_anew():
     assert {"data.exclude", "data.on_bad", "data.max_bad_share"} <= set(stage["params"])
     # How long a recording must be, by the features.
     assert {"features.n_fft", "features.sr"} <= set(stage["params"])
-    assert {"src/ser/core/fitness.py", "src/ser/stages/exclusion.py"} <= set(stage["deps"])
+    assert {"src/ser/core/utterance/fitness.py", "src/ser/stages/exclusion.py"} <= set(
+        stage["deps"]
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from flows.stages import changes
 from ser.bundle import load_bundle
-from ser.core.tables import posterior_columns
+from ser.core.utterance.tables import posterior_columns
 from ser.errors import EncoderError
 from ser.io.audio.read import load_mono
 from ser.io.storage.embeddings import read_embeddings

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from ser.bundle import load_bundle
-from ser.core.emotions import EMOTIONS
+from ser.core.utterance.emotions import EMOTIONS
 from ser.corpora.catalogue import CORPORA, corpus_named
 from ser.corpora.published.iemocap import EMOTION_CODES as IEMOCAP_CODES
 from ser.corpora.synthetic.speak import SYNTHETIC

@@ -12,7 +12,7 @@ import soundfile
 from flows.report import left_out_text
 from ser.bundle import load_bundle
 from ser.core.scores import metrics
-from ser.core.sentences import sentence_text
+from ser.core.utterance.sentences import sentence_text
 from ser.io.audio.read import load_audio
 from ser.io.intake import dvc
 from ser.io.tracking import store as mlflow_store

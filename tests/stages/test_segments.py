@@ -15,8 +15,9 @@ from ser.audit import audit_folder, lines
 from ser.benchmark.folds import assign_all
 from ser.bundle import load_bundle
 from ser.cli import main
-from ser.core.segments import WHOLE, Segment
-from ser.core.tables import segments_of, split_sha256, utterance_keys
+from ser.core.augmentation.waveforms import versions_of
+from ser.core.utterance.segments import WHOLE, Segment
+from ser.core.utterance.tables import segments_of, split_sha256, utterance_keys
 from ser.corpora.own.shelf import own_corpus
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import AudioError, CorpusError, RefusedAudio, SerError
@@ -160,7 +161,7 @@ def test_speakers_stay_apart_and_recordings_that_do_not_are_counted(root, capsys
 
 def test_altered_versions_are_of_the_segments(root):
     stored = shards.read_functionals(root / ALTERED)
-    rows = alter.versions_of(table_of(root, "dialogues"), 1)
+    rows = versions_of(table_of(root, "dialogues"), 1)
     assert sorted(stored.index) == sorted(rows.index)
     assert len(stored.drop_duplicates()) == 18
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.core.waveform import mono
+from ser.core.utterance.waveform import mono
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import AudioError, BundleError, ParamsError
 from ser.params import SyntheticParams

@@ -10,11 +10,12 @@ import pandas as pd
 
 from ser.bundle import Bundle
 from ser.core.speakers.enrolment import rows_of
-from ser.core.tables import predictions_table
 from ser.core.uncertainty.calibration import held
+from ser.core.utterance.tables import predictions_table
 from ser.errors import StageError
+from ser.io.storage.examples import load_examples
 from ser.models.voices import posteriors_in, voice_in
-from ser.stages.learning import indices_of, load_examples
+from ser.stages.learning import indices_of
 
 #: Enrolment clips of any emotion; 0 is an unknown speaker.
 CLIPS = (0, 1, 3, 10)

@@ -25,9 +25,10 @@ from ser.core.scores import metrics
 from ser.core.splits import leakage
 from ser.core.splits.assign import assign, shares_dev_speakers
 from ser.core.splits.protocols import PUBLISHED
-from ser.core.tables import check_predictions, posterior_columns, split_sha256
 from ser.core.uncertainty.calibration import held
+from ser.core.utterance.tables import check_predictions, posterior_columns, split_sha256
 from ser.files import read_json, write_json
+from ser.io.storage.manifests import load_manifest
 from ser.io.storage.recordings import load_utterances
 from ser.io.storage.shards import check_shards, read_index
 from ser.io.storage.tables import read_table, write_table
@@ -38,7 +39,7 @@ from ser.predictor import Predictor
 from ser.project import ALTERED, EMBEDDINGS, FEATURES
 from ser.stages.copies import find_copies
 from ser.stages.learning import answers, chosen_params, indices_of, learn
-from ser.stages.split import choose_labels, load_manifest
+from ser.stages.split import choose_labels
 
 PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.parquet"
 ELAPSED = "elapsed.json"

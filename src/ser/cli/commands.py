@@ -19,8 +19,8 @@ from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.versions import history, versions
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
-from ser.core.names import printable
-from ser.corpora.base import AUDIO_FORMATS, is_audio
+from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
+from ser.core.utterance.names import printable
 from ser.errors import AudioError, RegistryError, SerError, TooLongAudio
 
 app = typer.Typer(

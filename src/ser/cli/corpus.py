@@ -11,7 +11,7 @@ import typer
 from ser.cli import own
 from ser.cli.unfit import say_unfit
 from ser.cli.words import SOME_FAILED, project_root
-from ser.core.names import printable
+from ser.core.utterance.names import printable
 from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
 
@@ -264,7 +264,7 @@ def _corpus(root: Path, name: str) -> Corpus:
 
 def _left_out(root: Path, corpus: Corpus) -> dict[str, object]:
     """What the corpus's manifest left out, by reason; without one, what is known to be bad."""
-    from ser.core.fitness import counted, in_words
+    from ser.core.utterance.fitness import counted, in_words
     from ser.io.intake import shelf
 
     found = shelf.left_out(root, corpus.name)

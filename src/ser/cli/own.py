@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ser.cli.unfit import say_unfit
-from ser.core.names import printable
+from ser.core.utterance.names import printable
 from ser.corpora.own.columns import parse_columns
 from ser.corpora.own.shelf import ADAPTER
 from ser.errors import CorpusError

@@ -13,7 +13,7 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
 
     dest : the corpus's folder, relative to the project. files : relative to it.
     """
-    from ser.core.fitness import counted, in_words
+    from ser.core.utterance.fitness import counted, in_words
     from ser.corpora.catalogue import list_recordings
     from ser.params import load_params
     from ser.stages.exclusion import named, not_read

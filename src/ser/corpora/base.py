@@ -7,24 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from ser.core.segments import Segment
-from ser.core.tables import UNKNOWN as UNKNOWN
+from ser.core.utterance.segments import Segment
 from ser.errors import CorpusError, DoubledRecordings, UnknownEmotion
-
-#: .mp4 is not among them: in a folder it is mostly video. Named itself, it is read all the same.
-AUDIO_SUFFIXES = (
-    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc"),
-    *(".m4a", ".aac", ".webm"),
-)
-#: Media that are not read from a folder.
-OTHER_SUFFIXES = (
-    *(".wma", ".amr", ".3gp", ".3gpp", ".3ga", ".mp4", ".m4v", ".m4b", ".mov", ".mkv", ".mka"),
-    *(".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".mp2", ".caf", ".au", ".snd", ".sph", ".nist"),
-    *(".voc", ".w64", ".rf64", ".wv", ".ape", ".ra", ".rm", ".spx", ".gsm", ".ac3", ".dts"),
-    *(".dss", ".raw", ".pcm", ".alaw", ".ulaw", ".mts", ".vob", ".ogv"),
-)
-AUDIO_FORMATS = "WAV, FLAC, MP3, Ogg (Vorbis, Opus), AIFF, M4A, AAC or WebM"
-
 
 #: Intensity where the corpus graded none.
 UNSPECIFIED = "unspecified"
@@ -208,11 +192,6 @@ def unknown_emotion(
     return UnknownEmotion(
         f"{path} has emotion code {code}; {corpus} defines {known}. Rename or remove it."
     )
-
-
-def is_audio(path: PurePath) -> bool:
-    """True for a recording; hidden files, such as macOS's `._x.wav`, are not."""
-    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
 
 
 def recordings_digest(sha256_of: Iterable[tuple[str, str]]) -> str:

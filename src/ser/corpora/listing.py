@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from ser.core.names import is_fit
-from ser.corpora.base import OTHER_SUFFIXES, is_audio, several
+from ser.core.utterance.formats import OTHER_SUFFIXES, is_audio
+from ser.core.utterance.names import is_fit
+from ser.corpora.base import several
 from ser.errors import CorpusError
 
 #: Kinds of files that are named before the rest is only counted.

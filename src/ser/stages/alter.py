@@ -6,24 +6,23 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
-from ser.core.augmentation.waveforms import altered
+from ser.core.augmentation.waveforms import altered, versions_of
 from ser.core.features.extract import Features, above_rumble
-from ser.core.tables import utterance_keys
+from ser.core.utterance.tables import utterance_keys
 from ser.errors import AudioError
 from ser.io.storage import shards
 from ser.io.storage.filling import Storage, fill, source_sha256
+from ser.io.storage.manifests import by_key, load_manifest, parts
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import Recipe
 from ser.params import FeatureParams, Params
 from ser.project import ALTERED
 from ser.stages import featurize
 from ser.stages.base import raise_first, run_stage
-from ser.stages.split import load_manifest
 
 CODE = (*featurize.CODE, "core/augmentation/waveforms.py")
 
@@ -34,7 +33,7 @@ def run(root: Path, params: Params) -> None:
         shards.clear(folder)
         print("alter.versions is 0: models learn from the recordings alone.")
         return
-    manifest = featurize.by_key(load_manifest(root, params.data.corpora))
+    manifest = by_key(load_manifest(root, params.data.corpora))
     # The same bytes are another voice under another speaker's name.
     manifest = manifest[~manifest.assign(key=manifest.index).duplicated(["key", "speaker"])]
     rows = pd.concat([versions_of(manifest, v) for v in range(1, chosen.versions + 1)])
@@ -68,7 +67,7 @@ def run(root: Path, params: Params) -> None:
         ),
         [
             versions_of(part, v).index.tolist()
-            for part in featurize.parts(manifest)
+            for part in parts(manifest)
             for v in range(1, chosen.versions + 1)
         ],
         compute=compute,
@@ -80,18 +79,6 @@ def run(root: Path, params: Params) -> None:
         f"{len(filled.shards)} shard(s): {filled.computed} computed, "
         f"{len(rows) - filled.computed} known already."
     )
-
-
-def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
-    """`rows` of a manifest with the column `version`, indexed by what they are stored under.
-
-    That names all that a version depends on but the recipe, the speaker included.
-    """
-    keys = [
-        f"{key}.{version}.{crc32(speaker.encode()):08x}"
-        for key, speaker in zip(utterance_keys(rows), rows["speaker"], strict=True)
-    ]
-    return rows.assign(version=version).set_axis(pd.Index(keys, dtype=object))
 
 
 def _version(y: np.ndarray, *, features: FeatureParams, **how: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ser.core.splits.leakage import copies_of
 from ser.core.splits.likeness import SR, likeness, needed
-from ser.core.waveform import resample
+from ser.core.utterance.waveform import resample
 from ser.io.audio.read import load_verified
 from ser.parallel import in_parallel
 

@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from ser.core.features.extract import audible, prepared
-from ser.core.tables import segments_of
+from ser.core.utterance.tables import segments_of
 from ser.errors import AudioError
 from ser.io.storage import embeddings, shards
-from ser.io.storage.recordings import check_recordings, load_utterances
-from ser.models.encoders.reference import EncoderReference
-from ser.params import FeatureParams, Params
+from ser.io.storage.manifests import by_key, load_manifest, parts
+from ser.io.storage.recordings import check_recordings
+from ser.params import Params
 from ser.project import EMBEDDINGS
 from ser.stages.base import raise_first, run_stage
-from ser.stages.featurize import by_key, parts
-from ser.stages.split import load_manifest
 
 #: Of the features' parameters, those that a waveform is prepared by.
 PREPARED_BY = ("high_pass_hz", "trim_db", "trim_margin_seconds", "level_db", "n_fft")
@@ -64,29 +61,6 @@ def run(root: Path, params: Params) -> None:
         f"{len(rows)} recordings as {chosen.name} hears them: {filled.computed} computed, "
         f"{len(rows) - filled.computed} known already."
     )
-
-
-def reference_of(root: Path, params: Params) -> EncoderReference:
-    """The encoder whose embeddings are stored; raises TableError where there are none."""
-    recipe, _ = shards.read_index(root / EMBEDDINGS, stage=embeddings.STAGE)
-    assert params.encoder.name is not None
-    return EncoderReference(
-        params.encoder.name,
-        params.encoder.revision,
-        str(recipe.params["encoder_sha256"]),
-        int(recipe.params["sr"]),
-    )
-
-
-def waveforms(
-    root: Path, rows: pd.DataFrame, features: FeatureParams, *, sr: int
-) -> list[np.ndarray]:
-    """The utterances of a manifest's rows as an encoder at `sr` Hz takes them."""
-    at_rate = features.at(sr)
-    return [
-        prepared(audible(y, sr=sr_in, params=at_rate), params=at_rate)
-        for y, sr_in in load_utterances(root, rows)
-    ]
 
 
 if __name__ == "__main__":

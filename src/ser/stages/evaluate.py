@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 
 from ser.bundle import Bundle, load_bundle
 from ser.core.features.extract import audible, extract
-from ser.core.intensity import grade
 from ser.core.scores import metrics
 from ser.core.speakers.enrolment import rows_of
-from ser.core.tables import (
+from ser.core.uncertainty.calibration import coverage_of
+from ser.core.utterance.intensity import grade
+from ser.core.utterance.tables import (
     check_folds,
     check_predictions,
     is_known,
     predictions_table,
     split_sha256,
 )
-from ser.core.uncertainty.calibration import coverage_of
-from ser.core.waveform import trim
+from ser.core.utterance.waveform import trim
 from ser.errors import StageError
 from ser.files import atomic_path, read_json, write_json
 from ser.io.storage.recordings import load_utterances

@@ -17,8 +17,9 @@ from pathlib import Path, PurePath
 
 import yaml
 
-from ser.core.fitness import EXCLUDED, KNOWN_BAD, MENDABLE, LeftOut, counted, in_words
-from ser.corpora.base import Corpus, is_audio
+from ser.core.utterance.fitness import EXCLUDED, KNOWN_BAD, MENDABLE, LeftOut, counted, in_words
+from ser.core.utterance.formats import is_audio
+from ser.corpora.base import Corpus
 from ser.corpora.catalogue import CORPORA, own_names
 from ser.errors import ParamsError, StageError
 from ser.params import DataParams

@@ -5,30 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
 from ser.core.features.extract import Features, audible, extract
-from ser.core.segments import Segment
-from ser.core.tables import segments_of, utterance_keys
+from ser.core.utterance.segments import Segment
+from ser.core.utterance.tables import segments_of
 from ser.errors import AudioError
 from ser.io.audio.read import load_segments
 from ser.io.storage import shards
 from ser.io.storage.filling import Storage, fill, source_sha256
+from ser.io.storage.manifests import by_key, load_manifest, parts
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import Recipe
 from ser.parallel import in_parallel
 from ser.params import FeatureParams, Params
 from ser.project import FEATURES
 from ser.stages.base import raise_first, run_stage
-from ser.stages.split import load_manifest
 
 Change = Callable[[np.ndarray], np.ndarray]
 
-#: Recordings of a shard: about this many, never more than twice as many.
-SHARD = 256
 #: The source that features depend on: another one is another recipe.
 CODE = (
     "core/features/byol_mel.py",
@@ -38,10 +35,10 @@ CODE = (
     "core/features/modulation.py",
     "core/features/movement.py",
     "core/features/pitch.py",
-    "core/segments.py",
+    "core/utterance/segments.py",
     "core/features/opensmile.py",
     "core/features/spectrum.py",
-    "core/waveform.py",
+    "core/utterance/waveform.py",
     "io/audio/read.py",
     "io/audio/av_decoder.py",
     "io/audio/containers.py",
@@ -75,25 +72,6 @@ def run(root: Path, params: Params) -> None:
         f"{len(rows)} recordings in {len(filled.shards)} shard(s): {filled.computed} computed, "
         f"{len(rows) - filled.computed} known already."
     )
-
-
-def by_key(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The manifest indexed by what each utterance is stored under."""
-    return manifest.set_axis(pd.Index(utterance_keys(manifest)))
-
-
-def parts(manifest: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The rows of each shard: speakers stay together, so a new speaker changes one shard.
-
-    manifest : `by_key`. Which shard an utterance is in depends on the manifest alone.
-    """
-    for _, corpus in manifest.groupby("corpus", sort=True):
-        count = max(1, 2 ** round(np.log2(max(1, len(corpus) / SHARD))))
-        bucket = corpus["speaker"].map(lambda speaker: crc32(speaker.encode())) % count
-        for _, rows in corpus.groupby(bucket, sort=True):
-            ordered = rows.rename_axis("key").sort_values(["speaker", "key"])
-            for start in range(0, len(ordered), 2 * SHARD):
-                yield ordered.iloc[start : start + 2 * SHARD]
 
 
 def features_of(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.core.fitness import LEFT_OUT
-from ser.core.tables import check_manifest
+from ser.core.utterance.fitness import LEFT_OUT
+from ser.core.utterance.tables import check_manifest
 from ser.io.storage.tables import read_notes, read_table, write_table
 from ser.params import Params
 from ser.project import MANIFEST, MANIFESTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +11,19 @@ import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
-from ser.core.emotions import classes_of
 from ser.core.speakers.enrolment import rows_of
-from ser.core.tables import predictions_table, utterance_keys
 from ser.core.uncertainty.calibration import Calibrations, calibrate
 from ser.core.uncertainty.novelty import Novelty
+from ser.core.utterance.emotions import classes_of
+from ser.core.utterance.tables import predictions_table
 from ser.errors import TableError
-from ser.io.storage.embeddings import read_embeddings
-from ser.io.storage.shards import read_functionals, read_index, read_sequences
-from ser.models.base import Examples, Inputs, Kind, OnEpoch
+from ser.io.storage.examples import load_examples, reference_of
+from ser.io.storage.shards import read_index
+from ser.models.base import Examples, Kind, OnEpoch
 from ser.models.build import build_model
 from ser.models.voices import FEW_CLIPS
 from ser.params import FeatureParams, Params
-from ser.project import ALTERED, EMBEDDINGS, FEATURES
-from ser.stages.alter import versions_of
-from ser.stages.embed import reference_of, waveforms
+from ser.project import FEATURES
 
 
 @dataclass(frozen=True)
@@ -133,52 +131,6 @@ def answers(root: Path, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
     return predictions_table(rows, bundle.posteriors_by_speaker(examples), bundle.classes)
 
 
-def load_examples(
-    root: Path, kinds: frozenset[Kind], rows: pd.DataFrame, *, versions: int = 0
-) -> Examples:
-    """The stored features of those kinds, in the order of `rows`, and of altered versions."""
-    return Examples(
-        inputs=load_inputs(root, kinds, rows),
-        emotion=rows["emotion"].to_numpy(str),
-        speaker=rows["speaker"].to_numpy(str),
-        altered=tuple(
-            _read(root / ALTERED, kinds, versions_of(rows, version), stage="alter")
-            for version in range(1, versions + 1)
-        ),
-    )
-
-
-def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:
-    """Stored features of `rows`, in their order; raises TableError where one lacks them."""
-    recordings = rows.set_axis(pd.Index(utterance_keys(rows)))
-    layers = heard = None
-    if "layers" in kinds:
-        embeddings = read_embeddings(root / EMBEDDINGS)
-        _check_complete(recordings, pd.Index(list(embeddings)), stage="embed")
-        layers = [embeddings[key] for key in recordings.index]
-    if "waveform" in kinds:
-        sr = int(read_index(root / EMBEDDINGS, stage="embed")[0].params["sr"])
-        features = FeatureParams(**read_index(root / FEATURES)[0].params)
-        heard = waveforms(root, rows, features, sr=sr)
-    return replace(_read(root / FEATURES, kinds, recordings), layers=layers, waveform=heard)
-
-
-def _read(
-    folder: Path, kinds: frozenset[Kind], rows: pd.DataFrame, *, stage: str = "featurize"
-) -> Inputs:
-    """Functionals and log-mels from `folder`, of what is stored under the index of `rows`."""
-    table = sequences = None
-    if "functionals" in kinds:
-        stored = read_functionals(folder, stage=stage)
-        _check_complete(rows, stored.index, stage=stage)
-        table = stored.loc[rows.index].reset_index(drop=True)
-    if "log_mel" in kinds:
-        log_mels = read_sequences(folder, stage=stage)
-        _check_complete(rows, pd.Index(list(log_mels)), stage=stage)
-        sequences = [log_mels[name] for name in rows.index]
-    return Inputs(table, sequences)
-
-
 def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
     """Indices of emotions (n,) in `classes`; -1 where it is not among them."""
     return pd.Index(list(classes)).get_indexer(pd.Index(emotion))
@@ -194,12 +146,3 @@ def chosen_params(params: Params) -> dict[str, Any]:
     if "synthetic" not in params.data.corpora:
         del values["synthetic"]
     return values
-
-
-def _check_complete(rows: pd.DataFrame, known: pd.Index, *, stage: str) -> None:
-    missing = rows.loc[~rows.index.isin(known), "file"]
-    if not missing.empty:
-        raise TableError(
-            f"What `{stage}` stored lacks {missing.iloc[0]} ({len(missing)} of {len(rows)} "
-            f"utterances); run `dvc repro -f {stage}`."
-        )

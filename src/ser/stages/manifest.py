@@ -7,10 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ser.core.fitness import LEFT_OUT, MENDABLE, LeftOut, counted, in_words, reason_of, unfit
-from ser.core.segments import Segment
 from ser.core.splits.fingerprint import fingerprint
-from ser.core.tables import check_manifest, manifest_table
+from ser.core.utterance.fitness import (
+    LEFT_OUT,
+    MENDABLE,
+    LeftOut,
+    counted,
+    in_words,
+    reason_of,
+    unfit,
+)
+from ser.core.utterance.segments import Segment
+from ser.core.utterance.tables import check_manifest, manifest_table
 from ser.corpora.base import Labelled, utterances
 from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from ser.core.emotions import describe_selection, label_rule, select
-from ser.core.fitness import LEFT_OUT, LeftOut, counted
 from ser.core.splits import leakage
 from ser.core.splits.assign import assign, share_warnings, shares_dev_speakers
-from ser.core.tables import SPLITS, check_manifest
-from ser.errors import ParamsError, TableError
+from ser.core.utterance.emotions import describe_selection, label_rule, select
+from ser.core.utterance.fitness import LEFT_OUT, LeftOut, counted
+from ser.core.utterance.tables import SPLITS
+from ser.errors import ParamsError
 from ser.files import write_json
-from ser.io.storage.tables import read_notes, read_table, write_table
+from ser.io.storage.manifests import load_manifest
+from ser.io.storage.tables import read_notes, write_table
 from ser.params import Params
 from ser.project import AUDIT, FOLDS, MANIFEST
 from ser.stages.base import run_stage
@@ -61,21 +61,6 @@ def run(root: Path, params: Params) -> None:
     )
     for line in (*leakage.warnings(found, folds), *shares):
         print(f"note: {line}")
-
-
-def load_manifest(root: Path, corpora: Sequence[str]) -> pd.DataFrame:
-    """The manifests of the chosen corpora, one below the other, as `gather` wrote them.
-
-    Raises TableError where they are those of other corpora.
-    """
-    table = read_table(root / MANIFEST, check_manifest)
-    found = tuple(table["corpus"].unique())
-    if found != tuple(corpora):
-        raise TableError(
-            f"{MANIFEST} holds {', '.join(found)}; data.corpora names {', '.join(corpora)}. Run "
-            "`dvc repro gather`."
-        )
-    return table
 
 
 def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, dict[str, object]]:

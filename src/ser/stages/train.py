@@ -16,10 +16,7 @@ import pandas as pd
 import ser
 from ser.bundle import bundle_sha256, save_bundle
 from ser.core.scores.metrics import uar
-from ser.core.tables import (
-    check_folds,
-    split_sha256,
-)
+from ser.core.utterance.tables import check_folds, split_sha256
 from ser.files import file_hash, read_json, write_json
 from ser.io.intake.dvc import folder_md5
 from ser.io.intake.verify import check_cache

@@ -12,7 +12,7 @@ import numpy as np
 
 from ser.core.features.pitch import track_f0
 from ser.core.features.spectrum import BLOCK, centred_frames, power_blocks
-from ser.core.waveform import resample
+from ser.core.utterance.waveform import resample
 from ser.errors import AudioError
 
 #: Rate at which voice is sought, its frames (64 and 10 ms) and the range of its pitch.

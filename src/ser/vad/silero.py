@@ -15,7 +15,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ser.core.waveform import resample
+from ser.core.utterance.waveform import resample
 from ser.errors import BundleError, ParamsError
 
 #: The network's rate, the samples of a frame, and those of the one before that it also hears.

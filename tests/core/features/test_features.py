@@ -12,7 +12,7 @@ from ser.core.features.extract import (
     lld,
     lld_names,
 )
-from ser.core.waveform import resample
+from ser.core.utterance.waveform import resample
 from ser.errors import AudioError, EmptyAudio
 from ser.io.audio.read import load_audio
 from ser.params import FeatureParams

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core.emotions import LabelRule
 from ser.core.scores.gate import Verdict, judge, trained_speakers, under_one_rule
 from ser.core.scores.metrics import uar
 from ser.core.splits.fingerprint import fingerprint
+from ser.core.utterance.emotions import LabelRule
 from ser.errors import TableError
 from support.signals import SR, voice
 

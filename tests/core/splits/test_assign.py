@@ -4,7 +4,7 @@ import pytest
 
 from ser.core.splits.assign import assign, shares_dev_speakers
 from ser.core.splits.protocols import PUBLISHED
-from ser.core.tables import split_sha256
+from ser.core.utterance.tables import split_sha256
 from ser.errors import ParamsError
 
 EMOTIONS = ("neutral", "happiness", "sadness", "anger")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ser.core.splits.assign import assign, share_warnings
-from ser.core.tables import SPLITS, split_sha256
+from ser.core.utterance.tables import SPLITS, split_sha256
 
 OPTIONS = {"fold": 1, "folds": 5, "test_fraction": 0.3, "dev_fraction": 0.2, "seed": 1}
 ASKED = {"train": 0.56, "dev": 0.14, "test": 0.3}

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core.sentences import sentence_overlap, sentence_text, sentence_unknown
 from ser.core.splits.fingerprint import LENGTH, fingerprint
 from ser.core.splits.leakage import audit, check, copies_of, missing_emotions, warnings
-from ser.core.tables import split_sha256
+from ser.core.utterance.sentences import sentence_overlap, sentence_text, sentence_unknown
+from ser.core.utterance.tables import split_sha256
 from ser.errors import LeakageError
 from support.signals import SR, voice
 

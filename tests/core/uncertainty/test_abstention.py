@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from ser.core.uncertainty.abstention import Abstention, clipped_share, decide
-from ser.core.waveform import mono
+from ser.core.utterance.waveform import mono
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.params import AbstentionParams, SyntheticParams
 from support.recordings import written

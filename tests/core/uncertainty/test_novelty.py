@@ -6,7 +6,7 @@ from scipy.spatial.distance import mahalanobis
 
 from ser.core.features.extract import extract
 from ser.core.uncertainty.novelty import PERCENTILES, Novelty, Space
-from ser.core.waveform import mono, resample
+from ser.core.utterance.waveform import mono, resample
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import BundleError, TableError
 from ser.params import FeatureParams, SyntheticParams

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ser.core.emotions import EMOTIONS
+from ser.core.utterance.emotions import EMOTIONS
 from ser.corpora.own.folder import COLUMNS, label_recordings
 from ser.corpora.own.words import SYNONYMS
 from ser.errors import CorpusError, UnknownEmotion

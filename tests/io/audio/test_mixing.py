@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from ser.cli import commands
-from ser.core.waveform import mono, resample
+from ser.core.utterance.waveform import mono, resample
 from ser.errors import CancellingAudio, RefusedAudio, TooLongAudio
 from ser.io.audio import read as audio
 from ser.io.audio.mixing import mix

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.core.segments import WHOLE
-from ser.core.waveform import trim
+from ser.core.utterance.segments import WHOLE
+from ser.core.utterance.waveform import trim
 from ser.errors import ChangedAudio, CorruptAudio, DamagedFeatures
 from ser.io.audio.read import load_audio
 from ser.io.storage import embeddings as store

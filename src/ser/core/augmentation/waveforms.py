@@ -10,9 +10,11 @@ from __future__ import annotations
 from zlib import crc32
 
 import numpy as np
+import pandas as pd
 import scipy
 import soxr
 
+from ser.core.utterance.tables import utterance_keys
 from ser.params import AlterParams
 
 #: Of the largest change of speed, the least that makes another voice.
@@ -49,3 +51,15 @@ def noisy(y: np.ndarray, *, snr_db: float, rng: np.random.Generator) -> np.ndarr
     noise = scipy.signal.lfilter([1.0], [1.0, -colour], rng.standard_normal(y.size))
     ratio = np.sqrt(np.mean(np.square(y, dtype=np.float64)) / np.mean(np.square(noise)))
     return y + (noise * ratio * 10 ** (-snr_db / 20)).astype(np.float32)
+
+
+def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
+    """`rows` of a manifest with the column `version`, indexed by what they are stored under.
+
+    That names all that a version depends on but the recipe, the speaker included.
+    """
+    keys = [
+        f"{key}.{version}.{crc32(speaker.encode()):08x}"
+        for key, speaker in zip(utterance_keys(rows), rows["speaker"], strict=True)
+    ]
+    return rows.assign(version=version).set_axis(pd.Index(keys, dtype=object))

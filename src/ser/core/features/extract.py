@@ -32,7 +32,7 @@ from ser.core.features.spectrum import (
     power_to_db,
     scaled_chroma,
 )
-from ser.core.waveform import high_pass, levelled, resample, trim
+from ser.core.utterance.waveform import high_pass, levelled, resample, trim
 from ser.errors import AudioError, EmptyAudio
 from ser.params import FeatureParams
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ser.core.emotions import LabelRule, classes_of, select
 from ser.core.scores.metrics import resample_speakers, resampled_uar, speaker_hits
 from ser.core.splits.copies import find_candidates
-from ser.core.tables import posterior_columns
+from ser.core.utterance.emotions import LabelRule, classes_of, select
+from ser.core.utterance.tables import posterior_columns
 from ser.errors import TableError
 
 #: Similarity of fingerprints that was seen of copies alone: of other recordings it is up to 0.52.

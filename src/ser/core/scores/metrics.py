@@ -1,6 +1,6 @@
 """Scores of predictions, each beside chance, with intervals over speakers.
 
-All functions take a predictions table (see `ser.core.tables`). UAR, the unweighted average
+All functions take a predictions table (see `core.utterance.tables`). UAR, the unweighted average
 recall, leads: it is the macro recall over the emotions that were uttered.
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.emotions import classes_of
-from ser.core.tables import check_predictions, is_known, posterior_columns
+from ser.core.utterance.emotions import classes_of
+from ser.core.utterance.tables import check_predictions, is_known, posterior_columns
 
 ECE_BINS = 15
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ser.core.splits.balance import Shares
 from ser.core.splits.protocols import PUBLISHED, Published
-from ser.core.tables import SPLITS
+from ser.core.utterance.tables import SPLITS
 from ser.errors import ParamsError
 
 #: How many seeded draws compete for the best balance of labels.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ser.core.tables import is_known
+from ser.core.utterance.tables import is_known
 
 #: Seeded packings that compete, and how often each goes over all speakers to better itself.
 PACKINGS, PASSES = 4, 6

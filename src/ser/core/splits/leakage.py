@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.emotions import classes_of
-from ser.core.sentences import sentence_overlap, sentence_text, sentence_unknown
 from ser.core.splits.copies import find_candidates
-from ser.core.tables import CHUNK, SPLITS, split_sha256, utterance_keys
+from ser.core.utterance.emotions import classes_of
+from ser.core.utterance.sentences import sentence_overlap, sentence_text, sentence_unknown
+from ser.core.utterance.tables import CHUNK, SPLITS, split_sha256, utterance_keys
 from ser.errors import LeakageError
 
 #: Similarity (n,) of pairs of row numbers (n, 2), by their samples; NaN where these are two

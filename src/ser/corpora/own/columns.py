@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ser.core.names import pair, spelling_key
+from ser.core.utterance.names import pair, spelling_key
 from ser.errors import CorpusError
 
 #: Our column -> names that people give it, the likeliest first; as `spelling_key` has them,

@@ -10,8 +10,9 @@ from pathlib import PurePath, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from ser.core.names import clean, doubtful, is_fit, spelling_key
-from ser.corpora.base import UNKNOWN, UNSPECIFIED, several
+from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
+from ser.core.utterance.tables import UNKNOWN
+from ser.corpora.base import UNSPECIFIED, several
 from ser.corpora.own.matching import match_files
 from ser.corpora.own.segments import SEGMENT, check_segments, read_segments, without_empty
 from ser.corpora.own.words import (

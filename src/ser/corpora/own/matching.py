@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath, PurePosixPath
 
-from ser.core.names import clean
-from ser.corpora.base import AUDIO_SUFFIXES, OTHER_SUFFIXES
+from ser.core.utterance.formats import AUDIO_SUFFIXES, OTHER_SUFFIXES
+from ser.core.utterance.names import clean
 
 
 def match_files(listed: Iterable[str], files: Sequence[PurePath]) -> dict[str, str]:

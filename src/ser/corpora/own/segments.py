@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from ser.core.segments import Segment
+from ser.core.utterance.segments import Segment
 from ser.errors import AudioError, CorpusError
 
 SEGMENT = ("start", "end")

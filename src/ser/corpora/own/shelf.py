@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from pydantic import Field, StringConstraints, ValidationError
 
-from ser.core.emotions import check_emotions
-from ser.core.names import is_fit
+from ser.core.utterance.emotions import check_emotions
+from ser.core.utterance.names import is_fit
 from ser.corpora.base import Corpus, Labelled, Labels
 from ser.corpora.own.folder import COLUMNS, WRITTEN, check_speakers
 from ser.corpora.own.reading import load_yaml, read_bytes

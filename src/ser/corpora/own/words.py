@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from ser.core.emotions import EMOTIONS
-from ser.core.names import pair, spelling_key
+from ser.core.utterance.emotions import EMOTIONS
+from ser.core.utterance.names import pair, spelling_key
 from ser.errors import CorpusError, UnknownEmotion
 
 #: Common words for canonical emotions, by `fold`.

@@ -20,10 +20,10 @@ def published_mark(file: str, sha256: str) -> bytes:
 def published_marks(corpus: str) -> frozenset[bytes] | None:
     """The marks of all recordings as published; None where they are not known.
 
-    `marks/CORPUS.bin` holds the sorted marks of the (name, SHA-256) pairs that the digest in
+    `CORPUS.bin` holds the sorted marks of the (name, SHA-256) pairs that the digest in
     the corpus's adapter is of.
     """
-    path = resources.files("ser.corpora") / "marks" / f"{corpus}.bin"
+    path = resources.files("ser.corpora.published") / f"{corpus}.bin"
     if not path.is_file():
         return None
     content = path.read_bytes()

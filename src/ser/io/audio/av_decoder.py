@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ser.corpora.base import AUDIO_FORMATS
+from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import CorruptAudio, EmptyAudio, MissingDecoder
 from ser.io.audio.containers import Container
 from ser.io.audio.limits import Limits

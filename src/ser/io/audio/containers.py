@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ser.corpora.base import AUDIO_FORMATS
+from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import CorruptAudio
 from ser.io.audio.limits import Limits
 from ser.io.audio.mpeg import adts_end, census, is_adts, is_mpeg, tag_end

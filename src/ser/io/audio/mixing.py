@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from ser.core.waveform import mono
+from ser.core.utterance.waveform import mono
 from ser.errors import CancellingAudio, CorruptAudio
 
 #: What is left in the mix of the loudest channel, as a share of what it holds, from which on
@@ -41,7 +41,7 @@ def mix(
 ) -> Recording:
     """The recording that blocks, float32 (n_samples, n_channels), at `sr` Hz are in a row.
 
-    sr_out : Hz to which the mix is resampled, exactly as `ser.core.waveform.resample` does.
+    sr_out : Hz to which the mix is resampled, exactly as `waveform.resample` does.
     Raises CorruptAudio where samples are not finite, CancellingAudio where the channels cancel.
     """
     stream = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.core.segments import WHOLE, Segment
+from ser.core.utterance.segments import WHOLE, Segment
 from ser.errors import AudioError, ChangedAudio
 from ser.io.audio import sndfile_decoder
 from ser.io.audio.containers import Container, check_whole, sniff

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
-from ser.corpora.base import AUDIO_FORMATS
+from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import CorruptAudio
 from ser.io.audio.containers import Container
 from ser.io.audio.limits import Limits

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from ser.corpora.base import Archive, Corpus, Dataverse, Form, LfsRepository, is_audio
+from ser.core.utterance.formats import is_audio
+from ser.corpora.base import Archive, Corpus, Dataverse, Form, LfsRepository
 from ser.errors import CorpusError, FetchError
 from ser.files import one_at_a_time
 from ser.io.intake.archive import unpack

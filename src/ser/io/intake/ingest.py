@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from ser.corpora.base import Corpus, is_audio, recordings_digest, several, utterances
+from ser.core.utterance.formats import is_audio
+from ser.corpora.base import Corpus, recordings_digest, several, utterances
 from ser.corpora.catalogue import label_files, list_recordings
 from ser.corpora.listing import describe, is_hidden, leading_out, list_folder, suffix_of
 from ser.errors import CorpusError, DoubledRecordings, MissingCorpus

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
-from ser.core.names import clean
+from ser.core.utterance.names import clean
 from ser.corpora.own.columns import known
 from ser.corpora.own.reading import read_bytes
 from ser.errors import CorpusError

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 
-from ser.core.names import is_fit
+from ser.core.utterance.names import is_fit
 from ser.errors import CorpusError
 
 #: Bytes, as common file systems have it: of one part, and of a whole relative path.

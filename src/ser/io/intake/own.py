@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ser.core.names import clean
+from ser.core.utterance.names import clean
 from ser.corpora.listing import Listing, list_folder, others_in_words
 from ser.corpora.own.columns import choose_columns
 from ser.corpora.own.folder import REQUIRED, check_speakers, label_recordings, one_spelling

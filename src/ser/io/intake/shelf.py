@@ -7,8 +7,8 @@ import re
 import shutil
 from pathlib import Path, PurePath
 
-from ser.core.fitness import LEFT_OUT, LeftOut
-from ser.corpora.base import is_audio
+from ser.core.utterance.fitness import LEFT_OUT, LeftOut
+from ser.core.utterance.formats import is_audio
 from ser.errors import CorpusError, TableError
 from ser.files import one_at_a_time
 from ser.io.intake import dvc

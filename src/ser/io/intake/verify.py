@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.corpora.base import Corpus, is_audio, recordings_digest
+from ser.core.utterance.formats import is_audio
+from ser.corpora.base import Corpus, recordings_digest
 from ser.corpora.published.marks import published_mark, published_marks
 from ser.errors import CorpusError, DamagedCache
 from ser.files import hash_files

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ser.core.segments import Segment
+from ser.core.utterance.segments import Segment
 from ser.errors import AudioError, DamagedFeatures
 from ser.io.audio.read import load_segments
 from ser.io.storage.filling import Filled, Storage, fill, source_sha256
@@ -28,8 +28,8 @@ STAGE = "embed"
 #: The source that embeddings depend on: another one is another recipe.
 CODE = (
     "core/features/extract.py",
-    "core/segments.py",
-    "core/waveform.py",
+    "core/utterance/segments.py",
+    "core/utterance/waveform.py",
     "io/audio/read.py",
     "io/audio/av_decoder.py",
     "io/audio/containers.py",

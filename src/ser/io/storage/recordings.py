@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser.core.tables import segments_of
+from ser.core.utterance.tables import segments_of
 from ser.errors import AudioError, ChangedAudio
 from ser.files import hash_files
 from ser.io.audio.read import load_segments

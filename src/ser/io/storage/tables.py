@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ser.core.tables import BINARY
+from ser.core.utterance.tables import BINARY
 from ser.errors import TableError
 from ser.files import atomic_path
 

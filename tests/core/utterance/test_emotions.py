@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from ser.core.emotions import describe_selection, label_rule, select
+from ser.core.utterance.emotions import describe_selection, label_rule, select
 from ser.errors import ParamsError
 
 EMOTIONS = pd.Series(["neutral", "calm", "happiness", "excitement", "boredom", "anger", "anger"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ser.core.tables import is_known
+from ser.core.utterance.tables import is_known
 
 
 def sentence_overlap(folds: pd.DataFrame) -> float | None:

@@ -2,7 +2,7 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.core.waveform import HighPass, high_pass, mono, resample, trim
+from ser.core.utterance.waveform import HighPass, high_pass, mono, resample, trim
 from ser.errors import AudioError, EmptyAudio
 from support.signals import SR, noise, tone, voice
 

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core.emotions import EMOTIONS, classes_of
-from ser.core.tables import MANIFEST, check_folds, check_manifest, predictions_table
+from ser.core.utterance.emotions import EMOTIONS, classes_of
+from ser.core.utterance.tables import MANIFEST, check_folds, check_manifest, predictions_table
 from ser.errors import TableError, UnknownEmotion
 
 ROW = {

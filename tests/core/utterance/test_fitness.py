@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ser.core.features.extract import prepared
-from ser.core.fitness import reason_of, unfit
-from ser.core.waveform import mono, resample
-from ser.corpora.base import is_audio
+from ser.core.utterance.fitness import reason_of, unfit
+from ser.core.utterance.formats import is_audio
+from ser.core.utterance.waveform import mono, resample
 from ser.errors import AudioError, CorruptAudio
 from ser.io.audio.read import read_recording
 from ser.params import FeatureParams

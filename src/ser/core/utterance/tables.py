@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ser.core.emotions import check_emotions
-from ser.core.names import doubtful, pair
-from ser.core.segments import WHOLE, Segment
+from ser.core.utterance.emotions import check_emotions
+from ser.core.utterance.names import doubtful, pair
+from ser.core.utterance.segments import WHOLE, Segment
 from ser.errors import TableError
 
 #: One utterance is one row. `file` is relative to the project's root; `start`, `end` and

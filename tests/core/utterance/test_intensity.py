@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ser.core.intensity import grade
+from ser.core.utterance.intensity import grade
 
 
 @pytest.mark.parametrize(

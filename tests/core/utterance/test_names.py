@@ -1,6 +1,6 @@
 import pytest
 
-from ser.core.names import clean, doubtful, is_fit, printable, spelling_key
+from ser.core.utterance.names import clean, doubtful, is_fit, printable, spelling_key
 
 COMPOSED, DECOMPOSED = "Jos\u00e9", "Jose\u0301"
 

@@ -1,0 +1,1 @@
+"""What an utterance is: its samples, its labels, its row in a table. Pure."""
