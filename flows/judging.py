@@ -17,8 +17,7 @@ from ser.errors import SerError
 from ser.files import read_json
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import registry
-from ser.io.tracking import runs as tracking
+from ser.io.tracking import registry, runs
 from ser.io.tracking.store import connect
 from ser.io.tracking.version import Version
 from ser.params import Params
@@ -78,7 +77,7 @@ def log_training_set(root: Path, params: Params, run_id: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / TRAINING_SET
         write_table(trained[columns], path)
-        tracking.Run(run_id, connect(root)).log_artifact(path)
+        runs.Run(run_id, connect(root)).log_artifact(path)
 
 
 def _with_fingerprints(root: Path, params: Params) -> pd.DataFrame:
@@ -92,7 +91,7 @@ def _trained_speakers(root: Path, params: Params, champion: Version) -> set[str]
     speakers who have one of these utterances under another name."""
     by_name = set(_card(root, champion)["train_speakers"])
     try:
-        path = tracking.fetch_artifact(root, champion.run_id, TRAINING_SET)
+        path = runs.fetch_artifact(root, champion.run_id, TRAINING_SET)
         trained = read_table(path)
     except SerError:
         # A version from before training sets were kept: only its card says who.
@@ -122,7 +121,7 @@ def _stored_predictions(
     if champion.split_sha256 != split_sha256:
         return None
     try:
-        path = tracking.fetch_artifact(root, champion.run_id, PREDICTIONS.as_posix())
+        path = runs.fetch_artifact(root, champion.run_id, PREDICTIONS.as_posix())
         return read_table(path, check_predictions)
     except SerError:
         # Deleted or damaged: the bundle can answer again.

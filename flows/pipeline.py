@@ -19,18 +19,16 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import PrefectException
 from prefect.states import Completed, State
 
-from flows import stages
+from flows import dvc
+from flows.dvc import Outcome, StageCrashed
 from flows.lock import hold
 from flows.report import Tick, markdown
 from flows.server import mlflow_ui
-from flows.stages import Outcome, StageCrashed
 from flows.supervision import crash_dead_runs, supervise, watch_heartbeats
 from ser.corpora.catalogue import check_present
 from ser.errors import DamagedVersion
 from ser.files import read_json
-from ser.io.tracking import journal, lineage, registry
-from ser.io.tracking import runs as tracking
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import journal, lineage, registry, runs, store
 from ser.io.tracking.version import MODEL, Version
 from ser.loopback import bypass_proxies
 from ser.params import Params, load_params
@@ -56,15 +54,15 @@ def retrain(root: str = ".") -> Tick:
         params = load_params(project / "params.yaml")
         check_present(project, params.data.corpora)
         # An MLflow server that is away is found out now, not after a training.
-        experiment_id = mlflow_store.prepare_store(project)
+        experiment_id = store.prepare_store(project)
         # As is a journal that cannot be read.
         journal.rows(project)
         outcomes = reproduce_all(project, params)
         receipt = read_json(project / TRAIN_RECEIPT)
-        if not tracking.run_exists(project, receipt["run_id"]):
+        if not runs.run_exists(project, receipt["run_id"]):
             outcomes = train_again(project, outcomes)
             receipt = read_json(project / TRAIN_RECEIPT)
-        tracking.end_orphans(project)
+        runs.end_orphans(project)
 
         verdict = None
         with registry.locked(project):
@@ -104,9 +102,9 @@ def make_states_true(root: Path) -> None:
 
 def reproduce_all(root: Path, params: Params) -> list[Outcome]:
     """Every stage in order; one that nothing stale leads to costs no process."""
-    stale = stages.changes(root)
+    stale = dvc.changes(root)
     outcomes: list[Outcome] = []
-    for stage in stages.stage_names(root, params):
+    for stage in dvc.stage_names(root, params):
         made = [o.stage for o in outcomes if o.did != "unchanged"]
         why = stale.get(stage) or (f"{made[-1]} ran" if made else None)
         outcomes.append(reproduce(root, stage, why))
@@ -148,7 +146,7 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
     else:
         log = get_run_logger()
         log.info("starts, because %s", why)
-        outcome = stages.reproduce(root, stage, why=why, force=force, on_line=log.info)
+        outcome = dvc.reproduce(root, stage, why=why, force=force, on_line=log.info)
     return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
 
 
@@ -170,7 +168,7 @@ def register(root: Path, params: Params, receipt: dict[str, Any]) -> Version:
 
     log_training_set(root, params, receipt["run_id"])
     metrics = read_json(root / METRICS)
-    tracking.log_lineage(root, receipt["run_id"])
+    runs.log_lineage(root, receipt["run_id"])
     version = registry.register(
         root,
         root / BUNDLE,
@@ -234,8 +232,8 @@ def wait_until_recorded(state: State[Any], *, timeout: float = 5.0) -> None:
     deadline, known = time.monotonic() + timeout, -1
     with get_client(sync_client=True) as client:
         while time.monotonic() < deadline:
-            runs = client.read_task_runs(flow_run_filter=of_run)
-            if len(runs) == known and all(run.state and run.state.is_final() for run in runs):
+            tasks = client.read_task_runs(flow_run_filter=of_run)
+            if len(tasks) == known and all(t.state and t.state.is_final() for t in tasks):
                 return
-            known = len(runs)
+            known = len(tasks)
             time.sleep(0.3)

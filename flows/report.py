@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.stages import Outcome
+from flows.dvc import Outcome
 from ser.core.scores.metrics import emotions_text
 from ser.core.utterance.fitness import in_words
 from ser.core.utterance.sentences import sentence_text

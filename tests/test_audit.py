@@ -11,8 +11,8 @@ from ser.audit import audit_folder, label_folder, lines
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import CorpusError
 from ser.io.intake.own import add_own, prepare_own
+from ser.io.storage.copies import find_copies
 from ser.params import SyntheticParams
-from ser.stages.copies import find_copies
 
 SR = 16_000
 WORDS = {"anger": "angry", "sadness": "sad", "neutral": "neutral"}

@@ -12,8 +12,7 @@ import soundfile
 
 from ser import __version__, cli
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io.tracking import registry
-from ser.io.tracking import runs as tracking
+from ser.io.tracking import registry, runs
 
 
 @pytest.fixture
@@ -200,7 +199,7 @@ def registered(ser, trained, tmp_path, monkeypatch):
     for number in (1, 2):
         directory = tmp_path / "bundles" / str(number)
         save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
-        with tracking.start_run(tmp_path, name=str(number), params={}) as run:
+        with runs.start_run(tmp_path, name=str(number), params={}) as run:
             pass
         version = registry.register(
             tmp_path,

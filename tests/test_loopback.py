@@ -13,7 +13,7 @@ import pytest
 
 from flows.environment import command_environment
 from flows.server import answers
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import store
 from ser.loopback import bypass_proxies, is_loopback
 
 # Nobody listens there: what goes through it fails at once.
@@ -75,7 +75,7 @@ def test_the_tracking_server_is_reached_past_a_dead_proxy(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
 
-    mlflow_store.connect(tmp_path)
+    store.connect(tmp_path)
 
 
 def test_what_the_user_excepts_from_the_proxy_stays_excepted(

@@ -16,7 +16,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+import ser
 from ser.errors import CorpusError, TableError
+
+PACKAGE = Path(ser.__file__).parent
 
 
 @contextmanager
@@ -119,3 +122,13 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def code_sha256(*rooms: str) -> str:
+    """Hash of source of this package: files and folders by their paths in it."""
+    digest = hashlib.sha256()
+    for room in rooms:
+        place = PACKAGE / room
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -10,8 +10,7 @@ import pytest
 from flows.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import registry
-from ser.io.tracking import runs as tracking
+from ser.io.tracking import registry, runs
 from ser.io.tracking.store import connect
 from ser.io.tracking.version import Version
 from ser.params import load_params
@@ -24,7 +23,7 @@ def versions(project: Project, tmp_path: Path):
     """Registers versions of the trained bundle that claim to be of some split."""
 
     def register(split: str) -> Version:
-        with tracking.start_run(project.root, name="test", params={}) as run:
+        with runs.start_run(project.root, name="test", params={}) as run:
             pass
         bundle = load_bundle(project.root / "models" / "bundle")
         directory = tmp_path / split
@@ -75,13 +74,13 @@ def test_a_champion_is_recognised_to_have_learnt_recordings_under_other_names(
     champion, challenger = versions("a"), versions("b")
     params = load_params(project.root / "params.yaml")
     log_training_set(project.root, params, champion.run_id)
-    kept = read_table(tracking.fetch_artifact(project.root, champion.run_id, TRAINING_SET))
+    kept = read_table(runs.fetch_artifact(project.root, champion.run_id, TRAINING_SET))
     assert not set(kept["speaker"]) & set(read_table(project.root / PREDICTIONS)["speaker"])
 
     # The test recordings, too, but as if other people had spoken them.
     everything = _with_fingerprints(project.root, params).assign(speaker="others/1")
     write_table(everything[list(kept.columns)], tmp_path / TRAINING_SET)
-    tracking.Run(champion.run_id, connect(project.root)).log_artifact(tmp_path / TRAINING_SET)
+    runs.Run(champion.run_id, connect(project.root)).log_artifact(tmp_path / TRAINING_SET)
     verdict = judge_version(project.root, params, challenger, champion)
 
     assert not verdict.promote

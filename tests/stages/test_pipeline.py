@@ -15,7 +15,7 @@ from ser.core.scores import metrics
 from ser.core.utterance.sentences import sentence_text
 from ser.io.audio.read import load_audio
 from ser.io.intake import dvc
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import store
 from ser.io.tracking.store import connect
 from ser.params import load_params
 from ser.predictor import Predictor
@@ -134,7 +134,7 @@ def test_the_same_seed_twice_gives_the_same_network(project):
         weights.append(contents(project.root / "models/bundle"))
         assert not (project.root / ".ser" / "checkpoints").exists()
         receipt = project.json("reports/train.json")
-        run = mlflow_store.connect(project.root).get_run(receipt["run_id"])
+        run = store.connect(project.root).get_run(receipt["run_id"])
         # The score of the model, not of the last epoch, is what MLflow shows.
         assert run.data.metrics["dev/uar"] == receipt["dev"]["uar"]
         assert {"epoch/train_loss", "epoch/dev_uar"} <= set(run.data.metrics)

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-import ser
 from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import enrolment_curve
 from ser.benchmark.workspace import extract
@@ -27,22 +26,27 @@ from ser.core.splits.assign import assign, shares_dev_speakers
 from ser.core.splits.protocols import PUBLISHED
 from ser.core.uncertainty.calibration import held
 from ser.core.utterance.tables import check_predictions, posterior_columns, split_sha256
-from ser.files import read_json, write_json
+from ser.files import code_sha256, read_json, write_json
+from ser.io.storage.copies import find_copies
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.recordings import load_utterances
 from ser.io.storage.shards import check_shards, read_index
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import runs as tracking
+from ser.io.tracking import runs
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import Params
 from ser.predictor import Predictor
 from ser.project import ALTERED, EMBEDDINGS, FEATURES
-from ser.stages.copies import find_copies
 from ser.stages.learning import answers, chosen_params, indices_of, learn
 from ser.stages.split import choose_labels
 
 PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.parquet"
 ELAPSED = "elapsed.json"
+#: The source that a result depends on, beside that of features.
+CODE = (
+    *("core", "models", "bundle.py", "stages/learning.py"),
+    *("benchmark/enrolling.py", "benchmark/folds.py"),
+)
 #: Recordings whose scoring is timed.
 TIMED = 20
 
@@ -122,11 +126,11 @@ def count_folds(protocol: str, params: Params, speakers: int) -> int:
 
 
 @contextmanager
-def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[tracking.Run]:
+def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[runs.Run]:
     """The run that holds the folds' runs: the one of last time if that was cut off."""
     record = place / "run.json"
     known = read_json(record)["run_id"] if record.is_file() else None
-    with tracking.start_run(
+    with runs.start_run(
         root,
         name=title_of(params),
         params=decisive_params(params),
@@ -137,7 +141,7 @@ def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[t
             "model": params.model.name,
         },
         experiment=BENCHMARKS,
-        run_id=known if known and tracking.run_exists(root, known) else None,
+        run_id=known if known and runs.run_exists(root, known) else None,
     ) as parent:
         write_json({"run_id": parent.run_id}, record)
         yield parent
@@ -148,7 +152,7 @@ def _run_fold(
 ) -> None:
     number, sha256 = int(folds["fold"].iloc[0]), split_sha256(folds)
     clock = Clock(folder / ELAPSED)
-    with tracking.start_run(
+    with runs.start_run(
         root,
         name=f"{title_of(params)} · fold {number}",
         params={"split": {"fold": number}},
@@ -232,16 +236,6 @@ def decisive_params(params: Params) -> dict[str, Any]:
 
 def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     """Names what the results depend on: splits, features, parameters, and the code that learns."""
-    package = Path(ser.__file__).parent
-    code = hashlib.sha256()
-    sources = [
-        *(p for part in ("core", "models") for p in (package / part).rglob("*.py")),
-        *(package / "benchmark" / name for name in ("enrolling.py", "folds.py")),
-        package / "bundle.py",
-        package / "stages" / "learning.py",
-    ]
-    for path in sorted(sources):
-        code.update(path.read_bytes())
     weights = None
     if "byol_s" in params.model.used:
         from ser.models.networks.ntt import weights_sha256
@@ -257,7 +251,7 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
         "altered": read_index(home / ALTERED, stage="alter")[1],
         "embeddings": embeddings,
         "params": decisive_params(params),
-        "code": code.hexdigest(),
+        "code": code_sha256(*CODE),
         "weights": weights,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

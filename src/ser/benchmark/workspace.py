@@ -7,11 +7,10 @@ import json
 import os
 from pathlib import Path
 
-import ser
 from ser.corpora.catalogue import check_present
 from ser.corpora.synthetic.speak import SYNTHETIC
 from ser.errors import TableError
-from ser.files import read_json, write_json
+from ser.files import code_sha256, read_json, write_json
 from ser.params import Params
 from ser.project import MANIFEST, RAW
 from ser.stages import alter, embed, featurize, gather, manifest, synthesize
@@ -19,6 +18,11 @@ from ser.stages.exclusion import entries_of
 
 #: Under the project's root; never versioned.
 HOME = Path(".ser/benchmarks")
+#: The source that a manifest depends on.
+CODE = (
+    *("core/splits", "core/utterance", "corpora", "io/audio", "io/intake", "io/storage"),
+    *("stages/exclusion.py", "stages/manifest.py"),
+)
 #: What the manifest was made of.
 MADE_OF = "manifest.json"
 
@@ -78,7 +82,7 @@ def _content(raw: Path, params: Params) -> dict[str, object]:
     """What a manifest depends on."""
     return {
         "files": listing_sha256(raw),
-        "code": _code_sha256(),
+        "code": code_sha256(*CODE),
         "window": manifest.window_of(params.features),
         "data": params.data.model_dump(mode="json", include={"exclude", "on_bad", "max_bad_share"}),
     }
@@ -89,20 +93,3 @@ def _made_of(path: Path) -> dict[str, object]:
         return read_json(path)
     except TableError:
         return {}
-
-
-def _code_sha256() -> str:
-    """Hash of the source that a manifest depends on."""
-    package = Path(ser.__file__).parent
-    sources = sorted(
-        [
-            *(package / "corpora").glob("*.py"),
-            *(package / "io").glob("*.py"),
-            package / "core" / "fingerprint.py",
-            package / "core" / "fitness.py",
-            package / "stages" / "exclusion.py",
-            package / "core" / "segments.py",
-            package / "stages" / "manifest.py",
-        ]
-    )
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

@@ -85,10 +85,10 @@ def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
         return NeuralModel.from_files(files)
     if name == "byol_s":
         from ser.models.networks import byol
-        from ser.models.networks import model as neural
+        from ser.models.networks.model import NeuralModel
 
         frozen = byol.CARD_FILE in files
-        return (byol.ByolModel if frozen else neural.NeuralModel).from_files(files)
+        return (byol.ByolModel if frozen else NeuralModel).from_files(files)
     if name == "layers":
         from ser.models.encoders.layered import LayeredModel
 

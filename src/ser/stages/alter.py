@@ -14,8 +14,9 @@ from ser.core.augmentation.waveforms import altered, versions_of
 from ser.core.features.extract import Features, above_rumble
 from ser.core.utterance.tables import utterance_keys
 from ser.errors import AudioError
+from ser.files import code_sha256
 from ser.io.storage import shards
-from ser.io.storage.filling import Storage, fill, source_sha256
+from ser.io.storage.filling import Storage, fill
 from ser.io.storage.manifests import by_key, load_manifest, parts
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import Recipe
@@ -63,7 +64,7 @@ def run(root: Path, params: Params) -> None:
                 "features": params.features.model_dump(mode="json"),
                 "alter": chosen.model_dump(mode="json", exclude={"versions"}),
             },
-            source_sha256(CODE),
+            code_sha256(*CODE),
         ),
         [
             versions_of(part, v).index.tolist()

@@ -27,7 +27,7 @@ from ser.errors import StageError
 from ser.files import atomic_path, read_json, write_json
 from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import runs as tracking
+from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
 from ser.params import Params
 from ser.predictor import Predictor
@@ -216,12 +216,12 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
 
 def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
     run_id = read_json(root / TRAIN_RECEIPT)["run_id"]
-    if not tracking.run_exists(root, run_id):
+    if not runs.run_exists(root, run_id):
         raise StageError(
             f"MLflow at {shown_uri(root)} does not know run {run_id} that trained this "
             "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
         )
-    tracked = tracking.resume_run(root, run_id)
+    tracked = runs.resume_run(root, run_id)
     values: dict[str, float] = {}
     for split, of_split in scores.items():
         values |= {f"{split}/{name}": of_split[name] for name in SCORES}

@@ -13,9 +13,10 @@ from ser.core.features.extract import Features, audible, extract
 from ser.core.utterance.segments import Segment
 from ser.core.utterance.tables import segments_of
 from ser.errors import AudioError
+from ser.files import code_sha256
 from ser.io.audio.read import load_segments
 from ser.io.storage import shards
-from ser.io.storage.filling import Storage, fill, source_sha256
+from ser.io.storage.filling import Storage, fill
 from ser.io.storage.manifests import by_key, load_manifest, parts
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import Recipe
@@ -27,29 +28,7 @@ from ser.stages.base import raise_first, run_stage
 Change = Callable[[np.ndarray], np.ndarray]
 
 #: The source that features depend on: another one is another recipe.
-CODE = (
-    "core/features/byol_mel.py",
-    "core/features/derivative.py",
-    "core/features/extract.py",
-    "core/features/functionals.py",
-    "core/features/modulation.py",
-    "core/features/movement.py",
-    "core/features/pitch.py",
-    "core/utterance/segments.py",
-    "core/features/opensmile.py",
-    "core/features/spectrum.py",
-    "core/utterance/waveform.py",
-    "io/audio/read.py",
-    "io/audio/av_decoder.py",
-    "io/audio/containers.py",
-    "io/audio/limits.py",
-    "io/audio/mixing.py",
-    "io/audio/mpeg.py",
-    "io/audio/riff.py",
-    "io/audio/sndfile_decoder.py",
-    "io/audio/source.py",
-    "io/audio/structure.py",
-)
+CODE = ("core/features", "core/utterance/segments.py", "core/utterance/waveform.py", "io/audio")
 
 
 def run(root: Path, params: Params) -> None:
@@ -62,7 +41,7 @@ def run(root: Path, params: Params) -> None:
 
     filled = fill(
         root / FEATURES,
-        Recipe(params.features.model_dump(mode="json"), source_sha256(CODE)),
+        Recipe(params.features.model_dump(mode="json"), code_sha256(*CODE)),
         [part.index.tolist() for part in parts(rows)],
         compute=compute,
         storage=Storage(shards.write_shard, shards.read_features),

@@ -13,12 +13,12 @@ from ser.core.utterance.fitness import LEFT_OUT, LeftOut, counted
 from ser.core.utterance.tables import SPLITS
 from ser.errors import ParamsError
 from ser.files import write_json
+from ser.io.storage.copies import find_copies
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.tables import read_notes, write_table
 from ser.params import Params
 from ser.project import AUDIT, FOLDS, MANIFEST
 from ser.stages.base import run_stage
-from ser.stages.copies import find_copies
 
 
 def run(root: Path, params: Params) -> None:

@@ -13,17 +13,16 @@ from typing import Any
 
 import pandas as pd
 
-import ser
 from ser.bundle import bundle_sha256, save_bundle
 from ser.core.scores.metrics import uar
 from ser.core.utterance.tables import check_folds, split_sha256
-from ser.files import file_hash, read_json, write_json
+from ser.files import code_sha256, file_hash, read_json, write_json
 from ser.io.intake.dvc import folder_md5
 from ser.io.intake.verify import check_cache
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import INDEX, check_shards
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import runs as tracking
+from ser.io.tracking import runs
 from ser.params import Params
 from ser.project import (
     ALTERED,
@@ -43,6 +42,8 @@ from ser.stages.learning import chosen_params, learn
 
 #: Columns of the learning curves that dvc.yaml plots.
 CURVES = ("epoch", "train_loss", "dev_loss", "dev_uar")
+#: The source that trains: a checkpoint of other code is never taken up.
+CODE = ("core/augmentation/log_mels.py", "models")
 #: Counts of the leakage audit that a run carries as tags.
 AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap", "sentence_unknown")
 
@@ -53,7 +54,7 @@ def run(root: Path, params: Params) -> None:
     check_bytes(root, folds, params)
     split = params.split
     trained_on = f"{'+'.join(params.data.corpora)} · {split.protocol} {split.fold}"
-    with tracking.start_run(
+    with runs.start_run(
         root,
         name=f"{params.model.name} · {trained_on}",
         params=chosen_params(params),
@@ -82,7 +83,7 @@ def run(root: Path, params: Params) -> None:
             folds,
             params,
             on_epoch=on_epoch,
-            workdir=root / CHECKPOINTS / _code_sha256(),
+            workdir=root / CHECKPOINTS / code_sha256(*CODE)[:16],
         )
         dev_uar = uar(learned.dev)
         bundle = replace(learned.bundle, card=_card(params, folds, audit, dev_uar))
@@ -152,13 +153,6 @@ def _trained_by(params: Params) -> dict[str, Any]:
 def tag_text(value: float | None) -> str:
     """A count of the audit, as a run's tag."""
     return "unknown" if value is None else str(value)
-
-
-def _code_sha256() -> str:
-    """Hash of the source that trains: a checkpoint of other code is never taken up."""
-    package = Path(ser.__file__).parent
-    sources = [*sorted((package / "models").rglob("*.py")), package / "core" / "augment.py"]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
 def _left_out_tags(left_out: Mapping[str, Mapping[str, int]]) -> dict[str, str]:

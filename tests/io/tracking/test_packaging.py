@@ -12,9 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from ser.bundle import bundle_sha256
-from ser.io.tracking import registry
-from ser.io.tracking import runs as tracking
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import registry, runs, store
 from ser.io.tracking.packaging import example_audio
 from support.project import Project
 
@@ -37,7 +35,7 @@ def linked(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 @pytest.fixture(scope="module")
 def version(linked: tuple[Path, Path]) -> registry.Version:
     root, bundle = linked
-    with tracking.start_run(root, name="train", params={}) as run:
+    with runs.start_run(root, name="train", params={}) as run:
         pass
     return registry.register(
         root, bundle, run_id=run.run_id, bundle_sha256=bundle_sha256(bundle), scores={}
@@ -50,7 +48,7 @@ def served(linked: tuple[Path, Path], version: registry.Version) -> Iterator[Tes
 
     with (
         pytest.MonkeyPatch.context() as patch,
-        mlflow_store.as_default_store(linked[0]),
+        store.as_default_store(linked[0]),
     ):
         # MLflow's server sets it for good.
         patch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")

@@ -23,9 +23,7 @@ import soundfile
 
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.errors import DamagedVersion, NoChampion, RegistryError
-from ser.io.tracking import bundles, journal, registry
-from ser.io.tracking import runs as tracking
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import bundles, journal, registry, runs, store
 from ser.io.tracking.packaging import example_audio
 from ser.predictor import Predictor
 from support.project import Project
@@ -44,7 +42,7 @@ def prepared(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path
         directory = root / "bundles" / str(number)
         save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
         SHA.append(sha := bundle_sha256(directory))
-        with tracking.start_run(root, name=sha[:3], params={"seed": 7}) as run:
+        with runs.start_run(root, name=sha[:3], params={"seed": 7}) as run:
             pass
         registry.register(
             root,
@@ -79,7 +77,7 @@ def test_a_version_says_what_it_is(root: Path) -> None:
     assert version.tags["uar"] == "0.5124"
     assert version.aliases == ("challenger",)
     assert version.verdict is None
-    assert tracking.run_exists(root, version.run_id)
+    assert runs.run_exists(root, version.run_id)
 
 
 def test_an_unknown_bundle_or_number_is_no_version(root: Path, tmp_path: Path) -> None:
@@ -258,7 +256,7 @@ def test_the_registered_model_answers_as_the_predictor_without_pickle(
     promote(root, 1)
     recording = next((trained.root / "data" / "raw" / "synthetic").rglob("*.wav"))
     samples, sr = soundfile.read(recording, dtype="float32")
-    with mlflow_store.as_default_store(root):
+    with store.as_default_store(root):
         model = mlflow.pyfunc.load_model("models:/emotion-recognition@champion")
 
     encoded = base64.b64encode(recording.read_bytes()).decode()
@@ -298,7 +296,7 @@ def test_what_is_registered_is_typed_documented_and_no_pickle(root: Path) -> Non
 
 
 def test_a_row_without_audio_says_what_it_needs(root: Path) -> None:
-    with mlflow_store.as_default_store(root):
+    with store.as_default_store(root):
         model = mlflow.pyfunc.load_model("models:/emotion-recognition/1").unwrap_python_model()
 
     for row in ({"audio": "not base64!"}, {"samples": [0.1]}, {"samples": None, "sr": np.nan}):
@@ -370,7 +368,7 @@ def test_a_bundle_in_the_place_of_another_is_not_loaded(own_artifacts: Path) -> 
 
 @pytest.mark.parametrize("tag", ["", "../../etc", "0" * 64])
 def test_a_version_whose_hash_is_changed_is_not_loaded(root: Path, tag: str) -> None:
-    client = mlflow_store.connect(root)
+    client = store.connect(root)
     client.set_model_version_tag(registry.MODEL, "1", "bundle_sha256", tag)
 
     with pytest.raises(DamagedVersion):
@@ -382,7 +380,7 @@ def test_the_served_model_checks_its_own_files(own_artifacts: Path) -> None:
     tamper(root, 1)
 
     with (
-        mlflow_store.as_default_store(root),
+        store.as_default_store(root),
         pytest.raises(DamagedVersion, match="not what was registered"),
     ):
         mlflow.pyfunc.load_model("models:/emotion-recognition/1")
@@ -398,7 +396,7 @@ def test_only_the_bundle_that_was_trained_is_registered(root: Path, prepared: Pa
 def test_an_alias_that_was_removed_by_hand_is_given_back(root: Path) -> None:
     promote(root, 1)
     promote(root, 2)
-    client = mlflow_store.connect(root)
+    client = store.connect(root)
     client.delete_registered_model_alias(registry.MODEL, "champion")
 
     assert registry.reinstate(root).version == 2
@@ -417,7 +415,7 @@ def test_the_place_of_a_deleted_champion_goes_to_the_one_before(
 ) -> None:
     promote(root, 1)
     promote(root, 3)
-    mlflow_store.connect(root).delete_model_version(registry.MODEL, "3")
+    store.connect(root).delete_model_version(registry.MODEL, "3")
     assert registry.champion(root) is None
     if not with_journal:
         journal.journal_path(root).unlink()
@@ -432,7 +430,7 @@ def test_nobody_is_reinstated_where_nobody_was_champion_or_none_can_be_loaded(
     assert registry.reinstate(root) is None
     promote(root, 1)
     shutil.rmtree(registry.fetch_bundle(root))
-    mlflow_store.connect(root).delete_registered_model_alias(registry.MODEL, "champion")
+    store.connect(root).delete_registered_model_alias(registry.MODEL, "champion")
 
     assert registry.reinstate(root) is None
 
@@ -470,11 +468,11 @@ def test_a_model_that_is_registered_anew_has_another_history(root: Path, prepare
     promote(root, 1)
     promote(root, 2)
     before = journal.rows(root)[-1]["store"]
-    client = mlflow_store.connect(root)
+    client = store.connect(root)
     client.delete_registered_model(registry.MODEL)
     client.create_registered_model(registry.MODEL)
-    source = mlflow_store.connect(prepared).get_model_version(registry.MODEL, "2").source
-    with mlflow_store.as_default_store(root):
+    source = store.connect(prepared).get_model_version(registry.MODEL, "2").source
+    with store.as_default_store(root):
         for sha in SHA:
             client.create_model_version(registry.MODEL, source, tags={"bundle_sha256": sha})
     client.set_registered_model_alias(registry.MODEL, "champion", "2")

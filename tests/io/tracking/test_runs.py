@@ -12,15 +12,13 @@ from pathlib import Path
 import pytest
 
 from ser.errors import RegistryError
-from ser.io.tracking import lineage
-from ser.io.tracking import runs as tracking
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import lineage, runs, store
 
 START = """
 import sys, time
 from pathlib import Path
 from ser.io import tracking
-with tracking.start_run(Path(sys.argv[1]), name="child", params={}) as run:
+with runs.start_run(Path(sys.argv[1]), name="child", params={}) as run:
     print(run.run_id, flush=True)
     if len(sys.argv) > 2:
         time.sleep(60)
@@ -30,12 +28,12 @@ with tracking.start_run(Path(sys.argv[1]), name="child", params={}) as run:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
-    mlflow_store.prepare_store(root)
+    store.prepare_store(root)
     return root
 
 
 def stored(root: Path, run_id: str):
-    return mlflow_store.connect(root).get_run(run_id)
+    return store.connect(root).get_run(run_id)
 
 
 def child(root: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -54,7 +52,7 @@ def test_a_run_holds_parameters_curves_scores_and_its_lineage(root: Path) -> Non
     (root / "dvc.lock").write_text("stages: {}\n")
     params = {"seed": 7, "model": {"name": "svc", "svc": {"c": 1.5}}, "corpora": ("a", "b")}
 
-    with tracking.start_run(root, name="svc", params=params, tags={"model": "svc"}) as run:
+    with runs.start_run(root, name="svc", params=params, tags={"model": "svc"}) as run:
         for epoch in range(3):
             run.log_epoch(epoch, {"train_loss": 1 / (epoch + 1), "dev_uar": epoch / 10})
         run.log_metrics({"test/uar": 0.5, "dev/uar": 0.9})
@@ -75,7 +73,7 @@ def test_a_run_holds_parameters_curves_scores_and_its_lineage(root: Path) -> Non
         "dev/uar": 0.9,
         "test/uar": 0.5,
     }
-    curve = mlflow_store.connect(root).get_metric_history(run.run_id, "epoch/dev_uar")
+    curve = store.connect(root).get_metric_history(run.run_id, "epoch/dev_uar")
     assert [(point.step, point.value) for point in curve] == [(0, 0.0), (1, 0.1), (2, 0.2)]
     # The lock of this run is not written yet: the tag comes with the registration.
     assert "dvc.lock.sha256" not in found.data.tags
@@ -85,7 +83,7 @@ def test_a_run_holds_parameters_curves_scores_and_its_lineage(root: Path) -> Non
 
 
 def test_more_parameters_than_a_batch_takes_are_logged(root: Path) -> None:
-    with tracking.start_run(root, name="many", params={f"p{i}": i for i in range(250)}) as run:
+    with runs.start_run(root, name="many", params={f"p{i}": i for i in range(250)}) as run:
         pass
 
     assert len(stored(root, run.run_id).data.params) == 250
@@ -100,7 +98,7 @@ def test_a_run_that_breaks_off_is_ended(
 ) -> None:
     with (
         pytest.raises(error),
-        tracking.start_run(root, name="broken", params={}) as run,
+        runs.start_run(root, name="broken", params={}) as run,
     ):
         raise error
 
@@ -121,7 +119,7 @@ def test_the_next_run_ends_one_that_was_killed(root: Path) -> None:
     process.wait()
     assert stored(root, run_id).info.status == "RUNNING"
 
-    with tracking.start_run(root, name="next", params={}) as run:
+    with runs.start_run(root, name="next", params={}) as run:
         pass
 
     assert stored(root, run_id).info.status == "KILLED"
@@ -129,43 +127,43 @@ def test_the_next_run_ends_one_that_was_killed(root: Path) -> None:
 
 
 def test_a_run_that_lives_is_left_alone(root: Path) -> None:
-    with tracking.start_run(root, name="alive", params={}) as run:
-        assert run.run_id not in tracking.end_orphans(root)
+    with runs.start_run(root, name="alive", params={}) as run:
+        assert run.run_id not in runs.end_orphans(root)
 
 
 def test_an_ended_run_takes_more_scores_and_stays_ended(root: Path, tmp_path: Path) -> None:
-    with tracking.start_run(root, name="train", params={}) as run:
+    with runs.start_run(root, name="train", params={}) as run:
         pass
     report = tmp_path / "metrics.json"
     report.write_text("{}")
 
-    resumed = tracking.resume_run(root, run.run_id)
+    resumed = runs.resume_run(root, run.run_id)
     resumed.log_metrics({"test/uar": 0.7})
     resumed.log_artifact(report, "reports")
 
     found = stored(root, run.run_id)
     assert found.info.status == "FINISHED"
     assert found.data.metrics == {"test/uar": 0.7}
-    assert tracking.fetch_artifact(root, run.run_id, "reports/metrics.json").read_text() == "{}"
+    assert runs.fetch_artifact(root, run.run_id, "reports/metrics.json").read_text() == "{}"
 
 
 def test_a_missing_artifact_is_one_of_our_errors(root: Path) -> None:
-    with tracking.start_run(root, name="bare", params={}) as run:
+    with runs.start_run(root, name="bare", params={}) as run:
         pass
 
     with pytest.raises(RegistryError, match=r"reports/none\.json"):
-        tracking.fetch_artifact(root, run.run_id, "reports/none.json")
+        runs.fetch_artifact(root, run.run_id, "reports/none.json")
 
 
 def test_a_deleted_or_unknown_run_does_not_exist(root: Path) -> None:
-    with tracking.start_run(root, name="gone", params={}) as run:
+    with runs.start_run(root, name="gone", params={}) as run:
         pass
-    assert tracking.run_exists(root, run.run_id)
+    assert runs.run_exists(root, run.run_id)
 
-    mlflow_store.connect(root).delete_run(run.run_id)
+    store.connect(root).delete_run(run.run_id)
 
-    assert not tracking.run_exists(root, run.run_id)
-    assert not tracking.run_exists(root, "0" * 32)
+    assert not runs.run_exists(root, run.run_id)
+    assert not runs.run_exists(root, "0" * 32)
 
 
 def test_dvc_experiments_are_tagged(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,11 +223,11 @@ def test_the_diff_of_a_dirty_run_makes_its_code_from_the_commit(
     (committed / "data" / "raw" / "calls.dvc").write_text("outs\n")
     (committed / "dvc.lock").write_text("2\n")
 
-    with tracking.start_run(committed, name="dirty", params={}) as run:
+    with runs.start_run(committed, name="dirty", params={}) as run:
         pass
 
     assert stored(committed, run.run_id).data.tags["git.dirty"] == "true"
-    diff = tracking.fetch_artifact(committed, run.run_id, tracking.DIFF).read_bytes()
+    diff = runs.fetch_artifact(committed, run.run_id, runs.DIFF).read_bytes()
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(committed.parent), str(clone))
     git(clone, "apply", "-", feed=diff)
@@ -267,7 +265,7 @@ def test_an_experiment_in_a_temporary_clone_logs_to_its_project(tmp_path: Path) 
     subprocess.run([*dvc, "init", "-q"], cwd=project, env=environment, check=True)
     git(project, "add", ".")
     git(project, "commit", "-qm", "x")
-    mlflow_store.prepare_store(project)
+    store.prepare_store(project)
 
     done = subprocess.run(
         [*dvc, "exp", "run", "--temp", "--name", "tall-oak", "-S", "seed=8"],
@@ -278,8 +276,8 @@ def test_an_experiment_in_a_temporary_clone_logs_to_its_project(tmp_path: Path) 
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    experiment = mlflow_store.prepare_store(project)
-    (run,) = mlflow_store.connect(project).search_runs([experiment])
+    experiment = store.prepare_store(project)
+    (run,) = store.connect(project).search_runs([experiment])
     assert run.data.tags["dvc.exp.name"] == "tall-oak"
     assert run.info.artifact_uri.startswith((project / "mlruns" / "artifacts").as_uri())
 
@@ -290,8 +288,8 @@ def test_processes_that_race_for_a_fresh_store_all_get_a_run(tmp_path: Path) -> 
     printed = [process.communicate(timeout=120)[0] for process in children]
 
     assert [process.returncode for process in children] == [0, 0, 0], printed
-    experiment = mlflow_store.prepare_store(tmp_path)
-    assert len(mlflow_store.connect(tmp_path).search_runs([experiment])) == 3
+    experiment = store.prepare_store(tmp_path)
+    assert len(store.connect(tmp_path).search_runs([experiment])) == 3
 
 
 def test_a_kill_amid_the_creation_leaves_no_broken_store(tmp_path: Path) -> None:
@@ -304,27 +302,27 @@ def test_a_kill_amid_the_creation_leaves_no_broken_store(tmp_path: Path) -> None
     process.communicate()
     assert unfinished.exists(), "the kill came too late to test anything"
 
-    assert mlflow_store.prepare_store(tmp_path)
+    assert store.prepare_store(tmp_path)
 
 
 def test_the_project_keeps_its_own_store_unless_a_server_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert mlflow_store.tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+    assert store.tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
 
-    assert mlflow_store.tracking_uri(tmp_path) == "http://127.0.0.1:9"
+    assert store.tracking_uri(tmp_path) == "http://127.0.0.1:9"
     with pytest.raises(RegistryError, match=r"No MLflow server answers at http://127\.0\.0\.1:9"):
-        mlflow_store.prepare_store(tmp_path)
+        store.prepare_store(tmp_path)
 
 
 def test_the_default_store_is_lent_only_for_the_while(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with mlflow_store.as_default_store(root):
-        assert os.environ["MLFLOW_TRACKING_URI"] == mlflow_store.tracking_uri(root)
+    with store.as_default_store(root):
+        assert os.environ["MLFLOW_TRACKING_URI"] == store.tracking_uri(root)
 
     assert "MLFLOW_TRACKING_URI" not in os.environ

@@ -19,8 +19,7 @@ import pytest
 
 from ser.errors import RegistryError
 from ser.io.tracking import address as mlflow_address
-from ser.io.tracking import registry
-from ser.io.tracking import store as mlflow_store
+from ser.io.tracking import registry, store
 
 OPTIONS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
@@ -28,7 +27,7 @@ OPTIONS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_P
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    mlflow_store.prepare_store(root)
+    store.prepare_store(root)
     return root
 
 
@@ -52,13 +51,13 @@ def execute(root: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-@pytest.mark.parametrize("name", [mlflow_store.EXPERIMENT, mlflow_store.BENCHMARKS])
+@pytest.mark.parametrize("name", [store.EXPERIMENT, store.BENCHMARKS])
 def test_a_deleted_experiment_is_a_line_whose_command_restores_it(root: Path, name: str) -> None:
-    experiment = mlflow_store.prepare_store(root, name)
-    mlflow_store.connect(root).delete_experiment(experiment)
+    experiment = store.prepare_store(root, name)
+    store.connect(root).delete_experiment(experiment)
 
     with pytest.raises(RegistryError, match="is deleted") as caught:
-        mlflow_store.prepare_store(root, name)
+        store.prepare_store(root, name)
 
     assert "\n" not in str(caught.value)
     command = re.search("`(.+)`", str(caught.value))[1]
@@ -66,8 +65,8 @@ def test_a_deleted_experiment_is_a_line_whose_command_restores_it(root: Path, na
     uri = re.match("MLFLOW_TRACKING_URI=(.+) mlflow experiments restore", command)[1]
     assert uri == f"sqlite:///{database(root)}"
     # What the command does, without the seconds of its start.
-    mlflow_store.connect(root).restore_experiment(experiment)
-    assert mlflow_store.prepare_store(root, name) == experiment
+    store.connect(root).restore_experiment(experiment)
+    assert store.prepare_store(root, name) == experiment
 
 
 def empty(root: Path) -> None:
@@ -134,7 +133,7 @@ def test_a_store_that_cannot_be_used_is_one_line_with_its_file_and_the_way_out(
     before = None if database(root).is_dir() else database(root).read_bytes()
 
     with pytest.raises(RegistryError) as caught:
-        mlflow_store.prepare_store(root)
+        store.prepare_store(root)
 
     message = str(caught.value)
     assert "\n" not in message
@@ -149,7 +148,7 @@ def test_a_store_of_an_older_mlflow_is_upgraded_or_left_as_it_was(root: Path) ->
     before = database(root).read_bytes()
 
     with pytest.raises(RegistryError, match="cannot be upgraded") as caught:
-        mlflow_store.connect(root)
+        store.connect(root)
 
     assert "\n" not in str(caught.value)
     assert "mlflow db upgrade" in str(caught.value)
@@ -157,7 +156,7 @@ def test_a_store_of_an_older_mlflow_is_upgraded_or_left_as_it_was(root: Path) ->
 
 
 def test_what_breaks_while_it_is_used_is_one_line_as_well(root: Path) -> None:
-    client = mlflow_store.connect(root)
+    client = store.connect(root)
     client.create_registered_model(registry.MODEL)
     execute(root, "DROP TABLE registered_model_aliases")
 
@@ -201,7 +200,7 @@ def test_a_folder_as_a_store_is_refused_in_a_line(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     with pytest.raises(RegistryError, match="expected sqlite:////PATH") as caught:
-        mlflow_store.prepare_store(root)
+        store.prepare_store(root)
 
     assert "\n" not in str(caught.value)
 
@@ -212,7 +211,7 @@ def test_an_address_that_mlflow_does_not_take_is_a_line(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "gopher://user:secret@host/")
 
     with pytest.raises(RegistryError) as caught:
-        mlflow_store.prepare_store(root)
+        store.prepare_store(root)
 
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -254,15 +253,15 @@ def test_a_user_and_password_in_the_address_are_given_to_the_server_and_never_sh
     place = f"127.0.0.1:{guarded_server.server_port}/base"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:p%40ss@{place}")
 
-    assert mlflow_store.tracking_uri(root) == f"http://{place}"
-    client = mlflow_store.connect(root)
+    assert store.tracking_uri(root) == f"http://{place}"
+    client = store.connect(root)
     assert client.get_experiment_by_name("any") is None
 
     assert Guarded.seen[-1] == "user:p@ss"
     assert "ss@" not in os.environ["MLFLOW_TRACKING_URI"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:wrong@{place}")
     with pytest.raises(RegistryError, match="MLFLOW_TRACKING_PASSWORD") as caught:
-        mlflow_store.connect(root).get_experiment_by_name("any")
+        store.connect(root).get_experiment_by_name("any")
     assert "wrong" not in str(caught.value)
 
 
@@ -272,7 +271,7 @@ def test_a_server_that_is_away_is_named_without_its_password(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
 
     with pytest.raises(RegistryError, match=r"No MLflow server answers at http://127") as caught:
-        mlflow_store.prepare_store(root)
+        store.prepare_store(root)
 
     assert "secret" not in str(caught.value)
 

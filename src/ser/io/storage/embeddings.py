@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from ser.core.utterance.segments import Segment
 from ser.errors import AudioError, DamagedFeatures
+from ser.files import code_sha256
 from ser.io.audio.read import load_segments
-from ser.io.storage.filling import Filled, Storage, fill, source_sha256
+from ser.io.storage.filling import Filled, Storage, fill
 from ser.io.storage.shards import AGAIN, Recipe, check_shards, read_arrow, read_index, write_arrow
 
 if TYPE_CHECKING:
@@ -27,22 +28,9 @@ if TYPE_CHECKING:
 STAGE = "embed"
 #: The source that embeddings depend on: another one is another recipe.
 CODE = (
-    "core/features/extract.py",
-    "core/utterance/segments.py",
-    "core/utterance/waveform.py",
-    "io/audio/read.py",
-    "io/audio/av_decoder.py",
-    "io/audio/containers.py",
-    "io/audio/limits.py",
-    "io/audio/mixing.py",
-    "io/audio/mpeg.py",
-    "io/audio/riff.py",
-    "io/audio/sndfile_decoder.py",
-    "io/audio/source.py",
-    "io/audio/structure.py",
-    "models/encoders/loading.py",
-    "models/encoders/layer_stats.py",
-    "models/encoders/encoder.py",
+    *("core/features/extract.py", "core/utterance/segments.py", "core/utterance/waveform.py"),
+    "io/audio",
+    *(f"models/encoders/{name}.py" for name in ("encoder", "layer_stats", "loading")),
 )
 #: Recordings that are decoded before they are encoded together.
 CHUNK = 64
@@ -56,7 +44,7 @@ def embedding_recipe(encoder: SpeechEncoder, params: Mapping[str, Any]) -> Recip
     # Which hidden states are handed out has changed between releases of transformers.
     release = version("transformers").split(".")[0]
     of_encoder = {"encoder_sha256": encoder.reference.sha256, "transformers": release}
-    return Recipe({**params, **of_encoder}, source_sha256(CODE))
+    return Recipe({**params, **of_encoder}, code_sha256(*CODE))
 
 
 def update_embeddings(

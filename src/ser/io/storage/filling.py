@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import ser
 from ser.errors import AudioError
 from ser.io.storage import shards
 from ser.io.storage.shards import Recipe
@@ -81,12 +79,6 @@ def fill(
         kept = made if len(made) == len(plan) else {**intact, **made}
         shards.write_index(folder, recipe, kept)
     return Filled(made, len(new), tuple(failures))
-
-
-def source_sha256(names: Iterable[str]) -> str:
-    """Hash of source files of this package, by their paths in it."""
-    package = Path(ser.__file__).parent
-    return hashlib.sha256(b"".join((package / name).read_bytes() for name in names)).hexdigest()
 
 
 def _old(

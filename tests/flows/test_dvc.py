@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import stages
-from flows.stages import Outcome, StageCrashed
+from flows import dvc
+from flows.dvc import Outcome, StageCrashed
 from ser.errors import MissingCorpus, StageError
 from ser.params import Params
 
@@ -67,7 +67,7 @@ def root(made: Path, tmp_path: Path) -> Path:
 
 def run(root: Path, stage: str, lines: list[str] | None = None) -> Outcome:
     heard: list[str] = []
-    outcome = stages.reproduce(root, stage, why="a reason", on_line=heard.append)
+    outcome = dvc.reproduce(root, stage, why="a reason", on_line=heard.append)
     if lines is not None:
         lines += heard
     return outcome
@@ -76,14 +76,14 @@ def run(root: Path, stage: str, lines: list[str] | None = None) -> Outcome:
 def test_stages_are_named_as_dvc_names_them(fresh: Path) -> None:
     params = Params(data={"corpora": ["synthetic", "ravdess"]})
 
-    names = stages.stage_names(fresh, params)
+    names = dvc.stage_names(fresh, params)
 
     assert names == ["first", "second@synthetic", "second@ravdess"]
 
 
 def test_the_projects_own_stages_are_all_found() -> None:
     root = Path(__file__).parents[2]
-    names = stages.stage_names(root, Params())
+    names = dvc.stage_names(root, Params())
 
     expected = [
         "synthesize",
@@ -100,11 +100,11 @@ def test_the_projects_own_stages_are_all_found() -> None:
 
 
 def test_a_fresh_project_has_run_nothing(fresh: Path) -> None:
-    assert set(stages.changes(fresh).values()) == {"it has not run yet"}
+    assert set(dvc.changes(fresh).values()) == {"it has not run yet"}
 
 
 def test_nothing_is_stale_after_a_run(root: Path) -> None:
-    assert stages.changes(root) == {}
+    assert dvc.changes(root) == {}
     assert run(root, "first").did == "unchanged"
 
 
@@ -113,7 +113,7 @@ def test_a_changed_parameter_and_a_lost_file_are_named(root: Path) -> None:
     (root / "a.txt").unlink()
     (root / "second.py").write_text(SCRIPTS["second.py"] + " # edited")
 
-    assert stages.changes(root) == {
+    assert dvc.changes(root) == {
         "first": "params.yaml: seed changed",
         "second@a": "second.py changed and a.txt is missing",
         "second@b": "second.py changed",
@@ -207,7 +207,7 @@ def test_a_missing_corpus_says_how_to_get_it(root: Path) -> None:
 def test_a_broken_pipeline_file_is_one_line(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages: [")
 
-    for look in (lambda: stages.changes(root), lambda: stages.stage_names(root, Params())):
+    for look in (lambda: dvc.changes(root), lambda: dvc.stage_names(root, Params())):
         with pytest.raises(StageError, match=r"dvc\.yaml") as caught:
             look()
         assert "\n" not in str(caught.value)
@@ -221,7 +221,7 @@ def test_a_merge_conflict_is_one_line_that_names_the_file(root: Path, name: str)
     path.write_text(f"{text}<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n")
 
     with pytest.raises(StageError, match="merge conflict") as caught:
-        stages.changes(root)
+        dvc.changes(root)
 
     assert f"{path}, line {text.count(chr(10)) + 1}," in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -241,7 +241,7 @@ def test_why_dvc_refuses_the_project_and_the_way_out_are_one_line(
     (root / ".dvc" / "config").write_text(settings)
 
     with pytest.raises(StageError, match=words) as caught:
-        stages.changes(root)
+        dvc.changes(root)
 
     assert "\n" not in str(caught.value)
 
@@ -250,14 +250,14 @@ def test_many_reasons_are_counted_not_listed() -> None:
     entries = [{"changed deps": {f"file{i}": "modified" for i in range(9)}}]
 
     expected = "file0 changed, file1 changed, file2 changed and 6 more"
-    assert stages.explain(entries) == expected
+    assert dvc.explain(entries) == expected
 
 
 def test_a_changed_section_is_told_by_the_keys_that_changed():
     changed = {"changed deps": {"params.yaml": {"model": "modified", "seed": "modified"}}}
     locked = {"model": {"name": "svc", "svc": {"c": 1.0, "gamma": 2.0}}, "seed": 1}
     current = {"model": {"name": "lda", "svc": {"c": 1.0, "gamma": 3.0}}, "seed": 2}
-    finer = stages.by_leaf(["changed command", changed], locked, current)
+    finer = dvc.by_leaf(["changed command", changed], locked, current)
     assert finer[0] == "changed command"
     assert finer[1]["changed deps"]["params.yaml"] == {
         "model.name": "modified",

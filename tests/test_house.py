@@ -1,0 +1,125 @@
+"""The laws of the house: what a stage is made of, DVC looks at; no import goes in a circle."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+import yaml
+
+from ser.params import Params
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "ser"
+STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+#: What no artefact depends on: errors, places, atomic writes, and the record of the run.
+HARMLESS = (
+    *("errors", "files", "interrupts", "loopback", "parallel", "params", "project", "strict_yaml"),
+    *("stages.base", "io.tracking"),
+)
+#: And for one stage: `train` asks them whether DVC's copies are intact before it starts.
+HARMLESS_TO = {"train": ("io.intake", "corpora")}
+#: How the machine works is no part of what a model is.
+MACHINE = "machine"
+#: What names a run in MLflow; another value makes other folds, on which the stage depends.
+NAMES_OF_RUNS = {"train": ("data.corpora", "split"), "evaluate": ("data.corpora", "split")}
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("ser", cache_dir=None)
+
+
+def definition(stage: str) -> dict[str, Any]:
+    found: dict[str, Any] = STAGES[stage]
+    return found.get("do", found)
+
+
+def lacking(stage: str, deps: list[str]) -> list[str]:
+    """Modules that a stage imports, itself or through others, and that none of `deps` holds."""
+    rooms = tuple(dep.removeprefix("src/").removesuffix(".py").replace("/", ".") for dep in deps)
+    harmless = (*HARMLESS, *HARMLESS_TO.get(stage, ()))
+    allowed = (*rooms, *(f"ser.{name}" for name in harmless))
+    module = f"ser.stages.{stage}"
+    imported = {module, *graph().find_upstream_modules(module)} - {"ser"}
+    return sorted(m for m in imported if not f"{m}.".startswith(tuple(f"{a}." for a in allowed)))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_looks_at_every_module_that_a_stage_imports(stage):
+    assert lacking(stage, definition(stage)["deps"]) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_source_that_a_stage_names_is_idle(stage):
+    deps = definition(stage)["deps"]
+    for dep in (
+        d for d in deps if d.startswith("src/") and "corpora" not in d and "intake" not in d
+    ):
+        assert lacking(stage, [d for d in deps if d != dep]), f"{stage} imports nothing of {dep}"
+
+
+def test_no_import_goes_round_in_a_circle():
+    circles = {
+        module
+        for module in graph().modules
+        if module in graph().find_upstream_modules(module)
+        or any(
+            module in graph().find_upstream_modules(other)
+            for other in graph().find_modules_directly_imported_by(module)
+        )
+    }
+    assert circles == set()
+
+
+def test_no_room_holds_more_than_a_dozen_modules():
+    rooms = [
+        folder for folder in SRC.rglob("*") if folder.is_dir() and folder.name != "__pycache__"
+    ]
+    crowded = {
+        str(room.relative_to(SRC)): len(modules)
+        for room in (SRC, *rooms)
+        if len(modules := [p for p in room.glob("*.py") if p.name != "__init__.py"]) > 12
+    }
+    assert crowded == {}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_that_a_stage_reads_is_declared(stage):
+    declared = [*definition(stage)["params"], *NAMES_OF_RUNS.get(stage, ())]
+    for name in read_by(stage):
+        covered = any(f"{name}.".startswith(f"{d}.") for d in declared)
+        partly = name.count(".") == 0 and any(d.startswith(f"{name}.") for d in declared)
+        assert covered or partly, f"{stage} reads {name}; dvc.yaml declares {', '.join(declared)}"
+
+
+def read_by(stage: str) -> set[str]:
+    """`section` or `section.name` of each `params.…` in a stage and what it imports of others."""
+    tree = _tree(f"ser.stages.{stage}")
+    parts: list[ast.AST] = [tree]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ser.stages."):
+            imported = {alias.name for alias in node.names}
+            for own in _tree(node.module or "").body:
+                if isinstance(own, ast.FunctionDef) and own.name in imported:
+                    parts.append(own)
+    chains = [_chain(node) for part in parts for node in ast.walk(part)]
+    names = {".".join(c[1:3]) for c in chains if c[:1] == ["params"] and len(c) > 1}
+    names = {n for n in names if n.split(".")[0] in Params.model_fields.keys() - {MACHINE}}
+    # `params.data.corpora` holds `params.data`, too.
+    return {n for n in names if not any(other.startswith(f"{n}.") for other in names)}
+
+
+def _tree(module: str) -> ast.Module:
+    return ast.parse((SRC.parent / f"{module.replace('.', '/')}.py").read_text())
+
+
+def _chain(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Attribute):
+        before = _chain(node.value)
+        return [*before, node.attr] if before else []
+    return [node.id] if isinstance(node, ast.Name) else []
