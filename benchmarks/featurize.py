@@ -51,7 +51,7 @@ def main() -> None:
         rows.append(_row(project, "featurize", f"{options.new} recordings added"))
         shutil.rmtree(project / "data" / "features")
         rows.append(_row(project, "featurize", f"all {len(files)} recordings, nothing known"))
-        rows.append(_row(project, "alter", "two altered versions of each, nothing known"))
+        rows.append(_row(project, "alter", "two augmented versions of each, nothing known"))
     page.write(
         "featurize",
         title="RAVDESS from WAV to features",

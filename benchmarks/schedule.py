@@ -129,7 +129,7 @@ class Place:
         path = self.root / "params.yaml"
         params = yaml.safe_load(path.read_text())
         params["synthetic"] |= {"speakers": 6, "sentences": 2}
-        params["alter"]["versions"] = 0
+        params["augment"]["versions"] = 0
         params["evaluate"]["bootstrap"] = 100
         params["abstention"]["max_novelty_percentile"] = None
         params["train"]["max_epochs"] = epochs

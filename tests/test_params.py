@@ -79,13 +79,13 @@ def test_dvc_changes_one_line_of_params_yaml_for_one_parameter(tmp_path):
         "encoder.name=x": "  name: x                     # its name there",
         "seed=8": "seed: 8",
         "data.corpora=[ravdess]": "  - ravdess",
-        "alter.noise_db=null": "  noise_db:                   # below the speech; null: no noise",
+        "augment.noise_db=null": "  noise_db:                   # below the speech; null: no noise",
     }.items():
         path.write_text(SHIPPED.read_text())
         apply_overrides(path, [override])
         before, after = SHIPPED.read_text().splitlines(), path.read_text().splitlines()
         changed = [new for new in after if new not in before]
-        if override != "alter.noise_db=null":
+        if override != "augment.noise_db=null":
             assert len(changed) == 1, override
             assert changed[0].startswith(line)
             assert len(before) == len(after)

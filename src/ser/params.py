@@ -159,8 +159,8 @@ class FeatureParams(Section):
         return self
 
 
-class AlterParams(Section):
-    """Altered versions of every recording, from which models learn beside itself."""
+class WaveformAugmentParams(Section):
+    """Augmented versions of every recording, from which models learn beside itself."""
 
     #: How many of each; 0: none.
     versions: int = Field(2, ge=0, le=20)
@@ -351,7 +351,7 @@ class ModelParams(Section):
         return not self.used.isdisjoint(HUB_MODELS)
 
 
-class AugmentParams(Section):
+class LogMelAugmentParams(Section):
     """How far a training utterance's log-mel may be changed; 0 switches a change off."""
 
     #: Speed varies by this factor's power, up and down: 0.15 is 0.87 to 1.15.
@@ -385,7 +385,7 @@ class TrainParams(Section):
     average: float = Field(0.98, ge=0, lt=1)
     #: Longer utterances are cropped, at random, while training.
     crop_frames: int = Field(128, ge=10)
-    augment: AugmentParams = AugmentParams()
+    augment: LogMelAugmentParams = LogMelAugmentParams()
 
 
 class CalibrateParams(Section):
@@ -451,7 +451,7 @@ class Params(Section):
     synthetic: SyntheticParams = SyntheticParams()
     split: SplitParams = SplitParams()
     features: FeatureParams = FeatureParams()
-    alter: AlterParams = AlterParams()
+    augment: WaveformAugmentParams = WaveformAugmentParams()
     encoder: EncoderParams = EncoderParams()
     model: ModelParams = ModelParams()
     train: TrainParams = TrainParams()

@@ -35,7 +35,7 @@ def run(project, *options):
 def benchmarked(trained, tmp_path_factory):
     """A project with a plain and an enrolled result in results/, three folds each."""
     project = trained.copied_to(tmp_path_factory.mktemp("benchmarked"))
-    project.set(split__folds=3, alter__versions=1)
+    project.set(split__folds=3, augment__versions=1)
     for name, options in {"plain": [], "enrolled": ["--enrolled"]}.items():
         done = run(project, "--json", f"results/{name}.json", "--page", "page.md", *options)
         assert done.returncode == 0, done.stderr
@@ -245,7 +245,7 @@ def test_results_of_other_emotions_stand_under_a_heading_and_a_chance_of_their_o
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "split=3"], "KEY=VALUE"),
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed.x=1"], "no keys"),
         (
-            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "alter.noise_db=[40, 5]"],
+            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "augment.noise_db=[40, 5]"],
             "they are [40.0, 5.0]; noise goes from less to more",
         ),
         (

@@ -91,7 +91,6 @@ def test_the_projects_own_stages_are_all_found() -> None:
         "gather",
         "split",
         "featurize",
-        "alter",
         "embed",
         "train",
         "evaluate",

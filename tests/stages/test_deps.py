@@ -6,14 +6,14 @@ import pytest
 import yaml
 
 from ser.io.storage import embeddings
-from ser.stages import alter, featurize
+from ser.stages import featurize
 
 STAGES = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
 
 
 @pytest.mark.parametrize(
     ("stage", "code"),
-    [("featurize", featurize.CODE), ("alter", alter.CODE), ("embed", embeddings.CODE)],
+    [("featurize", featurize.AUGMENTED_BY), ("embed", embeddings.CODE)],
 )
 def test_dvc_runs_a_stage_again_whenever_its_recipe_is_another(stage, code):
     deps = tuple(STAGES[stage]["deps"])

@@ -90,7 +90,7 @@ def test_a_model_that_hears_by_an_encoder_needs_its_name(project):
 def test_benchmarks_hear_by_the_encoder_too(heard, tmp_path):
     project = heard.copied_to(tmp_path)
     project.set(model__name="transfer", model__transfer__members=["layers", "lda"])
-    project.set(split__folds=2, alter__versions=0)
+    project.set(split__folds=2, augment__versions=0)
     command = ["benchmark", "--corpus", "synthetic", "--protocol", "grouped-kfold"]
     done = project.call("ser.cli", *command, "--json", "r.json")
     assert done.returncode == 0, done.stderr

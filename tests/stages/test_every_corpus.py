@@ -25,7 +25,7 @@ from ser.io.intake.ingest import ingest
 from ser.io.intake.own import add_own, prepare_own
 from ser.params import Params, parse_params
 from ser.predictor import Predictor
-from ser.stages import alter, embed, evaluate, featurize, gather, manifest, split, train
+from ser.stages import embed, evaluate, featurize, gather, manifest, split, train
 from support.signals import SR, voice
 
 #: (relative name, speaker's number, emotion's number, take)
@@ -139,7 +139,7 @@ def scored(root: Path, name: str, protocol: str) -> dict[str, object]:
             "data": {"corpora": [name]},
             "split": {"protocol": protocol, "folds": 3},
             "model": {"name": "lda"},
-            "alter": {"versions": 0},
+            "augment": {"versions": 0},
             "evaluate": {"bootstrap": 100},
         }
     )
@@ -149,7 +149,7 @@ def scored(root: Path, name: str, protocol: str) -> dict[str, object]:
 
 
 def run_rest(root: Path, params: Params) -> None:
-    for stage in (gather, split, featurize, alter, embed, train, evaluate):
+    for stage in (gather, split, featurize, embed, train, evaluate):
         stage.run(root, params)
 
 

@@ -104,7 +104,6 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         "gather",
         "split",
         "featurize",
-        "alter",
         "embed",
         "train",
         "evaluate",
@@ -116,7 +115,7 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         "data/raw/synthetic",
         "data/interim",
         "data/features",
-        "data/altered",
+        "data/augmented",
         "models/bundle",
     ):
         assert contents(again.root / folder) == contents(trained.root / folder)
@@ -232,7 +231,7 @@ def test_recordings_that_dropped_out_are_counted_beside_every_score(project):
         soundfile.write(victim, 0 * y, sr)
     excluded = victims[3].relative_to(project.root / "data/raw").as_posix()
     project.set(data__on_bad="drop", data__exclude=[excluded])
-    for stage in ("manifest synthetic", "gather", "split", "featurize", "alter", "train"):
+    for stage in ("manifest synthetic", "gather", "split", "featurize", "train"):
         name, *arguments = stage.split()
         done = project.call(f"ser.stages.{name}", *arguments)
         assert done.returncode == 0, done.stderr

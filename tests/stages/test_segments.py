@@ -26,8 +26,8 @@ from ser.io.intake.own import add_own, prepare_own
 from ser.io.storage import shards
 from ser.params import Params, SyntheticParams
 from ser.predictor import Predictor
-from ser.project import ALTERED, AUDIT, FEATURES, FOLDS, MANIFESTS, METRICS, PREDICTIONS
-from ser.stages import alter, evaluate, featurize, gather, manifest, split, train
+from ser.project import AUDIT, AUGMENTED, FEATURES, FOLDS, MANIFESTS, METRICS, PREDICTIONS
+from ser.stages import evaluate, featurize, gather, manifest, split, train
 from ser.stages.evaluate import score_bundle
 
 #: Another rate than the features': segments are cut before they are resampled.
@@ -73,7 +73,7 @@ def params(corpus="dialogues", **values):
     return Params(
         data={"corpora": [corpus]},
         model={"name": "logistic_regression"},
-        alter={"versions": 1},
+        augment={"versions": 1},
         abstention={"max_novelty_percentile": None},
         **{"split": {"protocol": "holdout", "test_fraction": 0.34, "dev_fraction": 0.3}, **values},
     )
@@ -86,7 +86,7 @@ def root(source, tmp_path_factory):
     own = prepare_own(source / "files", table=source / "table.csv", facts={"title": "d"})
     add_own(own, source / "files", root / "data/raw/dialogues")
     manifest.run(root, params(), "dialogues")
-    for stage in (gather, split, featurize, alter, train, evaluate):
+    for stage in (gather, split, featurize, train, evaluate):
         stage.run(root, params())
     return root
 
@@ -160,7 +160,7 @@ def test_speakers_stay_apart_and_recordings_that_do_not_are_counted(root, capsys
 
 
 def test_altered_versions_are_of_the_segments(root):
-    stored = shards.read_functionals(root / ALTERED)
+    stored = shards.read_functionals(root / AUGMENTED)
     rows = versions_of(table_of(root, "dialogues"), 1)
     assert sorted(stored.index) == sorted(rows.index)
     assert len(stored.drop_duplicates()) == 18

@@ -36,7 +36,7 @@ from ser.io.tracking import runs
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import Params
 from ser.predictor import Predictor
-from ser.project import ALTERED, EMBEDDINGS, FEATURES
+from ser.project import AUGMENTED, EMBEDDINGS, FEATURES
 from ser.stages.learning import answers, chosen_params, indices_of, learn
 from ser.stages.split import choose_labels
 
@@ -80,7 +80,7 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
     splits = assign_all(home, params)
     extract(home, params)
     check_shards(home / FEATURES)
-    check_shards(home / ALTERED, stage="alter")
+    check_shards(home / AUGMENTED, stage="featurize")
     if params.model.hears_by_encoder:
         check_shards(home / EMBEDDINGS, stage="embed")
     key = _key(home, params, splits)
@@ -248,7 +248,7 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     content = {
         "splits": [split_sha256(folds) for folds in splits],
         "features": [dict(recipe.params), recipe.code, shards],
-        "altered": read_index(home / ALTERED, stage="alter")[1],
+        "augmented": read_index(home / AUGMENTED, stage="featurize")[1],
         "embeddings": embeddings,
         "params": decisive_params(params),
         "code": code_sha256(*CODE),

@@ -13,7 +13,7 @@ from ser.errors import TableError
 from ser.files import code_sha256, read_json, write_json
 from ser.params import Params
 from ser.project import MANIFEST, RAW
-from ser.stages import alter, embed, featurize, gather, manifest, synthesize
+from ser.stages import embed, featurize, gather, manifest, synthesize
 from ser.stages.exclusion import entries_of
 
 #: Under the project's root; never versioned.
@@ -58,9 +58,8 @@ def prepare(root: Path, params: Params) -> Path:
 
 
 def extract(home: Path, params: Params) -> None:
-    """Features, altered ones and embeddings of that corpus, where they are not there yet."""
+    """Features and embeddings of that corpus, where they are not there yet."""
     featurize.run(home, params)
-    alter.run(home, params)
     if params.model.hears_by_encoder:
         embed.run(home, params)
 

@@ -68,14 +68,14 @@ class Inputs:
 class Examples:
     """Utterances to learn from, row by row.
 
-    emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora; altered :
-    of each altered version of the recordings the functionals and log-mels, in the same order.
+    emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora; augmented :
+    of each augmented version of the recordings the functionals and log-mels, in the same order.
     """
 
     inputs: Inputs
     emotion: np.ndarray
     speaker: np.ndarray
-    altered: tuple[Inputs, ...] = ()
+    augmented: tuple[Inputs, ...] = ()
 
     def __len__(self) -> int:
         return len(self.emotion)
@@ -86,7 +86,7 @@ class Examples:
             self.inputs.take(rows),
             self.emotion[rows],
             self.speaker[rows],
-            tuple(version.take(rows) for version in self.altered),
+            tuple(version.take(rows) for version in self.augmented),
         )
 
     def and_of(self, other: Examples) -> Examples:
@@ -95,20 +95,20 @@ class Examples:
             self.inputs.and_of(other.inputs),
             np.concatenate([self.emotion, other.emotion]),
             np.concatenate([self.speaker, other.speaker]),
-            tuple(a.and_of(b) for a, b in zip(self.altered, other.altered, strict=True)),
+            tuple(a.and_of(b) for a, b in zip(self.augmented, other.augmented, strict=True)),
         )
 
     def only(self, kinds: frozenset[Kind]) -> Examples:
         """What a model of those kinds takes, and no more."""
-        altered = tuple(version.only(kinds) for version in self.altered)
-        return replace(self, inputs=self.inputs.only(kinds), altered=altered)
+        augmented = tuple(version.only(kinds) for version in self.augmented)
+        return replace(self, inputs=self.inputs.only(kinds), augmented=augmented)
 
-    def with_altered(self) -> Examples:
-        """The recordings and, after them, each of their altered versions as others' recordings."""
+    def with_augmented(self) -> Examples:
+        """The recordings and, after them, each augmented version as other speakers' recordings."""
         inputs, speaker = self.inputs, [self.speaker]
-        for number, version in enumerate(self.altered, start=1):
+        for number, version in enumerate(self.augmented, start=1):
             inputs = inputs.and_of(version)
-            speaker.append(np.char.add(self.speaker.astype(str), f" altered {number}"))
+            speaker.append(np.char.add(self.speaker.astype(str), f" augmented {number}"))
         return Examples(inputs, np.tile(self.emotion, len(speaker)), np.concatenate(speaker))
 
 

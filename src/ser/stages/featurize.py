@@ -1,56 +1,91 @@
-"""Stage `featurize`: recordings become functionals and log-mels; only new ones are computed."""
+"""Stage `featurize`: recordings and augmented versions of them become functionals and log-mels.
+
+A recording is decoded once for all that is made of it; only what is not stored yet is computed.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ser.core.features.extract import Features, audible, extract
+from ser.core.augmentation.waveforms import augmented, versions_of
+from ser.core.features.extract import Features, above_rumble, audible, extract
 from ser.core.utterance.segments import Segment
-from ser.core.utterance.tables import segments_of
+from ser.core.utterance.tables import segments_of, utterance_keys
 from ser.errors import AudioError
 from ser.files import code_sha256
 from ser.io.audio.read import load_segments
 from ser.io.storage import shards
-from ser.io.storage.filling import Storage, fill
+from ser.io.storage.filling import Storage, Store, fill
 from ser.io.storage.manifests import by_key, load_manifest, parts
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import Recipe
 from ser.parallel import in_parallel
 from ser.params import FeatureParams, Params
-from ser.project import FEATURES
+from ser.project import AUGMENTED, FEATURES
 from ser.stages.base import raise_first, run_stage
 
 Change = Callable[[np.ndarray], np.ndarray]
 
 #: The source that features depend on: another one is another recipe.
 CODE = ("core/features", "core/utterance/segments.py", "core/utterance/waveform.py", "io/audio")
+AUGMENTED_BY = (*CODE, "core/augmentation/waveforms.py")
 
 
 def run(root: Path, params: Params) -> None:
     manifest = by_key(load_manifest(root, params.data.corpora))
-    rows = manifest[~manifest.index.duplicated()]
+    recorded = manifest[~manifest.index.duplicated()]
+    # The same bytes are another voice under another speaker's name.
+    voices = manifest[~manifest.assign(key=manifest.index).duplicated(["key", "speaker"])]
+    versions = range(1, params.augment.versions + 1)
+    rows = pd.concat([recorded.assign(version=0), *(versions_of(voices, v) for v in versions)])
+    features = params.features.model_dump(mode="json")
+    storage = Storage(shards.write_shard, shards.read_features)
+    stores = [
+        Store(
+            root / FEATURES,
+            Recipe(features, code_sha256(*CODE)),
+            [[part.index.tolist()] for part in parts(recorded)],
+            storage,
+        )
+    ]
+    if versions:
+        augment = params.augment.model_dump(mode="json", exclude={"versions"})
+        stores.append(
+            Store(
+                root / AUGMENTED,
+                Recipe({"features": features, "augment": augment}, code_sha256(*AUGMENTED_BY)),
+                [[versions_of(part, v).index.tolist() for v in versions] for part in parts(voices)],
+                storage,
+            )
+        )
+    else:
+        shards.clear(root / AUGMENTED)
 
     def compute(new: list[str]) -> Iterator[Features | AudioError]:
-        check_recordings(root, rows.drop(new))
-        return features_of(root, rows.loc[new], params.features, doing="featurize")
+        wanted = rows.loc[new]
+        # What is decoded is checked then.
+        check_recordings(root, rows[~rows["file"].isin(wanted["file"])])
+        named = zip(wanted["version"], wanted["speaker"], utterance_keys(wanted), strict=True)
+        changes = [_change(params, *names) for names in named]
+        return features_of(root, wanted, params.features, changes=changes, doing="featurize")
 
-    filled = fill(
-        root / FEATURES,
-        Recipe(params.features.model_dump(mode="json"), code_sha256(*CODE)),
-        [part.index.tolist() for part in parts(rows)],
-        compute=compute,
-        storage=Storage(shards.write_shard, shards.read_features),
-    )
-    raise_first(filled.failures, of=len(rows), what="files")
-    print(
-        f"{len(rows)} recordings in {len(filled.shards)} shard(s): {filled.computed} computed, "
-        f"{len(rows) - filled.computed} known already."
-    )
+    filled = fill(stores, compute=compute)
+    failures = [failure for own in filled for failure in own.failures]
+    raise_first(failures, of=len(rows), what="files and augmented versions")
+    for name, own in zip(("recordings", "augmented versions"), filled, strict=False):
+        print(
+            f"{own.computed + own.known} {name} in {len(own.shards)} shard(s): {own.computed} "
+            f"computed, {own.known} known already."
+        )
+    if not versions:
+        print("augment.versions is 0: models are trained on the recordings alone.")
 
 
 def features_of(
@@ -58,7 +93,7 @@ def features_of(
     rows: pd.DataFrame,
     params: FeatureParams,
     *,
-    changes: Sequence[Change] | None = None,
+    changes: Sequence[Change | None] | None = None,
     doing: str,
 ) -> Iterator[Features | AudioError]:
     """Features of each row of a manifest, in order; or, naming it, why there are none.
@@ -91,24 +126,53 @@ def _extract_file(
     params: FeatureParams,
 ) -> list[Features | AudioError]:
     """Features of each segment of a file, of its `audible` samples after the change, if any."""
-    segments = [segment for segment, _ in utterances]
+    places: dict[Segment, list[int]] = defaultdict(list)
+    for place, (segment, _) in enumerate(utterances):
+        places[segment].append(place)
     try:
-        recorded = load_segments(root / file, segments, sha256=sha256)
+        recorded = load_segments(root / file, list(places), sha256=sha256)
     except AudioError as error:
         return [_named(error, root, file)] * len(utterances)
-    found: list[Features | AudioError] = []
-    for (part, sr), (segment, change) in zip(recorded, utterances, strict=True):
+    found: dict[int, Features | AudioError] = {}
+    for (part, sr), (segment, own) in zip(recorded, places.items(), strict=True):
         try:
             y = audible(part, sr=sr, params=params)
-            found.append(extract(change(y) if change else y, params=params))
         except AudioError as error:
-            found.append(_named(error, root, segment.of(file)))
-    return found
+            found |= dict.fromkeys(own, _named(error, root, segment.of(file)))
+            continue
+        for place in own:
+            _, change = utterances[place]
+            try:
+                found[place] = extract(change(y) if change else y, params=params)
+            except AudioError as error:
+                found[place] = _named(error, root, segment.of(file))
+    return [found[place] for place in range(len(utterances))]
 
 
 def _named(error: AudioError, root: Path, name: str) -> AudioError:
     message = str(error).replace(f"{root}/", "")
     return type(error)(message if name in message else f"{name}: {message}")
+
+
+def _change(params: Params, version: int, speaker: str, recording: str) -> Change | None:
+    """What samples go through: nothing, or what makes that augmented version of them."""
+    if version == 0:
+        return None
+    return partial(
+        _version,
+        features=params.features,
+        speaker=speaker,
+        recording=recording,
+        version=version,
+        params=params.augment,
+    )
+
+
+def _version(y: np.ndarray, *, features: FeatureParams, **how: Any) -> np.ndarray:
+    """y (n_samples,) `augmented`, and no shorter than one window where y was none."""
+    # A microphone's noise passes the filter, too.
+    result = above_rumble(augmented(y, **how), params=features)
+    return np.pad(result, (0, max(0, min(features.n_fft, y.size) - result.size)))
 
 
 if __name__ == "__main__":

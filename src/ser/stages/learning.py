@@ -65,7 +65,7 @@ def learn(
     dev_rows = folds[folds["split"] == "dev"]
     # Whatever the model takes: what is novel is told by functionals.
     kinds: frozenset[Kind] = model.kinds | {"functionals"}
-    versions = params.alter.versions
+    versions = params.augment.versions
     train = load_examples(root, kinds, folds[folds["split"] == "train"], versions=versions)
     dev = load_examples(root, kinds, dev_rows, versions=versions)
     target = indices_of(dev.emotion, classes)
@@ -118,10 +118,10 @@ def _calibrated(
 
 def _novelty(recorded: Examples) -> Novelty | None:
     """Of all that was learnt from: noise that a model has heard is not strange to it."""
-    functionals = recorded.with_altered().inputs.functionals
+    functionals = recorded.with_augmented().inputs.functionals
     if len(set(recorded.speaker)) < 2 or functionals is None:
         return None
-    speaker = np.tile(recorded.speaker, 1 + len(recorded.altered))
+    speaker = np.tile(recorded.speaker, 1 + len(recorded.augmented))
     return Novelty.of(functionals.to_numpy(), speaker=speaker)
 
 

@@ -25,8 +25,8 @@ from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.params import Params
 from ser.project import (
-    ALTERED,
     AUDIT,
+    AUGMENTED,
     BUNDLE,
     CHECKPOINTS,
     DEV_PREDICTIONS,
@@ -123,8 +123,8 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     """
     check_recordings(root, folds)
     check_shards(root / FEATURES)
-    check_shards(root / ALTERED, stage="alter")
-    learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES, ALTERED]
+    check_shards(root / AUGMENTED, stage="featurize")
+    learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES, AUGMENTED]
     if params.model.hears_by_encoder:
         check_shards(root / EMBEDDINGS, stage="embed")
         learnt_from.append(EMBEDDINGS)
@@ -138,7 +138,7 @@ def inputs_sha256(root: Path, params: Params) -> str:
     """
     # `check_bytes` has held every shard against its index.
     heard = [EMBEDDINGS] if params.model.hears_by_encoder else []
-    data = [FOLDS, AUDIT, *(folder / INDEX for folder in (FEATURES, ALTERED, *heard))]
+    data = [FOLDS, AUDIT, *(folder / INDEX for folder in (FEATURES, AUGMENTED, *heard))]
     content = {
         "data": {p.as_posix(): file_hash(root / p) for p in data if (root / p).is_file()},
         "params": _trained_by(params),

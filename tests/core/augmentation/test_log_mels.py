@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from ser.core.augmentation.log_mels import augment, cropped, masked, resampled
-from ser.params import AugmentParams
+from ser.params import LogMelAugmentParams
 
-OFF = AugmentParams(stretch=0, warp=0, shift=0, tilt_db=0, masks=0, mixup=0)
+OFF = LogMelAugmentParams(stretch=0, warp=0, shift=0, tilt_db=0, masks=0, mixup=0)
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_everything_off_changes_nothing(log_mel):
 
 
 def test_the_same_chance_gives_the_same_change(log_mel):
-    params = AugmentParams()
+    params = LogMelAugmentParams()
     first, again, other = (augment(log_mel, params=params, rng=rng(s)) for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert first.shape != other.shape or not np.array_equal(first, other)
@@ -30,7 +30,7 @@ def test_the_same_chance_gives_the_same_change(log_mel):
 
 def test_the_stored_log_mel_stays_as_it_is(log_mel):
     before = log_mel.copy()
-    augment(log_mel, params=AugmentParams(), rng=rng())
+    augment(log_mel, params=LogMelAugmentParams(), rng=rng())
     assert np.array_equal(log_mel, before)
 
 

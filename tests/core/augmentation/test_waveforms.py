@@ -1,23 +1,23 @@
-"""Altered versions: another voice and room, the same for the same names."""
+"""Augmented versions: another voice and room, the same for the same names."""
 
 import librosa
 import numpy as np
 import pytest
 
-from ser.core.augmentation.waveforms import altered, noisy, played
-from ser.params import AlterParams
+from ser.core.augmentation.waveforms import augmented, noisy, played
+from ser.params import WaveformAugmentParams
 from support.signals import tone
 
 SR = 16_000
-QUIET = AlterParams(noise_db=None)
+QUIET = WaveformAugmentParams(noise_db=None)
 
 
 def version(y, number=1, *, speaker="c/01", recording="a" * 64, params=QUIET):
-    return altered(y, speaker=speaker, recording=recording, version=number, params=params)
+    return augmented(y, speaker=speaker, recording=recording, version=number, params=params)
 
 
 def test_the_same_names_give_the_same_samples():
-    y, params = tone(220), AlterParams()
+    y, params = tone(220), WaveformAugmentParams()
     assert np.array_equal(version(y, params=params), version(y, params=params))
     assert version(y, params=params).dtype == np.float32
 
@@ -54,7 +54,7 @@ def test_noise_lies_as_far_below_as_was_asked(snr_db):
 
 
 def test_noise_differs_from_recording_to_recording():
-    y, params = tone(220), AlterParams(speed=0.0)
+    y, params = tone(220), WaveformAugmentParams(speed=0.0)
     one, other = (version(y, recording=name, params=params) - y for name in ("a", "b"))
     assert not np.allclose(one, other)
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
@@ -62,11 +62,13 @@ def test_noise_differs_from_recording_to_recording():
 
 def test_everything_off_changes_nothing():
     y = tone(220)
-    np.testing.assert_allclose(version(y, params=AlterParams(speed=0.0, noise_db=None)), y)
+    np.testing.assert_allclose(
+        version(y, params=WaveformAugmentParams(speed=0.0, noise_db=None)), y
+    )
 
 
 def test_level_varies_within_its_bound():
-    y, params = tone(220), AlterParams(speed=0.0, noise_db=None, gain_db=6.0)
+    y, params = tone(220), WaveformAugmentParams(speed=0.0, noise_db=None, gain_db=6.0)
     gains = [20 * np.log10(version(y, recording=str(i), params=params).std() / y.std())
              for i in range(40)]  # fmt: skip
     assert -6.01 <= min(gains) < -3

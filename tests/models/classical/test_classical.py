@@ -310,14 +310,14 @@ def test_discriminants_are_scikit_learn_s_own(n_classes, shrinkage, n):
 def altered_by(offset: float, examples: Examples) -> Examples:
     """With one version of each recording, whose functionals are moved."""
     version = Inputs(functionals=examples.inputs.functionals + np.float32(offset))
-    return replace(examples, altered=(version,))
+    return replace(examples, augmented=(version,))
 
 
 @pytest.mark.parametrize("name", ["lda", "logistic_regression"])
 def test_altered_versions_are_learnt_from(name):
-    """Where altered recordings lie, a model that has learnt from them is right."""
+    """Where augmented recordings lie, a model that has learnt from them is right."""
     train, dev, test = examples(150), examples(45, seed=1), examples(90, seed=2)
-    moved = altered_by(4.0, test).altered[0]
+    moved = altered_by(4.0, test).augmented[0]
 
     def right(first, second):
         model = build_model(small(name), TrainParams(), classes=CLASSES)

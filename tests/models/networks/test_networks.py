@@ -13,7 +13,7 @@ from ser.models.networks.batches import TrainingBatches, Utterances
 from ser.models.networks.embedding import WINDOW_FRAMES, windows
 from ser.models.networks.model import NeuralModel
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
-from ser.params import AugmentParams, MachineParams, ModelParams, TrainParams
+from ser.params import LogMelAugmentParams, MachineParams, ModelParams, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
 N_MELS = 16
@@ -389,7 +389,7 @@ def test_mixup_of_known_speakers_stays_within_a_speaker():
     speaker = np.repeat([0, 1, 2], 8)
     many = Utterances([np.full((30, 8), 10.0 * s, np.float32) for s in speaker],
                       np.arange(24) % 3, speaker)  # fmt: skip
-    still = AugmentParams(stretch=0, warp=0, shift=0, tilt_db=0, masks=0, mixup=1.0)
+    still = LogMelAugmentParams(stretch=0, warp=0, shift=0, tilt_db=0, masks=0, mixup=1.0)
     params = SHORT.model_copy(update={"augment": still})
     batches = TrainingBatches(many, n_classes=3, params=params, seed=1, epoch=0, by_speaker=True)
     for log_mel, _, _, who in batches:

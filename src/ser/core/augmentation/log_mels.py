@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ser.params import AugmentParams
+from ser.params import LogMelAugmentParams
 
 
-def augment(log_mel: np.ndarray, *, params: AugmentParams, rng: np.random.Generator) -> np.ndarray:
+def augment(
+    log_mel: np.ndarray, *, params: LogMelAugmentParams, rng: np.random.Generator
+) -> np.ndarray:
     """A changed copy of log_mel (n_frames, n_mels), dB: float32 (other n_frames, n_mels)."""
     speed = np.exp(rng.uniform(-1, 1) * np.log1p(params.stretch))
     scale = 1.0 + params.warp * rng.uniform(-1, 1)

@@ -1,7 +1,7 @@
-"""Other voices and rooms from the recordings that there are: altered waveforms. Pure.
+"""Other voices and rooms from the recordings that there are: augmented waveforms. Pure.
 
 A recording that is played faster has another pitch and shorter vocal tract (Ko et al. 2015), and
-so is another voice; its emotion stays. All recordings of a speaker are altered alike, so that a
+so is another voice; its emotion stays. All recordings of a speaker are augmented alike, so that a
 version of a speaker is one voice, too; noise differs from recording to recording.
 """
 
@@ -15,7 +15,7 @@ import scipy
 import soxr
 
 from ser.core.utterance.tables import utterance_keys
-from ser.params import AlterParams
+from ser.params import WaveformAugmentParams
 
 #: Of the largest change of speed, the least that makes another voice.
 LEAST_CHANGE = 1 / 3
@@ -23,8 +23,8 @@ LEAST_CHANGE = 1 / 3
 MOST_COLOUR = 0.95
 
 
-def altered(
-    y: np.ndarray, *, speaker: str, recording: str, version: int, params: AlterParams
+def augmented(
+    y: np.ndarray, *, speaker: str, recording: str, version: int, params: WaveformAugmentParams
 ) -> np.ndarray:
     """Version 1, 2, … of y (n_samples,): float32 (other n_samples,), the same for the same names.
 

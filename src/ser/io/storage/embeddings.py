@@ -19,7 +19,7 @@ from ser.core.utterance.segments import Segment
 from ser.errors import AudioError, DamagedFeatures
 from ser.files import code_sha256
 from ser.io.audio.read import load_segments
-from ser.io.storage.filling import Filled, Storage, fill
+from ser.io.storage.filling import Filled, Storage, Store, fill
 from ser.io.storage.shards import AGAIN, Recipe, check_shards, read_arrow, read_index, write_arrow
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ def update_embeddings(
     compute: Callable[[list[str]], Iterator[np.ndarray | AudioError]],
 ) -> Filled:
     """`fill` with embeddings, float32 (n_layers, width) each."""
-    return fill(
-        folder, recipe, parts, compute=compute, storage=Storage(write_embeddings, _read_rows)
-    )
+    storage = Storage(write_embeddings, _read_rows)
+    store = Store(folder, recipe, [[part] for part in parts], storage)
+    (filled,) = fill([store], compute=compute)
+    return filled
 
 
 def encode_recordings(

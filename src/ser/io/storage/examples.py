@@ -19,19 +19,19 @@ from ser.io.storage.shards import read_functionals, read_index, read_sequences
 from ser.models.base import Examples, Inputs, Kind
 from ser.models.encoders.reference import EncoderReference
 from ser.params import FeatureParams, Params
-from ser.project import ALTERED, EMBEDDINGS, FEATURES
+from ser.project import AUGMENTED, EMBEDDINGS, FEATURES
 
 
 def load_examples(
     root: Path, kinds: frozenset[Kind], rows: pd.DataFrame, *, versions: int = 0
 ) -> Examples:
-    """The stored features of those kinds, in the order of `rows`, and of altered versions."""
+    """The stored features of those kinds, in the order of `rows`, and of augmented versions."""
     return Examples(
         inputs=load_inputs(root, kinds, rows),
         emotion=rows["emotion"].to_numpy(str),
         speaker=rows["speaker"].to_numpy(str),
-        altered=tuple(
-            _read(root / ALTERED, kinds, versions_of(rows, version), stage="alter")
+        augmented=tuple(
+            _read(root / AUGMENTED, kinds, versions_of(rows, version), stage="featurize")
             for version in range(1, versions + 1)
         ),
     )

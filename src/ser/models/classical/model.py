@@ -79,7 +79,7 @@ class ClassicalModel:
         return self
 
     def _learn(self, recorded: Examples, *, seed: int, enrolled: bool) -> None:
-        heard = recorded.with_altered()
+        heard = recorded.with_augmented()
         matrix = self.embed(heard.inputs)
         if enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
@@ -94,7 +94,7 @@ class ClassicalModel:
     ) -> Adaptation | None:
         """From what discriminants say of speakers whom they have not heard, in turn.
 
-        speaker : (n,) of the recordings, the first of the rows; their altered versions follow.
+        speaker : (n,) of the recordings, the first of the rows; their augmented versions follow.
         None where speakers are too few for those who teach to know every emotion.
         """
         names, n = list(rows_of(speaker)), len(speaker)

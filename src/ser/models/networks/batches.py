@@ -31,26 +31,26 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Utterances:
-    """log_mel : n arrays (n_frames, n_mels), dB; target, speaker : (n,) indices; altered : of
-    each altered version n arrays like `log_mel`, of other lengths."""
+    """log_mel : n arrays (n_frames, n_mels), dB; target, speaker : (n,) indices; augmented : of
+    each augmented version n arrays like `log_mel`, of other lengths."""
 
     log_mel: Sequence[np.ndarray]
     target: np.ndarray
     speaker: np.ndarray
-    altered: tuple[Sequence[np.ndarray], ...] = ()
+    augmented: tuple[Sequence[np.ndarray], ...] = ()
 
     @classmethod
     def of(cls, examples: Examples, classes: tuple[str, ...]) -> Self:
         """Raises TableError when there is nothing, or an emotion beyond `classes`."""
         target = targets_of(examples.emotion, classes)
-        log_mel, *altered = (
+        log_mel, *augmented = (
             [np.asarray(x) for x in inputs.log_mel or []]
-            for inputs in (examples.inputs, *examples.altered)
+            for inputs in (examples.inputs, *examples.augmented)
         )
         if not log_mel:
             raise TableError("There is no utterance to learn from; expected at least one.")
         speaker = np.unique(examples.speaker, return_inverse=True)[1]
-        return cls(log_mel, target, speaker, tuple(altered))
+        return cls(log_mel, target, speaker, tuple(augmented))
 
     @property
     def n_mels(self) -> int:
@@ -59,7 +59,7 @@ class Utterances:
     def digest(self) -> str:
         """SHA-256 of all values: what a checkpoint was trained on."""
         digest = hashlib.sha256(np.stack([self.target, self.speaker]).astype(np.int64).tobytes())
-        for version in (self.log_mel, *self.altered):
+        for version in (self.log_mel, *self.augmented):
             for x in version:
                 digest.update(f"{x.shape}{x.dtype}".encode())
                 digest.update(np.ascontiguousarray(x).tobytes())
@@ -69,7 +69,7 @@ class Utterances:
 class TrainingBatches:
     """One epoch of training batches; the same (seed, epoch) gives the same ones.
 
-    Each utterance is heard once, as recorded or as one of its altered versions.
+    Each utterance is heard once, as recorded or as one of its augmented versions.
     by_speaker : each batch holds several clips of each of few speakers, all of one version.
     """
 
@@ -97,7 +97,7 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        versions = (self.utterances.log_mel, *self.utterances.altered)
+        versions = (self.utterances.log_mel, *self.utterances.augmented)
         for rows in self._rows_by_speaker(rng) if self.by_speaker else self._rows(rng):
             speaker = np.unique(self.utterances.speaker[rows], return_inverse=True)[1]
             alike = speaker if self.by_speaker else np.arange(len(rows))

@@ -127,8 +127,8 @@ class ByolModel:
         return model
 
     def _embedded(self, examples: Examples) -> Examples:
-        inputs, *altered = map(self._said, (examples.inputs, *examples.altered))
-        return Examples(inputs, examples.emotion, examples.speaker, tuple(altered))
+        inputs, *augmented = map(self._said, (examples.inputs, *examples.augmented))
+        return Examples(inputs, examples.emotion, examples.speaker, tuple(augmented))
 
     def _said(self, inputs: Inputs) -> Inputs:
         frame = pd.DataFrame(self.embed(inputs)).rename(columns="byol_{:04d}".format)

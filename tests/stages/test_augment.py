@@ -1,4 +1,4 @@
-"""Altered versions of recordings: the real stage, on recordings that the embedded corpus speaks."""
+"""Augmented versions: the real stage, on recordings that the embedded corpus speaks."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser.core.augmentation.waveforms import altered, versions_of
+from ser.core.augmentation.waveforms import augmented, versions_of
 from ser.core.features.extract import above_rumble, audible, extract
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import StageError, TableError
@@ -15,15 +15,15 @@ from ser.io.audio.read import load_audio
 from ser.io.storage import shards
 from ser.io.storage.examples import load_examples
 from ser.params import Params, SyntheticParams
-from ser.project import ALTERED, MANIFEST
-from ser.stages import alter, featurize, gather, manifest
+from ser.project import AUGMENTED, MANIFEST
+from ser.stages import featurize, gather, manifest
 
 SR = 16_000
 TABLE = MANIFEST
 
 
 def params(**values: object) -> Params:
-    return Params(alter=values)
+    return Params(augment=values)
 
 
 @pytest.fixture
@@ -41,8 +41,9 @@ def root(tmp_path):
 def run(root: Path, capsys, chosen: Params | None = None) -> int:
     """How many versions the stage computed."""
     capsys.readouterr()
-    alter.run(root, chosen or params())
-    return int(capsys.readouterr().out.split(": ")[1].split()[0])
+    featurize.run(root, chosen or params())
+    _, line = capsys.readouterr().out.splitlines()
+    return int(line.split(": ")[1].split()[0])
 
 
 def test_versions_are_features_of_altered_recordings(root, capsys):
@@ -50,14 +51,14 @@ def test_versions_are_features_of_altered_recordings(root, capsys):
     row = pd.read_parquet(root / TABLE).iloc[:1]
     features = params().features
     y = audible(load_audio(root / row["file"].iloc[0], sr=SR), sr=SR, params=features)
-    sequences = shards.read_sequences(root / ALTERED)
+    sequences = shards.read_sequences(root / AUGMENTED)
     for number in (1, 2):
-        heard = altered(
+        heard = augmented(
             y,
             speaker=row["speaker"].iloc[0],
             recording=row["sha256"].iloc[0],
             version=number,
-            params=params().alter,
+            params=params().augment,
         )
         (key,) = versions_of(row, number).index
         expected = extract(above_rumble(heard, params=features), params=features).log_mel
@@ -69,7 +70,7 @@ def test_again_nothing_is_computed_and_more_versions_cost_what_is_new(root, caps
     assert run(root, capsys) == 0
     assert run(root, capsys, params(versions=3)) == 4
     assert run(root, capsys, params(versions=1)) == 0
-    assert len(shards.read_functionals(root / ALTERED)) == 4
+    assert len(shards.read_functionals(root / AUGMENTED)) == 4
 
 
 def test_another_change_computes_all_again(root, capsys):
@@ -94,7 +95,7 @@ def test_one_recording_under_two_speakers_names_is_two_voices(root, capsys):
     rows = pd.read_parquet(root / TABLE)
     featurize.run(root, params())
     examples = load_examples(root, frozenset({"log_mel"}), rows, versions=2)
-    assert len(examples.altered[0].log_mel[0]) != len(examples.altered[0].log_mel[-1])
+    assert len(examples.augmented[0].log_mel[0]) != len(examples.augmented[0].log_mel[-1])
 
 
 def test_a_recording_of_one_window_is_long_enough_however_fast_it_is_played(root, capsys):
@@ -110,9 +111,9 @@ def test_a_recording_of_one_window_is_long_enough_however_fast_it_is_played(root
 
 def test_none_are_made_where_none_are_asked_for(root, capsys):
     run(root, capsys)
-    alter.run(root, params(versions=0))
-    assert list((root / ALTERED).glob("*.arrow")) == []
-    assert "from the recordings alone" in capsys.readouterr().out
+    featurize.run(root, params(versions=0))
+    assert list((root / AUGMENTED).glob("*.arrow")) == []
+    assert "on the recordings alone" in capsys.readouterr().out
 
 
 def test_models_are_given_each_version_in_the_order_of_the_recordings(root, capsys):
@@ -120,15 +121,15 @@ def test_models_are_given_each_version_in_the_order_of_the_recordings(root, caps
     run(root, capsys)
     rows = pd.read_parquet(root / TABLE).iloc[[2, 0]]
     examples = load_examples(root, frozenset({"functionals"}), rows, versions=2)
-    stored = shards.read_functionals(root / ALTERED)
-    for number, version in enumerate(examples.altered, start=1):
+    stored = shards.read_functionals(root / AUGMENTED)
+    for number, version in enumerate(examples.augmented, start=1):
         expected = stored.loc[versions_of(rows, number).index]
         assert np.array_equal(version.functionals, expected)
-    flat = examples.with_altered()
+    flat = examples.with_augmented()
     assert len(flat) == len(flat.inputs) == 6
     assert list(flat.emotion) == [*examples.emotion] * 3
     assert len(set(flat.speaker)) == 3 * len(set(examples.speaker))
-    with pytest.raises(TableError, match="`dvc repro -f alter`"):
+    with pytest.raises(TableError, match="`dvc repro -f featurize`"):
         load_examples(root, frozenset({"functionals"}), rows, versions=3)
 
 
@@ -139,5 +140,5 @@ def test_recordings_that_cannot_be_read_are_one_line(root):
     sha256 = shards.file_hash(root / table["file"].iloc[0])
     table.loc[:1, "sha256"] = sha256
     table.to_parquet(root / TABLE)
-    with pytest.raises(StageError, match="of 6 altered files fail"):
-        alter.run(root, params())
+    with pytest.raises(StageError, match="3 of 9 files and augmented versions fail"):
+        featurize.run(root, params())
