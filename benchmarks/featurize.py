@@ -31,7 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=page.ROOT.parent) as folder:
         project = Path(folder)
         raw = project / "data" / "raw" / "ravdess"
-        _project(project)
+        _project(project, versions=0)
 
         def bring(wanted: set[object]) -> None:
             for file in wanted:
@@ -49,9 +49,11 @@ def main() -> None:
         _row(project, "manifest", "")
         _row(project, "gather", "")
         rows.append(_row(project, "featurize", f"{options.new} recordings added"))
-        shutil.rmtree(project / "data" / "features")
-        rows.append(_row(project, "featurize", f"all {len(files)} recordings, nothing known"))
-        rows.append(_row(project, "alter", "two augmented versions of each, nothing known"))
+        for versions in (0, 2):
+            _project(project, versions=versions)
+            shutil.rmtree(project / "data" / "features")
+            what = f"all {len(files)} recordings, {versions} augmented versions, nothing known"
+            rows.append(_row(project, "featurize", what))
     page.write(
         "featurize",
         title="RAVDESS from WAV to features",
@@ -64,10 +66,11 @@ Python and of the workers, reading, hashing, decoding, resampling, extraction, w
     )
 
 
-def _project(project: Path) -> None:
-    """What the stages read: parameters that name RAVDESS."""
+def _project(project: Path, *, versions: int) -> None:
+    """What the stages read: parameters that name RAVDESS, and how many augmented versions."""
     params = yaml.safe_load((page.ROOT / "params.yaml").read_text())
     params["data"]["corpora"] = ["ravdess"]
+    params["augment"]["versions"] = versions
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 

@@ -7,20 +7,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ser.bundle import CARD_FILE
+from ser.bundle import CARD_FILE, load_bundle
 from ser.core.scores.gate import KEY, Verdict, judge, trained_speakers, under_one_rule
+from ser.core.speakers.enrolment import rows_of
 from ser.core.utterance.emotions import LabelRule, label_rule
-from ser.core.utterance.tables import check_folds, check_predictions
+from ser.core.utterance.tables import check_folds, check_predictions, predictions_table
 from ser.errors import SerError
 from ser.files import read_json
 from ser.io.storage.manifests import load_manifest
+from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import registry, runs
 from ser.io.tracking.store import connect
 from ser.io.tracking.version import Version
 from ser.params import Params
+from ser.predictor import Predictor
 from ser.project import FOLDS, PREDICTIONS
 
 #: The recordings that a version was trained, tuned and calibrated on, among its run's artifacts.
@@ -135,8 +139,25 @@ def _card(root: Path, version: Version) -> dict[str, Any]:
 
 def _score_again(root: Path, champion: Version, heard: set[str]) -> pd.DataFrame:
     """The champion's answers to today's test recordings, by speakers it never heard."""
-    from ser.stages.evaluate import score_bundle
-
     folds = read_table(root / FOLDS, check_folds)
     test = folds[(folds["split"] == "test") & ~folds["speaker"].isin(heard)]
     return score_bundle(registry.fetch_bundle(root, champion), test, root)
+
+
+def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Predictions of any bundle on the test split of `folds`, from the recordings themselves.
+
+    For a champion whose own feature parameters may differ from the stored features'. A bundle
+    that knows voices knows each speaker by all of his or her test recordings, as in `evaluate`.
+    """
+    test = folds[folds["split"] == "test"]
+    predictor = Predictor(load_bundle(bundle_dir))
+
+    posteriors = np.empty((len(test), len(predictor.bundle.classes)))
+    for rows in rows_of(test["speaker"].to_numpy(str)).values():
+        own = test.iloc[rows]
+        knows = predictor.bundle.knows_voices
+        voice = predictor.enrol(load_utterances(root, own)) if knows else None
+        for i, (y, sr) in zip(rows, load_utterances(root, own), strict=True):
+            posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
+    return predictions_table(test, posteriors, predictor.bundle.classes)

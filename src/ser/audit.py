@@ -24,10 +24,10 @@ from ser.corpora.own.segments import count_overlaps
 from ser.corpora.own.shelf import CARD_FILE, LABELS_FILE, labelled, own_corpus
 from ser.errors import AudioError, CorpusError, DoubledRecordings, MissingCorpus, ParamsError
 from ser.io.intake.checksums import SUMS
+from ser.io.intake.exclusion import named, not_read
 from ser.io.intake.own import prepare_own
 from ser.io.storage.copies import find_copies
 from ser.params import FeatureParams
-from ser.stages.exclusion import named, not_read
 from ser.stages.featurize import features_of
 from ser.stages.manifest import read_rows, readable, window_of
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from flows.judging import score_bundle
 from ser.audit import audit_folder, lines
 from ser.benchmark.folds import assign_all
 from ser.bundle import load_bundle
@@ -28,7 +29,6 @@ from ser.params import Params, SyntheticParams
 from ser.predictor import Predictor
 from ser.project import AUDIT, AUGMENTED, FEATURES, FOLDS, MANIFESTS, METRICS, PREDICTIONS
 from ser.stages import evaluate, featurize, gather, manifest, split, train
-from ser.stages.evaluate import score_bundle
 
 #: Another rate than the features': segments are cut before they are resampled.
 SR = 22_050

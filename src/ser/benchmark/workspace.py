@@ -11,17 +11,17 @@ from ser.corpora.catalogue import check_present
 from ser.corpora.synthetic.speak import SYNTHETIC
 from ser.errors import TableError
 from ser.files import code_sha256, read_json, write_json
+from ser.io.intake.exclusion import entries_of
 from ser.params import Params
 from ser.project import MANIFEST, RAW
 from ser.stages import embed, featurize, gather, manifest, synthesize
-from ser.stages.exclusion import entries_of
 
 #: Under the project's root; never versioned.
 HOME = Path(".ser/benchmarks")
 #: The source that a manifest depends on.
 CODE = (
     *("core/splits", "core/utterance", "corpora", "io/audio", "io/intake", "io/storage"),
-    *("stages/exclusion.py", "stages/manifest.py"),
+    "stages/manifest.py",
 )
 #: What the manifest was made of.
 MADE_OF = "manifest.json"

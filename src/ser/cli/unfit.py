@@ -15,8 +15,8 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
     """
     from ser.core.utterance.fitness import counted, in_words
     from ser.corpora.catalogue import list_recordings
+    from ser.io.intake.exclusion import named, not_read
     from ser.params import load_params
-    from ser.stages.exclusion import named, not_read
     from ser.stages.manifest import find_unfit, window_of
 
     known = not_read(dest, corpus, [PurePath(file) for file in files])

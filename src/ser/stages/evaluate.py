@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ser.bundle import Bundle, load_bundle
 from ser.core.features.extract import audible, extract
 from ser.core.scores import metrics
-from ser.core.speakers.enrolment import rows_of
 from ser.core.uncertainty.calibration import coverage_of
 from ser.core.utterance.intensity import grade
 from ser.core.utterance.tables import (
     check_folds,
     check_predictions,
     is_known,
-    predictions_table,
     split_sha256,
 )
 from ser.core.utterance.waveform import trim
@@ -30,7 +27,6 @@ from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
 from ser.params import Params
-from ser.predictor import Predictor
 from ser.project import (
     AUDIT,
     BUNDLE,
@@ -136,25 +132,6 @@ def set_scores(bundle: Bundle, predictions: pd.DataFrame) -> dict[str, float]:
         "coverage_asked": bundle.calibrations.coverage or 0.0,
         "set_size": float(sets.sum(axis=1).mean()),
     }
-
-
-def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Predictions of any bundle on the test split of `folds`, from the recordings themselves.
-
-    For a champion whose own feature parameters may differ from the stored features'. A bundle
-    that knows voices knows each speaker by all of his or her test recordings, as in `evaluate`.
-    """
-    test = folds[folds["split"] == "test"]
-    predictor = Predictor(load_bundle(bundle_dir))
-
-    posteriors = np.empty((len(test), len(predictor.bundle.classes)))
-    for rows in rows_of(test["speaker"].to_numpy(str)).values():
-        own = test.iloc[rows]
-        knows = predictor.bundle.knows_voices
-        voice = predictor.enrol(load_utterances(root, own)) if knows else None
-        for i, (y, sr) in zip(rows, load_utterances(root, own), strict=True):
-            posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
-    return predictions_table(test, posteriors, predictor.bundle.classes)
 
 
 def _draw(

@@ -25,12 +25,12 @@ from ser.errors import AudioError
 from ser.files import file_hash
 from ser.io.audio.read import CORPUS, Recording, audio_sha256, limits_of, read_recording
 from ser.io.intake.checksums import SUMS, read_sums
+from ser.io.intake.exclusion import check_bad, excluded, named, not_read
 from ser.io.storage.tables import write_table
 from ser.parallel import in_parallel
 from ser.params import FeatureParams, Params
 from ser.project import MANIFESTS, RAW
 from ser.stages.base import run_stage
-from ser.stages.exclusion import check_bad, excluded, named, not_read
 
 #: No utterance of a published corpus lasts longer: the longest, IEMOCAP's, takes 34 s.
 LONG_SECONDS = 40.0
