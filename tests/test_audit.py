@@ -119,6 +119,15 @@ def test_own_words_and_speakers_can_be_described_as_for_adding(spoken, tmp_path)
     assert found["emotions"] == {"anger": 8, "sadness": 8, "neutral": 8}
 
 
+def test_columns_and_files_that_are_not_read_are_named_once(folder):
+    wavs = [wav.relative_to(folder) for wav in sorted(folder.rglob("*.wav"))]
+    rows = [f"{wav},{wav.parts[0]},{wav.parts[1]},7" for wav in wavs]
+    (folder / "t.csv").write_text("\n".join(["file,emotion,speaker,age", *rows]))
+    described = {"table": folder / "t.csv"}
+    said = "\n".join(lines(audit_folder(folder, described=described, measure=False)))
+    assert "note: Columns that are not read: age." in said
+
+
 def test_one_speaker_leaves_nothing_to_compare(folder):
     for path in folder.rglob("*.wav"):
         if path.parent.name != "spk01":

@@ -25,7 +25,7 @@ Table = Annotated[
     Path | None,
     typer.Option(
         help="CSV, TSV or Parquet: file, emotion, speaker; sex, intensity, sentence if known; "
-        "start, end (seconds) where a recording holds several utterances. "
+        "start, end or duration (seconds) where a recording holds several utterances. "
         "Without it the folders' names say.",
         rich_help_panel=PANEL,
     ),
@@ -125,8 +125,6 @@ def add(
     if own.has_segments and own.dropped:
         print(f"Left out: {own.dropped} of {own.dropped + len(own.labels)} rows of the table.")
     say_unfit(root, dest, corpus_named(name, root / shelf.RAW), ingested.new)
-    if own.ignored:
-        print(printable(f"Columns that are not read: {', '.join(own.ignored)}."))
     for note in own.notes:
         print(printable(note))
     print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")

@@ -93,6 +93,26 @@ def test_an_end_may_be_rounded_up_by_a_hundredth():
     assert len(labels(("a.wav", "sad", "03", 59, 60.009))) == 1
 
 
+def test_a_duration_stands_for_an_end():
+    names = (*NAMES[:4], "duration")
+    rows = labels(("a.wav", "sad", "03", "5", "2.5"), ("a.wav", "sad", "03", "", "1"), names=names)
+    assert rows[["start", "end"]].to_numpy().tolist() == [[0, 1], [5, 7.5]]
+    fact = labels(("a.wav", "sad", "03", 60), names=(*NAMES[:3], "duration"))
+    assert list(fact.columns) == list(COLUMNS)
+
+
+def test_a_duration_beside_an_end_agrees_with_it_or_is_refused():
+    names = (*NAMES, "duration")
+    rows = labels(
+        *[("a.wav", "sad", "03", 5, 7.5, 2.4), ("a.wav", "sad", "03", 1, 2, "")],
+        ("a.wav", "sad", "03", 9, "", 1),
+        names=names,
+    )
+    assert rows["end"].tolist() == [2, 7.5, 10]
+    with pytest.raises(CorpusError, match=r"Row 2.*start 5 and duration 60 make the end 65, but "):
+        labels(("a.wav", "sad", "03", 1, 2, 1), ("a.wav", "sad", "03", 5, 7, 60), names=names)
+
+
 def test_a_segment_is_listed_once_and_not_beside_the_whole_recording():
     row = ("a.wav", "sad", "03", 1, 2)
     with pytest.raises(CorpusError, match=r"Row 2.*1\.000 s to 2\.000 s of a\.wav more than once"):

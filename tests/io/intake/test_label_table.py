@@ -106,6 +106,28 @@ def test_columns_are_understood_by_the_names_that_people_give_them():
     }
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        *[("start", "end"), ("start_time", "end_time"), ("StartTime", "StopTime")],
+        *[("begin", "stop"), ("Onset", "Offset"), ("xmin", "xmax"), ("start", "Duration")],
+    ],
+)
+def test_times_of_segments_have_many_names(start, end):
+    chosen = choose_columns(["file", end, start])
+    ours = "duration" if end == "Duration" else "end"
+    assert chosen == {"file": "file", "start": start, ours: end}
+
+
+def test_an_offset_without_an_onset_is_asked_about():
+    """It ends a segment beside an onset, and starts one beside a duration."""
+    headers = ["file", "offset", "duration"]
+    with pytest.raises(CorpusError, match=r"offset may be the start or the end.*'start=offset'"):
+        choose_columns(headers)
+    assert choose_columns(headers, {"start": "offset"})["duration"] == "duration"
+    assert choose_columns(headers, {"end": "offset"}) == {"file": "file", "end": "offset"}
+
+
 def test_columns_can_be_named_and_a_doubt_is_asked():
     headers = ["path", "filename", "label", "Name, full"]
     with pytest.raises(CorpusError, match=r"path and filename may each be the file.*--columns"):

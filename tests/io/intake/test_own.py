@@ -75,7 +75,8 @@ def test_speakers_called_na_or_numbered_with_zeros_keep_their_names(tmp_path, so
     rows = "file,emotion,speaker,age\nWut/anna/1.wav,sad,NA,31\nWut/ben/1.wav,sad,007,32\n"
     (tmp_path / "table.csv").write_bytes(b"\xef\xbb\xbf" + rows.encode())
     own = prepare_own(source, table=tmp_path / "table.csv", drop_unlisted=True, facts=FACTS)
-    assert (own.left_out, own.ignored) == (2, ("age",))
+    assert own.left_out == 2
+    assert "Columns that are not read: age." in own.notes
     add_own(own, source, tmp_path / "calls")
     labels = label_files(tmp_path / "calls", own_corpus(tmp_path / "calls"))
     assert [label.speaker for label in labels.values()] == ["NA", "007"]
@@ -241,7 +242,7 @@ def test_a_published_table_needs_no_script(tmp_path):
         ["samples/EB0_anger_1.flac", "anger", "EB0", "female", "tak"],
         ["samples/KS0_surprised_2.flac", "surprise", "KS0", "male", "nie"],
     ]
-    assert own.ignored == ("raw_text", "age")
+    assert "Columns that are not read: raw_text, age." in own.notes
     assert any("normalized_text is the sentence" in note for note in own.notes)
     assert any("2 files of the table are here by another path" in note for note in own.notes)
     assert not any("Not read" in note for note in own.notes)
@@ -326,3 +327,36 @@ def test_a_mapping_may_have_parts(tmp_path):
         (tmp_path / "m.yaml").write_text(content)
         with pytest.raises(CorpusError, match=message):
             read_mapping(tmp_path / "m.yaml")
+
+
+ROW = "Wut/anna/1.wav,anger,anna"
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        ("from_s,to_s", [f"{ROW},0,1", f"{ROW},1,2"], "from_s, to_s may be.*--columns 'start=…"),
+        ("duration", [f"{ROW},1", f"{ROW},2"], "duration may be.*--columns"),
+        ("gender", [f"{ROW},f", f"{ROW},f"], "of a recording need columns start and end"),
+    ],
+)
+def test_a_file_listed_twice_without_times_says_what_segments_need(
+    tmp_path, source, header, rows, message
+):
+    (tmp_path / "t.csv").write_text("\n".join([f"file,emotion,speaker,{header}", *rows]))
+    with pytest.raises(CorpusError, match=rf"Wut/anna/1\.wav more than once.*{message}"):
+        prepare_own(source, table=tmp_path / "t.csv", drop_unlisted=True, facts=FACTS)
+
+
+def test_a_duration_without_a_start_and_a_start_without_an_end_are_notes(tmp_path, source):
+    def noted(header, row):
+        (tmp_path / "t.csv").write_text(f"file,emotion,speaker,{header}\n{ROW},{row}\n")
+        return prepare_own(source, table=tmp_path / "t.csv", drop_unlisted=True, facts=FACTS)
+
+    fact = noted("duration", "3.5")
+    assert not fact.has_segments
+    assert "Columns that are not read: duration." in fact.notes
+    assert any("last to the recording's end" in note for note in noted("begin", "3.5").notes)
+    assert noted("Start_Time,StopTime", "1,2").labels[["start", "end"]].to_numpy().tolist() == [
+        [1, 2]
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ser.core.utterance.names import pair, spelling_key
@@ -26,11 +27,27 @@ NAMES = {
         *("transcript", "transcription", "utterance text", "raw text"),
     ),
     # Of a segment, in seconds.
-    "start": ("start",),
-    "end": ("end",),
+    "start": (
+        *("start", "start time", "start seconds", "start sec", "start s", "segment start"),
+        *("begin", "begin time", "onset", "xmin", "tmin"),
+    ),
+    "end": (
+        *("end", "end time", "end seconds", "end sec", "end s", "segment end", "stop"),
+        *("stop time", "finish", "xmax", "tmax", "offset"),
+    ),
+    "duration": (
+        *("duration", "duration seconds", "duration sec", "duration s", "segment duration", "dur"),
+    ),
 }
 #: Two names of these are a doubt; of the others the likeliest is taken.
-ASKED = ("file", "emotion", "speaker")
+ASKED = ("file", "emotion", "speaker", "start", "end")
+#: Words in a header that speak of time.
+_TIMES = {
+    *("start", "begin", "beginning", "onset", "xmin", "tmin", "from"),
+    *("end", "ending", "stop", "finish", "offset", "xmax", "tmax", "to"),
+    *("duration", "dur", "length", "time", "times", "timestamp", "timestamps"),
+    *("ms", "msec", "sec", "secs", "second", "seconds"),
+}
 
 
 def choose_columns(
@@ -62,7 +79,26 @@ def choose_columns(
                     f"Choose one with --columns '{ours}={theirs[0]}'."
                 )
             found[ours] = theirs[0]
+    if "start" not in found:
+        if spelling_key(found.get("end", "")) == "offset" and "end" not in (chosen or {}):
+            # Beside an onset it is the end; with a duration, or alone, it is mostly the start.
+            raise CorpusError(
+                f"The table's column {found['end']} may be the start or the end of a segment. "
+                f"Choose one with --columns 'start={found['end']}' or 'end={found['end']}'."
+            )
+        # Without a start it is of the recording, and a fact that is not needed.
+        found.pop("duration", None)
     return found
+
+
+def time_like(headers: Iterable[str]) -> list[str]:
+    """Those of the headers that speak of time.
+
+    >>> time_like(["from_ms", "StopTime", "gender", "sentiment"])
+    ['from_ms', 'StopTime']
+    """
+    words = {header: re.findall("[A-Z]?[a-z]+|[A-Z]+", header) for header in headers}
+    return [h for h, parts in words.items() if not _TIMES.isdisjoint(map(str.lower, parts))]
 
 
 def known(headers: Iterable[str]) -> int:

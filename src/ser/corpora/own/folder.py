@@ -14,7 +14,13 @@ from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
 from ser.core.utterance.tables import UNKNOWN
 from ser.corpora.base import UNSPECIFIED, several
 from ser.corpora.own.matching import match_files
-from ser.corpora.own.segments import SEGMENT, check_segments, read_segments, without_empty
+from ser.corpora.own.segments import (
+    SEGMENT,
+    TIMES,
+    check_segments,
+    read_segments,
+    without_empty,
+)
 from ser.corpora.own.words import (
     DROP,
     SEXES,
@@ -62,7 +68,7 @@ def label_recordings(
     an end that is the recording's.
 
     files : relative to the user's folder.
-    table : REQUIRED and, if known, OPTIONAL and SEGMENT columns; without it the folders' names say.
+    table : REQUIRED and, if known, OPTIONAL and TIMES columns; without it the folders' names say.
     mapping : the user's words -> canonical emotions or `drop`; goes before SYNONYMS.
     speakers : a speaker as written -> as meant; sexes : the user's words -> female or male.
     pattern : a regular expression found in the relative path, whose named groups, some of
@@ -228,7 +234,7 @@ def _from_table(
     if missing:
         raise CorpusError(
             f"The table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
-            f"Required are {', '.join(REQUIRED)}; {', '.join((*OPTIONAL, *SEGMENT))} may be there. "
+            f"Required are {', '.join(REQUIRED)}; {', '.join((*OPTIONAL, *TIMES))} may be there. "
             f"Say which column is meant with --columns '{missing[0]}=HEADER'."
         )
     columns = [column for column in (*REQUIRED, *OPTIONAL) if column in table.columns]

@@ -1,4 +1,4 @@
-"""Columns `start` and `end` of a label table: one recording may hold many utterances."""
+"""Columns `start`, `end`, `duration` of a label table: one recording, many utterances."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from ser.core.utterance.segments import Segment
 from ser.errors import AudioError, CorpusError
 
 SEGMENT = ("start", "end")
+#: Columns of a user's table that hold times.
+TIMES = (*SEGMENT, "duration")
+#: Seconds by which a duration may differ from end - start: each may be rounded to a tenth.
+ROUNDED = 0.2
 #: Seconds, or HH:MM:SS.mmm, or MM:SS.mmm.
 _TIME = re.compile(
     r"(?:(?:\d+:)?[0-5]?\d:[0-5]?\d(?:\.\d*)?|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.I
@@ -21,11 +25,12 @@ _TIME = re.compile(
 def read_segments(table: pd.DataFrame) -> pd.DataFrame:
     """Start and end of each row in seconds, float64; an empty start is 0, an empty end NaN.
 
-    Raises CorpusError where a cell is no time.
+    A duration stands for an end where the table has starts. Raises CorpusError where a cell is no
+    time, or a duration is not end - start.
     """
     values: dict[str, list[float | None]] = {}
     problems: list[tuple[int, str]] = []
-    for column, empty in (("start", 0.0), ("end", np.nan)):
+    for column, empty in (("start", 0.0), ("end", np.nan), ("duration", np.nan)):
         if column not in table:
             values[column] = [empty] * len(table)
             continue
@@ -37,7 +42,23 @@ def read_segments(table: pd.DataFrame) -> pd.DataFrame:
             if value is None
         ]
     _raise_first(problems)
-    return pd.DataFrame(values, index=table.index, dtype=float)
+    times = pd.DataFrame(values, index=table.index, dtype=float)
+    if "start" in table:
+        by_duration = times["start"] + times["duration"]
+        _raise_first(
+            [
+                (
+                    row,
+                    f"start {start:g} and duration {duration:g} make the end "
+                    f"{start + duration:g}, but end is {end:g}; expected the same, or only one of "
+                    "the columns end and duration",
+                )
+                for row, (start, end, duration) in enumerate(times.to_numpy())
+                if abs(start + duration - end) > ROUNDED
+            ]
+        )
+        times["end"] = times["end"].fillna(by_duration)
+    return times[list(SEGMENT)]
 
 
 def segments_in(rows: pd.DataFrame) -> list[Segment]:
@@ -78,7 +99,10 @@ def check_segments(
         before = first.setdefault((file, segment), row)
         if before != row:
             what = file if segment.is_whole else f"{segment} of {file}"
-            problems.append((row, f"the table lists {what} more than once, as row {before + 1}"))
+            need = "" if cut else "; several utterances of a recording need columns start and end"
+            problems.append(
+                (row, f"the table lists {what} more than once, as row {before + 1}{need}")
+            )
         elif segment.is_whole and file in cut:
             problems.append((row, f"{file} has neither start nor end, but has them in other rows"))
         elif not segment.is_whole:

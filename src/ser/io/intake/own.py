@@ -7,7 +7,7 @@ grows.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePath
@@ -19,12 +19,13 @@ import yaml
 
 from ser.core.utterance.names import clean
 from ser.corpora.listing import Listing, list_folder, others_in_words
-from ser.corpora.own.columns import choose_columns
+from ser.corpora.own.columns import choose_columns, time_like
 from ser.corpora.own.folder import REQUIRED, check_speakers, label_recordings, one_spelling
 from ser.corpora.own.matching import match_files
 from ser.corpora.own.reading import load_yaml
 from ser.corpora.own.segments import (
     SEGMENT,
+    TIMES,
     count_overlaps,
     segments_in,
     with_segments,
@@ -54,14 +55,12 @@ class OwnCorpus:
     labels : one row an utterance of the recordings to copy, see `label_recordings`.
     left_out : recordings of the folder that are dropped or not listed.
     dropped : rows of the user's table that are dropped.
-    ignored : columns of the user's table that mean nothing here.
     notes : how table and folder were understood, a line each.
     """
 
     labels: pd.DataFrame
     card: Card
     left_out: int
-    ignored: tuple[str, ...]
     notes: tuple[str, ...] = ()
     dropped: int = 0
 
@@ -115,13 +114,13 @@ def prepare_own(
     read = None if table is None else read_label_table(_near(table, source))
     notes = [*(read.notes if read else ()), *filter(None, [others_in_words(found.others)])]
     listed = None
-    ignored: tuple[str, ...] = ()
     if read:
         chosen = choose_columns(list(read.rows.columns), columns)
         _check_enough(chosen, pattern or "", read.rows)
         listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
-        ignored = tuple(c for c in read.rows.columns if c not in chosen.values())
-        notes += [*_understood(chosen), *_matched(listed, recordings)]
+        ignored = [c for c in read.rows.columns if c not in chosen.values()]
+        _check_times(listed, time_like(ignored))
+        notes += [*_understood(chosen, ignored), *_matched(listed, recordings)]
     labels = label_recordings(
         recordings,
         table=listed,
@@ -138,7 +137,6 @@ def prepare_own(
         labels=labels,
         card=card,
         left_out=len(recordings) - labels["file"].nunique(),
-        ignored=ignored,
         notes=tuple(notes),
         dropped=0 if listed is None else len(listed) - len(labels),
     )
@@ -266,9 +264,27 @@ def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -
         )
 
 
-def _understood(chosen: Mapping[str, str]) -> list[str]:
+def _check_times(listed: pd.DataFrame, like_times: Sequence[str]) -> None:
+    """Raise CorpusError where files are listed again and no column of times is understood."""
+    if not like_times or "file" not in listed or not set(TIMES).isdisjoint(listed):
+        return
+    again = listed.loc[listed["file"].duplicated(), "file"]
+    if not again.empty:
+        raise CorpusError(
+            f"The table lists {again.iloc[0]} more than once ({len(again)} rows repeat a file), "
+            "and no column is understood as a segment's start or end; "
+            f"{', '.join(like_times)} may be. Say which is meant with "
+            "--columns 'start=…,end=…' (or duration=…), in seconds."
+        )
+
+
+def _understood(chosen: Mapping[str, str], ignored: Sequence[str]) -> list[str]:
     others = [f"{theirs} is the {ours}" for ours, theirs in chosen.items() if fold(theirs) != ours]
-    return [f"Columns: {', '.join(others)}."] if others else []
+    lines = [f"Columns: {', '.join(others)}."] if others else []
+    lines += [f"Columns that are not read: {', '.join(ignored)}."] if ignored else []
+    if "start" in chosen and set(chosen).isdisjoint(("end", "duration")):
+        lines += ["The table has no column end or duration: segments last to the recording's end."]
+    return lines
 
 
 def _matched(listed: pd.DataFrame, recordings: tuple[PurePath, ...]) -> list[str]:
