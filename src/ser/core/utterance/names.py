@@ -10,10 +10,32 @@ from functools import lru_cache
 #: Control characters, lone surrogates (bytes that are no UTF-8), line and paragraph separators.
 UNFIT = ("Cc", "Cs", "Zl", "Zp")
 #: Marks and fillers that show nothing, beyond the format characters (category Cf).
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
+_BLANK = {
+    *"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0",
+    *map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10))),
+}
 #: Format characters that Persian and Indic spelling needs inside a word.
 _JOINERS = "\u200c\u200d"
-_SEPARATORS = r"[\s_\-\u2010-\u2015]+"
+_SEPARATORS = r"[\s_.\-\u2010-\u2015]+"
+#: What makes no difference in a name of small letters, and what stands for it, in this order.
+_ALIKE = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        # Some keyboards type them, others do not.
+        (f"[{_JOINERS}]", ""),
+        # Turkish letters: the capitals of i and \u0131 are \u0130 and I, which elsewhere is i's.
+        ("i\u0307|\u0131", "i"),
+        # Apostrophes, straight or typographic.
+        ("['`\u00b4\u02bc\u2018\u2019\u2032]", ""),
+        # pandas saves whole numbers so where one is missing.
+        (r"^(-?\d+)\.0$", r"\1"),
+        # Separators; two numbers stay two: 1.5 is not 15.
+        (rf"(?<!\d){_SEPARATORS}|{_SEPARATORS}(?!\d)", ""),
+        (_SEPARATORS, "-"),
+        # Zeros that fill a number up.
+        (r"(?<!\d)0+(?=\d)", ""),
+    )
+]
 
 
 def clean(text: str) -> str:
@@ -22,12 +44,8 @@ def clean(text: str) -> str:
     >>> clean("  Jose\\u0301\\u00a0 M.\\u200b ")
     'José M.'
     """
-    visible = "".join(
-        c
-        for c in unicodedata.normalize("NFC", text)
-        if c in _JOINERS or unicodedata.category(c) != "Cf"
-    )
-    visible = " ".join(_BLANK.sub("", visible).split()).strip(_JOINERS + " ")
+    visible = "".join(c for c in unicodedata.normalize("NFC", text) if not _is_invisible(c))
+    visible = " ".join(visible.split()).strip(_JOINERS + " ")
     return unicodedata.normalize("NFC", visible)
 
 
@@ -35,19 +53,19 @@ def clean(text: str) -> str:
 def spelling_key(text: str) -> str:
     """One key for the spellings of one name; a different name has another.
 
-    Unicode form, width, capitals, white space, `_` and `-` make no difference, nor do a number's
-    leading zeros; between two digits a separator does (`1-1` is not `11`).
+    Unicode form, width, capitals and what _ALIKE lists make no difference: white space, `_`, `-`,
+    `.`, apostrophes, a number's leading zeros. Between two digits a separator does (`1-1` is not
+    `11`). Coarse on purpose: two speakers with one key are asked about.
 
     >>> spelling_key("Spk_01") == spelling_key(" spk 1") != spelling_key("spk 11")
     True
     """
     text = unicodedata.normalize("NFKC", clean(text)).casefold()
-    text = unicodedata.normalize("NFKC", text).translate(dict.fromkeys(map(ord, _JOINERS)))
-    text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
-    key = re.sub(rf"(?<!\d){_SEPARATORS}|{_SEPARATORS}(?!\d)", "", text)
-    key = re.sub(_SEPARATORS, "-", key)
+    key = text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
+    for alike, replacement in _ALIKE:
+        key = alike.sub(replacement, key)
     # A name of separators alone is not the empty one.
-    return re.sub(r"(?<!\d)0+(?=\d)", "", key) or text
+    return key or text
 
 
 def doubtful(names: Iterable[str]) -> list[tuple[str, str]]:
@@ -69,6 +87,10 @@ def pair(a: str, b: str) -> str:
 def is_fit(name: str) -> bool:
     """False for a name with control characters or bytes that are no UTF-8."""
     return not any(unicodedata.category(c) in UNFIT for c in name)
+
+
+def _is_invisible(c: str) -> bool:
+    return c in _BLANK or (c not in _JOINERS and unicodedata.category(c) == "Cf")
 
 
 def printable(text: str) -> str:
