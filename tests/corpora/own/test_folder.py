@@ -178,6 +178,29 @@ def test_one_speaker_has_one_sex():
         label_recordings(paths("a.wav", "b.wav"), table=rows)
 
 
+@pytest.mark.parametrize("word", ["", None, "?", "N/A", "unknown"])
+def test_an_unknown_sex_gives_way_to_a_known_one_of_the_same_speaker(word):
+    rows = table(
+        (*ROW, word),
+        ("b.wav", "sad", "03", "f"),
+        ("c.wav", "sad", "04", word),
+        columns=(*COLUMNS[:3], "sex"),
+    )
+    labels = label_recordings(paths("a.wav", "b.wav", "c.wav"), table=rows)
+    assert said(labels, "sex") == [("female",), ("female",), ("unknown",)]
+
+
+@pytest.mark.parametrize(
+    "word", ["N/A", "nan", "NA", "null", "none", "-", "?", "<NA>", "#N/A", "Unknown", " ", None]
+)
+def test_words_for_nothing_are_no_sentence_sex_or_intensity(word):
+    columns = (*COLUMNS[:3], "sex", "intensity", "sentence")
+    labels = label_recordings(paths("a.wav"), table=table((*ROW, *[word] * 3), columns=columns))
+    assert said(labels, "sex", "intensity", "sentence") == [("unknown", "unspecified", "unknown")]
+    with pytest.raises(CorpusError, match=r"no emotion|Unknown emotion words"):
+        label_recordings(paths("a.wav"), table=table(("a.wav", word, "03")))
+
+
 def test_what_the_table_does_not_say_a_pattern_may():
     rows = table(("anna_1.wav", "sad"), columns=("file", "emotion"))
     labels = label_recordings(paths("x/anna_1.wav"), table=rows, pattern="(?P<speaker>[a-z]+)_")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
-from ser.core.utterance.tables import UNKNOWN
+from ser.core.utterance.tables import UNKNOWN, is_known
 from ser.corpora.base import UNSPECIFIED, several
 from ser.corpora.own.matching import match_files
 from ser.corpora.own.segments import (
@@ -23,6 +23,7 @@ from ser.corpora.own.segments import (
 )
 from ser.corpora.own.words import (
     DROP,
+    NOTHING,
     SEXES,
     fold,
     skeleton,
@@ -98,7 +99,7 @@ def label_recordings(
     check_speakers(rows["speaker"])
     for column in ("intensity", "sentence"):
         rows[column] = one_spelling(rows[column])
-    _check_one_sex(rows)
+    rows["sex"] = _one_sex(rows)
     rows = without_empty(rows)
     columns = [*COLUMNS, *(name for name in SEGMENT if name in rows)]
     return rows.sort_values(["file", *columns[len(COLUMNS) :]], ignore_index=True)[columns]
@@ -252,7 +253,11 @@ def _from_table(
     window = FeatureParams()
     check_segments(said, seconds_of=seconds_of, least=window.n_fft / window.sr)
     for column, otherwise in OPTIONAL.items():
-        said[column] = said[column].replace("", otherwise) if column in said else otherwise
+        if column not in said:
+            said[column] = otherwise
+        elif column != "sex":
+            # Of a sex, a mapping may explain `-` or `?` first.
+            said[column] = [otherwise if fold(word) in NOTHING else word for word in said[column]]
     return said.rename(columns={"emotion": "label"})
 
 
@@ -295,14 +300,16 @@ def _sexes(said: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
     return [known[key] for key in keys]
 
 
-def _check_one_sex(rows: pd.DataFrame) -> None:
-    sexes = rows.groupby("speaker")["sex"].unique()
+def _one_sex(rows: pd.DataFrame) -> pd.Series:
+    """The sex of each row: its speaker's, where any row of that speaker names it."""
+    sexes = rows[is_known(rows["sex"])].groupby("speaker")["sex"].unique()
     mixed = sexes[sexes.map(len) > 1]
     if not mixed.empty:
         raise CorpusError(
             f"Speaker {mixed.index[0]} is {' and '.join(sorted(mixed.iloc[0]))}; one is needed. "
             "Two people need two names."
         )
+    return rows["speaker"].map(sexes.str[0]).fillna(rows["sex"])
 
 
 def _without_emotion(

@@ -35,11 +35,19 @@ _MALE = (
     *("masculino", "hombre", "maschile", "maschio", "uomo", "homem"),
     *("mężczyzna", "męska", "erkek", "мужской", "男", "男性"),
 )
+#: What people and programs write where a sex, sentence or intensity is not known, by `fold`.
+NOTHING = frozenset(
+    spelling_key(word)
+    for word in (
+        *("", "-", "--", "?", ".", "unknown", "unspecified", "not available", "missing"),
+        *("n/a", "#n/a", "na", "<na>", "nan", "null", "none"),
+    )
+)
 #: Words for a speaker's sex in some languages; codes such as 1 and 2 need a mapping.
 SEXES = {
     **dict.fromkeys(_FEMALE, "female"),
     **dict.fromkeys(_MALE, "male"),
-    **dict.fromkeys(("unknown", "unspecified", "n/a", "na", "nan", "none", "-", "?"), "unknown"),
+    **dict.fromkeys(NOTHING, "unknown"),
 }
 #: Parts of a mapping file; one without parts is of emotions.
 SECTIONS = ("emotion", "speaker", "sex")
