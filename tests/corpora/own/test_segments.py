@@ -57,13 +57,21 @@ def test_columns_without_a_time_say_that_recordings_are_whole():
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7), (".5", 0.5), ("1e-3", 0.001), ("0:07.5", 7.5), ("00:00:30.250", 30.25)],
+    [
+        *[("7", 7), (".5", 0.5), ("1e-3", 0.001), ("0:07.5", 7.5), ("00:00:30.250", 30.25)],
+        *[("1,5", 1.5), ("0,000", 0), ("0:07,5", 7.5), ("00:00:30,250", 30.25)],
+    ],
 )
 def test_times_are_seconds_or_clock_times(text, seconds):
     assert labels(("a.wav", "sad", "03", text, "60"))["start"].tolist() == [seconds]
 
 
-@pytest.mark.parametrize("text", ["-1", "1,5", "nan", "inf", "1:75", "5 s", "1_0", "1:2:3:4", "x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("-1", "1,2,5", "1,234.5", "1.5,2", "nan", "inf", "1:75", "5 s", "1_0", "1:2:3:4", "x"),
+    ],
+)
 def test_what_is_no_time_is_counted_and_its_first_row_named(text):
     rows = [("a.wav", "sad", "03", "1", "2"), *[("a.wav", "sad", "03", text, "9")] * 2]
     with pytest.raises(CorpusError, match=r"Row 2 below the header: start is .*\(2 rows") as caught:

@@ -360,3 +360,10 @@ def test_a_duration_without_a_start_and_a_start_without_an_end_are_notes(tmp_pat
     assert noted("Start_Time,StopTime", "1,2").labels[["start", "end"]].to_numpy().tolist() == [
         [1, 2]
     ]
+
+
+def test_times_may_have_a_decimal_comma_as_spreadsheets_save_it(tmp_path, source):
+    row = ROW.replace(",", ";")
+    (tmp_path / "t.csv").write_text(f"file;emotion;speaker;start;end\n{row};0,000;3,470\n")
+    own = prepare_own(source, table=tmp_path / "t.csv", drop_unlisted=True, facts=FACTS)
+    assert own.labels[["start", "end"]].to_numpy().tolist() == [[0, 3.47]]

@@ -16,9 +16,9 @@ SEGMENT = ("start", "end")
 TIMES = (*SEGMENT, "duration")
 #: Seconds by which a duration may differ from end - start: each may be rounded to a tenth.
 ROUNDED = 0.2
-#: Seconds, or HH:MM:SS.mmm, or MM:SS.mmm.
+#: Seconds, or HH:MM:SS.mmm, or MM:SS.mmm; the decimal point may be a comma.
 _TIME = re.compile(
-    r"(?:(?:\d+:)?[0-5]?\d:[0-5]?\d(?:\.\d*)?|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.I
+    r"(?:(?:\d+:)?[0-5]?\d:[0-5]?\d(?:[.,]\d*)?|(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d+)?)", re.I
 )
 
 
@@ -130,7 +130,8 @@ def count_overlaps(rows: pd.DataFrame) -> int:
 def _seconds(text: str) -> float | None:
     if not _TIME.fullmatch(text):
         return None
-    return sum(float(part) * 60**i for i, part in enumerate(reversed(text.split(":"))))
+    parts = text.replace(",", ".").split(":")
+    return sum(float(part) * 60**i for i, part in enumerate(reversed(parts)))
 
 
 def _raise_first(problems: Sequence[tuple[int, str]]) -> None:
