@@ -13,6 +13,8 @@ HERE = [PurePath(name) for name in ("x/Zoë.flac", "x/a.flac", "DC/a01.wav", "JE
         *[("x/a.flac", "x/a.flac"), ("./b.wav", "b.wav"), ("x\\a.flac", "x/a.flac")],
         *[("x/Zoe\u0308.flac", "x/Zoë.flac"), ("X/ZOË.FLAC", "x/Zoë.flac"), ("B.WAV", "b.wav")],
         *[("a.wav", "x/a.flac"), ("a", "x/a.flac"), ("data/x/a.wav", "x/a.flac")],
+        *[("/home/me/x/a.wav", "x/a.flac"), ("//server/x/a.wav", "x/a.flac"), ("/b.wav", "b.wav")],
+        *[("C:\\me\\x\\a.wav", "x/a.flac"), ("/set/JE/a01.wav", "JE/a01.wav")],
         *[("JE/a01.mp3", "JE/a01.wav"), ("set/JE/a01.wav", "JE/a01.wav")],
     ],
 )
@@ -21,7 +23,11 @@ def test_a_recording_is_found_where_only_one_can_be_meant(listed, file):
 
 
 @pytest.mark.parametrize(
-    "listed", ["a01.wav", "KL/a01.wav", "y/a.wav", "c.wav", "../a.wav", "/a.wav"]
+    "listed",
+    [
+        *("a01.wav", "KL/a01.wav", "y/a.wav", "c.wav", "/", "/etc/passwd", "/a01.wav"),
+        *("../a.wav", "/x/../a.wav", "/home/me/../x/a.wav"),
+    ],
 )
 def test_what_may_be_another_recording_is_not_taken_for_one(listed):
     assert match_files([listed], HERE) == {}

@@ -15,8 +15,8 @@ def match_files(listed: Iterable[str], files: Sequence[PurePath]) -> dict[str, s
     """What the table says -> the recording's path, for those where only one can be meant.
 
     Looked for in turn: the same path, in another Unicode form, in other capitals, with another
-    suffix or none; then the one path that ends in it, or that it ends in. Files of the same
-    name in other folders are no match.
+    suffix or none; then the one path that ends in it, or that it ends in, as an absolute path
+    may. Files of the same name in other folders are no match.
     """
     here = {file.as_posix(): file.as_posix() for file in files}
     matched: dict[str, str] = {}
@@ -42,8 +42,9 @@ def _by_tail(missing: Sequence[str], here: Iterable[str]) -> dict[str, str]:
         by_stem[PurePosixPath(_bare(file)).name].append(file)
     matched = {}
     for text in missing:
-        parts = PurePosixPath(_bare(_posix(text))).parts
-        if not parts or ".." in parts or parts[0] == "/":
+        # What is matched is one of `here`, so an absolute path leads nowhere else.
+        parts = PurePosixPath(_bare(_posix(text)).lstrip("/")).parts
+        if not parts or ".." in parts:
             continue
         tails = [file for file in by_stem[parts[-1]] if _one_ends_in_the_other(parts, file)]
         if len(tails) == 1:
