@@ -126,6 +126,10 @@ def test_columns_and_files_that_are_not_read_are_named_once(folder):
     described = {"table": folder / "t.csv"}
     said = "\n".join(lines(audit_folder(folder, described=described, measure=False)))
     assert "note: Columns that are not read: age." in said
+    assert "Not read:" not in said.replace("not read:", "")
+    (folder / "other.csv").write_text("x")
+    found = audit_folder(folder, described=described, measure=False)
+    assert [note for note in found.notes if note.startswith("Not read")] == ["Not read: 1 .csv."]
 
 
 def test_one_speaker_leaves_nothing_to_compare(folder):

@@ -148,7 +148,7 @@ def audit_folder(
     measure : extract features, and score a random split against one by speakers.
     Raises CorpusError where nobody can say what the recordings' labels are.
     """
-    notes = list(_notes(folder))
+    notes = list(_links(folder))
     name, labels, unlabelled = label_folder(folder, corpus, described, notes)
     known = not_read(Path(), CORPORA[name], list(labels)) if name in CORPORA else {}
     bad = list(known.values())
@@ -245,17 +245,15 @@ def _bears_its_name(folder: Path, corpus: Corpus, file: PurePath) -> bool:
     return True
 
 
-def _notes(folder: Path) -> Sequence[str]:
-    """What lies in the folder and is not read, and what is not in it."""
-    ours = (LABELS_FILE, CARD_FILE, SUMS)
-    found = list_folder(folder, aside=lambda path: str(path) in ours)
-    lines = [others_in_words(found.others)] if found.others else []
-    if outside := leading_out(folder, found.recordings):
-        lines.append(
-            f"{len(outside)} recordings are links to what lies elsewhere, first {outside[0]}: "
-            "`ser corpus add` refuses them."
-        )
-    return lines
+def _links(folder: Path) -> Sequence[str]:
+    """A line on recordings that are links out of the folder."""
+    outside = leading_out(folder, list_folder(folder).recordings)
+    if not outside:
+        return ()
+    return (
+        f"{len(outside)} recordings are links to what lies elsewhere, first {outside[0]}: "
+        "`ser corpus add` refuses them.",
+    )
 
 
 def _labelled_as_own(
@@ -269,6 +267,9 @@ def _labelled_as_own(
 def _labelled_as(folder: Path, corpus: Corpus, notes: list[str]) -> tuple[str, Labelled, int]:
     recordings = list_recordings(folder, corpus)
     labels = _with_copies(folder, corpus, recordings, notes)
+    ours = (LABELS_FILE, CARD_FILE, SUMS)
+    others = list_folder(folder, aside=lambda path: str(path) in ours).others
+    notes += filter(None, [others_in_words(others)])
     return corpus.name, labels, len(recordings) - len(labels)
 
 
