@@ -37,6 +37,15 @@ def saved(tmp_path, content, name="t.csv"):
         "\n".join(f"{line},,," for line in PLAIN.split("\n")),
         PLAIN.replace("Wut", '"Wut"').replace(" ", "  "),
         PLAIN.replace("a.wav,", "  a.wav\t , "),
+        f"# labels of 2024, checked\n\n#\n{PLAIN}",
+        f'sep=,\n"# labels, checked"\r\n{PLAIN}',
+        f"# labels\r{PLAIN}".replace("\n", "\r"),
+        f"# {PLAIN}",
+        f"#{PLAIN}".replace(",", "\t"),
+        "\n".join(f'"{line}"' for line in PLAIN.split("\n")),
+        "\r\n".join(f'"{line}";' for line in PLAIN.split("\n")),
+        "# labels\n" + "\n".join(f'"{line}"' for line in PLAIN.replace(",", ";").split("\n")),
+        '"file,emotion,speaker"\n"a.wav,""Wut"",Jörg"\nb.wav,sad,03',
     ],
 )
 def test_what_people_save_is_read(tmp_path, content):
@@ -60,6 +69,20 @@ def test_a_ragged_row_is_named_by_its_own_line_and_counted(tmp_path):
 def test_lines_are_counted_across_quoted_line_breaks_and_sep(tmp_path):
     content = 'sep=;\nfile;emotion;note\na.wav;sad;"two\nlines"\nb.wav;sad;\n'
     assert read_label_table(saved(tmp_path, content)).rows.index.tolist() == [3, 5]
+
+
+def test_lines_are_counted_across_comments_and_quotes_of_whole_lines(tmp_path):
+    content = '# labels\n\n"file,emotion"\n\n"a.wav,""sad, very"""\n"b.wav,sad"\n'
+    rows = read_label_table(saved(tmp_path, content)).rows
+    assert rows.index.tolist() == [5, 6]
+    assert rows["emotion"].tolist() == ["sad, very", "sad"]
+
+
+def test_a_number_sign_is_a_column_and_one_quoted_column_stays_one(tmp_path):
+    rows = read_label_table(saved(tmp_path, "#;Datei;Wort\n1;a.wav;#sad\n")).rows
+    assert rows.iloc[0].to_dict() == {"#": "1", "Datei": "a.wav", "Wort": "#sad"}
+    rows = read_label_table(saved(tmp_path, '"file"\n"a, b.wav"\n')).rows
+    assert rows["file"].tolist() == ["a, b.wav"]
 
 
 def test_quotes_in_tab_separated_text_are_text(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ NO_TEXT = {
     b"\xfd7zXZ\x00": "packed (xz); unpack it",
     b"%PDF": "a PDF; save the table as CSV UTF-8",
 }
+#: A line above the header: blank, or a comment; a first column may be called `#`.
+_ABOVE = re.compile(r'[^\S\r\n]*(?:"?#(?!"?[,;\t|])[^\r\n]*)?(?:\r\n?|\n)')
+#: A line, or several, in one pair of quotes, as Excel saves a table that it holds in one column.
+_WHOLE = re.compile(r'(?<![^\r\n])"((?:[^"]|"")*)"[,;\t ]*(?=[\r\n]|\Z)')
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -45,7 +50,8 @@ def read_label_table(path: Path) -> LabelTable:
     """A CSV, TSV or Parquet table, its columns unchecked; raises CorpusError.
 
     Delimiter (comma, semicolon, tab, vertical bar, or as `sep=` says), encoding (UTF-8, UTF-16,
-    else Windows-1252), byte-order mark, quotes and blank lines are taken as they come.
+    else Windows-1252), byte-order mark, quotes (of whole lines, too), blank lines and comments
+    above the header are taken as they come.
     """
     try:
         content = read_bytes(path)
@@ -103,15 +109,18 @@ def _text(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
 
 def _table(text: str, path: Path) -> pd.DataFrame:
     text, delimiter, first = _declared(text)
+    text, above = _from_header(text)
     if not text.strip():
         raise _unreadable(path, "CSV", "it is empty")
+    text = _unquoted(text)
     delimiter = delimiter or _delimiter(text)
     records = [
-        (line + first, [field.strip() for field in fields])
+        (line + first + above, [field.strip() for field in fields])
         for line, fields in _records(text, delimiter, path)
         if any(field.strip() for field in fields)
     ]
-    header = [clean(name) for name in records[0][1]]
+    # Of a header that is marked as a comment.
+    header = [clean(name).lstrip("# ") or name for name in records[0][1]]
     width = len(header)
     while width > 1 and not header[width - 1]:
         width -= 1
@@ -148,15 +157,35 @@ def _declared(text: str) -> tuple[str, str | None, int]:
     return text, None, 0
 
 
+def _from_header(text: str) -> tuple[str, int]:
+    """The text without blank lines and comments above its header, and how many these are."""
+    at = above = 0
+    # A comment that names columns is the header.
+    while (line := _ABOVE.match(text, at)) and _worth(line[0].replace("#", "", 1))[0] < 2:
+        at, above = line.end(), above + 1
+    return text[at:], above
+
+
+def _unquoted(text: str) -> str:
+    """The text without the quotes around whole lines, if the header then has more columns."""
+    header = _WHOLE.match(text)
+    if not header or _worth(header[1].replace('""', '"'))[1] == 1:
+        return text
+    return _WHOLE.sub(lambda line: line[1].replace('""', '"'), text)
+
+
 def _delimiter(text: str) -> str:
     """The one that makes most known names of the first line, then most columns."""
-    line = next(line for line in text.splitlines() if line.strip())
+    return _worth(next(line for line in text.splitlines() if line.strip()))[2]
 
-    def worth(delimiter: str) -> tuple[int, int]:
-        fields = next(csv.reader([line], delimiter=delimiter), [])
-        return known(fields), len(fields)
 
-    return max(DELIMITERS, key=worth)
+def _worth(line: str) -> tuple[int, int, str]:
+    """By the delimiter that suits a header best: its known names, its columns, the delimiter."""
+    found = []
+    for delimiter in DELIMITERS:
+        fields = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
+        found.append((known(fields), len(fields), delimiter))
+    return max(found, key=lambda one: one[:2])
 
 
 def _records(text: str, delimiter: str, path: Path) -> Iterable[tuple[int, list[str]]]:
