@@ -348,7 +348,7 @@ def test_a_file_listed_twice_without_times_says_what_segments_need(
         prepare_own(source, table=tmp_path / "t.csv", drop_unlisted=True, facts=FACTS)
 
 
-def test_a_duration_without_a_start_and_a_start_without_an_end_are_notes(tmp_path, source):
+def test_times_that_the_table_lacks_are_notes(tmp_path, source):
     def noted(header, row):
         (tmp_path / "t.csv").write_text(f"file,emotion,speaker,{header}\n{ROW},{row}\n")
         return prepare_own(source, table=tmp_path / "t.csv", drop_unlisted=True, facts=FACTS)
@@ -357,6 +357,7 @@ def test_a_duration_without_a_start_and_a_start_without_an_end_are_notes(tmp_pat
     assert not fact.has_segments
     assert "Columns that are not read: duration." in fact.notes
     assert any("last to the recording's end" in note for note in noted("begin", "3.5").notes)
+    assert any("begin with the recording" in note for note in noted("stop,length", "3,2").notes)
     assert noted("Start_Time,StopTime", "1,2").labels[["start", "end"]].to_numpy().tolist() == [
         [1, 2]
     ]

@@ -45,16 +45,18 @@ def read_segments(table: pd.DataFrame) -> pd.DataFrame:
     times = pd.DataFrame(values, index=table.index, dtype=float)
     if "start" in table:
         by_duration = times["start"] + times["duration"]
+        wrong = ((by_duration - times["end"]).abs() > ROUNDED).to_numpy()
         _raise_first(
             [
                 (
-                    row,
+                    int(row),
                     f"start {start:g} and duration {duration:g} make the end "
                     f"{start + duration:g}, but end is {end:g}; expected the same, or only one of "
                     "the columns end and duration",
                 )
-                for row, (start, end, duration) in enumerate(times.to_numpy())
-                if abs(start + duration - end) > ROUNDED
+                for row, (start, end, duration) in zip(
+                    np.flatnonzero(wrong), times[wrong].to_numpy(), strict=True
+                )
             ]
         )
         times["end"] = times["end"].fillna(by_duration)

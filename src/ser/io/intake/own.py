@@ -284,6 +284,8 @@ def _understood(chosen: Mapping[str, str], ignored: Sequence[str]) -> list[str]:
     lines += [f"Columns that are not read: {', '.join(ignored)}."] if ignored else []
     if "start" in chosen and set(chosen).isdisjoint(("end", "duration")):
         lines += ["The table has no column end or duration: segments last to the recording's end."]
+    if "end" in chosen and "start" not in chosen:
+        lines += ["The table has no column start: segments begin with the recording."]
     return lines
 
 
