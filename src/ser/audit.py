@@ -29,7 +29,7 @@ from ser.io.intake.own import prepare_own
 from ser.io.storage.copies import find_copies
 from ser.params import FeatureParams
 from ser.stages.featurize import features_of
-from ser.stages.manifest import read_rows, readable, window_of
+from ser.stages.manifest import needs_of, read_rows, readable
 
 #: Names that say, at least, of which corpus a folder may be.
 LOOKED_AT = 100
@@ -158,7 +158,7 @@ def audit_folder(
         {file: label for file, label in labels.items() if file not in known},
         corpus=name,
         people=name,
-        window=window_of(FeatureParams()),
+        needs=needs_of(FeatureParams()),
     )
     table = manifest_table(readable(rows, bad))
     if table.empty:

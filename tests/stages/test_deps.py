@@ -23,5 +23,5 @@ def test_dvc_runs_a_stage_again_whenever_its_recipe_is_another(stage, code):
 def test_another_rule_of_what_is_left_out_makes_the_manifests_anew():
     stage = STAGES["manifest"]["do"]
     assert {"data.exclude", "data.on_bad", "data.max_bad_share"} <= set(stage["params"])
-    # How long a recording must be, by the features.
-    assert {"features.n_fft", "features.sr"} <= set(stage["params"])
+    # How long a recording must be, and above which frequency it must hold sound, by the features.
+    assert {"features.n_fft", "features.sr", "features.high_pass_hz"} <= set(stage["params"])

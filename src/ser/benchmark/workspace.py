@@ -82,7 +82,7 @@ def _content(raw: Path, params: Params) -> dict[str, object]:
     return {
         "files": listing_sha256(raw),
         "code": code_sha256(*CODE),
-        "window": manifest.window_of(params.features),
+        "needs": vars(manifest.needs_of(params.features)),
         "data": params.data.model_dump(mode="json", include={"exclude", "on_bad", "max_bad_share"}),
     }
 

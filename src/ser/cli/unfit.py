@@ -17,7 +17,7 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
     from ser.corpora.catalogue import list_recordings
     from ser.io.intake.exclusion import named, not_read
     from ser.params import load_params
-    from ser.stages.manifest import find_unfit, window_of
+    from ser.stages.manifest import find_unfit, needs_of
 
     known = not_read(dest, corpus, [PurePath(file) for file in files])
     new = [path for file in files if (path := PurePath(file)) not in known]
@@ -26,7 +26,7 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
         root,
         dest,
         {path: labels[path] for path in new if path in labels},
-        window=window_of(load_params(root / "params.yaml").features),
+        needs=needs_of(load_params(root / "params.yaml").features),
         doing=f"check {dest.name}",
     )
     bad = [*known.values(), *found]

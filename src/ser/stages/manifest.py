@@ -12,6 +12,7 @@ from ser.core.utterance.fitness import (
     LEFT_OUT,
     MENDABLE,
     LeftOut,
+    Needs,
     counted,
     in_words,
     reason_of,
@@ -19,6 +20,7 @@ from ser.core.utterance.fitness import (
 )
 from ser.core.utterance.segments import Segment
 from ser.core.utterance.tables import check_manifest, manifest_table
+from ser.core.utterance.waveform import RUMBLE_HZ
 from ser.corpora.base import Labelled, utterances
 from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import AudioError
@@ -49,8 +51,8 @@ def run(root: Path, params: Params, name: str) -> None:
     wanted = {file: label for file, label in labels.items() if file not in dropped}
     bad: list[LeftOut] = []
     people = corpus.people or name
-    window = window_of(params.features)
-    rows = read_rows(root, RAW / name, wanted, corpus=name, people=people, window=window, sums=sums)
+    needs = needs_of(params.features)
+    rows = read_rows(root, RAW / name, wanted, corpus=name, people=people, needs=needs, sums=sums)
     table = manifest_table(readable(rows, bad))
     left_out = [*dropped.values(), *bad]
     print("".join(f"{line}\n" for line in named(left_out)), end="")
@@ -93,14 +95,14 @@ def read_rows(
     *,
     corpus: str,
     people: str,
-    window: float,
+    needs: Needs,
     sums: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any] | LeftOut]:
     """A manifest's row for each utterance, or why there is none, in parallel.
 
     folder : of the recordings, relative to `root`.
     people : whose speakers they are; makes speaker ids unique over corpora.
-    window : seconds that a recording must last, see `window_of`.
+    needs : what the features need of a recording, see `needs_of`.
     sums : SHA-256 that the recordings must have, by their path in `folder`.
     """
     expected = sums or {}
@@ -108,7 +110,7 @@ def read_rows(
         (
             root,
             folder / file,
-            window,
+            needs,
             expected.get(file.as_posix()),
             [label.segment for label in own],
         )
@@ -133,24 +135,24 @@ def read_rows(
 
 
 def find_unfit(
-    root: Path, folder: Path, labels: Labelled, *, window: float, doing: str
+    root: Path, folder: Path, labels: Labelled, *, needs: Needs, doing: str
 ) -> list[LeftOut]:
     """The recordings and segments that are unfit for training, in parallel.
 
-    folder, window : as in `read_rows`.
+    folder, needs : as in `read_rows`.
     """
     jobs = [
-        (root, folder / file, window, [label.segment for label in own])
+        (root, folder / file, needs, [label.segment for label in own])
         for file, own in utterances(labels)
     ]
     return [one for found in in_parallel(_unfit, jobs, doing=doing) for one in found]
 
 
-def _unfit(root: Path, file: Path, window: float, segments: Sequence[Segment]) -> list[LeftOut]:
+def _unfit(root: Path, file: Path, needs: Needs, segments: Sequence[Segment]) -> list[LeftOut]:
     found = _decoded(root, file, segments)
     if isinstance(found, LeftOut):
         return [found]
-    parts = _parts(file, found[0], segments, window)
+    parts = _parts(file, found[0], segments, needs)
     return [part for part in parts if isinstance(part, LeftOut)]
 
 
@@ -179,7 +181,7 @@ def _decoded(
 
 
 def _parts(
-    file: Path, recording: Recording, segments: Sequence[Segment], window: float
+    file: Path, recording: Recording, segments: Sequence[Segment], needs: Needs
 ) -> Iterator[tuple[Segment, Recording] | LeftOut]:
     """Each segment, its bounds filled in, with its samples; or why it is unfit for training."""
     sr = recording.sr
@@ -191,12 +193,12 @@ def _parts(
             yield LeftOut(name, "beyond limits", f"{file}: {error}")
             continue
         part = replace(recording, y=recording.y[bounds.samples(sr=sr)])
-        problem = unfit(part.y, sr=sr, min_seconds=window)
+        problem = unfit(part.y, sr=sr, needs=needs)
         yield LeftOut(name, problem[0], f"{name} {problem[1]}.") if problem else (bounds, part)
 
 
 def _read(
-    root: Path, file: Path, window: float, expected: str | None, segments: Sequence[Segment]
+    root: Path, file: Path, needs: Needs, expected: str | None, segments: Sequence[Segment]
 ) -> list[dict[str, Any] | LeftOut] | LeftOut:
     """What only the recording itself can say of the row of each segment."""
     found = _decoded(root, file, segments, expected)
@@ -205,7 +207,7 @@ def _read(
     recording, sha256 = found
     return [
         part if isinstance(part, LeftOut) else {**_row(recording, *part), "sha256": sha256}
-        for part in _parts(file, recording, segments, window)
+        for part in _parts(file, recording, segments, needs)
     ]
 
 
@@ -233,9 +235,9 @@ def readable(
             yield row
 
 
-def window_of(features: FeatureParams) -> float:
-    """Seconds that `featurize` needs of a recording."""
-    return features.n_fft / features.sr
+def needs_of(features: FeatureParams) -> Needs:
+    """What `featurize` needs of a recording. Rumble is no speech for features that keep it, too."""
+    return Needs(features.n_fft / features.sr, features.high_pass_hz or RUMBLE_HZ)
 
 
 if __name__ == "__main__":

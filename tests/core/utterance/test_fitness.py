@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ser.core.features.extract import prepared
-from ser.core.utterance.fitness import reason_of, unfit
+from ser.core.utterance.fitness import Needs, reason_of, unfit
 from ser.core.utterance.formats import is_audio
-from ser.core.utterance.waveform import mono, resample
+from ser.core.utterance.waveform import RUMBLE_HZ, mono, resample
 from ser.errors import AudioError, CorruptAudio
 from ser.io.audio.read import read_recording
 from ser.params import FeatureParams
@@ -14,10 +14,11 @@ from support.recordings import SR, syllables
 from support.unfit import lsb, waveforms
 
 WINDOW = 1024 / 16_000
+NEEDS = Needs(WINDOW)
 
 
 def reason(y, sr=SR):
-    found = unfit(np.asarray(y, dtype=np.float32), sr=sr, min_seconds=WINDOW)
+    found = unfit(np.asarray(y, dtype=np.float32), sr=sr, needs=NEEDS)
     return found and found[0]
 
 
@@ -30,6 +31,30 @@ def of_one_channel():
 def test_what_holds_no_speech_is_unfit(name):
     expected, y = waveforms()[name]
     assert reason(y) == expected
+
+
+def tone(hz, amplitude, *, sr=SR, seconds=2.0, phase=0.0):
+    return amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * sr)) / sr + phase)
+
+
+@pytest.mark.parametrize("phase", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("sr", [8_000, 48_000])
+@pytest.mark.parametrize(
+    ("hz", "amplitude"),
+    [(12, 0.9), (25, 0.3), (30, 0.1), (30, 0.3), (40, 0.1), (50, 0.1), (50, 0.9)],
+)
+def test_rumble_alone_is_unfit_and_speech_in_it_is_fit(hz, amplitude, sr, phase):
+    y = tone(hz, amplitude, sr=sr, phase=phase)
+    assert reason(y, sr) in ("noise", "rumble")
+    y[sr : 2 * sr] += 0.1 * syllables(sr=sr, rng=np.random.default_rng(3)) / 2**15
+    assert reason(y, sr) is None
+
+
+def test_what_counts_as_rumble_is_what_the_features_filter_off():
+    assert FeatureParams().high_pass_hz == RUMBLE_HZ
+    hum = np.float32(tone(60, 0.1))
+    assert unfit(hum, sr=SR, needs=NEEDS) is None
+    assert unfit(hum, sr=SR, needs=Needs(WINDOW, cutoff_hz=100.0))[0] == "rumble"
 
 
 def test_soft_offset_coarse_and_wide_speech_is_fit():
@@ -82,4 +107,4 @@ def test_no_published_recording_of_speech_is_unfit(real_corpora):
     assert len(files) > 30
     for path in files:
         recording, _ = read_recording(path)
-        assert unfit(recording.y, sr=recording.sr, min_seconds=WINDOW) is None, path
+        assert unfit(recording.y, sr=recording.sr, needs=NEEDS) is None, path

@@ -19,6 +19,7 @@ from support.recordings import SR, muxed, syllables, written
 
 RNG = np.random.default_rng(0)
 SPEECH = syllables(rng=RNG) / 2**15
+RUMBLE = 0.5 * np.sin(2 * np.pi * 20 * np.arange(SPEECH.size) / SR)
 NOISE = RNG.normal(0, 0.1, SPEECH.size)
 
 CANCELLING = {
@@ -29,6 +30,7 @@ CANCELLING = {
     "two pairs": [SPEECH, -SPEECH, NOISE, -NOISE],
     "opposite beside an empty channel": [SPEECH, -SPEECH, 0 * SPEECH],
     "opposite beside a quiet channel": [SPEECH, -SPEECH, 0.3 * NOISE],
+    "opposite, over rumble in both": [SPEECH + RUMBLE, -SPEECH + RUMBLE],
     "opposite, with an offset": [SPEECH + 0.1, -SPEECH + 0.1],
 }
 SOUND = {
@@ -37,6 +39,7 @@ SOUND = {
     "seven empty": [SPEECH, *[0 * SPEECH] * 7],
     "unlike": [SPEECH, NOISE],
     "one inverted and quiet": [SPEECH, -0.5 * SPEECH],
+    "rumble that cancels": [0.1 * SPEECH + RUMBLE, 0.1 * SPEECH - RUMBLE],
     "offsets that cancel": [0.01 * SPEECH + 0.2, 0.01 * SPEECH - 0.2],
     "silence": [0 * SPEECH, 0 * SPEECH],
     "delayed": [SPEECH, np.roll(SPEECH, 20)],

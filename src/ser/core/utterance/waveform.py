@@ -12,6 +12,8 @@ from ser.errors import AudioError, EmptyAudio
 
 #: Length of the blocks whose energy decides what is silence.
 TRIM_BLOCK_SECONDS = 0.010
+#: Hz below which nothing is speech: `features.high_pass_hz` unless params.yaml says otherwise.
+RUMBLE_HZ = 70.0
 #: The high-pass filter: a Chebyshev filter of type II (flat in the passband), its order, how far
 #: its stopband lies below, and the frequency that is 3 dB down over the edge of the stopband.
 HIGH_PASS_ORDER, HIGH_PASS_STOP_DB = 7, 70.0
@@ -68,12 +70,12 @@ class HighPass:
         self._state: np.ndarray | None = None
 
     def __call__(self, y: np.ndarray) -> np.ndarray:
-        """The next samples (n_samples,), filtered: float32 (n_samples,)."""
+        """The next samples (n_samples,) or (n_samples, n_channels), filtered: float32."""
         if y.size == 0:
-            return np.zeros(0, dtype=np.float32)
+            return np.zeros(y.shape, dtype=np.float32)
         if self._state is None:
-            self._state = self._rest * np.float64(y[0])
-        filtered, self._state = scipy.signal.sosfilt(self._sos, y, zi=self._state)
+            self._state = np.multiply.outer(self._rest, y[0].astype(np.float64))
+        filtered, self._state = scipy.signal.sosfilt(self._sos, y, axis=0, zi=self._state)
         return np.asarray(filtered, dtype=np.float32)
 
 

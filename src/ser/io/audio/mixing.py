@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from ser.core.utterance.waveform import mono
+from ser.core.utterance.waveform import RUMBLE_HZ, HighPass, mono
 from ser.errors import CancellingAudio, CorruptAudio
 
 #: What is left in the mix of the loudest channel, as a share of what it holds, from which on
@@ -47,7 +47,7 @@ def mix(
     stream = None
     if sr_out is not None and sr_out != sr:
         stream = soxr.ResampleStream(sr, sr_out, 1, dtype="float32", quality="HQ")
-    gathered, clipped, common = bytearray(), 0, _Common()
+    gathered, clipped, common = bytearray(), 0, _Common(sr)
     for block in blocks:
         low, high = block.min(), block.max()
         if not (np.isfinite(low) and np.isfinite(high)):
@@ -65,27 +65,26 @@ def mix(
 
 
 class _Common:
-    """What the channels have in common: sums over their samples and over the products of pairs."""
+    """What the channels have in common above rumble: sums over the products of pairs."""
 
-    def __init__(self) -> None:
+    def __init__(self, sr: int) -> None:
         self._n_samples = 0
-        self._sums: np.ndarray | float = 0.0
+        # An offset is no sound, and rumble that all channels hold hides speech that cancels.
+        self._above_rumble = HighPass(cutoff_hz=RUMBLE_HZ, sr=sr)
         self._products: np.ndarray | float = 0.0
 
     def add(self, block: np.ndarray) -> None:
         if block.shape[1] == 1:
             return
-        x = block.astype(np.float64)
+        x = self._above_rumble(block).astype(np.float64)
         self._n_samples += len(x)
-        self._sums = self._sums + x.sum(axis=0)
         self._products = self._products + x.T @ x
 
     def check(self, name: str) -> None:
         """Raises CancellingAudio where the mix lacks what the loudest channel holds."""
         if self._n_samples == 0:
             return
-        # An offset is no sound.
-        shared = self._products - np.outer(self._sums, self._sums) / self._n_samples
+        shared = np.asarray(self._products)
         energy = shared.diagonal()
         loudest = int(energy.argmax())
         if energy[loudest] <= SILENT * self._n_samples:
