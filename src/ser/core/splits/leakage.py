@@ -15,6 +15,7 @@ import pandas as pd
 
 from ser.core.splits.copies import find_candidates
 from ser.core.utterance.emotions import classes_of
+from ser.core.utterance.names import excluding
 from ser.core.utterance.sentences import sentence_overlap, sentence_text, sentence_unknown
 from ser.core.utterance.tables import CHUNK, SPLITS, split_sha256, utterance_keys
 from ser.errors import LeakageError
@@ -234,9 +235,10 @@ def _named(copies: pd.DataFrame, folds: pd.DataFrame) -> str:
 def _remedy(copies: pd.DataFrame, folds: pd.DataFrame) -> str:
     first = copies.iloc[0]
     a, b = folds.iloc[first["a"]], folds.iloc[first["b"]]
+    leave = f"Leave one out: in params.yaml, below data, put {excluding([b['file']])}"
     if a["speaker"] == b["speaker"]:
-        return "Remove one of the two files."
-    return "Remove one of the two files, or correct the labels so that both have the same speaker."
+        return f"{leave}."
+    return f"{leave}; or correct the labels so that both have the same speaker."
 
 
 def _shared_speakers(folds: pd.DataFrame, dev_shares_speakers: bool) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+
+from ser.project import RAW
 
 #: Control characters, lone surrogates (bytes that are no UTF-8), line and paragraph separators.
 UNFIT = ("Cc", "Cs", "Zl", "Zp")
@@ -91,6 +94,16 @@ def is_fit(name: str) -> bool:
 
 def _is_invisible(c: str) -> bool:
     return c in _BLANK or (c not in _JOINERS and unicodedata.category(c) == "Cf")
+
+
+def excluding(files: Iterable[str]) -> str:
+    """What params.yaml takes below `data` to leave recordings out, in quotes, to be pasted.
+
+    >>> excluding(["data/raw/calls/a 1.wav"])
+    '`exclude: ["calls/a 1.wav"]`'
+    """
+    paths = [file.removeprefix(f"{RAW.as_posix()}/") for file in files]
+    return f"`exclude: {json.dumps(paths, ensure_ascii=False)}`"
 
 
 def printable(text: str) -> str:
