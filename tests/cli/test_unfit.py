@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from ser import cli
+from ser.errors import StageError
 from ser.io.intake import dvc
-from ser.params import load_params
+from ser.params import DataParams, load_params
 from ser.stages import manifest
 from support.unfit import write_speech, write_unfit
 
@@ -51,7 +52,8 @@ def test_add_names_them_verify_passes_and_info_counts_them(ser, root, calls):
     assert "Unfit for training: 5 noise, 1 channels cancel, 1 constant, 1 damaged" in out
     assert ", of 34 recordings.\n" in out
     assert "  silent: data/raw/calls/a/angry/silent.wav is digital silence" in out
-    assert "set data.on_bad: drop in params.yaml, or name them in data.exclude." in out
+    way = "params.yaml, below data, put `on_bad: drop` and `max_bad_share: 0.295`, or each of them"
+    assert way in out
     assert out.rstrip().endswith("then `make run`.")
     assert ser("corpus", "verify", "calls")[:2] == (
         0,
@@ -59,6 +61,10 @@ def test_add_names_them_verify_passes_and_info_counts_them(ser, root, calls):
     )
 
     params = load_params(root / "params.yaml")
+    asked = {"corpora": ("calls",)}
+    with pytest.raises(StageError) as stopped:
+        manifest.run(root, params.model_copy(update={"data": DataParams(**asked)}), "calls")
+    assert way in str(stopped.value)
     drop = {"corpora": ("calls",), "on_bad": "drop", "max_bad_share": 1.0}
     drop["exclude"] = ("calls/b/sad/0.wav",)
     params = params.model_copy(update={"data": params.data.model_copy(update=drop)})

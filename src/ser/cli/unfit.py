@@ -13,20 +13,21 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
 
     dest : the corpus's folder, relative to the project. files : relative to it.
     """
-    from ser.core.utterance.fitness import counted, in_words
+    from ser.core.utterance.fitness import MENDABLE, counted, in_words
     from ser.corpora.catalogue import list_recordings
-    from ser.io.intake.exclusion import named, not_read
+    from ser.io.intake.exclusion import named, not_read, way_out
     from ser.params import load_params
     from ser.stages.manifest import find_unfit, needs_of
 
     known = not_read(dest, corpus, [PurePath(file) for file in files])
     new = [path for file in files if (path := PurePath(file)) not in known]
+    params = load_params(root / "params.yaml")
     labels = corpus.label(root / dest, list_recordings(root / dest, corpus))
     found = find_unfit(
         root,
         dest,
         {path: labels[path] for path in new if path in labels},
-        needs=needs_of(load_params(root / "params.yaml").features),
+        needs=needs_of(params.features),
         doing=f"check {dest.name}",
     )
     bad = [*known.values(), *found]
@@ -36,8 +37,7 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
     print("\n".join(f"  {line}" for line in named(bad)))
     if known:
         print("What is known bad of a published corpus is left out by itself.")
-    if found:
-        print(
-            f"The pipeline stops at {'the others' if known else 'them'}. To leave them out, set "
-            "data.on_bad: drop in params.yaml, or name them in data.exclude."
-        )
+    # What is not the recordings' fault never drops out; its line has the remedy.
+    bad = [one for one in found if one.reason not in MENDABLE]
+    if way := way_out(bad, of=len(labels), data=params.data):
+        print(f"The pipeline stops at {'the others' if known else 'them'}. {way}")

@@ -56,7 +56,7 @@ def run(root: Path, params: Params, name: str) -> None:
     table = manifest_table(readable(rows, bad))
     left_out = [*dropped.values(), *bad]
     print("".join(f"{line}\n" for line in named(left_out)), end="")
-    check_bad(name, bad, of=len(wanted), data=params.data)
+    check_bad(name, bad, of=len(labels), data=params.data)
     if left_out:
         print(f"{name}: left out are {in_words(counted(left_out))}.")
     check_manifest(table, f"manifest of {name}")

@@ -69,6 +69,13 @@ def test_a_larger_share_than_allowed_stops_it_all_the_same(root):
         run(root, on_bad="drop")
 
 
+def test_the_share_that_is_advised_is_enough_whatever_is_excluded(root):
+    chosen = ["calls/a/angry/[a-k]*", "calls/b/*"]
+    with pytest.raises(StageError, match=r"of 34 files fail.*max_bad_share: 0\.2"):
+        run(root, exclude=chosen)
+    run(root, exclude=chosen, on_bad="drop", max_bad_share=0.295)
+
+
 def test_what_is_pasted_from_the_error_works(root):
     run(root, exclude=["calls/a/angry/[cdlos]*"])
     (root / "data/raw/calls/SHA256SUMS").unlink()

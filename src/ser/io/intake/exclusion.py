@@ -8,7 +8,6 @@ matches nothing is an error: misspelt, it would do nothing.
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +18,7 @@ import yaml
 
 from ser.core.utterance.fitness import EXCLUDED, KNOWN_BAD, MENDABLE, LeftOut, counted, in_words
 from ser.core.utterance.formats import is_audio
+from ser.core.utterance.names import excluding
 from ser.corpora.base import Corpus
 from ser.corpora.catalogue import CORPORA, own_names
 from ser.errors import ParamsError, StageError
@@ -96,21 +96,36 @@ def check_bad(name: str, bad: Sequence[LeftOut], *, of: int, data: DataParams) -
     """
     if mendable := [one for one in bad if one.reason in MENDABLE]:
         raise StageError(f"{mendable[0].why} ({len(mendable)} of {of} files fail so.)")
-    share = len(bad) / max(1, of)
-    if not bad or (data.on_bad == "drop" and share <= data.max_bad_share):
+    if not (way := way_out(bad, of=of, data=data)):
         return
-    # Rounded up, so that what is advised is enough.
-    least = math.ceil(share * 1000) / 1000
-    limit, ways = "", [] if data.on_bad == "drop" else ["`on_bad: drop`"]
+    share = len(bad) / max(1, of)
+    limit = ""
     if share > data.max_bad_share:
         limit = f", more than data.max_bad_share {data.max_bad_share:g} allows"
-        ways.append(f"`max_bad_share: {least:g}`")
-    files = [json.dumps(_in_raw(one.file), ensure_ascii=False) for one in bad]
-    each = f"`exclude: [{', '.join(files)}]`" if len(bad) <= 3 else "each of them in `exclude`"
     raise StageError(
         f"{name}: {len(bad)} of {of} files fail, {share:.1%} unfit for training{limit} "
-        f"({in_words(counted(bad))}). The first: {bad[0].why} Mend them, or leave them out: in "
-        f"params.yaml, below data, put {' and '.join(ways)}, or {each}."
+        f"({in_words(counted(bad))}). The first: {bad[0].why} {way}"
+    )
+
+
+def way_out(bad: Sequence[LeftOut], *, of: int, data: DataParams) -> str:
+    """What to write into params.yaml so that the bad ones drop out; empty where they do so already.
+
+    of : all of the corpus's recordings, whatever is excluded: with fewer, the share that is
+        advised would rise with each exclusion.
+    """
+    share = len(bad) / max(1, of)
+    if not bad or (data.on_bad == "drop" and share <= data.max_bad_share):
+        return ""
+    # Rounded up, so that what is advised is enough.
+    least = math.ceil(share * 1000) / 1000
+    ways = [] if data.on_bad == "drop" else ["`on_bad: drop`"]
+    if share > data.max_bad_share:
+        ways.append(f"`max_bad_share: {least:g}`")
+    each = excluding(one.file for one in bad) if len(bad) <= 3 else "each of them in `exclude`"
+    return (
+        "Mend them, or leave them out: in params.yaml, below data, put "
+        f"{' and '.join(ways)}, or {each}."
     )
 
 
