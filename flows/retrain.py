@@ -18,7 +18,9 @@ from pathlib import Path
 from flows.environment import set_defaults
 from flows.lock import hold
 from flows.server import prefect_server
+from ser.core.utterance.names import one_line
 from ser.errors import SerError
+from ser.output import escape_unencodable
 from ser.params import load_params
 
 FAILED, INTERRUPTED = 1, 130
@@ -29,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description=main.__doc__)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and all output")
     debug = parser.parse_args().debug
+    escape_unencodable()
     root = Path.cwd()
     if debug:
         os.environ["SER_DEBUG"] = "1"
@@ -44,14 +47,14 @@ def main() -> int:
     except SerError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return FAILED
     except Exception as error:
         if debug:
             raise
         # Prefect has logged the traceback: this is our mistake, or a library's.
         first = (str(error).splitlines() or [""])[0]
-        print(f"error: {type(error).__name__}: {first}", file=sys.stderr)
+        print(f"error: {type(error).__name__}: {one_line(first)}", file=sys.stderr)
         return FAILED
     return 0
 

@@ -31,8 +31,10 @@ from flows.server import (
     mlflow_ui,
     user_interfaces,
 )
+from ser.core.utterance.names import one_line
 from ser.errors import SerError, StageError
 from ser.files import write_json
+from ser.output import escape_unencodable
 
 #: Seconds until both must answer.
 START_TIMEOUT = 180.0
@@ -47,6 +49,7 @@ def main() -> int:
     parser.add_argument("--mlflow-port", type=int, help=f"default: as before, or {MLFLOW_PORT}")
     parser.add_argument("--prefect-port", type=int, default=PREFECT_PORT)
     options = parser.parse_args()
+    escape_unencodable()
     root = Path.cwd()
     set_defaults(root)
     # A plain `kill` must stop the servers as Ctrl-C does.
@@ -56,7 +59,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     except SerError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return FAILED
     return 0
 

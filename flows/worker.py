@@ -15,7 +15,9 @@ from typing import NoReturn
 
 from flows.environment import command_environment, set_defaults
 from flows.server import API_URL, answers, running_server
+from ser.core.utterance.names import one_line
 from ser.errors import SerError, StageError
+from ser.output import escape_unencodable
 
 POOL = "default"
 FAILED = 1
@@ -24,6 +26,7 @@ FAILED = 1
 def main() -> int:
     """Register the schedule of prefect.yaml, and run it until Ctrl-C."""
     argparse.ArgumentParser(prog="python -m flows.worker", description=main.__doc__).parse_args()
+    escape_unencodable()
     root = Path.cwd()
     set_defaults(root)
     # A script that starts us with `&` lets us ignore Ctrl-C, which is what Prefect's worker
@@ -34,7 +37,7 @@ def main() -> int:
         _prefect("work-pool", "create", POOL, "--type", "process", may_exist=True)
         _prefect("--no-prompt", "deploy", "--all")
     except SerError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return FAILED
     print(f"Runs the schedule of prefect.yaml; reports to {os.environ[API_URL]}.", flush=True)
     return _become_worker()

@@ -20,8 +20,9 @@ from ser.cli.corpus import corpus_app
 from ser.cli.versions import history, versions
 from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
-from ser.core.utterance.names import printable
+from ser.core.utterance.names import one_line
 from ser.errors import AudioError, RegistryError, SerError, TooLongAudio
+from ser.output import escape_unencodable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -92,7 +93,7 @@ def predict(
         _print_answers([a for a in answers if "error" not in a])
         for answer in answers:
             if "error" in answer:
-                print(f"error: {answer['error']}", file=sys.stderr)
+                print(f"error: {one_line(answer['error'])}", file=sys.stderr)
     if any("error" in answer for answer in answers):
         raise typer.Exit(SOME_FAILED)
 
@@ -163,7 +164,7 @@ def audit(
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
-        print(printable("\n".join(lines(found))))
+        print("\n".join(map(one_line, lines(found))))
     if not found.is_clean:
         raise typer.Exit(SOME_FAILED)
 
@@ -176,6 +177,7 @@ def version() -> None:
 
 def main() -> None:
     """Entry point: a SerError is one line and exit status 2, a traceback only with --debug."""
+    escape_unencodable()
     debug = "--debug" in sys.argv or bool(os.environ.get("SER_DEBUG"))
     sys.argv = [a for a in sys.argv if a != "--debug"]
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -186,7 +188,7 @@ def main() -> None:
         if debug:
             raise
         # People know their files by the paths they typed.
-        line = printable(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
+        line = one_line(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
         print(f"error: {line}", file=sys.stderr)
         sys.exit(USER_ERROR)
 
@@ -234,7 +236,7 @@ def _voice(predictor: Any, folder: Path) -> Any:
     if not clips:
         raise AudioError(f"No recording tells of the voice. {reasons[0]}")
     for reason in reasons:
-        print(f"left out: {reason}", file=sys.stderr)
+        print(f"left out: {one_line(reason)}", file=sys.stderr)
     return predictor.enrol(clips)
 
 
@@ -263,20 +265,19 @@ def _print_answers(answers: list[dict[str, Any]]) -> None:
 
     Where the model abstains, the reason stands in the emotion's place, and a sentence below.
     """
-    width = max((len(a["file"]) for a in answers), default=0)
-    for answer in answers:
+    names = [one_line(answer["file"]) for answer in answers]
+    width = max(map(len, names), default=0)
+    for answer, name in zip(answers, names, strict=True):
         refused = answer["abstention"]
         words = [
             f"{emotion} {p:.2f}"
             for emotion, p in sorted(answer["posteriors"].items(), key=lambda item: -item[1])
         ]
         if refused:
-            print(
-                f"{refused['reason']:<15}  {answer['file']:<{width}}  {'  '.join(words)}".rstrip()
-            )
-            print(f"  {refused['detail']}")
+            print(f"{refused['reason']:<15}  {name:<{width}}  {'  '.join(words)}".rstrip())
+            print(f"  {one_line(refused['detail'])}")
             continue
         words = words[1:]
         words.insert(len(answer["candidates"]) - 1, "|")
         best = f"{answer['emotion']:<9}  {answer['confidence']:.2f}"
-        print(f"{best}  {answer['file']:<{width}}  {'  '.join(words)}")
+        print(f"{best}  {name:<{width}}  {'  '.join(words)}")

@@ -14,6 +14,7 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
     dest : the corpus's folder, relative to the project. files : relative to it.
     """
     from ser.core.utterance.fitness import MENDABLE, counted, in_words
+    from ser.core.utterance.names import one_line
     from ser.corpora.catalogue import list_recordings
     from ser.io.intake.exclusion import named, not_read, way_out
     from ser.params import load_params
@@ -34,10 +35,10 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
     if not bad:
         return
     print(f"Unfit for training: {in_words(counted(bad))}, of {len(files)} recordings.")
-    print("\n".join(f"  {line}" for line in named(bad)))
+    print("\n".join(f"  {one_line(line)}" for line in named(bad)))
     if known:
         print("What is known bad of a published corpus is left out by itself.")
     # What is not the recordings' fault never drops out; its line has the remedy.
     bad = [one for one in found if one.reason not in MENDABLE]
     if way := way_out(bad, of=len(labels), data=params.data):
-        print(f"The pipeline stops at {'the others' if known else 'them'}. {way}")
+        print(f"The pipeline stops at {'the others' if known else 'them'}. {one_line(way)}")

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from ser.core.utterance.names import one_line
 from ser.errors import SerError, StageError
 from ser.loopback import bypass_proxies
+from ser.output import escape_unencodable
 from ser.params import load_params
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ def run_stage(run: Callable[..., None]) -> None:
     # busy process four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     bypass_proxies()
+    escape_unencodable()
     root = Path.cwd()
     try:
         _check_arguments(run, arguments)
@@ -56,7 +59,7 @@ def run_stage(run: Callable[..., None]) -> None:
     except SerError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(MAY_PASS if may_pass(error) else USER_ERROR)
     except Exception as error:
         if debug or not may_pass(error):

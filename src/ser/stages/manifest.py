@@ -18,6 +18,7 @@ from ser.core.utterance.fitness import (
     reason_of,
     unfit,
 )
+from ser.core.utterance.names import one_line
 from ser.core.utterance.segments import Segment
 from ser.core.utterance.tables import check_manifest, manifest_table
 from ser.core.utterance.waveform import RUMBLE_HZ
@@ -55,7 +56,7 @@ def run(root: Path, params: Params, name: str) -> None:
     rows = read_rows(root, RAW / name, wanted, corpus=name, people=people, needs=needs, sums=sums)
     table = manifest_table(readable(rows, bad))
     left_out = [*dropped.values(), *bad]
-    print("".join(f"{line}\n" for line in named(left_out)), end="")
+    print("".join(f"{one_line(line)}\n" for line in named(left_out)), end="")
     check_bad(name, bad, of=len(labels), data=params.data)
     if left_out:
         print(f"{name}: left out are {in_words(counted(left_out))}.")
@@ -74,8 +75,8 @@ def run(root: Path, params: Params, name: str) -> None:
     if len(long):
         print(
             f"{name}: {len(long)} recordings last longer than {LONG_SECONDS:g} s, the longest "
-            f"{long['duration'].iloc[-1]:.0f} s ({long['file'].iloc[-1]}): too long for one "
-            "utterance. Cut them into utterances, or leave them out."
+            f"{long['duration'].iloc[-1]:.0f} s ({one_line(long['file'].iloc[-1])}): too long for "
+            "one utterance. Cut them into utterances, or leave them out."
         )
     if len(labels) < len(recordings):
         print(

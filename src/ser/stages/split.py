@@ -10,6 +10,7 @@ from ser.core.splits import leakage
 from ser.core.splits.assign import assign, share_warnings, shares_dev_speakers
 from ser.core.utterance.emotions import describe_selection, label_rule, select
 from ser.core.utterance.fitness import LEFT_OUT, LeftOut, counted
+from ser.core.utterance.names import one_line
 from ser.core.utterance.tables import SPLITS
 from ser.errors import ParamsError
 from ser.files import write_json
@@ -60,7 +61,7 @@ def run(root: Path, params: Params) -> None:
         dev_fraction=split.dev_fraction,
     )
     for line in (*leakage.warnings(found, folds), *shares):
-        print(f"note: {line}")
+        print(f"note: {one_line(line)}")
 
 
 def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, dict[str, object]]:

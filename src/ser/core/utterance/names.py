@@ -106,6 +106,15 @@ def excluding(files: Iterable[str]) -> str:
     return f"`exclude: {json.dumps(paths, ensure_ascii=False)}`"
 
 
+def one_line(text: str) -> str:
+    """`printable` in one line: a file's name may hold a line break.
+
+    >>> one_line("anna\\nb")
+    'anna\\\\nb'
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def printable(text: str) -> str:
     """The text with everything escaped that a terminal obeys or that cannot be encoded.
 
