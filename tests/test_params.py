@@ -39,7 +39,17 @@ def test_params_yaml_shows_every_parameter_that_there_is():
         ({"model": {"name": "gpt"}}, r"model\.name is 'gpt'"),
         ({"data": {"corpora": []}}, r"data\.corpora"),
         ({"seed": "x"}, r"seed is 'x'"),
-        ({"train": None}, r"train is None"),
+        ({"train": None}, r"train is empty; expected a section"),
+        ({"alter": {"versions": 1}}, r"params\.yaml: alter is now called augment\. Rename it\.$"),
+        (
+            {"data": {"corpora": "synthetic"}},
+            r"data\.corpora is 'synthetic'; expected a list, such as \[synthetic\]\. Correct it",
+        ),
+        (
+            {"data": {"exclude": None}},
+            r": data\.exclude is empty; expected a list, such as \[a, b\]",
+        ),
+        ({"data": {"exclude": [1]}}, r": data\.exclude\.0 is 1; input should be a valid string"),
         ({"seed": -1}, r"seed is -1"),
         ({1: 2}, r"params\.yaml: 1"),
         ({"data": {"corpora": ["ravdess", "ravdess"]}}, r"data\.corpora .*named once"),

@@ -435,6 +435,13 @@ class MachineParams(Section):
     download: bool = False
 
 
+#: What sections were called before.
+RENAMED = {"alter": "augment"}
+#: What stands for pydantic's words, which speak of Python.
+EXPECTED = {
+    "tuple_type": "expected a list, such as [{example}]",
+    "model_type": "expected a section with a line for each parameter",
+}
 #: Where a parameter stands that stood elsewhere before.
 MOVED = {
     "train.threads": "machine.threads",
@@ -509,13 +516,19 @@ def parse_params(values: dict[str, Any], source: str = "params.yaml") -> Params:
 
 
 def _explain(problem: Any) -> str:
-    location = [str(part) for part in problem["loc"]]
+    # Of a union of types, pydantic names the one that it tried.
+    location = [str(part) for part in problem["loc"] if "[" not in str(part)]
     key = ".".join(location)
     if problem["type"] == "value_error":
         reason = problem["msg"].removeprefix("Value error, ")
         return f"{key or 'sections'} do not fit: {reason}. Correct them."
     if problem["type"] != "extra_forbidden":
-        return f"{key} is {problem['input']!r}; {_lower(problem['msg'])}. Correct it."
+        found, expected = problem["input"], EXPECTED.get(problem["type"], _lower(problem["msg"]))
+        example = found if isinstance(found, str | int | float) else "a, b"
+        shown = "empty" if found is None else repr(found)
+        return f"{key} is {shown}; {expected.replace('{example}', str(example))}. Correct it."
+    if key in RENAMED:
+        return f"{key} is now called {RENAMED[key]}. Rename it."
     if key in MOVED:
         return f"{key} is no parameter of the model; it stands in {MOVED[key]} now. Move it there."
     section: Any = Params
