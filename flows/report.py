@@ -13,6 +13,7 @@ from rich.table import Table
 from flows.dvc import Outcome
 from ser.core.scores.metrics import emotions_text
 from ser.core.utterance.fitness import in_words
+from ser.core.utterance.names import count_of
 from ser.core.utterance.sentences import sentence_text
 from ser.io.tracking.version import MODEL, Version
 
@@ -140,8 +141,9 @@ def uar_text(scores: dict[str, Any]) -> str:
 def protocol_text(tick: Tick) -> str:
     protocol, test = tick.metrics["protocol"], tick.metrics["test"]
     return (
-        f"{protocol['name']}, fold {protocol['fold']}: {test['utterances']} utterances of "
-        f"{test['speakers']} speakers never heard in training"
+        f"{protocol['name']}, fold {protocol['fold']}: "
+        f"{count_of(test['utterances'], 'utterance')} of "
+        f"{count_of(test['speakers'], 'speaker')} never heard in training"
     )
 
 

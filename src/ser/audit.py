@@ -16,6 +16,7 @@ import pandas as pd
 
 from ser.core.scores.inflation import Inflation, inflation
 from ser.core.utterance.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
+from ser.core.utterance.names import count_of
 from ser.core.utterance.tables import is_known, manifest_table, utterance_name
 from ser.corpora.base import Corpus, Labelled
 from ser.corpora.catalogue import CORPORA, list_recordings
@@ -313,11 +314,12 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     """The findings in words."""
     table = found.table
     several = f"{len(table)} utterances in " if len(table) > found.recordings else ""
-    of = f"{several}{found.recordings} recordings of {table['speaker'].nunique()} speakers"
+    recordings = count_of(found.recordings, "recording")
+    of = f"{several}{recordings} of {count_of(table['speaker'].nunique(), 'speaker')}"
     unknown = int((~is_known(table["sentence"])).sum())
-    sentences = f"{found.sentences} sentences" if found.sentences else "sentences unknown"
+    sentences = count_of(found.sentences, "sentence") if found.sentences else "sentences unknown"
     if found.sentences and unknown:
-        sentences += f" ({unknown} utterances without one)"
+        sentences += f" ({count_of(unknown, 'utterance')} without one)"
     result = [f"{of}, {table['duration'].sum() / 60:.1f} min, {sentences}, read as {found.corpus}."]
     result += [f"note: {line}" for line in found.notes]
     if found.unlabelled:

@@ -49,7 +49,7 @@ def test_it_says_how_many_recordings_a_corpus_leaves_without_a_label(tmp_path, c
     manifest.run(tmp_path, Params(), "iemocap")
 
     said = capsys.readouterr().out
-    assert "iemocap: 2 utterances of 1 speakers" in said
+    assert "iemocap: 2 utterances of 1 speaker," in said
     assert "2 of 4 recordings have no label by the corpus's own rules" in said
     assert "as published has 10039 utterances; here are 4" in said
 

@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from ser.cli.words import project_root
+from ser.core.utterance.names import count_of
 from ser.errors import ParamsError
 from ser.strict_yaml import load_yaml
 
@@ -95,10 +96,10 @@ def benchmark(
     interval = result["uar_ci95"]
     between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
     print(
-        f"{corpus}, {protocol}, {result['folds']} folds, {result['speakers']} unseen speakers, "
-        f"{result['normalisation']}: UAR {result['uar']:.3f}{between}, chance "
-        f"{result['chance']:.3f}, ECE {result['ece']:.3f}, {result['seconds']:.0f} s, splits "
-        f"{result['split_sha256'][:12]}."
+        f"{corpus}, {protocol}, {count_of(result['folds'], 'fold')}, "
+        f"{count_of(result['speakers'], 'unseen speaker')}, {result['normalisation']}: "
+        f"UAR {result['uar']:.3f}{between}, chance {result['chance']:.3f}, "
+        f"ECE {result['ece']:.3f}, {result['seconds']:.0f} s, splits {result['split_sha256'][:12]}."
     )
 
 

@@ -11,7 +11,7 @@ import typer
 from ser.cli import own
 from ser.cli.unfit import say_unfit
 from ser.cli.words import SOME_FAILED, project_root
-from ser.core.utterance.names import printable
+from ser.core.utterance.names import count_of, printable
 from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
 
@@ -345,7 +345,7 @@ def _came_in(root: Path, corpus: Corpus, dest: Path, ingested: Ingested) -> None
     _track(root, dest)
     added, total = ingested.added, ingested.total
     new = "" if added == total else f" ({added} of them new)"
-    print(f"{total} recordings{new} in {dest}, tracked by {dest}.dvc.")
+    print(f"{count_of(total, 'recording')}{new} in {dest}, tracked by {dest}.dvc.")
     if corpus.utterances and total != corpus.utterances:
         print(f"The corpus as published has {corpus.utterances}.")
     _say_what_differs(root / dest, corpus)

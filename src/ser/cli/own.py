@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ser.cli.unfit import say_unfit
-from ser.core.utterance.names import printable
+from ser.core.utterance.names import count_of, printable
 from ser.corpora.own.columns import parse_columns
 from ser.corpora.own.shelf import ADAPTER
 from ser.errors import CorpusError
@@ -107,7 +107,7 @@ def add(
         ingested = add_own(own, folder, root / dest)
     dvc.add(root, dest)
     new = "" if ingested.added == ingested.total else f" ({ingested.added} of them new)"
-    print(f"{ingested.total} recordings{new} in {dest}, tracked by {dest}.dvc.")
+    print(f"{count_of(ingested.total, 'recording')}{new} in {dest}, tracked by {dest}.dvc.")
     if own.has_segments:
         print(f"{len(own.labels)} segments of {own.recordings} recordings are utterances.")
     if own.overlaps:

@@ -13,6 +13,7 @@ from ser.core.features.extract import audible, extract
 from ser.core.scores import metrics
 from ser.core.uncertainty.calibration import coverage_of
 from ser.core.utterance.intensity import grade
+from ser.core.utterance.names import count_of
 from ser.core.utterance.tables import (
     check_folds,
     check_predictions,
@@ -116,7 +117,7 @@ def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
     between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else " (one speaker)"
     return (
         f"{'+'.join(protocol['corpora'])}, {protocol['name']} fold {protocol['fold']}, "
-        f"{scores['speakers']} unseen speakers: UAR {scores['uar']:.3f}{between} "
+        f"{count_of(scores['speakers'], 'unseen speaker')}: UAR {scores['uar']:.3f}{between} "
         f"over {metrics.emotions_text(scores)}, chance {scores['chance']:.3f}, "
         f"split {protocol['split_sha256'][:12]}."
     )

@@ -18,7 +18,7 @@ from ser.core.utterance.fitness import (
     reason_of,
     unfit,
 )
-from ser.core.utterance.names import one_line
+from ser.core.utterance.names import count_of, one_line
 from ser.core.utterance.segments import Segment
 from ser.core.utterance.tables import check_manifest, manifest_table
 from ser.core.utterance.waveform import RUMBLE_HZ
@@ -68,8 +68,9 @@ def run(root: Path, params: Params, name: str) -> None:
     )
     minutes = table["duration"].sum() / 60
     print(
-        f"{name}: {len(table)} utterances of {table['speaker'].nunique()} speakers, "
-        f"{minutes:.0f} min, {table['emotion'].nunique()} emotions."
+        f"{name}: {count_of(len(table), 'utterance')} of "
+        f"{count_of(table['speaker'].nunique(), 'speaker')}, {minutes:.0f} min, "
+        f"{count_of(table['emotion'].nunique(), 'emotion')}."
     )
     long = table.sort_values("duration").loc[lambda t: t["duration"] > LONG_SECONDS]
     if len(long):

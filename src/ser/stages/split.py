@@ -10,7 +10,7 @@ from ser.core.splits import leakage
 from ser.core.splits.assign import assign, share_warnings, shares_dev_speakers
 from ser.core.utterance.emotions import describe_selection, label_rule, select
 from ser.core.utterance.fitness import LEFT_OUT, LeftOut, counted
-from ser.core.utterance.names import one_line
+from ser.core.utterance.names import count_of, one_line
 from ser.core.utterance.tables import SPLITS
 from ser.errors import ParamsError
 from ser.files import write_json
@@ -51,7 +51,8 @@ def run(root: Path, params: Params) -> None:
         root / AUDIT,
     )
     for name in SPLITS:
-        print(f"{name}: {found.utterances[name]} utterances of {found.speakers[name]} speakers.")
+        speakers = count_of(found.speakers[name], "speaker")
+        print(f"{name}: {count_of(found.utterances[name], 'utterance')} of {speakers}.")
     print(f"split {found.split_sha256[:12]}: no speaker and no recording is in two splits.")
     shares = share_warnings(
         folds,
@@ -81,9 +82,9 @@ def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame,
             f"{', '.join(sorted(set(manifest['emotion'])))}."
         )
     for pair, n in account["merged"].items():
-        print(f"labels: {pair}, {n} utterances.")
+        print(f"labels: {pair}, {count_of(n, 'utterance')}.")
     for name, n in account["dropped"].items():
-        print(f"labels: {name} is dropped, {n} utterances.")
+        print(f"labels: {name} is dropped, {count_of(n, 'utterance')}.")
     manifest = manifest.assign(emotion=emotion)[kept].reset_index(drop=True)
     corpora_of = manifest.groupby("emotion")["corpus"].unique()
     for alone, corpora in corpora_of.items():

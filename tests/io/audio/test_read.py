@@ -1,4 +1,5 @@
 import hashlib
+import os
 import struct
 
 import numpy as np
@@ -147,6 +148,12 @@ def test_stereo_is_mixed_down_and_48_khz_resampled(tmp_path):
     assert y.dtype == np.float32
     expected = 0.15 * np.sin(2 * np.pi * 440 * np.arange(SR) / SR)
     np.testing.assert_allclose(y[800:-800], expected[800:-800], atol=2e-3)
+
+
+def test_a_pipe_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "p.wav")
+    with pytest.raises(AudioError, match=r"p\.wav is no regular file.*leave it out"):
+        load_audio(tmp_path / "p.wav", sr=SR)
 
 
 def test_empty_and_corrupt_files_are_named(tmp_path):

@@ -128,3 +128,12 @@ def test_frames_that_last_too_long_are_counted_no_further():
     for made in (mp3, adts):
         with pytest.raises(TooLongAudio, match=r"goes on after 300 s.* too long for one utterance"):
             decode(made * 200, name="clip")
+
+
+def test_two_flacs_in_one_file_are_two_recordings():
+    rng = np.random.default_rng(1)
+    first, second = (written(syllables(rng=rng), "FLAC") for _ in range(2))
+    with pytest.raises(CorruptAudio, match=f"another recording FLAC behind .*byte {len(first)};"):
+        decode(first + second, name="clip")
+    with pytest.raises(CorruptAudio, match="breaks off"):
+        decode(first[:-100], name="clip")

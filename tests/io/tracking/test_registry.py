@@ -86,6 +86,11 @@ def test_an_unknown_bundle_or_number_is_no_version(root: Path, tmp_path: Path) -
         registry.get_version(root, 9)
 
 
+def test_where_no_version_is_registered_the_remedy_is_to_train(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="no version 9; none is registered yet: `make run`"):
+        registry.get_version(tmp_path, 9)
+
+
 def test_there_is_no_champion_before_the_first_promotion(root: Path) -> None:
     assert registry.champion(root) is None
     with pytest.raises(NoChampion, match="make run"):

@@ -11,6 +11,7 @@ import pandas as pd
 from ser.core.scores.metrics import resample_speakers, resampled_uar, speaker_hits
 from ser.core.splits.copies import find_candidates
 from ser.core.utterance.emotions import LabelRule, classes_of, select
+from ser.core.utterance.names import count_of
 from ser.core.utterance.tables import posterior_columns
 from ser.errors import TableError
 
@@ -68,7 +69,7 @@ def judge(
     if speakers < min_speakers:
         return Verdict(
             False,
-            f"No evidence: {_count(speakers, 'test speaker')} whom the champion was not trained "
+            f"No evidence: {count_of(speakers, 'test speaker')} whom the champion was not trained "
             f"on, but gate.min_speakers asks for {min_speakers}. Test on more speakers, or "
             "overrule the gate with `ser promote`.",
         )
@@ -91,7 +92,7 @@ def judge(
     promote = not equal and probability >= min_probability
     figures = (
         f"UAR {old_uar:.3f} → {new_uar:.3f} ({delta:+.3f}, 95 % interval {low:+.3f} to "
-        f"{high:+.3f} over {_count(len(total), 'speaker')}); at least as good in "
+        f"{high:+.3f} over {count_of(len(total), 'speaker')}); at least as good in "
         f"{probability:.1%} of resamples"
     )
     if equal:
@@ -171,7 +172,3 @@ def _paired(challenger: pd.DataFrame, champion: pd.DataFrame) -> tuple[pd.DataFr
         )
     # Labels may have been corrected since the champion was scored: today's are the truth.
     return old.assign(emotion=new["emotion"], speaker=new["speaker"]), new
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -106,6 +106,14 @@ def excluding(files: Iterable[str]) -> str:
     return f"`exclude: {json.dumps(paths, ensure_ascii=False)}`"
 
 
+def count_of(n: int, noun: str) -> str:
+    """
+    >>> count_of(1, "speaker"), count_of(2, "speaker")
+    ('1 speaker', '2 speakers')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def one_line(text: str) -> str:
     """`printable` in one line: a file's name may hold a line break.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,7 +150,13 @@ def audio_sha256(recording: Recording) -> str:
 def opened(path: Path, *, limits: Limits = CORPUS) -> Iterator[Bytes]:
     """The bytes of a file, of a large one as they are asked for; AudioError if it is unreadable."""
     try:
-        limits.check_bytes(path.stat().st_size, str(path))
+        status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise AudioError(
+                f"{path} is no regular file, but a pipe, socket or device; expected a recording. "
+                "Save what it gives in a file, or leave it out."
+            )
+        limits.check_bytes(status.st_size, str(path))
         with path.open("rb") as file:
             whole = FileBytes(file.fileno())
             yield whole if len(whole) > AT_ONCE else file.read()

@@ -15,7 +15,7 @@ from ser.io.audio.mixing import Recording, mix
 from ser.io.audio.mpeg import census, tag_end, with_length
 from ser.io.audio.riff import find_sound
 from ser.io.audio.source import Bytes, View
-from ser.io.audio.structure import flac_in_ogg
+from ser.io.audio.structure import another, flac_in_ogg
 
 #: Samples (per channel) at a time.
 BLOCK, PLAIN_BLOCK = 2**13, 2**16
@@ -25,6 +25,8 @@ UNKNOWN = 2**62
 #: Where FLAC's STREAMINFO has the number of samples, and how it is packed.
 FLAC_TOTAL = slice(18, 26)
 FLAC_TOTAL_BITS = 36
+#: How a FLAC begins, with and without blocks after its STREAMINFO.
+FLAC_STARTS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 
 
 class _Forward(soundfile.SoundFile):
@@ -56,6 +58,10 @@ def decode(
             blocks = _blocks(file, size=size, expected=expected, name=name)
             counted = limits.counted(blocks, sr=file.samplerate, name=name)
             return mix(counted, sr=file.samplerate, sr_out=sr, name=name)
+    except CorruptAudio:
+        if container is Container.FLAC and (end := _second_flac(data)):
+            raise another(name, f"FLAC behind the first, which ends at byte {end}") from None
+        raise
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise CorruptAudio(
             f"{name} cannot be decoded ({_reason(error)}); expected {AUDIO_FORMATS}. "
@@ -95,6 +101,12 @@ def _endless_flac(data: Bytes) -> tuple[View, int | None]:
     stated -= total
     head = head[: FLAC_TOTAL.start] + stated.to_bytes(8, "big")
     return View(data, start=start + len(head), stop=end, head=head), total or None
+
+
+def _second_flac(data: Bytes) -> int | None:
+    """Where another FLAC begins behind the first one."""
+    found = (data.find(start, tag_end(data) + 1) for start in FLAC_STARTS)
+    return min((at for at in found if at > 0), default=None)
 
 
 def _blocks(

@@ -399,8 +399,9 @@ def _get(root: Path, client: MlflowClient, version: str) -> Version:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        known = ", ".join(str(v.version) for v in versions(root)) or "none"
-        raise RegistryError(f"{MODEL} has no version {version}; known are {known}.") from error
+        known = ", ".join(str(v.version) for v in versions(root))
+        remedy = f"known are {known}" if known else "none is registered yet: `make run` does it"
+        raise RegistryError(f"{MODEL} has no version {version}; {remedy}.") from error
 
 
 def _version(found: ModelVersion) -> Version:
