@@ -131,7 +131,7 @@ class EmotionModel(Protocol):
 
     @property
     def epochs(self) -> int:
-        """In how many epochs it learns at most, for minutes, on one thread; 0: it has none."""
+        """Maximum training epochs (0 for models without epochs)."""
         ...
 
     @property

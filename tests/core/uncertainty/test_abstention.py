@@ -49,7 +49,11 @@ def test_nothing_speaks_against_a_good_recording():
         ({"speech_seconds": 0.12}, "too_short", "0.12 s of speech; at least 0.3 s are needed."),
         ({"speech_seconds": 0.0}, "no_speech", "No speech was heard; at least 0.3 s are needed."),
         ({"clipped": 0.051}, "clipped", "5.1% of the samples are clipped; at most 2.0% may be."),
-        ({"novelty": 2.34}, "out_of_domain", "2.3 times as far from it as 99 % of unseen"),
+        (
+            {"novelty": 2.34},
+            "out_of_domain",
+            "novelty 2.3, limit 1.0 (99th percentile of unseen speakers).",
+        ),
         ({"confidence": 0.31}, "unsure", "has 31%; at least 40% are needed."),
     ],
 )

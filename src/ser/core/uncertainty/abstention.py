@@ -87,8 +87,8 @@ def decide(
     if novelty is not None and percentile is not None and novelty > 1:
         return Abstention(
             "out_of_domain",
-            f"Unlike the speech that was learnt from: {novelty:.1f} times as far from it as "
-            f"{percentile:g} % of unseen speakers' utterances; expected at most 1.",
+            f"Too different from the training speech: novelty {novelty:.1f}, limit 1.0 "
+            f"({_ordinal(percentile)} percentile of unseen speakers).",
         )
     if confidence is not None and confidence < params.min_confidence:
         return Abstention(
@@ -104,3 +104,12 @@ def _in_runs(flags: np.ndarray, *, at_least: int) -> int:
     edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
     lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
     return int(lengths[lengths >= at_least].sum())
+
+
+def _ordinal(number: float) -> str:
+    """
+    >>> [_ordinal(n) for n in (99.0, 91, 92, 93, 11, 99.5)]
+    ['99th', '91st', '92nd', '93rd', '11th', '99.5th']
+    """
+    last = 0 if number % 1 or number % 100 in (11, 12, 13) else int(number % 10)
+    return f"{number:g}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"

@@ -134,11 +134,6 @@ class LayeredModel:
         x = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
         return np.asarray(self._fitted().head(x).double().softmax(dim=1).numpy())
 
-    @property
-    def layer_weights(self) -> np.ndarray:
-        """How much each layer counts: (n_layers,), sums to 1; the input's is the first."""
-        return np.asarray(self._fitted().layer_logits.detach().softmax(dim=0).numpy())
-
     def to_files(self) -> dict[str, bytes]:
         network = self._fitted()
         card = {
