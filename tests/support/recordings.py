@@ -11,7 +11,11 @@ import numpy as np
 import scipy.signal
 import soundfile
 
+from ser.io.audio.limits import Limits
+
 SR = 16_000
+#: What a stranger might send.
+UPLOAD = Limits(max_bytes=25 * 2**20, max_seconds=300.0)
 
 
 def syllables(*, sr: int = SR, seconds: float = 1.0, rng: np.random.Generator) -> np.ndarray:

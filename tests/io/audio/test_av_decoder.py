@@ -10,8 +10,8 @@ import pytest
 from ser.errors import AudioError, CorruptAudio, MissingDecoder
 from ser.io.audio import av_decoder
 from ser.io.audio.containers import Container
-from ser.io.audio.read import UPLOAD, decode, load_audio
-from support.recordings import SR, fit, muxed, syllables, written
+from ser.io.audio.read import decode, load_audio
+from support.recordings import SR, UPLOAD, fit, muxed, syllables, written
 
 SPEECH = syllables(rng=np.random.default_rng(0), seconds=0.5)
 

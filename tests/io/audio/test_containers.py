@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ser.errors import AudioError, CorruptAudio, RefusedAudio
 from ser.io.audio.containers import Container, sniff
-from ser.io.audio.read import UPLOAD, Limits, decode
-from support.recordings import SR, muxed, syllables, written
+from ser.io.audio.read import Limits, decode
+from support.recordings import SR, UPLOAD, muxed, syllables, written
 
 SPEECH = syllables(rng=np.random.default_rng(0), seconds=2.0)
 VARIABLE = {"flags": "qscale", "global_quality": "300"}

@@ -10,7 +10,6 @@ from ser.corpora.catalogue import label_files
 from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import AudioError, ChangedAudio, CorruptAudio, EmptyAudio, RefusedAudio
 from ser.io.audio.read import (
-    UPLOAD,
     Limits,
     audio_sha256,
     decode,
@@ -19,7 +18,7 @@ from ser.io.audio.read import (
     probe,
     read_recording,
 )
-from support.recordings import SR, fit, muxed, syllables, written
+from support.recordings import SR, UPLOAD, fit, muxed, syllables, written
 
 
 @pytest.fixture(scope="module")

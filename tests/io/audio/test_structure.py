@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ser.errors import AudioError, CorruptAudio, TooLongAudio
-from ser.io.audio.read import UPLOAD, decode
-from support.recordings import SR, muxed, syllables, written
+from ser.io.audio.read import decode
+from support.recordings import SR, UPLOAD, muxed, syllables, written
 
 SPEECH = syllables(rng=np.random.default_rng(0), seconds=2.0)
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "300000"}

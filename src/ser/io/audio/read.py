@@ -24,8 +24,6 @@ from ser.io.audio.source import Bytes, FileBytes
 CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=300.0)
 #: Recordings of a corpus that hold several utterances.
 LONG = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
-#: What a stranger sends to a server.
-UPLOAD = Limits(max_bytes=25 * 2**20, max_seconds=300.0)
 #: What libsndfile does not read.
 BY_FFMPEG = (Container.MP4, Container.AAC, Container.WEBM)
 #: Bytes up to which a file is read at once: what is hashed is then what is decoded.
