@@ -168,7 +168,8 @@ def _decoded(
         found, sha256 = read_recording(root / file, limits=limits_of(segments))
     except AudioError as error:
         found = LeftOut(name, reason_of(error), str(error).replace(f"{root}/", ""))
-        if expected is None or found.reason in MENDABLE:
+        # A pipe would never end.
+        if expected is None or found.reason in MENDABLE or not (root / file).is_file():
             return found
         sha256 = file_hash(root / file)
     # Whatever is wrong with bytes that changed, they came in otherwise.

@@ -1,12 +1,15 @@
 """Bad recordings stop the stage `manifest`, or drop out of it by a declared rule; own files."""
 
+import os
 import shutil
+from pathlib import PurePath
 
 import pandas as pd
 import pytest
 import soundfile
 
-from ser.benchmark.workspace import prepare
+from ser.benchmark.workspace import _content, prepare
+from ser.core.utterance.segments import WHOLE
 from ser.corpora.published.cremad import CREMAD
 from ser.errors import ParamsError, StageError
 from ser.io.intake import shelf
@@ -154,6 +157,18 @@ def test_the_receipt_counts_what_was_left_out_by_corpus_and_reason(root):
     split.run(root, params)
     receipt = pd.read_json(root / "data/interim/audit.json", typ="series")
     assert receipt["left_out"] == {"calls": {"excluded": 8, "silent": 1, "too short": 1}}
+
+
+def test_what_became_a_pipe_is_named_and_not_waited_for(root):
+    os.mkfifo(root / "data/raw/calls/a/angry/p.wav")
+    found = manifest._decoded(root, PurePath("data/raw/calls/a/angry/p.wav"), [WHOLE], "0" * 64)
+    assert "no regular file" in found.why
+
+
+def test_a_benchmark_notices_another_high_pass_filter(root):
+    raw = root / "data/raw/calls"
+    one, other = ({"features": {"high_pass_hz": hz}} for hz in (70.0, 100.0))
+    assert _content(raw, parse_params(one)) != _content(raw, parse_params(other))
 
 
 def test_a_benchmark_leaves_out_the_same_and_notices_another_rule(root):
