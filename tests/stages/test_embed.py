@@ -66,7 +66,7 @@ def test_serving_hears_what_training_heard(heard, monkeypatch):
 def test_another_encoder_of_the_same_name_is_refused(heard, tmp_path, monkeypatch):
     save_encoder(tmp_path / "encoder", "wavlm-layer", seed=1)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(EncoderError, match="the model learnt on"):
+    with pytest.raises(EncoderError, match="the model was trained on"):
         Predictor(load_bundle(heard.root / "models/bundle"))
 
 

@@ -80,10 +80,10 @@ def flip(path: Path) -> None:
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def cached(project: Project, stage: str, name: str) -> Path:
+def cached(project: Project, stage: str, folder: str, name: str) -> Path:
     """DVC's own copy of a file in a stage's folder."""
     locked = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"][stage]
-    md5 = locked["outs"][0]["md5"]
+    (md5,) = (out["md5"] for out in locked["outs"] if out["path"] == folder)
     cache = project.root / ".dvc/cache/files/md5"
     listing = json.loads((cache / md5[:2] / md5[2:]).read_text())
     (entry,) = [e["md5"] for e in listing if e["relpath"].endswith(name)]
@@ -96,8 +96,8 @@ def test_a_flipped_bit_anywhere_stops_training_and_is_named(project):
     victims = {
         recording: recording.name,
         shard: shard.name,
-        cached(project, "synthesize", recording.name): recording.name,
-        cached(project, "featurize", shard.name): shard.name,
+        cached(project, "synthesize", "data/raw/synthetic", recording.name): recording.name,
+        cached(project, "featurize", "data/features", shard.name): shard.name,
     }
     before = (project.root / "models/bundle/bundle.json").read_bytes()
     # DVC reads the files of a project that was copied once.

@@ -12,6 +12,7 @@ from ser.core.features.extract import (
     lld,
     lld_names,
 )
+from ser.core.features.spectrum import mel_and_chroma_bank
 from ser.core.utterance.waveform import resample
 from ser.errors import AudioError, EmptyAudio
 from ser.io.audio.read import load_audio
@@ -279,3 +280,12 @@ def test_what_microphones_add_below_speech_changes_no_features(sr, added):
 def test_a_constant_is_no_speech():
     with pytest.raises(EmptyAudio, match="constant"):
         extract(audible(np.full(SR, 0.2, np.float32), sr=SR, params=PARAMS), params=PARAMS)
+
+
+@pytest.mark.parametrize("sr", [8_000, 16_000, 44_100])
+@pytest.mark.parametrize("n_fft", [400, 1024])
+@pytest.mark.parametrize("n_chroma", [6, 12, 24])
+def test_the_chroma_bank_is_librosa_s(sr, n_fft, n_chroma):
+    bank = mel_and_chroma_bank(sr, n_fft, 20, n_chroma)[:, 20:]
+    expected = librosa.filters.chroma(sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=0.0)
+    assert np.array_equal(bank, expected.T)

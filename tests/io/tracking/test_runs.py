@@ -17,7 +17,7 @@ from ser.io.tracking import lineage, runs, store
 START = """
 import sys, time
 from pathlib import Path
-from ser.io import tracking
+from ser.io.tracking import runs
 with runs.start_run(Path(sys.argv[1]), name="child", params={}) as run:
     print(run.run_id, flush=True)
     if len(sys.argv) > 2:

@@ -169,7 +169,7 @@ def test_what_breaks_while_it_is_used_is_one_line_as_well(root: Path) -> None:
 READ = """
 import sys
 from pathlib import Path
-from ser.io import registry
+from ser.io.tracking import registry
 root = Path(sys.argv[1])
 print([v.version for v in registry.versions(root)], registry.champion(root))
 """

@@ -214,7 +214,7 @@ def test_an_enrolled_head_learns_on_the_adapted_encoder(encoders):
 
 def test_another_base_is_refused(encoders, model, tmp_path):
     other = load_encoder(str(save_encoder(tmp_path / "other", "wavlm-layer", seed=1)))
-    with pytest.raises(EncoderError, match=r"has SHA-256 .* the model learnt on"):
+    with pytest.raises(EncoderError, match=r"has SHA-256 .* the model was trained on"):
         LoraModel.from_files(model.to_files(), encoder=other)
     files = model.to_files()
     card = json.loads(files["adapter.json"])

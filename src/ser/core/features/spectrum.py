@@ -118,11 +118,32 @@ def hann(n_fft: int) -> np.ndarray:
 def mel_and_chroma_bank(sr: int, n_fft: int, n_mels: int, n_chroma: int) -> np.ndarray:
     """librosa's filter banks side by side: (n_bins, n_mels + n_chroma), float32."""
     mel = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
-    # Speech has no concert pitch: estimating a tuning would cost more than all the rest.
-    chroma = librosa.filters.chroma(sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=0.0)
+    chroma = _chroma_bank(sr, n_fft, n_chroma)
     bank = np.ascontiguousarray(np.concatenate([mel, chroma]).T, dtype=np.float32)
     bank.setflags(write=False)
     return bank
+
+
+def _chroma_bank(sr: int, n_fft: int, n_chroma: int) -> np.ndarray:
+    """`librosa.filters.chroma(tuning=0)`, float32 (n_chroma, n_bins), after Ellis (2007).
+
+    librosa's own call has numba compile half a minute's worth of other functions first, again in
+    each process where it cannot keep them. Speech has no concert pitch: no tuning is estimated.
+    """
+    frequency = np.linspace(0, sr, n_fft, endpoint=False)[1:]
+    pitch = n_chroma * np.log2(frequency / (440.0 / 16))
+    # The bin at 0 Hz stands 1.5 octaves below the first.
+    pitch = np.concatenate([[pitch[0] - 1.5 * n_chroma], pitch])
+    width = np.concatenate([np.maximum(np.diff(pitch), 1.0), [1]])
+    half = np.round(n_chroma / 2)
+    away = np.subtract.outer(np.arange(n_chroma, dtype=float), pitch)
+    away = np.remainder(-away + half + 10 * n_chroma, n_chroma) - half
+    bank = np.exp(-0.5 * (2 * away / width) ** 2)
+    bank /= np.sqrt(np.sum(bank**2, axis=0))
+    # Bins far from the fifth octave count less.
+    bank *= np.exp(-0.5 * ((pitch / n_chroma - 5.0) / 2.0) ** 2)
+    from_c = np.roll(bank, -3 * (n_chroma // 12), axis=0)
+    return np.ascontiguousarray(from_c[:, : 1 + n_fft // 2], dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
