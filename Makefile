@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test ui worker lint lock
+.PHONY: help setup run repro test quick ui worker lint lock
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -24,9 +24,18 @@ setup: $(READY) ## The virtual environment, from the lock; `ser` is in .venv/bin
 run: $(READY) ## Retrain: what is stale is made again, a model that is not worse is promoted
 	@$(PY) -m flows.retrain
 
+repro: $(READY) ## The pipeline alone: nothing is registered
+	@$(VENV)/bin/dvc repro
+
 # Two processes on two cores, and all that they start: a second thread of each would only wait.
-test: $(READY) ## The whole test suite
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --durations 15
+T ?= tests
+N ?= 2
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(N) --dist loadfile
+test: $(READY) ## The whole test suite; `make test T=tests/core N=4`: some of it, in 4 processes
+	@$(PYTEST) --durations 15 $(T)
+
+quick: lint ## What a change usually needs: lint, and the tests that start no process
+	@$(PYTEST) tests/core tests/vad tests/test_house.py tests/test_params.py
 
 ui: $(READY) ## MLflow and Prefect in the browser, on this folder's stores
 	@$(PY) -m flows.ui

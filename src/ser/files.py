@@ -16,10 +16,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-import ser
 from ser.errors import CorpusError, TableError
 
-PACKAGE = Path(ser.__file__).parent
+PACKAGE = Path(__file__).parent
 
 
 @contextmanager

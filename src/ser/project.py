@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ser.errors import SerError
+
 RAW = Path("data/raw")
 MANIFESTS = Path("data/interim/manifests")
 MANIFEST = Path("data/interim/manifest.parquet")
@@ -31,6 +33,16 @@ def find_root() -> Path | None:
         if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
             return folder
     return None
+
+
+def project_root() -> Path:
+    """The project that the current folder belongs to; raises SerError where it is in none."""
+    root = find_root()
+    if root is None:
+        raise SerError(
+            f"{Path.cwd()} is in no project: no params.yaml and dvc.yaml here or above. cd there."
+        )
+    return root
 
 
 def in_project(path: str) -> Path:

@@ -12,9 +12,9 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from ser.cli.words import project_root
 from ser.core.utterance.names import count_of
 from ser.errors import ParamsError
+from ser.project import project_root
 from ser.strict_yaml import load_yaml
 
 #: What cannot be set, and why not.

@@ -18,11 +18,12 @@ from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.versions import history, versions
-from ser.cli.words import SOME_FAILED, USER_ERROR, project_root
+from ser.cli.words import SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
 from ser.core.utterance.names import one_line
-from ser.errors import AudioError, RegistryError, SerError, TooLongAudio
+from ser.errors import AudioError, SerError
 from ser.output import escape_unencodable
+from ser.project import project_root
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,13 +81,12 @@ def predict(
     The emotions left of the bar hold the true one as often as calibrate.coverage asks.
     A file that fails does not stop the others; the exit status is then 1.
     """
-    from ser.bundle import load_bundle
-    from ser.predictor import Predictor
+    from ser.api import load
 
     recordings = list(_recordings(files))
-    predictor = Predictor(load_bundle(_bundle_dir(model)))
-    voice = _voice(predictor, enrol) if enrol else None
-    answers = [_answer(predictor, file, voice) for file in recordings]
+    loaded = load(model)
+    voice = _voice(loaded.predictor, enrol) if enrol else None
+    answers = [_answer(loaded, file, voice) for file in recordings]
     if as_json:
         print(json.dumps(answers, indent=2))
     else:
@@ -193,19 +193,6 @@ def main() -> None:
         sys.exit(USER_ERROR)
 
 
-def _bundle_dir(model: str | None) -> Path:
-    from ser.io.tracking import registry
-
-    if model is None or model.startswith("models:"):
-        return registry.fetch_bundle(project_root(), model)
-    if not Path(model).is_dir():
-        raise RegistryError(
-            f"--model {model} is neither a folder nor a registry URI such as "
-            "models:/emotion-recognition@champion."
-        )
-    return Path(model)
-
-
 def _recordings(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
@@ -240,18 +227,9 @@ def _voice(predictor: Any, folder: Path) -> Any:
     return predictor.enrol(clips)
 
 
-def _answer(predictor: Any, file: Path, voice: Any) -> dict[str, Any]:
-    from ser.core.uncertainty.abstention import Abstention
-    from ser.io.audio.read import load_mono
-    from ser.predictor import Prediction
-
+def _answer(model: Any, file: Path, voice: Any) -> dict[str, Any]:
     try:
-        y, sr = load_mono(file)
-        return {"file": str(file), **asdict(predictor.predict(y, sr=sr, voice=voice))}
-    except TooLongAudio as error:
-        # The header alone says so: nothing is decoded.
-        refused = Abstention("too_long", str(error))
-        return {"file": str(file), **asdict(Prediction(None, None, abstention=refused))}
+        return {"file": str(file), **asdict(model.predict(file, voice=voice))}
     except AudioError as error:
         message = str(error)
         return {

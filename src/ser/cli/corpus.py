@@ -10,10 +10,11 @@ import typer
 
 from ser.cli import own
 from ser.cli.unfit import say_unfit
-from ser.cli.words import SOME_FAILED, project_root
+from ser.cli.words import SOME_FAILED
 from ser.core.utterance.names import count_of, printable
 from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
+from ser.project import project_root
 
 if TYPE_CHECKING:
     from ser.io.intake.ingest import Ingested

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ser.cli.words import project_root
+from ser.project import project_root
 
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")]
 SCORES = ("uar", "accuracy", "f1_macro", "chance")

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
 from typing import Any
 
 import httpx
 
-from ser import __version__
 from ser.errors import FetchError
 
 MAX_REDIRECTS = 10
@@ -75,7 +75,7 @@ def open_client(patience: Patience = PATIENCE) -> httpx.Client:
     return httpx.Client(
         follow_redirects=False,
         timeout=httpx.Timeout(patience.read, connect=patience.connect, pool=None),
-        headers={"User-Agent": f"ser/{__version__}", "Accept-Encoding": "identity"},
+        headers={"User-Agent": f"ser/{version('ser-platform')}", "Accept-Encoding": "identity"},
     )
 
 
