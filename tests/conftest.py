@@ -21,9 +21,14 @@ ROOT = Path(__file__).parents[1]
 # Read when torch loads. The suite's processes share the cores: a waiting thread sleeps, not spins.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A suite that runs in the background ignores Ctrl-C, and so would all that it starts.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A suite that runs in the background ignores Ctrl-C and the end of its terminal, and so would all
+# that it starts.
+for ignored, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, handler)
 
 
 @pytest.fixture(scope="session")
