@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from ser.loopback import bypass_proxies
+from ser.io.web.loopback import bypass_proxies
 
 #: Nothing phones home, and no library prints what the user cannot act on.
 QUIET = {

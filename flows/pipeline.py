@@ -30,7 +30,7 @@ from ser.errors import DamagedVersion
 from ser.files import read_json
 from ser.io.tracking import journal, lineage, registry, runs, store
 from ser.io.tracking.version import MODEL, Version
-from ser.loopback import bypass_proxies
+from ser.io.web.loopback import bypass_proxies
 from ser.params import Params, load_params
 from ser.project import BUNDLE, METRICS, TRAIN_RECEIPT
 

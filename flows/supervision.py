@@ -20,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser.loopback import is_loopback
+from ser.io.web.loopback import is_loopback
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun

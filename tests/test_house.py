@@ -18,8 +18,8 @@ SRC = ROOT / "src" / "ser"
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 #: What no artefact depends on: errors, places, atomic writes, and the record of the run.
 HARMLESS = (
-    *("errors", "files", "interrupts", "loopback", "output", "parallel", "params"),
-    *("project", "strict_yaml", "stages.base", "io.tracking"),
+    *("errors", "files", "interrupts", "output", "parallel", "params"),
+    *("project", "strict_yaml", "stages.base", "io.tracking", "io.web.loopback"),
 )
 #: And for one stage: `train` asks them whether DVC's copies are intact before it starts.
 HARMLESS_TO = {"train": ("io.intake", "corpora")}

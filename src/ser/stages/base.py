@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ser.core.utterance.names import one_line
 from ser.errors import SerError, StageError
-from ser.loopback import bypass_proxies
+from ser.io.web.loopback import bypass_proxies
 from ser.output import escape_unencodable
 from ser.params import load_params
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser.api import Model
 from ser.cli import commands
 from ser.core.utterance.waveform import mono, resample
 from ser.errors import CancellingAudio, RefusedAudio, TooLongAudio
@@ -160,8 +161,8 @@ def test_a_limit_holds_before_and_while_channels_are_mixed():
 def test_a_recording_of_ten_minutes_is_no_utterance_by_its_header_alone(tmp_path):
     path = tmp_path / "a.flac"
     path.write_bytes(written(np.zeros(600 * 8000, np.int16), "FLAC", sr=8000))
-    # Without a predictor: none is asked.
-    refused = commands._answer(None, path, None)["abstention"]
+    # Of a model without a predictor: none is asked.
+    refused = commands._answer(Model(None), path, None)["abstention"]
     assert refused["reason"] == "too_long"
     assert "lasts 600 s by its header" in refused["detail"]
     assert "too long for one utterance" in refused["detail"]

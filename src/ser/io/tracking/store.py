@@ -29,7 +29,7 @@ from ser.io.tracking.address import (
     tracking_uri,
 )
 from ser.io.tracking.health import check_database, guarded, is_outdated, store_errors
-from ser.loopback import bypass_proxies
+from ser.io.web.loopback import bypass_proxies
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,7 +14,7 @@ import pytest
 from flows.environment import command_environment
 from flows.server import answers
 from ser.io.tracking import store
-from ser.loopback import bypass_proxies, is_loopback
+from ser.io.web.loopback import bypass_proxies, is_loopback
 
 # Nobody listens there: what goes through it fails at once.
 DEAD_PROXY = "http://127.0.0.1:9"
