@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 import ser
-from ser.errors import AudioError, RegistryError
+from ser.errors import AudioError, ParamsError, RegistryError
 
 
 def test_two_lines_answer_as_the_command_line_does(trained):
@@ -25,6 +25,12 @@ def test_what_is_no_model_or_no_recording_is_said(trained, tmp_path):
     model = ser.load(trained.root / "models/bundle")
     with pytest.raises(AudioError):
         model.predict(tmp_path / "nowhere.wav")
+
+
+def test_a_model_without_voices_says_so(trained):
+    recording = next((trained.root / "data/raw/synthetic").rglob("*.wav"))
+    with pytest.raises(ParamsError, match="knows no voices"):
+        ser.load(trained.root / "models/bundle").enrol([recording])
 
 
 def test_importing_ser_loads_nothing_heavy():

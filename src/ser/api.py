@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 
 from ser.bundle import load_bundle
 from ser.core.speakers.enrolment import Voice
 from ser.core.uncertainty.abstention import Abstention
-from ser.errors import RegistryError, TooLongAudio
+from ser.errors import AudioError, ParamsError, RegistryError, TooLongAudio
 from ser.io.audio.read import load_mono
 from ser.predictor import Prediction, Predictor
 from ser.project import project_root
@@ -33,12 +33,37 @@ class Model:
             return Prediction(None, None, abstention=Abstention("too_long", str(error)))
         return self.predictor.predict(y, sr=sr, voice=voice)
 
-    def enrol(self, files: Iterable[str | PathLike[str]]) -> Voice | None:
+    def enrol(
+        self,
+        files: Iterable[str | PathLike[str]],
+        *,
+        on_left_out: Callable[[str], object] | None = None,
+    ) -> Voice:
         """The voice of a speaker from unlabelled recordings, best in various moods.
 
-        None where the model was trained without voices.
+        on_left_out : is called with a sentence on each recording that shows no voice, such as one
+        without speech. Raises AudioError where none is left or one cannot be read, ParamsError
+        where the model was trained without voices.
         """
-        return self.predictor.enrol([load_mono(Path(file)) for file in files])
+        if not self.predictor.bundle.knows_voices:
+            raise ParamsError(
+                "Found clips of a speaker, but this model knows no voices. Leave them (--enrol) "
+                "out, or train with model.enrolled: true in params.yaml."
+            )
+        clips, left_out = [], []
+        for file in files:
+            y, sr = load_mono(Path(file))
+            if refused := self.predictor.refuse(y, sr=sr):
+                left_out.append(f"{file}: {refused.detail}")
+            else:
+                clips.append((y, sr))
+        voice = self.predictor.enrol(clips) if clips else None
+        if voice is None:
+            raise AudioError(f"No recording tells of the voice. {''.join(left_out[:1])}".rstrip())
+        if on_left_out:
+            for reason in left_out:
+                on_left_out(reason)
+        return voice
 
 
 def load(source: str | PathLike[str] | None = None) -> Model:

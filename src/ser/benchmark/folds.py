@@ -80,7 +80,7 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
     splits = assign_all(home, params)
     extract(home, params)
     check_shards(home / FEATURES)
-    check_shards(home / AUGMENTED, stage="featurize")
+    check_shards(home / AUGMENTED)
     if params.model.hears_by_encoder:
         check_shards(home / EMBEDDINGS, stage="embed")
     key = _key(home, params, splits)
@@ -248,7 +248,7 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     content = {
         "splits": [split_sha256(folds) for folds in splits],
         "features": [dict(recipe.params), recipe.code, shards],
-        "augmented": read_index(home / AUGMENTED, stage="featurize")[1],
+        "augmented": read_index(home / AUGMENTED)[1],
         "embeddings": embeddings,
         "params": decisive_params(params),
         "code": code_sha256(*CODE),

@@ -85,7 +85,12 @@ def predict(
 
     recordings = list(_recordings(files))
     loaded = load(model)
-    voice = _voice(loaded.predictor, enrol) if enrol else None
+    voice = None
+    if enrol:
+        clips = _recordings([enrol])
+        voice = loaded.enrol(
+            clips, on_left_out=lambda why: print(f"left out: {one_line(why)}", file=sys.stderr)
+        )
     answers = [_answer(loaded, file, voice) for file in recordings]
     if as_json:
         print(json.dumps(answers, indent=2))
@@ -202,29 +207,6 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
             yield from found
         else:
             yield path
-
-
-def _voice(predictor: Any, folder: Path) -> Any:
-    from ser.io.audio.read import load_mono
-
-    if not predictor.bundle.knows_voices:
-        raise SerError(
-            f"--enrol {folder}: this model knows no voices. Leave --enrol out, or train with "
-            "model.enrolled: true in params.yaml."
-        )
-    clips, reasons = [], []
-    for file in _recordings([folder]):
-        y, sr = load_mono(file)
-        refused = predictor.refuse(y, sr=sr)
-        if refused is None:
-            clips.append((y, sr))
-        else:
-            reasons.append(f"{file}: {refused.detail}")
-    if not clips:
-        raise AudioError(f"No recording tells of the voice. {reasons[0]}")
-    for reason in reasons:
-        print(f"left out: {one_line(reason)}", file=sys.stderr)
-    return predictor.enrol(clips)
 
 
 def _answer(model: Any, file: Path, voice: Any) -> dict[str, Any]:

@@ -77,8 +77,9 @@ def run(root: Path, params: Params) -> None:
         return features_of(root, wanted, params.features, changes=changes, doing="featurize")
 
     filled = fill(stores, compute=compute)
-    failures = [failure for own in filled for failure in own.failures]
-    raise_first(failures, of=len(rows), what="files and augmented versions")
+    # A recording that cannot be read fails once, however many versions it would have had.
+    failures = {str(failure): failure for own in filled for failure in own.failures}
+    raise_first(list(failures.values()), of=len(recorded), what="files")
     for name, own in zip(("recordings", "augmented versions"), filled, strict=False):
         print(
             f"{own.computed + own.known} {name} in {len(own.shards)} shard(s): {own.computed} "

@@ -123,7 +123,7 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     """
     check_recordings(root, folds)
     check_shards(root / FEATURES)
-    check_shards(root / AUGMENTED, stage="featurize")
+    check_shards(root / AUGMENTED)
     learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES, AUGMENTED]
     if params.model.hears_by_encoder:
         check_shards(root / EMBEDDINGS, stage="embed")

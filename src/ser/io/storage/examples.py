@@ -15,7 +15,7 @@ from ser.errors import TableError
 from ser.io.storage import embeddings, shards
 from ser.io.storage.embeddings import read_embeddings
 from ser.io.storage.recordings import load_utterances
-from ser.io.storage.shards import read_functionals, read_index, read_sequences
+from ser.io.storage.shards import STAGE, read_functionals, read_index, read_sequences
 from ser.models.base import Examples, Inputs, Kind
 from ser.models.encoders.reference import EncoderReference
 from ser.params import FeatureParams, Params
@@ -31,7 +31,7 @@ def load_examples(
         emotion=rows["emotion"].to_numpy(str),
         speaker=rows["speaker"].to_numpy(str),
         augmented=tuple(
-            _read(root / AUGMENTED, kinds, versions_of(rows, version), stage="featurize")
+            _read(root / AUGMENTED, kinds, versions_of(rows, version))
             for version in range(1, versions + 1)
         ),
     )
@@ -52,18 +52,16 @@ def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Input
     return replace(_read(root / FEATURES, kinds, recordings), layers=layers, waveform=heard)
 
 
-def _read(
-    folder: Path, kinds: frozenset[Kind], rows: pd.DataFrame, *, stage: str = "featurize"
-) -> Inputs:
+def _read(folder: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:
     """Functionals and log-mels from `folder`, of what is stored under the index of `rows`."""
     table = sequences = None
     if "functionals" in kinds:
-        stored = read_functionals(folder, stage=stage)
-        _check_complete(rows, stored.index, stage=stage)
+        stored = read_functionals(folder)
+        _check_complete(rows, stored.index)
         table = stored.loc[rows.index].reset_index(drop=True)
     if "log_mel" in kinds:
-        log_mels = read_sequences(folder, stage=stage)
-        _check_complete(rows, pd.Index(list(log_mels)), stage=stage)
+        log_mels = read_sequences(folder)
+        _check_complete(rows, pd.Index(list(log_mels)))
         sequences = [log_mels[name] for name in rows.index]
     return Inputs(table, sequences)
 
@@ -91,7 +89,7 @@ def waveforms(
     ]
 
 
-def _check_complete(rows: pd.DataFrame, known: pd.Index, *, stage: str) -> None:
+def _check_complete(rows: pd.DataFrame, known: pd.Index, *, stage: str = STAGE) -> None:
     missing = rows.loc[~rows.index.isin(known), "file"]
     if not missing.empty:
         raise TableError(
