@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from ser import bundle, predictor
+from ser import api
 from ser.cli import commands
 from ser.errors import StageError
 from ser.stages.base import run_stage
@@ -16,8 +16,8 @@ HOSTILE = "a\x1b[2Jb\nc\u202e.wav"
 
 
 def test_predict_escapes_names_in_answers_and_in_errors(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bundle, "load_bundle", lambda folder: None)
-    monkeypatch.setattr(predictor, "Predictor", lambda bundle: None)
+    monkeypatch.setattr(api, "load_bundle", lambda folder: None)
+    monkeypatch.setattr(api, "Predictor", lambda bundle: None)
     (tmp_path / HOSTILE).write_text("no audio")
     with pytest.raises(typer.Exit):
         commands.predict([tmp_path / HOSTILE], model=str(tmp_path))

@@ -228,8 +228,9 @@ def test_broken_files_are_bundle_errors(model, harm):
 
 def training(pid: int) -> list[int]:
     """The processes that train networks for `pid`: children of the server that it started."""
+    # Unlimited width: else COLUMNS, or a long path to Python, cuts the arguments off.
     listing = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
     rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
     servers = {own for own, parent, args in rows if parent == str(pid) and "forkserver" in args}
