@@ -11,15 +11,17 @@ import grimp
 import pytest
 import yaml
 
-from ser.params import Params
+from ser.params import MODELS, Params
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "ser"
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 #: What no artefact depends on: errors, places, atomic writes, and the record of the run.
 HARMLESS = (
-    *("errors", "files", "interrupts", "output", "parallel", "params"),
-    *("project", "strict_yaml", "stages.base", "io.tracking", "io.web.loopback"),
+    *("errors", "files", "interrupts", "output", "parallel"),
+    *(f"params.{part}" for part in ("data", "features", "models", "params", "reading", "section")),
+    *("params.training", "project", "strict_yaml", "stages.base", "io.tracking"),
+    "io.web.loopback",
 )
 #: And for one stage: `train` asks them whether DVC's copies are intact before it starts.
 HARMLESS_TO = {"train": ("io.intake", "corpora")}
@@ -31,7 +33,15 @@ NAMES_OF_RUNS = {"train": ("data.corpora", "split"), "evaluate": ("data.corpora"
 
 @cache
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph("ser", cache_dir=None)
+    """The imports, and those that the table of models makes by name."""
+    found = grimp.build_graph("ser", cache_dir=None)
+    for entry in MODELS.values():
+        module = entry.path.partition(":")[0]
+        found.add_import(importer="ser.models.build", imported=module)
+    # Params takes the names of the protocols alone: who reads their speakers depends on the table.
+    found.remove_import(importer="ser.params.data", imported="ser.params.protocols")
+    found.remove_import(importer="ser.params.reading", imported="ser.params.protocols")
+    return found
 
 
 def definition(stage: str) -> dict[str, Any]:
@@ -45,7 +55,7 @@ def lacking(stage: str, deps: list[str]) -> list[str]:
     harmless = (*HARMLESS, *HARMLESS_TO.get(stage, ()))
     allowed = (*rooms, *(f"ser.{name}" for name in harmless))
     module = f"ser.stages.{stage}"
-    imported = {module, *graph().find_upstream_modules(module)} - {"ser"}
+    imported = {module, *graph().find_upstream_modules(module)} - {"ser", "ser.params"}
     return sorted(m for m in imported if not f"{m}.".startswith(tuple(f"{a}." for a in allowed)))
 
 
@@ -74,6 +84,11 @@ def test_no_import_goes_round_in_a_circle():
         )
     }
     assert circles == set()
+
+
+def test_the_server_that_forks_trainings_imports_them_once_for_all():
+    server = "ser.models.ensemble.fork_server"
+    assert "ser.models.networks.training" in graph().find_modules_directly_imported_by(server)
 
 
 def test_no_room_holds_more_than_a_dozen_modules():

@@ -1,6 +1,5 @@
 import pytest
 
-from ser.core.splits.protocols import PUBLISHED
 from ser.core.utterance.emotions import EMOTIONS
 from ser.corpora.base import Labels, by_name, recordings_digest
 from ser.corpora.catalogue import (
@@ -14,6 +13,7 @@ from ser.corpora.catalogue import (
 from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownCorpus
 from ser.params import SplitParams
+from ser.params.protocols import PUBLISHED
 
 
 @pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)

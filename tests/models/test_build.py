@@ -6,12 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from ser.errors import BundleError
-from ser.models.build import MODEL_NAMES, build_model, model_from_files
-from ser.params import ModelParams, TrainParams
+from ser.models.build import build_model, model_from_files
+from ser.params import MODELS, ModelParams, TrainParams
 
 
 # An adapted encoder is loaded when the model is made: tests/models/hub has one.
-@pytest.mark.parametrize("name", sorted({*MODEL_NAMES} - {"lora"}))
+@pytest.mark.parametrize("name", sorted({*MODELS} - {"lora"}))
 def test_the_name_chooses_the_model(name):
     model = build_model(ModelParams(name=name), TrainParams(), classes=("neutral", "anger"))
     assert model.classes == ("neutral", "anger")

@@ -45,7 +45,7 @@ def test_predictions_are_of_the_test_speakers_alone(trained):
     assert set(heard).isdisjoint(predictions["speaker"])
 
 
-def test_dev_answers_are_of_a_model_that_had_not_heard_dev(trained):
+def test_posteriors_for_dev_are_of_a_model_that_had_not_heard_dev(trained):
     folds = pd.read_parquet(trained.root / "data" / "interim" / "folds.parquet")
     dev = folds[folds["split"] == "dev"]
     given = pd.read_parquet(trained.root / "reports" / "dev.parquet")

@@ -23,7 +23,6 @@ from ser.bundle import Bundle, save_bundle
 from ser.core.scores import metrics
 from ser.core.splits import leakage
 from ser.core.splits.assign import assign, shares_dev_speakers
-from ser.core.splits.protocols import PUBLISHED
 from ser.core.uncertainty.calibration import held
 from ser.core.utterance.tables import check_predictions, posterior_columns, split_sha256
 from ser.files import code_sha256, read_json, write_json
@@ -35,6 +34,7 @@ from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import Params
+from ser.params.protocols import PUBLISHED
 from ser.predictor import Predictor
 from ser.project import AUGMENTED, EMBEDDINGS, FEATURES
 from ser.stages.learning import answers, chosen_params, indices_of, learn
@@ -81,7 +81,7 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
     extract(home, params)
     check_shards(home / FEATURES)
     check_shards(home / AUGMENTED)
-    if params.model.hears_by_encoder:
+    if params.model.takes_encoder:
         check_shards(home / EMBEDDINGS, stage="embed")
     key = _key(home, params, splits)
     place = home / "runs" / key
@@ -240,10 +240,10 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
     if "byol_s" in params.model.used:
         from ser.models.networks.ntt import weights_sha256
 
-        weights = weights_sha256(params.model.byol_s)
+        weights = weights_sha256(params.model.section("byol_s"))
     recipe, shards = read_index(home / FEATURES)
     embeddings = (
-        read_index(home / EMBEDDINGS, stage="embed")[1] if params.model.hears_by_encoder else None
+        read_index(home / EMBEDDINGS, stage="embed")[1] if params.model.takes_encoder else None
     )
     content = {
         "splits": [split_sha256(folds) for folds in splits],

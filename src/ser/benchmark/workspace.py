@@ -60,7 +60,7 @@ def prepare(root: Path, params: Params) -> Path:
 def extract(home: Path, params: Params) -> None:
     """Features and embeddings of that corpus, where they are not there yet."""
     featurize.run(home, params)
-    if params.model.hears_by_encoder:
+    if params.model.takes_encoder:
         embed.run(home, params)
 
 

@@ -120,8 +120,7 @@ def _params(
     root: Path, corpus: str, protocol: str, model: str, enrolled: bool, sets: list[str]
 ) -> Any:
     """params.yaml, with what the command line says instead."""
-    from ser.models.build import MODEL_NAMES
-    from ser.params import ModelParams, load_params, parse_params
+    from ser.params import MODELS, ModelParams, load_params, parse_params
 
     values = json.loads(load_params(root / "params.yaml").model_dump_json())
     for words in sets:
@@ -131,8 +130,8 @@ def _params(
     values["model"]["enrolled"] = enrolled
     if model != "default":
         values["model"]["name"] = model
-        if model not in MODEL_NAMES:
-            raise ParamsError(f"No model is called {model!r}; known are {', '.join(MODEL_NAMES)}.")
+        if model not in MODELS:
+            raise ParamsError(f"No model is called {model!r}; known are {', '.join(MODELS)}.")
     # Where the model is wrong, parsing all says what and how to correct it.
     with suppress(ValidationError):
         used = ModelParams.model_validate(values["model"]).used

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import TableError
+from ser.params import EncoderParams, MachineParams, TrainParams
 
 #: Called after each epoch with (epoch, {"train_loss": …, "dev_uar": …}).
 OnEpoch = Callable[[int, Mapping[str, float]], None]
@@ -112,17 +113,73 @@ class Examples:
         return Examples(inputs, np.tile(self.emotion, len(speaker)), np.concatenate(speaker))
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """How a model is fitted, beside its parameters.
+
+    enrolled : for speakers who are known by unlabelled clips of theirs. on_epoch : called after
+    each epoch. workdir : where checkpoints live while training; a killed fit that is called again
+    with the same arguments resumes there and ends with the same weights.
+    """
+
+    seed: int
+    enrolled: bool = False
+    on_epoch: OnEpoch | None = None
+    workdir: Path | None = None
+
+
+#: Makes a fitted model of its name and files.
+Loader = Callable[[str, Mapping[str, bytes]], "EmotionModel"]
+
+
+@dataclass(frozen=True)
+class Building:
+    """What a model is built from.
+
+    params : the section of `name`. encoder : the one that `lora` adapts. build, load : of an
+    ensemble's members: the unfitted one of a name, the fitted one of a name and files.
+    """
+
+    name: str
+    params: Any
+    train: TrainParams
+    classes: tuple[str, ...]
+    encoder: EncoderParams | None
+    machine: MachineParams
+    build: Callable[[str, MachineParams], EmotionModel]
+    load: Loader
+
+
 class EmotionModel(Protocol):
     """Maps features of utterances to posteriors over `classes`, by way of an embedding.
 
+    A class that inherits from it has no epochs and no enrolment, unless it says otherwise.
     Between the two steps a known speaker's embeddings are read against that speaker's own; see
     `ser.models.voices`, which is how models are asked.
     """
 
     classes: tuple[str, ...]
     #: Set by `fit`: raw posteriors for dev, of what had not heard the speakers, as
-    #: `ser.models.voices.dev_answers` gives them: (n_levels, n_dev, n_classes).
+    #: `ser.models.voices.posteriors_for_dev` gives them: (n_levels, n_dev, n_classes).
     dev_posteriors: np.ndarray
+
+    @classmethod
+    def build(cls, building: Building) -> EmotionModel:
+        """The unfitted model; raises EncoderError where its encoder is not on this machine."""
+        ...
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader) -> EmotionModel:
+        """Inverse of `to_files`; raises BundleError on anything not trusted.
+
+        load : makes the members of an ensemble.
+        """
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name in the table of models."""
+        ...
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -132,35 +189,23 @@ class EmotionModel(Protocol):
     @property
     def epochs(self) -> int:
         """Maximum training epochs (0 for models without epochs)."""
-        ...
+        return 0
 
     @property
     def enrolment(self) -> Enrolment | None:
         """What voices have in common; None: the model takes no notice of who speaks."""
-        ...
+        return None
 
     @property
     def n_parameters(self) -> int:
         """Numbers that were learnt."""
         ...
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples,
-        *,
-        seed: int,
-        enrolled: bool = False,
-        on_epoch: OnEpoch | None = None,
-        workdir: Path | None = None,
-    ) -> Self:
-        """Learn from `train`; what there is to choose is chosen on `dev`.
+    def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
+        """Train on `train`; what there is to choose is chosen on `dev`.
 
-        A model may then learn from dev's speakers, too, once `dev_posteriors` are told: there are
+        Once `dev_posteriors` are made a model may be trained on dev's speakers, too: there are
         too few speakers to leave any out for longer than need be.
-        enrolled : learn to answer for speakers who are known by unlabelled clips of theirs.
-        workdir : where checkpoints live while training; a killed fit called again with
-        the same arguments resumes there and ends with the same weights.
         """
         ...
 
@@ -174,7 +219,7 @@ class EmotionModel(Protocol):
         Asked of a model that knows voices, with embeddings that `enrolment` has standardised;
         None where it makes no difference.
         """
-        ...
+        return None
 
     def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         """Posteriors, float64 (n, n_classes), rows sum to 1, of embeddings (n, d).

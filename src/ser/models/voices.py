@@ -58,7 +58,7 @@ def posteriors_by_speaker(model: EmotionModel, examples: Examples) -> np.ndarray
     return _known_by_all(model, model.embed(examples.inputs), examples.speaker)
 
 
-def dev_answers(model: EmotionModel, dev: Examples) -> np.ndarray:
+def posteriors_for_dev(model: EmotionModel, dev: Examples) -> np.ndarray:
     """Raw posteriors, (n_levels, n, n_classes), by how much is known of the speakers.
 
     Of a model that knows voices for each of `FEW_CLIPS`, other clips than the one that is

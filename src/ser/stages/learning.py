@@ -19,7 +19,7 @@ from ser.core.utterance.tables import predictions_table
 from ser.errors import TableError
 from ser.io.storage.examples import load_examples, reference_of
 from ser.io.storage.shards import read_index
-from ser.models.base import Examples, Kind, OnEpoch
+from ser.models.base import Examples, Fitting, Kind, OnEpoch
 from ser.models.build import build_model
 from ser.models.voices import FEW_CLIPS
 from ser.params import FeatureParams, Params
@@ -61,7 +61,7 @@ def learn(
         encoder=params.encoder,
         machine=params.machine,
     )
-    encoder = reference_of(root, params) if params.model.hears_by_encoder else None
+    encoder = reference_of(root, params) if params.model.takes_encoder else None
     dev_rows = folds[folds["split"] == "dev"]
     # Whatever the model takes: what is novel is told by functionals.
     kinds: frozenset[Kind] = model.kinds | {"functionals"}
@@ -71,14 +71,7 @@ def learn(
     target = indices_of(dev.emotion, classes)
     known = dev.take(np.flatnonzero(target >= 0))
     started = time.monotonic()
-    model.fit(
-        train,
-        known,
-        seed=params.seed,
-        enrolled=params.model.enrolled,
-        on_epoch=on_epoch,
-        workdir=workdir,
-    )
+    model.fit(train, known, Fitting(params.seed, params.model.enrolled, on_epoch, workdir))
     # Of an emotion that nobody taught, the model has nothing to say.
     raw = np.full((len(model.dev_posteriors), len(dev), len(classes)), 1 / len(classes))
     raw[:, target >= 0] = model.dev_posteriors
@@ -140,7 +133,7 @@ def chosen_params(params: Params) -> dict[str, Any]:
     """What a run depends on: all parameters but the machine's and those of models not chosen."""
     values = params.model_dump(mode="json", exclude={"machine"})
     kept = {"name", "enrolled", *params.model.used}
-    if not params.model.hears_by_encoder:
+    if not params.model.takes_encoder:
         del values["encoder"]
     values["model"] = {k: v for k, v in values["model"].items() if k in kept}
     if "synthetic" not in params.data.corpora:

@@ -125,7 +125,7 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     check_shards(root / FEATURES)
     check_shards(root / AUGMENTED)
     learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES, AUGMENTED]
-    if params.model.hears_by_encoder:
+    if params.model.takes_encoder:
         check_shards(root / EMBEDDINGS, stage="embed")
         learnt_from.append(EMBEDDINGS)
     check_cache(root, learnt_from)
@@ -137,7 +137,7 @@ def inputs_sha256(root: Path, params: Params) -> str:
     dvc.lock cannot say that of a stage that runs: DVC writes its entry when it has ended.
     """
     # `check_bytes` has held every shard against its index.
-    heard = [EMBEDDINGS] if params.model.hears_by_encoder else []
+    heard = [EMBEDDINGS] if params.model.takes_encoder else []
     data = [FOLDS, AUDIT, *(folder / INDEX for folder in (FEATURES, AUGMENTED, *heard))]
     content = {
         "data": {p.as_posix(): file_hash(root / p) for p in data if (root / p).is_file()},

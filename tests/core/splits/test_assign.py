@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from ser.core.splits.assign import assign, shares_dev_speakers
-from ser.core.splits.protocols import PUBLISHED
 from ser.core.utterance.tables import split_sha256
 from ser.errors import ParamsError
+from ser.params.protocols import PUBLISHED
 
 EMOTIONS = ("neutral", "happiness", "sadness", "anger")
 OPTIONS = {"fold": 1, "folds": 5, "test_fraction": 0.3, "dev_fraction": 0.2, "seed": 1}
@@ -88,7 +88,11 @@ def test_tess_is_chosen_on_words_that_are_not_trained_on():
 
 
 def test_iemocap_leaves_out_both_speakers_of_a_session():
-    folds = assign(published_manifest("iemocap-loso"), protocol="iemocap-loso", **OPTIONS)
+    folds = assign(
+        published_manifest("iemocap-leave-one-session-out"),
+        protocol="iemocap-leave-one-session-out",
+        **OPTIONS,
+    )
     test = set(folds.loc[folds["split"] == "test", "speaker"])
     assert test == {"iemocap/Ses01F", "iemocap/Ses01M"}
 

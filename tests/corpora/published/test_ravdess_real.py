@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from ser.core.splits.protocols import PUBLISHED
 from ser.corpora.catalogue import label_files
 from ser.corpora.published.ravdess import RAVDESS
 from ser.io.audio.read import load_audio, probe
+from ser.params.protocols import PUBLISHED
 
 
 def test_the_whole_corpus_is_labelled_as_its_paper_says(real_corpora):

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,16 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from ser.errors import BundleError, TableError
-from ser.models.base import EmotionModel, Examples, Inputs
+from ser.models.base import EmotionModel, Examples, Fitting, Inputs
 from ser.models.build import build_model, model_from_files
 from ser.models.classical.discriminants import fit_discriminants
 from ser.models.classical.files import dump_estimator, load_estimator
 from ser.models.voices import FEW_CLIPS, posteriors, posteriors_by_speaker, voice_of
-from ser.params import ClassicalName, ModelParams, TrainParams
+from ser.params import MODELS, ModelParams, TrainParams
+from ser.params.models import CLASSICAL
 
 CLASSES = ("neutral", "happiness", "anger")
-NAMES = get_args(ClassicalName)
+NAMES = [name for name, entry in MODELS.items() if entry.path == CLASSICAL]
 
 
 def examples(n: int = 90, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> Examples:
@@ -52,7 +52,7 @@ def small(name: str) -> ModelParams:
 
 def fitted(name: str, **options) -> EmotionModel:
     model = build_model(small(name), TrainParams(), classes=CLASSES)
-    return model.fit(examples(**options), examples(45, seed=1, **options), seed=3)
+    return model.fit(examples(**options), examples(45, seed=1, **options), Fitting(3))
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -138,7 +138,7 @@ def test_a_missing_column_is_named(model):
 def test_an_emotion_beyond_the_classes_is_refused():
     model = build_model(small("svc"), TrainParams(), classes=("neutral", "anger"))
     with pytest.raises(TableError, match="'happiness'"):
-        model.fit(examples(), examples(), seed=0)
+        model.fit(examples(), examples(), Fitting(0))
 
 
 def test_a_class_without_training_examples_has_posterior_zero(model):
@@ -223,7 +223,7 @@ def test_archives_hold_no_addresses_and_no_dates(model):
 def test_selection_keeps_the_functionals_that_tell_emotions_apart():
     params = ModelParams(name="lda", lda={"select": 3})
     model = build_model(params, TrainParams(), classes=CLASSES)
-    model.fit(examples(300), examples(45, seed=1), seed=3)
+    model.fit(examples(300), examples(45, seed=1), Fitting(3))
     kept = model.pipeline[1].get_support()
     # Of six functionals the first three move with the emotion.
     assert kept.tolist() == [True] * 3 + [False] * 3
@@ -238,7 +238,9 @@ def test_dev_teaches_after_it_was_answered_for(name):
     nobody = dev.take(np.arange(0))
 
     def fit(first, second):
-        return build_model(small(name), TrainParams(), classes=CLASSES).fit(first, second, seed=3)
+        return build_model(small(name), TrainParams(), classes=CLASSES).fit(
+            first, second, Fitting(3)
+        )
 
     model, alone, all_at_once = fit(train, dev), fit(train, nobody), fit(train.and_of(dev), nobody)
     # An SVC's temperature is what dev chose.
@@ -262,7 +264,7 @@ def by_voice(n: int = 90, *, seed: int = 0) -> Examples:
 
 def test_knowing_the_speaker_helps(model):
     enrolled = build_model(small(model.name), TrainParams(), classes=CLASSES).fit(
-        by_voice(), by_voice(45, seed=20), seed=3, enrolled=True
+        by_voice(), by_voice(45, seed=20), Fitting(3, enrolled=True)
     )
     held_out = by_voice(150, seed=40)
     truth = [CLASSES.index(e) for e in held_out.emotion]
@@ -283,7 +285,7 @@ def test_the_number_of_parameters_is_what_was_learnt():
             ModelParams(name="random_forest", random_forest={"trees": n}),
             TrainParams(),
             classes=CLASSES,
-        ).fit(examples(), examples(45, seed=1), seed=3)
+        ).fit(examples(), examples(45, seed=1), Fitting(3))
         for n in (5, 50)
     )
     assert many.n_parameters > 5 * few.n_parameters
@@ -321,7 +323,7 @@ def test_altered_versions_are_learnt_from(name):
 
     def right(first, second):
         model = build_model(small(name), TrainParams(), classes=CLASSES)
-        model.fit(first, second, seed=3)
+        model.fit(first, second, Fitting(3))
         guess = np.asarray(CLASSES)[posteriors(model, moved).argmax(axis=1)]
         return (guess == test.emotion).mean()
 
@@ -331,7 +333,7 @@ def test_altered_versions_are_learnt_from(name):
 def test_dev_is_answered_by_how_much_is_known_of_its_speakers():
     model = build_model(small("lda"), TrainParams(), classes=CLASSES)
     dev = by_voice(seed=1)
-    model.fit(by_voice(150), dev, seed=3, enrolled=True)
+    model.fit(by_voice(150), dev, Fitting(3, enrolled=True))
     assert model.dev_posteriors.shape == (len(FEW_CLIPS) + 1, 90, 3)
     true = np.array([CLASSES.index(e) for e in dev.emotion])
     right = (model.dev_posteriors.argmax(axis=2) == true).mean(axis=1)
@@ -344,7 +346,7 @@ def test_who_is_answered_for_is_not_heard_in_a_version_either():
     """Versions that are the recordings again teach nothing new, least of all of one's own."""
     train, dev = by_voice(150), by_voice(seed=1)
     model = build_model(small("lda"), TrainParams(), classes=CLASSES)
-    model.fit(altered_by(0.0, train), altered_by(0.0, dev), seed=3, enrolled=True)
+    model.fit(altered_by(0.0, train), altered_by(0.0, dev), Fitting(3, enrolled=True))
     alone = build_model(small("lda"), TrainParams(), classes=CLASSES)
-    alone.fit(train, dev, seed=3, enrolled=True)
+    alone.fit(train, dev, Fitting(3, enrolled=True))
     np.testing.assert_allclose(model.adaptation.means, alone.adaptation.means, rtol=1e-3)

@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from ser.core.speakers.enrolment import Enrolment
 from ser.errors import BundleError, TableError
 from ser.models.balance import class_weight
-from ser.models.base import Examples, Inputs
+from ser.models.base import Examples, Fitting, Inputs
 from ser.models.encoders.head_training import smoothed_loss, train_head
 from ser.models.encoders.layered import LayeredModel, of_speakers
 from ser.models.voices import posteriors, posteriors_by_speaker
@@ -42,7 +42,7 @@ def examples(n: int = 240, *, seed: int = 0, voices: float = 0.0, speakers: int 
 
 def fit(*, seed: int = 3, params: LayersParams = SHORT, **options) -> LayeredModel:
     model = LayeredModel(params, classes=CLASSES)
-    return model.fit(examples(), examples(60, seed=1), seed=seed, **options)
+    return model.fit(examples(), examples(60, seed=1), Fitting(seed, **options))
 
 
 def accuracy(posteriors: np.ndarray, emotion: np.ndarray) -> float:
@@ -148,12 +148,12 @@ def test_rare_emotions_weigh_as_scikit_learn_balances_them():
 def test_a_known_speaker_is_heard_better_than_a_stranger():
     """Voices far apart drown the emotion, unless each is taken out."""
     train, dev = examples(voices=15.0), examples(120, seed=1, voices=15.0)
-    model = LayeredModel(SHORT, classes=CLASSES).fit(train, dev, seed=3, enrolled=True)
+    model = LayeredModel(SHORT, classes=CLASSES).fit(train, dev, Fitting(3, enrolled=True))
     held_out = examples(180, seed=2, voices=15.0)
     strange = accuracy(posteriors(model, held_out.inputs), held_out.emotion)
     known = accuracy(posteriors_by_speaker(model, held_out), held_out.emotion)
     assert known > max(0.85, strange + 0.2)
-    plain = LayeredModel(SHORT, classes=CLASSES).fit(train, dev, seed=3)
+    plain = LayeredModel(SHORT, classes=CLASSES).fit(train, dev, Fitting(3))
     assert plain.enrolment is None
     assert accuracy(posteriors(plain, held_out.inputs), held_out.emotion) < 0.8
 
@@ -161,7 +161,7 @@ def test_a_known_speaker_is_heard_better_than_a_stranger():
 def test_the_stored_enrolment_is_that_of_the_training_embeddings():
     train = examples(voices=3.0)
     model = LayeredModel(SHORT.model_copy(update={"max_epochs": 3}), classes=CLASSES)
-    model.fit(train, examples(60, seed=1), seed=3, enrolled=True)
+    model.fit(train, examples(60, seed=1), Fitting(3, enrolled=True))
     expected = Enrolment.of(model.embed(train.inputs), speaker=train.speaker)
     for key, value in vars(expected).items():
         np.testing.assert_array_equal(getattr(model.enrolment, key), value)
@@ -178,7 +178,7 @@ def test_the_head_learns_from_speakers_who_are_known(monkeypatch):
     monkeypatch.setattr("ser.models.encoders.layered.train_head", spy)
     train, dev = examples(voices=3.0), examples(60, seed=1, voices=3.0)
     model = LayeredModel(SHORT.model_copy(update={"max_epochs": 2}), classes=CLASSES)
-    model.fit(train, dev, seed=3, enrolled=True)
+    model.fit(train, dev, Fitting(3, enrolled=True))
     for found, data in zip(learnt_from[1], (train, dev), strict=True):
         known = model.enrolment.by_speaker(model.embed(data.inputs), speaker=data.speaker)
         np.testing.assert_array_equal(found, known.astype(np.float32))
@@ -216,7 +216,7 @@ def test_a_dimension_that_never_varies_does_no_harm():
         return Examples(Inputs(layers=list(layers)), data.emotion, data.speaker)
 
     model = LayeredModel(SHORT, classes=CLASSES).fit(
-        flat(examples()), flat(examples(60, seed=1)), seed=3
+        flat(examples()), flat(examples(60, seed=1)), Fitting(3)
     )
     held_out = flat(examples(60, seed=2))
     assert accuracy(posteriors(model, held_out.inputs), held_out.emotion) > 0.9
@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_refused_in_words(model):
     some = examples(6)
     sad = Examples(some.inputs, np.array(["sadness"] * 6), some.speaker)
     with pytest.raises(TableError, match="'sadness'; the model's classes"):
-        LayeredModel(SHORT, classes=CLASSES).fit(sad, some, seed=1)
+        LayeredModel(SHORT, classes=CLASSES).fit(sad, some, Fitting(1))
     with pytest.raises(BundleError, match="not fitted"):
         LayeredModel(SHORT, classes=CLASSES).to_files()
 

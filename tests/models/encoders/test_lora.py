@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ser.errors import BundleError, EncoderError
-from ser.models.base import Examples, Inputs
+from ser.models.base import Examples, Fitting, Inputs
 from ser.models.encoders.adapters import adapter_state, train_adapter, with_adapter
 from ser.models.encoders.layered import LayeredModel
 from ser.models.encoders.loading import load_encoder
@@ -57,7 +57,7 @@ def examples(n: int = 24, *, seed: int = 0) -> Examples:
 
 def fit(encoder, *, seed: int = 3, params: LoraParams = SMALL, **options) -> LoraModel:
     model = LoraModel(params, encoder, classes=CLASSES)
-    return model.fit(examples(), examples(10, seed=1), seed=seed, **options)
+    return model.fit(examples(), examples(10, seed=1), Fitting(seed, **options))
 
 
 @pytest.fixture(scope="module")
@@ -184,11 +184,13 @@ def test_what_is_kept_is_the_best_on_dev_and_the_frozen_encoder_counts(encoders,
 
     heard, dev_heard = (Inputs(layers=list(base.encode(e.inputs.waveform))) for e in (train, dev))
     frozen = LayeredModel(head, classes=CLASSES).fit(
-        replace(train, inputs=heard), replace(dev, inputs=dev_heard), seed=3
+        replace(train, inputs=heard), replace(dev, inputs=dev_heard), Fitting(3)
     )
     seen = [score(posteriors(frozen, dev_heard))]
     model = LoraModel(params, base, classes=CLASSES)
-    model.fit(train, dev, seed=3, on_epoch=lambda _, v: seen.append((v["dev_uar"], -v["dev_loss"])))
+    model.fit(
+        train, dev, Fitting(3, on_epoch=lambda _, v: seen.append((v["dev_uar"], -v["dev_loss"])))
+    )
     assert len(seen) == 4
     np.testing.assert_allclose(score(posteriors(model, dev.inputs)), max(seen), atol=1e-5)
 

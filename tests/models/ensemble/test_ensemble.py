@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from ser.errors import BundleError, StageError, TableError
-from ser.models.base import Examples, Inputs
+from ser.models.base import Examples, Fitting, Inputs
 from ser.models.build import build_model, model_from_files
 from ser.models.ensemble import members
 from ser.models.ensemble.model import places_left_out, pool_weights
@@ -46,7 +46,7 @@ def examples(n: int = 48, *, seed: int = 0) -> Examples:
 
 def fit(params: ModelParams = PARAMS, train: TrainParams = SHORT, **options):
     model = build_model(params, train, classes=CLASSES)
-    return model.fit(examples(), examples(24, seed=1), seed=3, **options)
+    return model.fit(examples(), examples(24, seed=1), Fitting(3, **options))
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_each_network_answers_for_the_speakers_that_it_did_not_hear(one_core):
     rest = dev.take(places_left_out(0, model.names, dev.speaker))
     heard = train.and_of(dev.take(np.flatnonzero(~np.isin(dev.speaker, rest.speaker))))
     first = build_model(PARAMS.model_copy(update={"name": "cnn"}), SHORT, classes=CLASSES)
-    first.fit(heard, rest, seed=int(np.random.SeedSequence([3, 1]).generate_state(1)[0]))
+    first.fit(heard, rest, Fitting(int(np.random.SeedSequence([3, 1]).generate_state(1)[0])))
     np.testing.assert_allclose(first.dev_posteriors, model.members[0].dev_posteriors, atol=1e-3)
     assert model.dev_posteriors.shape == (1, 24, 3)
     np.testing.assert_allclose(model.dev_posteriors.sum(axis=-1), 1)
@@ -147,7 +147,7 @@ def test_an_error_in_a_process_is_the_caller_s():
     nobody = examples().take(np.arange(0))
     networks = PARAMS.model_copy(update={"ensemble": EnsembleParams(members=("cnn", "cnn"))})
     with pytest.raises(TableError, match="no utterance to learn from"):
-        build_model(networks, SHORT, classes=CLASSES).fit(nobody, examples(3), seed=1)
+        build_model(networks, SHORT, classes=CLASSES).fit(nobody, examples(3), Fitting(1))
 
 
 def test_a_process_that_is_killed_is_a_line_and_training_goes_on_later(tmp_path, monkeypatch):

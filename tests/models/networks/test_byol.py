@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ser.core.features.byol_mel import N_MELS, byol_log_mel
 from ser.errors import BundleError, ParamsError
-from ser.models.base import Examples, Inputs
+from ser.models.base import Examples, Fitting, Inputs
 from ser.models.build import build_model, model_from_files
 from ser.models.networks.byol import ByolModel
 from ser.models.networks.model import NeuralModel
@@ -56,7 +56,7 @@ def build(weights, *, tune: bool = False):
 
 @pytest.fixture(scope="module")
 def model(weights) -> ByolModel:
-    return build(weights).fit(examples(), examples(12, seed=1), seed=3)
+    return build(weights).fit(examples(), examples(12, seed=1), Fitting(3))
 
 
 def test_the_frozen_encoder_hears_the_difference(model):
@@ -74,7 +74,7 @@ def test_training_leaves_the_frozen_encoder_as_it_was(model, weights):
 
 @pytest.mark.parametrize("tune", [False, True])
 def test_an_embedding_does_not_depend_on_its_batch(weights, tune):
-    model = build(weights, tune=tune).fit(examples(), examples(12, seed=1), seed=3)
+    model = build(weights, tune=tune).fit(examples(), examples(12, seed=1), Fitting(3))
     log_mel = examples(9, seed=2).inputs.log_mel
     together = model.embed(Inputs(log_mel=[*log_mel, np.zeros((300, N_MELS))]))[:-1]
     alone = np.concatenate([model.embed(Inputs(log_mel=[x])) for x in log_mel])
@@ -98,7 +98,7 @@ def test_files_bring_back_the_same_model_without_the_weights_file(model):
 
 def test_the_frozen_model_knows_voices(weights):
     enrolled = build(weights).fit(
-        examples(loud=3), examples(12, seed=1, loud=3), seed=3, enrolled=True
+        examples(loud=3), examples(12, seed=1, loud=3), Fitting(3, enrolled=True)
     )
     held_out = examples(24, seed=2, loud=3)
     again = model_from_files("byol_s", enrolled.to_files())
@@ -110,7 +110,7 @@ def test_the_frozen_model_knows_voices(weights):
 def test_a_tuned_encoder_learns_slowly_and_keeps_its_statistics(weights):
     tuned = build(weights, tune=True)
     assert isinstance(tuned, NeuralModel)
-    tuned.fit(examples(), examples(12, seed=1), seed=3)
+    tuned.fit(examples(), examples(12, seed=1), Fitting(3))
     published = torch.load(weights, weights_only=True)
     state = tuned.network.state_dict()
     assert torch.equal(state["features.1.running_mean"], published["features.1.running_mean"])
@@ -124,13 +124,13 @@ def test_a_tuned_encoder_learns_slowly_and_keeps_its_statistics(weights):
 def test_weights_that_do_not_fit_are_a_line(tmp_path, weights):
     with pytest.raises(ParamsError, match=r"byol_s\.weights is null"):
         build_model(ModelParams(name="byol_s"), SHORT, classes=CLASSES).fit(
-            examples(), examples(), seed=0
+            examples(), examples(), Fitting(0)
         )
     with pytest.raises(ParamsError, match=r"missing\.pth, which cannot be read"):
-        build(tmp_path / "missing.pth").fit(examples(), examples(), seed=0)
+        build(tmp_path / "missing.pth").fit(examples(), examples(), Fitting(0))
     torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ParamsError, match=r"layer\.weight besides"):
-        build(tmp_path / "other.pth").fit(examples(), examples(), seed=0)
+        build(tmp_path / "other.pth").fit(examples(), examples(), Fitting(0))
 
 
 def test_weights_are_known_by_their_hash(weights):
@@ -152,7 +152,7 @@ def test_a_pickle_as_weights_does_not_execute(tmp_path):
 
     torch.save({"fc.0.weight": Bomb()}, tmp_path / "bomb.pth")
     with pytest.raises(ParamsError, match="no tensors of AudioNTT2020 alone"):
-        build(tmp_path / "bomb.pth").fit(examples(), examples(), seed=0)
+        build(tmp_path / "bomb.pth").fit(examples(), examples(), Fitting(0))
     assert not planted.exists()
 
 
@@ -191,5 +191,5 @@ def test_the_published_weights_hear_real_speech(real_corpora):
     path = real_corpora.parent / "weights" / "byol-s" / "byols-audiontt2020-512d.pth"
     if not path.is_file():
         pytest.skip(f"{path.name} is not beside the corpora")
-    model = build(path).fit(examples(), examples(12, seed=1), seed=3)
+    model = build(path).fit(examples(), examples(12, seed=1), Fitting(3))
     assert np.isfinite(posteriors(model, examples(6, seed=2).inputs)).all()

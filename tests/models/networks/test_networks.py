@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ser.errors import BundleError, TableError
-from ser.models.base import Examples, Inputs
+from ser.models.base import Examples, Fitting, Inputs
 from ser.models.build import build_model, model_from_files
 from ser.models.networks.batches import TrainingBatches, Utterances
 from ser.models.networks.embedding import WINDOW_FRAMES, windows
@@ -45,7 +45,7 @@ def untrained(train: TrainParams = SHORT) -> NeuralModel:
 
 
 def fit(*, seed: int = 3, train: TrainParams = SHORT, **options) -> NeuralModel:
-    return untrained(train).fit(examples(), examples(18, seed=1), seed=seed, **options)
+    return untrained(train).fit(examples(), examples(18, seed=1), Fitting(seed, **options))
 
 
 class Killed(Exception):
@@ -253,7 +253,7 @@ def test_training_is_quiet(capfd):
 def test_an_emotion_beyond_the_classes_is_refused():
     model = build_model(SMALL, SHORT, classes=("neutral", "anger"))
     with pytest.raises(TableError, match="'happiness'"):
-        model.fit(examples(), examples(), seed=0)
+        model.fit(examples(), examples(), Fitting(0))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ LONGER = SHORT.model_copy(update={"max_epochs": 20})
 
 @pytest.fixture(scope="module")
 def enrolled() -> NeuralModel:
-    return untrained(LONGER).fit(by_voice(), by_voice(24, seed=1), seed=3, enrolled=True)
+    return untrained(LONGER).fit(by_voice(), by_voice(24, seed=1), Fitting(3, enrolled=True))
 
 
 def test_knowing_the_speaker_helps(enrolled):
@@ -333,9 +333,9 @@ def test_an_enrolled_training_that_was_killed_resumes_to_the_same_weights(tmp_pa
     arguments = (by_voice(), by_voice(24, seed=1))
     with pytest.raises(Killed):
         untrained(LONGER).fit(
-            *arguments, seed=3, enrolled=True, workdir=tmp_path, on_epoch=on_epoch
+            *arguments, Fitting(3, enrolled=True, workdir=tmp_path, on_epoch=on_epoch)
         )
-    resumed = untrained(LONGER).fit(*arguments, seed=3, enrolled=True, workdir=tmp_path)
+    resumed = untrained(LONGER).fit(*arguments, Fitting(3, enrolled=True, workdir=tmp_path))
     assert resumed.to_files() == enrolled.to_files()
 
 

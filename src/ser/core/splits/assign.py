@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ser.core.splits.balance import Shares
-from ser.core.splits.protocols import PUBLISHED, Published
 from ser.core.utterance.tables import SPLITS
 from ser.errors import ParamsError
+from ser.params.protocols import PUBLISHED, Published
 
 #: How many seeded draws compete for the best balance of labels.
 DRAWS = 64

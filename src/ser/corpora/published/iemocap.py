@@ -121,7 +121,7 @@ IEMOCAP = Corpus(
     speakers=10,
     utterances=10_039,
     codes=EMOTION_CODES,
-    protocols=("iemocap-loso",),
+    protocols=("iemocap-leave-one-session-out",),
     label=label,
     source=Form(
         "Send the release form of https://sail.usc.edu/iemocap/ to USC, fetch "

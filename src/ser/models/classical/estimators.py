@@ -18,7 +18,6 @@ from sklearn.svm import SVC
 from ser.errors import BundleError
 from ser.models.classical.discriminants import fit_discriminants
 from ser.params import (
-    ClassicalName,
     GradientBoostingParams,
     LdaParams,
     LogisticRegressionParams,
@@ -30,7 +29,6 @@ from ser.params import (
 
 
 def fit_pipeline(
-    name: ClassicalName,
     options: Section | None,
     matrix: np.ndarray,
     target: np.ndarray,
@@ -42,7 +40,7 @@ def fit_pipeline(
     if isinstance(options, LdaParams):
         estimator: Any = fit_discriminants(matrix, target, shrinkage=options.shrinkage)
     else:
-        estimator = _estimator(name, options, seed=seed)
+        estimator = _estimator(options, seed=seed)
         with warnings.catch_warnings():
             # The number of epochs is a choice, not a failure to converge.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -51,7 +49,7 @@ def fit_pipeline(
     return make_pipeline(*(step for _, step in before.steps), estimator)
 
 
-def _estimator(name: ClassicalName, options: Section | None, *, seed: int) -> Any:
+def _estimator(options: Section | None, *, seed: int) -> Any:
     """The unfitted scikit-learn estimator. Emotions weigh alike however often they occur."""
     match options:
         case LogisticRegressionParams():
@@ -94,7 +92,7 @@ def _estimator(name: ClassicalName, options: Section | None, *, seed: int) -> An
                 max_features="sqrt",
                 random_state=seed,
             )
-    raise BundleError(f"{name!r} has no options to be built from; use build_model().")
+    raise BundleError(f"{type(options).__name__} is the section of no classical model.")
 
 
 def _before(options: Section | None, n_features: int) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -14,17 +13,17 @@ from sklearn.pipeline import Pipeline
 from ser.core.speakers.adaptation import Adaptation
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions, rows_of
 from ser.errors import BundleError, TableError
-from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
+from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader, targets_of
 from ser.models.classical.estimators import fit_pipeline, numbers_in
 from ser.models.classical.files import dump_estimator, load_estimator
 from ser.models.voices import (
     adaptation_files,
     adaptation_from,
-    dev_answers,
     enrolment_files,
     enrolment_from,
+    posteriors_for_dev,
 )
-from ser.params import ClassicalName, LdaParams, Section
+from ser.params import LdaParams, Section
 
 MODEL_FILE = "model.skops"
 CARD_FILE = "model.json"
@@ -41,7 +40,7 @@ class ClassicalModel:
     epochs: ClassVar[int] = 0
 
     def __init__(
-        self, name: ClassicalName, *, classes: tuple[str, ...], options: Section | None = None
+        self, name: str, *, classes: tuple[str, ...], options: Section | None = None
     ) -> None:
         self.name = name
         self.classes = classes
@@ -52,42 +51,39 @@ class ClassicalModel:
         self.enrolment: Enrolment | None = None
         self.adaptation: Adaptation | None = None
 
+    @classmethod
+    def build(cls, building: Building) -> Self:
+        return cls(building.name, classes=building.classes, options=building.params)
+
     @property
     def n_parameters(self) -> int:
         return numbers_in(self._fitted().steps[-1][1])
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples,
-        *,
-        seed: int,
-        enrolled: bool = False,
-        on_epoch: OnEpoch | None = None,
-        workdir: Path | None = None,
-    ) -> Self:
+    def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Learn from `train`; `dev` chooses the temperature of an SVC's posteriors. Then from both.
 
-        There are no epochs, hence no calls of `on_epoch` and no checkpoints.
+        There are no epochs, hence no calls of `fitting.on_epoch` and no checkpoints.
         """
         self.columns = tuple(map(str, _frame(train.inputs).columns))
-        self._learn(train, seed=seed, enrolled=enrolled)
+        self._learn(train, fitting)
         if not hasattr(self._fitted(), "predict_proba"):
             self.temperature = self._choose_temperature(dev)
-        self.dev_posteriors = dev_answers(self, dev)
-        self._learn(train.and_of(dev), seed=seed, enrolled=enrolled)
+        self.dev_posteriors = posteriors_for_dev(self, dev)
+        self._learn(train.and_of(dev), fitting)
         return self
 
-    def _learn(self, recorded: Examples, *, seed: int, enrolled: bool) -> None:
+    def _learn(self, recorded: Examples, fitting: Fitting) -> None:
         heard = recorded.with_augmented()
         matrix = self.embed(heard.inputs)
-        if enrolled:
+        if fitting.enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
             matrix = self.enrolment.by_speaker(matrix, speaker=heard.speaker)
         target = targets_of(heard.emotion, self.classes)
-        if enrolled and isinstance(self.options, LdaParams):
-            self.adaptation = self._learn_to_adapt(matrix, target, recorded.speaker, seed=seed)
-        self.pipeline = fit_pipeline(self.name, self.options, matrix, target, seed=seed)
+        if fitting.enrolled and isinstance(self.options, LdaParams):
+            self.adaptation = self._learn_to_adapt(
+                matrix, target, recorded.speaker, seed=fitting.seed
+            )
+        self.pipeline = fit_pipeline(self.options, matrix, target, seed=fitting.seed)
 
     def _learn_to_adapt(
         self, matrix: np.ndarray, target: np.ndarray, speaker: np.ndarray, *, seed: int
@@ -106,7 +102,7 @@ class ClassicalModel:
             out = np.isin(origin, part)
             if len(np.unique(target[~out])) < len(self.classes):
                 return None
-            pipeline = fit_pipeline(self.name, self.options, matrix[~out], target[~out], seed=seed)
+            pipeline = fit_pipeline(self.options, matrix[~out], target[~out], seed=seed)
             answers[out[:n]] = pipeline.predict_proba(matrix[:n][out[:n]])
         return Adaptation.of(answers, target[:n])
 
@@ -162,7 +158,7 @@ class ClassicalModel:
         }
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
         """Inverse of `to_files`; raises BundleError on anything not trusted."""
         try:
             card = json.loads(files[CARD_FILE])

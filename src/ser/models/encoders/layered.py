@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,10 +19,10 @@ from torch import Tensor
 
 from ser.core.speakers.enrolment import LEAST_SCALE, Enrolment, OwnEmotions, rows_of
 from ser.errors import BundleError, TableError
-from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
+from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader, targets_of
 from ser.models.encoders.head_training import Labelled, seeded, train_head
 from ser.models.encoders.network import LayeredNetwork, head_groups, head_of
-from ser.models.voices import dev_answers, enrolment_files, enrolment_from
+from ser.models.voices import enrolment_files, enrolment_from, posteriors_for_dev
 from ser.params import LayersParams
 
 WEIGHTS_FILE = "model.safetensors"
@@ -33,8 +32,9 @@ CARD_FILE = "model.json"
 class LayeredModel:
     """`LayeredNetwork` behind the interface of all models."""
 
+    name: ClassVar[str] = "layers"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"layers"})
-    #: It does, but for seconds.
+    # Training has epochs but takes seconds: no progress bar, no process of its own.
     epochs: ClassVar[int] = 0
 
     def __init__(self, params: LayersParams, *, classes: tuple[str, ...], threads: int = 1) -> None:
@@ -44,20 +44,15 @@ class LayeredModel:
         self.network: LayeredNetwork | None = None
         self.enrolment: Enrolment | None = None
 
+    @classmethod
+    def build(cls, building: Building) -> Self:
+        return cls(building.params, classes=building.classes, threads=building.machine.threads)
+
     @property
     def n_parameters(self) -> int:
         return sum(p.numel() for p in self._fitted().parameters())
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples,
-        *,
-        seed: int,
-        enrolled: bool = False,
-        on_epoch: OnEpoch | None = None,
-        workdir: Path | None = None,
-    ) -> Self:
+    def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Learn from `train`, keep the weights of the epoch with the best dev UAR.
 
         Same seed and data give the same weights. `workdir` is not used: training takes seconds.
@@ -69,15 +64,15 @@ class LayeredModel:
         target, dev_target = (
             torch.from_numpy(targets_of(e.emotion, self.classes)) for e in (train, dev)
         )
-        report = on_epoch or (lambda *_: None)
+        report = fitting.on_epoch or (lambda *_: None)
         n_classes = len(self.classes)
         options = self.params.model_dump(
             include={"label_smoothing", "batch_size", "max_epochs", "patience"}
         )
-        with seeded(seed, threads=self.threads):
+        with seeded(fitting.seed, threads=self.threads):
             network = LayeredNetwork(shape=x.shape[1:], n_classes=n_classes, params=self.params)
             mean, scale = layer_moments(x)
-            if enrolled:
+            if fitting.enrolled:
                 # Mixed in units of what a speaker varies by: voices lie further apart than that.
                 standard, scale = of_speakers(x, train.speaker)
                 dev_standard, _ = of_speakers(dev_x, dev.speaker)
@@ -89,7 +84,7 @@ class LayeredModel:
                 train=Labelled(torch.from_numpy(standard), target),
                 dev=Labelled(torch.from_numpy(dev_standard), dev_target),
                 n_classes=n_classes,
-                seed=seed,
+                seed=fitting.seed,
                 on_epoch=report,
                 **options,
             )
@@ -97,7 +92,7 @@ class LayeredModel:
             network.mean.copy_(torch.from_numpy(mean))
             network.scale.copy_(torch.from_numpy(scale))
             self.network = network.eval()
-            if enrolled:
+            if fitting.enrolled:
                 network.head = head_of(x.shape[2], n_classes, self.params)
                 own, dev_own = self.embed(train.inputs), self.embed(dev.inputs)
                 self.enrolment = Enrolment.of(own, speaker=train.speaker)
@@ -107,11 +102,11 @@ class LayeredModel:
                     train=Labelled(self._known(own, train.speaker), target),
                     dev=Labelled(self._known(dev_own, dev.speaker), dev_target),
                     n_classes=n_classes,
-                    seed=seed,
+                    seed=fitting.seed,
                     on_epoch=lambda epoch, values: report(done + epoch, values),
                     **options,
                 )
-        self.dev_posteriors = dev_answers(self, dev)
+        self.dev_posteriors = posteriors_for_dev(self, dev)
         return self
 
     @torch.no_grad()
@@ -149,7 +144,7 @@ class LayeredModel:
         }
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
         try:
             card: dict[str, Any] = json.loads(files[CARD_FILE])
             n_layers, width = map(int, card["shape"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,15 +20,15 @@ from safetensors.torch import save as save_tensors
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError
-from ser.models.base import Examples, Inputs, Kind, OnEpoch, targets_of
+from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader, targets_of
 from ser.models.encoders.adapters import adapter_state, set_adapter, with_adapter
 from ser.models.encoders.encoder import SpeechEncoder
 from ser.models.encoders.head_training import seeded
 from ser.models.encoders.layered import LayeredModel
-from ser.models.encoders.loading import checked, load_referenced
+from ser.models.encoders.loading import checked, load_encoder, load_referenced
 from ser.models.encoders.lora_training import train_adapted
 from ser.models.encoders.reference import EncoderReference
-from ser.models.voices import dev_answers
+from ser.models.voices import posteriors_for_dev
 from ser.params import LoraParams
 
 ADAPTER_FILE = "adapter.safetensors"
@@ -42,6 +41,7 @@ class LoraModel:
     encoder : the base; it is copied, never changed.
     """
 
+    name: ClassVar[str] = "lora"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"waveform"})
 
     def __init__(
@@ -59,6 +59,14 @@ class LoraModel:
         self.adapted: SpeechEncoder | None = None
         self.head = LayeredModel(params.head, classes=classes)
 
+    @classmethod
+    def build(cls, building: Building) -> Self:
+        named, machine = building.encoder, building.machine
+        assert named is not None
+        assert named.name is not None
+        base = load_encoder(named.name, revision=named.revision, download=machine.download)
+        return cls(building.params, base, classes=building.classes, threads=machine.threads)
+
     @property
     def enrolment(self) -> Enrolment | None:
         return self.head.enrolment
@@ -72,16 +80,7 @@ class LoraModel:
         adapter = adapter_state(self._fitted()).values()
         return self.head.n_parameters + sum(p.numel() for p in adapter)
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples,
-        *,
-        seed: int,
-        enrolled: bool = False,
-        on_epoch: OnEpoch | None = None,
-        workdir: Path | None = None,
-    ) -> Self:
+    def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Learn from `train`, keep the weights of the epoch with the best dev UAR.
 
         Same seed and data give the same weights on a CPU; on a GPU up to rounding. `workdir` is
@@ -92,9 +91,9 @@ class LoraModel:
         target, dev_target = (
             torch.from_numpy(targets_of(e.emotion, self.classes)) for e in (train, dev)
         )
-        with seeded(seed, threads=self.threads):
+        with seeded(fitting.seed, threads=self.threads):
             head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
-            head.fit(_heard(self.base, train), _heard(self.base, dev), seed=seed)
+            head.fit(_heard(self.base, train), _heard(self.base, dev), Fitting(fitting.seed))
             adapted = with_adapter(
                 self.base,
                 rank=self.params.rank,
@@ -108,14 +107,16 @@ class LoraModel:
                 self.params,
                 train=(y, target),
                 dev=(dev_y, dev_target),
-                seed=seed,
-                on_epoch=on_epoch or (lambda *_: None),
+                seed=fitting.seed,
+                on_epoch=fitting.on_epoch or (lambda *_: None),
             )
-            if enrolled:
+            if fitting.enrolled:
                 head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
-                head.fit(_heard(adapted, train), _heard(adapted, dev), seed=seed, enrolled=True)
+                head.fit(
+                    _heard(adapted, train), _heard(adapted, dev), replace(fitting, on_epoch=None)
+                )
         self.adapted, self.head = adapted, head
-        self.dev_posteriors = dev_answers(self, dev)
+        self.dev_posteriors = posteriors_for_dev(self, dev)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
@@ -142,7 +143,11 @@ class LoraModel:
 
     @classmethod
     def from_files(
-        cls, files: Mapping[str, bytes], *, encoder: SpeechEncoder | None = None
+        cls,
+        files: Mapping[str, bytes],
+        *,
+        load: Loader | None = None,
+        encoder: SpeechEncoder | None = None,
     ) -> Self:
         """Inverse of `to_files`, on the base `encoder`, or on the one that the files name.
 

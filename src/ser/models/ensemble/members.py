@@ -11,13 +11,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from threading import Thread
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from joblib import cpu_count
@@ -25,32 +24,28 @@ from threadpoolctl import threadpool_limits
 
 from ser.errors import ProcessKilled
 from ser.interrupts import interrupts_held
-from ser.models.base import EmotionModel, Examples, OnEpoch
+from ser.models.base import EmotionModel, Examples, Fitting, Loader, OnEpoch
 from ser.models.progress import progress
 
 #: How long what learns in the background may go on after a network failed or was stopped.
 PATIENCE_SECONDS = 10.0
 
 
-#: A fitted model of its name and files.
-Loader = Callable[[str, Mapping[str, bytes]], EmotionModel]
-
-
 @dataclass(frozen=True)
 class Job:
-    """A member to fit, and the arguments of its `fit` that are its own."""
+    """A member to fit, and how."""
 
     key: str
     name: str
     model: EmotionModel
     #: Rows of dev that it does not learn from.
     left_out: np.ndarray
-    settings: Mapping[str, Any]
+    fitting: Fitting
 
     def fit(self, train: Examples, dev: Examples, on_epoch: OnEpoch | None = None) -> EmotionModel:
         heard = np.setdiff1d(np.arange(len(dev)), self.left_out)
         train, dev = train.and_of(dev.take(heard)), dev.take(self.left_out)
-        return self.model.fit(train, dev, on_epoch=on_epoch, **self.settings)
+        return self.model.fit(train, dev, replace(self.fitting, on_epoch=on_epoch))
 
 
 def fit_all(
@@ -58,26 +53,23 @@ def fit_all(
     train: Examples,
     dev: Examples,
     left_out: Sequence[np.ndarray],
+    fitting: Fitting,
     *,
-    seed: int,
-    enrolled: bool,
-    on_epoch: OnEpoch | None,
-    workdir: Path | None,
     load: Loader,
 ) -> list[EmotionModel]:
     """Each (name, model) fitted, with a seed of its own.
 
     left_out : for each model the rows of `dev` that are dev to it; it learns from the others.
-    on_epoch : called when all networks have finished an epoch, with the means of their values.
-    workdir : each member has a folder in it.
+    fitting : its `on_epoch` is called when all networks have finished an epoch, with the means of
+        their values; in its `workdir` each member has a folder.
     """
     jobs = []
     for place, ((name, model), rows) in enumerate(zip(members, left_out, strict=True), start=1):
-        own_seed = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+        own_seed = int(np.random.SeedSequence([fitting.seed, place]).generate_state(1)[0])
         key = f"{place}.{name}"
-        folder = None if workdir is None else workdir / key
-        settings = {"seed": own_seed, "enrolled": enrolled, "workdir": folder}
-        jobs.append(Job(key, name, model, rows, settings))
+        folder = None if fitting.workdir is None else fitting.workdir / key
+        own = Fitting(own_seed, enrolled=fitting.enrolled, workdir=folder)
+        jobs.append(Job(key, name, model, rows, own))
     networks = [job for job in jobs if job.model.epochs]
     at_once = min(len(networks), cpu_count())
 
@@ -86,7 +78,7 @@ def fit_all(
         return {job.key: job.fit(train, dev) for job in others}
 
     with progress(sum(job.model.epochs for job in networks) or None) as advance:
-        report = _Means(len(networks), on_epoch, advance)
+        report = _Means(len(networks), fitting.on_epoch, advance)
         if at_once > 1 and not _has_gpu():
             fitted = _fit_apart(
                 networks, train, dev, report, at_once, meanwhile=fit_others, load=load

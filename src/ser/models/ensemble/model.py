@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -18,8 +17,17 @@ from scipy.optimize import minimize
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.core.uncertainty.calibration import LEAST
 from ser.errors import BundleError
-from ser.models.base import EmotionModel, Examples, Inputs, Kind, OnEpoch, targets_of
-from ser.models.ensemble.members import Loader, fit_all
+from ser.models.base import (
+    Building,
+    EmotionModel,
+    Examples,
+    Fitting,
+    Inputs,
+    Kind,
+    Loader,
+    targets_of,
+)
+from ser.models.ensemble.members import fit_all
 
 CARD_FILE = "ensemble.json"
 #: The weights stay below this.
@@ -49,6 +57,13 @@ class Ensemble:
         self.weights: dict[str, float] = {}
         self.widths: tuple[int, ...] = ()
 
+    @classmethod
+    def build(cls, building: Building) -> Self:
+        # Networks are trained side by side, on one thread each.
+        alone = building.machine.model_copy(update={"threads": 1})
+        members = [(name, building.build(name, alone)) for name in building.params.members]
+        return cls(building.name, members, classes=building.classes, load=building.load)
+
     @property
     def kinds(self) -> frozenset[Kind]:
         return frozenset().union(*(member.kinds for member in self.members))
@@ -66,16 +81,7 @@ class Ensemble:
     def n_parameters(self) -> int:
         return sum(member.n_parameters for member in self.members)
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples,
-        *,
-        seed: int,
-        enrolled: bool = False,
-        on_epoch: OnEpoch | None = None,
-        workdir: Path | None = None,
-    ) -> Self:
+    def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Fit every member on `train`, networks side by side, and the weights on `dev`.
 
         Of several networks of one name each learns from those of dev's speakers, too, that another
@@ -92,10 +98,7 @@ class Ensemble:
             train,
             dev,
             left_out,
-            seed=seed,
-            enrolled=enrolled,
-            on_epoch=on_epoch,
-            workdir=workdir,
+            fitting,
             load=self.load,
         )
         self.widths = tuple(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -21,9 +20,10 @@ from safetensors.torch import save as save_tensors
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError
-from ser.models.base import Examples, Inputs, Kind, OnEpoch
+from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader
 from ser.models.classical.model import ClassicalModel
 from ser.models.networks.embedding import embed_sequences
+from ser.models.networks.model import NeuralModel
 from ser.models.networks.ntt import AudioNtt, load_encoder
 from ser.params import ByolParams, LdaParams
 
@@ -32,8 +32,9 @@ CARD_FILE = "encoder.json"
 
 
 class ByolModel:
-    """The frozen encoder, and linear discriminants on what it says (`EmotionModel`)."""
+    """The frozen encoder, and linear discriminants on its embeddings (`EmotionModel`)."""
 
+    name: ClassVar[str] = "byol_s"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
     epochs: ClassVar[int] = 0
 
@@ -45,6 +46,12 @@ class ByolModel:
         )
         self.encoder: AudioNtt | None = None
 
+    @classmethod
+    def build(cls, building: Building) -> Self | NeuralModel:
+        if building.params.tune:
+            return NeuralModel.build(building)
+        return cls(building.params, classes=building.classes)
+
     @property
     def enrolment(self) -> Enrolment | None:
         return self.classifier.enrolment
@@ -55,16 +62,7 @@ class ByolModel:
         encoder = self._fitted()
         return self.classifier.n_parameters + sum(p.numel() for p in encoder.slow_parameters())
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples,
-        *,
-        seed: int,
-        enrolled: bool = False,
-        on_epoch: OnEpoch | None = None,
-        workdir: Path | None = None,
-    ) -> Self:
+    def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Learn the discriminants from `train` and then from `dev`, too; there are no epochs."""
         sequences = [np.asarray(x) for x in train.inputs.log_mel or []]
         encoder = load_encoder(
@@ -72,9 +70,7 @@ class ByolModel:
         )
         encoder.standardise_by(sequences)
         self.encoder = encoder.eval()
-        self.classifier.fit(
-            self._embedded(train), self._embedded(dev), seed=seed, enrolled=enrolled
-        )
+        self.classifier.fit(self._embedded(train), self._embedded(dev), fitting)
         self.dev_posteriors = self.classifier.dev_posteriors
         return self
 
@@ -106,8 +102,12 @@ class ByolModel:
         }
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        """Inverse of `to_files`; raises BundleError on anything not trusted."""
+    def from_files(
+        cls, files: Mapping[str, bytes], *, load: Loader | None = None
+    ) -> Self | NeuralModel:
+        """Inverse of `to_files`, tuned or frozen; raises BundleError on anything not trusted."""
+        if CARD_FILE not in files:
+            return NeuralModel.from_files(files)
         try:
             card = json.loads(files[CARD_FILE])
             model = cls(ByolParams(**card["params"]), classes=tuple(card["classes"]))

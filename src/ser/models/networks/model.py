@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -16,11 +15,11 @@ from safetensors.torch import save as save_tensors
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError
-from ser.models.base import Examples, Inputs, Kind, OnEpoch
+from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader
 from ser.models.networks.architectures import EmotionCnn, EmotionNetwork
 from ser.models.networks.embedding import embed_sequences
 from ser.models.networks.ntt import AudioNtt, load_encoder, weights_sha256
-from ser.models.voices import dev_answers, enrolment_files, enrolment_from
+from ser.models.voices import enrolment_files, enrolment_from, posteriors_for_dev
 from ser.params import ByolParams, CnnParams, TrainParams
 
 if TYPE_CHECKING:
@@ -50,6 +49,19 @@ class NeuralModel:
         self.network: EmotionNetwork | None = None
         self.enrolment: Enrolment | None = None
 
+    @classmethod
+    def build(cls, building: Building) -> Self:
+        return cls(
+            building.params,
+            building.train,
+            classes=building.classes,
+            threads=building.machine.threads,
+        )
+
+    @property
+    def name(self) -> str:
+        return "byol_s" if isinstance(self.params, ByolParams) else "cnn"
+
     @property
     def epochs(self) -> int:
         return self.train.max_epochs
@@ -58,16 +70,7 @@ class NeuralModel:
     def n_parameters(self) -> int:
         return sum(p.numel() for p in self._fitted().parameters())
 
-    def fit(
-        self,
-        train: Examples,
-        dev: Examples,
-        *,
-        seed: int,
-        enrolled: bool = False,
-        on_epoch: OnEpoch | None = None,
-        workdir: Path | None = None,
-    ) -> Self:
+    def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Learn from `train`; `dev` only shows how it goes.
 
         Same seed and data give the same weights, bit for bit, on a CPU. With `workdir`, each
@@ -86,16 +89,13 @@ class NeuralModel:
             classes=self.classes,
             train=utterances,
             dev=Utterances.of(dev, self.classes),
-            seed=seed,
-            enrolled=enrolled,
-            on_epoch=on_epoch,
-            workdir=workdir,
+            fitting=fitting,
             threads=self.threads,
             weights=weights_sha256(self.params) if isinstance(self.params, ByolParams) else None,
         )
-        if enrolled:
+        if fitting.enrolled:
             self.enrolment = Enrolment.of(self.embed(train.inputs), speaker=train.speaker)
-        self.dev_posteriors = dev_answers(self, dev)
+        self.dev_posteriors = posteriors_for_dev(self, dev)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
@@ -115,7 +115,7 @@ class NeuralModel:
         """{"model.safetensors", "model.json"}, an enrolment; equal models give equal bytes."""
         network = self._fitted()
         card = {
-            "name": "byol_s" if isinstance(self.params, ByolParams) else "cnn",
+            "name": self.name,
             "classes": self.classes,
             "n_mels": network.n_mels,
             "params": self.params.model_dump(mode="json"),
@@ -128,7 +128,7 @@ class NeuralModel:
         }
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
         """Inverse of `to_files`; raises BundleError on anything else."""
         try:
             card: dict[str, Any] = json.loads(files[CARD_FILE])

@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 import torch
 
 from ser.models.balance import class_weight
-from ser.models.base import OnEpoch
+from ser.models.base import Fitting, OnEpoch
 from ser.models.networks.architectures import EmotionNetwork
 from ser.models.networks.batches import EvaluationBatches, TrainingBatches, Utterances
 from ser.models.networks.module import EmotionModule, seed_of
@@ -55,10 +55,7 @@ def fit_network(
     classes: tuple[str, ...],
     train: Utterances,
     dev: Utterances,
-    seed: int,
-    enrolled: bool = False,
-    on_epoch: OnEpoch | None = None,
-    workdir: Path | None = None,
+    fitting: Fitting,
     threads: int = 1,
     weights: str | None = None,
 ) -> EmotionNetwork:
@@ -68,12 +65,14 @@ def fit_network(
 
     The schedule ends with the learning rate at zero, so no epoch is chosen; `dev` shows the way.
     All chance comes from (seed, epoch), and torch's global state is left as found. A checkpoint
-    in `workdir` that this very training wrote is resumed, any other is ignored with a warning.
+    in `fitting.workdir` that this very training wrote is resumed, any other is ignored with a
+    warning.
     """
+    seed, enrolled, workdir = fitting.seed, fitting.enrolled, fitting.workdir
     fingerprint = _fingerprint(params, train_params, classes, train, dev, seed, enrolled, weights)
     checkpoint = None if workdir is None else workdir / CHECKPOINT
     saved = None if checkpoint is None else read_checkpoint(checkpoint, fingerprint=fingerprint)
-    with quiet(threads=threads), progress(train_params.max_epochs, on_epoch) as report:
+    with quiet(threads=threads), progress(train_params.max_epochs, fitting.on_epoch) as report:
         torch.manual_seed(seed_of(seed, -1))
         module = EmotionModule(
             make(),

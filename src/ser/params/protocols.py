@@ -1,4 +1,4 @@
-"""Published speaker-independent protocols: whose speech is tested in which fold.
+"""The table of protocols: whose speech is tested in which fold.
 
 Luna-Jiménez et al. 2021 (RAVDESS, five folds); EmoBox, Ma et al. 2024 (RAVDESS, six folds);
 actor blocks of CREMA-D; leave one speaker out for EMO-DB and SAVEE; one actress against the
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from pydantic_core import PydanticCustomError
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,11 @@ def _each_alone(*speakers: str) -> tuple[tuple[str, ...], ...]:
     return tuple((speaker,) for speaker in speakers)
 
 
-PUBLISHED = {
+#: A value of split.protocol, and its speakers where it was published for one corpus.
+PROTOCOLS: dict[str, Published | None] = {
+    "holdout": None,
+    "grouped-kfold": None,
+    "leave-one-speaker-out": None,
     "ravdess-luna5": Published(
         "ravdess",
         _actors(
@@ -85,7 +91,19 @@ PUBLISHED = {
     ),
     "savee-loso": Published("savee", _each_alone("DC", "JE", "JK", "KL")),
     "tess-cross": Published("tess", _each_alone("YAF", "OAF"), dev="sentences drawn"),
-    "iemocap-loso": Published(
+    "iemocap-leave-one-session-out": Published(
         "iemocap", tuple((f"Ses0{session}F", f"Ses0{session}M") for session in range(1, 6))
     ),
 }
+PUBLISHED = {name: protocol for name, protocol in PROTOCOLS.items() if protocol}
+#: What a protocol was called before: each is still taken.
+FORMER_NAMES = {"iemocap-loso": "iemocap-leave-one-session-out"}
+
+
+def known_protocol(name: str) -> str:
+    """The protocol's name today; raises pydantic's error on one that the table lacks."""
+    name = FORMER_NAMES.get(name, name)
+    if name not in PROTOCOLS:
+        known = ", ".join(PROTOCOLS)
+        raise PydanticCustomError("protocol", "expected one of {known}", {"known": known})
+    return name
