@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.bundle import CARD_FILE, load_bundle
+from ser.bundle import CARD_FILE, load_bundle, load_encoder_of
 from ser.core.scores.gate import KEY, Verdict, judge, trained_speakers, under_one_rule
 from ser.core.speakers.enrolment import rows_of
 from ser.core.utterance.emotions import LabelRule, label_rule
@@ -151,7 +151,8 @@ def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFr
     that knows voices knows each speaker by all of his or her test recordings, as in `evaluate`.
     """
     test = folds[folds["split"] == "test"]
-    predictor = Predictor(load_bundle(bundle_dir))
+    bundle = load_bundle(bundle_dir)
+    predictor = Predictor(bundle, load_encoder_of(bundle))
 
     posteriors = np.empty((len(test), len(predictor.bundle.classes)))
     for rows in rows_of(test["speaker"].to_numpy(str)).values():

@@ -84,7 +84,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def trained(checkout: Project, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """A copy of the checkout after `dvc repro`; read only, see `project` for one to change.
+    """A copy of the checkout after all stages; read only, see `project` for one to change.
 
     The suite's processes share it: the first that asks makes it.
     """
@@ -95,7 +95,7 @@ def trained(checkout: Project, tmp_path_factory: pytest.TempPathFactory, worker_
         if not (folder / "made").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            checkout.copied_to(folder, repro=True)
+            checkout.copied_to(folder).make_all()
             (folder / "made").touch()
     return Project(folder / "project")
 

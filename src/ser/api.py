@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 
-from ser.bundle import load_bundle
+from ser.bundle import load_bundle, load_encoder_of
 from ser.core.speakers.enrolment import Voice
 from ser.core.uncertainty.abstention import Abstention
 from ser.errors import AudioError, ParamsError, RegistryError, TooLongAudio
@@ -73,7 +73,8 @@ def load(source: str | PathLike[str] | None = None) -> Model:
     "models:/emotion-recognition@champion"; the registry is that of the project which the current
     folder is in. Raises BundleError, RegistryError.
     """
-    return Model(Predictor(load_bundle(bundle_folder(source))))
+    bundle = load_bundle(bundle_folder(source))
+    return Model(Predictor(bundle, load_encoder_of(bundle)))
 
 
 def bundle_folder(source: str | PathLike[str] | None) -> Path:

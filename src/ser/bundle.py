@@ -12,7 +12,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import (
@@ -38,6 +38,9 @@ from ser.models.build import model_from_files
 from ser.models.encoders.reference import EncoderReference
 from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import AbstentionParams, FeatureParams
+
+if TYPE_CHECKING:
+    from ser.models.encoders.encoder import SpeechEncoder
 
 FORMAT = 2
 CARD_FILE = "bundle.json"
@@ -114,6 +117,11 @@ class Bundle:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.model.classes
+
+    @property
+    def takes_layers(self) -> bool:
+        """Whether its model takes the layers of an encoder, which is no part of the bundle."""
+        return self.encoder is not None and "layers" in self.model.kinds
 
     @property
     def knows_voices(self) -> bool:
@@ -201,6 +209,19 @@ def load_bundle(directory: Path) -> Bundle:
         encoder=head.encoder,
         card=head.card,
     )
+
+
+def load_encoder_of(bundle: Bundle) -> SpeechEncoder | None:
+    """The encoder that the bundle names, from this machine; None where its model takes none.
+
+    Raises EncoderError where it is not here, or is another one than the model was trained on.
+    """
+    if not bundle.takes_layers:
+        return None
+    from ser.models.encoders.loading import load_referenced
+
+    assert bundle.encoder is not None
+    return load_referenced(bundle.encoder)
 
 
 def _finite(posteriors: np.ndarray) -> np.ndarray:

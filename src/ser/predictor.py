@@ -14,6 +14,7 @@ from ser.bundle import Bundle
 from ser.core.features.extract import Features, audible, extract, prepared
 from ser.core.speakers.enrolment import Voice
 from ser.core.uncertainty.abstention import Abstention, clipped_share, decide
+from ser.errors import EncoderError
 from ser.models.base import Inputs
 from ser.models.voices import voice_of
 from ser.vad.detect import speech_seconds
@@ -52,16 +53,18 @@ class Heard:
 class Predictor:
     """Scores waveforms with a bundle's model and the bundle's own feature parameters.
 
-    Raises EncoderError where the model hears by an encoder that is not on this machine.
+    encoder : what `load_encoder_of` gives for the bundle. Raises EncoderError where the model takes
+    an encoder and None is given.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, encoder: SpeechEncoder | None = None) -> None:
+        if encoder is None and bundle.takes_layers:
+            raise EncoderError(
+                f"The model {bundle.model_name} takes an encoder and none was given: give what "
+                "load_encoder_of(bundle) returns."
+            )
         self.bundle = bundle
-        self._encoder: SpeechEncoder | None = None
-        if bundle.encoder and "layers" in bundle.model.kinds:
-            from ser.models.encoders.loading import load_referenced
-
-            self._encoder = load_referenced(bundle.encoder)
+        self._encoder = encoder
         self._limit: float | None = None
         percentile = bundle.abstention.max_novelty_percentile
         if bundle.novelty is not None and percentile is not None:

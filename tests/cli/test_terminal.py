@@ -17,7 +17,8 @@ HOSTILE = "a\x1b[2Jb\nc\u202e.wav"
 
 def test_predict_escapes_names_in_answers_and_in_errors(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(api, "load_bundle", lambda folder: None)
-    monkeypatch.setattr(api, "Predictor", lambda bundle: None)
+    monkeypatch.setattr(api, "load_encoder_of", lambda bundle: None)
+    monkeypatch.setattr(api, "Predictor", lambda *given: None)
     (tmp_path / HOSTILE).write_text("no audio")
     with pytest.raises(typer.Exit):
         commands.predict([tmp_path / HOSTILE], model=str(tmp_path))

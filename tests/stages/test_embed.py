@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flows.dvc import changes
-from ser.bundle import load_bundle
+from ser.bundle import load_bundle, load_encoder_of
 from ser.core.utterance.tables import posterior_columns
 from ser.errors import EncoderError
 from ser.io.audio.read import load_mono
@@ -55,7 +55,7 @@ def test_serving_hears_what_training_heard(heard, monkeypatch):
     assert bundle.knows_voices
     row = read_table(heard.root / FOLDS).iloc[[0]]
     stored = read_embeddings(heard.root / EMBEDDINGS)[row["sha256"].iloc[0]]
-    predictor = Predictor(bundle)
+    predictor = Predictor(bundle, load_encoder_of(bundle))
     y, sr = load_mono(heard.root / row["file"].iloc[0])
     fresh = predictor.enrol([(y, sr)])
     own = answers(heard.root, bundle, row)[posterior_columns(answers(heard.root, bundle, row))]
@@ -67,6 +67,8 @@ def test_another_encoder_of_the_same_name_is_refused(heard, tmp_path, monkeypatc
     save_encoder(tmp_path / "encoder", "wavlm-layer", seed=1)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EncoderError, match="the model was trained on"):
+        load_encoder_of(load_bundle(heard.root / "models/bundle"))
+    with pytest.raises(EncoderError, match="takes an encoder and none was given"):
         Predictor(load_bundle(heard.root / "models/bundle"))
 
 

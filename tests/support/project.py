@@ -31,12 +31,10 @@ class Project:
 
     root: Path
 
-    def copied_to(self, folder: Path, *, repro: bool = False) -> Project:
+    def copied_to(self, folder: Path) -> Project:
         """The same in a folder of its own."""
         copy = Project(folder / "project")
         shutil.copytree(self.root, copy.root, symlinks=True)
-        if repro:
-            copy.repro()
         return copy
 
     def set(self, **values: object) -> None:
@@ -94,6 +92,17 @@ class Project:
         done = self.run("dvc", "repro", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return re.findall(r"Running stage '([^']+)'", done.stdout)
+
+    def make_all(self) -> None:
+        """What `repro` makes of a fresh checkout, but by stages in this process: sooner."""
+        stages = yaml.safe_load((self.root / "dvc.yaml").read_text())["stages"]
+        corpora = yaml.safe_load((self.root / "params.yaml").read_text())["data"]["corpora"]
+        for stage, definition in stages.items():
+            for arguments in [[c] for c in corpora] if "foreach" in definition else [[]]:
+                done = self.call(f"ser.stages.{stage}", *arguments)
+                assert done.returncode == 0, done.stdout + done.stderr
+        done = self.run("dvc", "commit", "--force", "--quiet")
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def json(self, path: str) -> Any:
         return json.loads((self.root / path).read_text())

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import enrolment_curve
 from ser.benchmark.workspace import extract
-from ser.bundle import Bundle, save_bundle
+from ser.bundle import Bundle, load_encoder_of, save_bundle
 from ser.core.scores import metrics
 from ser.core.splits import leakage
 from ser.core.splits.assign import assign, shares_dev_speakers
@@ -210,7 +210,7 @@ def _with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
 
 def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
     """Median time from decoded samples to posteriors, features included."""
-    predictor = Predictor(bundle)
+    predictor = Predictor(bundle, load_encoder_of(bundle))
     times = []
     for y, sr in load_utterances(home, test.head(TIMED)):
         started = time.perf_counter()

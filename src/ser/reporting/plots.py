@@ -8,22 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ser.core.utterance.emotions import COLOURS
 from ser.params import FeatureParams
-
-#: Emotions keep their colour from figure to figure (Okabe & Ito's colour-blind safe palette).
-COLOURS = {
-    "neutral": "#7f7f7f",
-    "calm": "#56b4e9",
-    "happiness": "#e69f00",
-    "sadness": "#0072b2",
-    "anger": "#d55e00",
-    "fear": "#9467bd",
-    "disgust": "#009e73",
-    "surprise": "#cc79a7",
-    "boredom": "#8c564b",
-    "excitement": "#f0e442",
-    "frustration": "#333333",
-}
 
 
 def emotion_panels(

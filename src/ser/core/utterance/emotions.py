@@ -9,20 +9,22 @@ import pandas as pd
 
 from ser.errors import ParamsError, UnknownEmotion
 
-#: Nouns, in the order that tables, plots and posteriors use.
-EMOTIONS = (
-    "neutral",
-    "calm",
-    "happiness",
-    "sadness",
-    "anger",
-    "fear",
-    "disgust",
-    "surprise",
-    "boredom",
-    "excitement",
-    "frustration",
-)
+#: Nouns, in the order that tables, plots and posteriors use, and their colours in every figure
+#: (most are of Okabe & Ito's palette for colour-blind readers).
+COLOURS = {
+    "neutral": "#7f7f7f",
+    "calm": "#56b4e9",
+    "happiness": "#e69f00",
+    "sadness": "#0072b2",
+    "anger": "#d55e00",
+    "fear": "#9467bd",
+    "disgust": "#009e73",
+    "surprise": "#cc79a7",
+    "boredom": "#8c564b",
+    "excitement": "#f0e442",
+    "frustration": "#333333",
+}
+EMOTIONS = tuple(COLOURS)
 
 
 def check_emotions(labels: Iterable[str]) -> None:

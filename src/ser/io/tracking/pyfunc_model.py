@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from ser.bundle import bundle_sha256, load_bundle
+from ser.bundle import bundle_sha256, load_bundle, load_encoder_of
 from ser.errors import AudioError, DamagedVersion
 from ser.io.audio.read import CORPUS, load_mono
 from ser.predictor import Predictor
@@ -39,7 +39,8 @@ class EmotionPyfunc(PythonModel):
                 f"{directory} is not what was registered (other SHA-256).",
                 "Restore it, or serve another version.",
             )
-        self._predictor = Predictor(load_bundle(directory))
+        bundle = load_bundle(directory)
+        self._predictor = Predictor(bundle, load_encoder_of(bundle))
 
     def predict(
         self,
