@@ -46,6 +46,8 @@ def test_predict_answers_each_file_as_evaluation_did(ser, recordings):
     for answer in answers:
         assert sum(answer["posteriors"].values()) == pytest.approx(1)
         assert answer["confidence"] == max(answer["posteriors"].values())
+    _, out, _ = ser("predict", *recordings["file"], "--model", "models/bundle", "--json-lines")
+    assert [json.loads(line) for line in out.splitlines()] == answers
 
 
 def test_predict_takes_a_folder(ser, trained):

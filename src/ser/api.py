@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
+
+from joblib import cpu_count
+from threadpoolctl import threadpool_limits
 
 from ser.bundle import load_bundle, load_encoder_of
 from ser.core.speakers.enrolment import Voice
 from ser.core.uncertainty.abstention import Abstention
 from ser.errors import AudioError, ParamsError, RegistryError, TooLongAudio
+from ser.front_end import Extracted, FrontEnd
 from ser.io.audio.read import load_mono
+from ser.parallel import in_parallel
 from ser.predictor import Prediction, Predictor
 from ser.project import project_root
+
+#: From so many recordings on, processes read and extract them; so many are answered meanwhile.
+MANY, FIRST = 64, 16
+#: Recordings that are extracted and not yet answered are at most two parts; answered in batches.
+PART, BATCH = 128, 16
 
 
 class Model:
@@ -26,12 +37,37 @@ class Model:
 
         voice : the speaker's, from `enrol`; without it the speaker is taken for an average one.
         """
-        try:
-            y, sr = load_mono(Path(file))
-        except TooLongAudio as error:
-            # The header alone says so: nothing is decoded.
-            return Prediction(None, None, abstention=Abstention("too_long", str(error)))
-        return self.predictor.predict(y, sr=sr, voice=voice)
+        return self.predictor.answer([take(self.predictor.front_end, Path(file))], voice=voice)[0]
+
+    def predict_all(
+        self, files: Sequence[str | PathLike[str]], *, voice: Voice | None = None
+    ) -> Iterator[Prediction | AudioError]:
+        """Predictions of many recordings of one speaker, known or not, in order, as they are made.
+
+        A recording that cannot be read is answered by its error. Of many, the first are answered
+        here while processes start that read and extract the others; memory stays bounded.
+        """
+        paths, front_end = [Path(file) for file in files], self.predictor.front_end
+        here = FIRST if len(paths) >= MANY and cpu_count() > 1 else len(paths)
+        parts = [paths[i : i + PART] for i in range(here, len(paths), PART)]
+        working = _taken_apart(front_end, parts[0]) if parts else iter(())
+        for path in paths[:here]:
+            yield from self._answers([_taken(front_end, path)], voice)
+        # Torch's own threads would only be in the processes' way.
+        with threadpool_limits(1 if parts else None):
+            for following in [*parts[1:], []]:
+                # The next part is extracted while this one is answered.
+                ahead = _taken_apart(front_end, following) if following else iter(())
+                while batch := list(islice(working, BATCH)):
+                    yield from self._answers(batch, voice)
+                working = ahead
+
+    def _answers(
+        self, taken: Sequence[Abstention | Extracted | AudioError], voice: Voice | None
+    ) -> Iterator[Prediction | AudioError]:
+        fit = [one for one in taken if not isinstance(one, AudioError)]
+        answers = iter(self.predictor.answer(fit, voice=voice))
+        return (one if isinstance(one, AudioError) else next(answers) for one in taken)
 
     def enrol(
         self,
@@ -64,6 +100,29 @@ class Model:
             for reason in left_out:
                 on_left_out(reason)
         return voice
+
+
+def take(front_end: FrontEnd, file: Path) -> Abstention | Extracted:
+    """What the model takes of a recording, or why it is no speech; raises AudioError."""
+    try:
+        y, sr = load_mono(file)
+    except TooLongAudio as error:
+        # The header alone says so: nothing is decoded.
+        return Abstention("too_long", str(error))
+    return front_end.take(y, sr=sr)
+
+
+def _taken(front_end: FrontEnd, file: Path) -> Abstention | Extracted | AudioError:
+    try:
+        return take(front_end, file)
+    except AudioError as error:
+        return error
+
+
+def _taken_apart(
+    front_end: FrontEnd, files: Sequence[Path]
+) -> Iterator[Abstention | Extracted | AudioError]:
+    return in_parallel(_taken, [(front_end, file) for file in files], doing=None)
 
 
 def load(source: str | PathLike[str] | None = None) -> Model:

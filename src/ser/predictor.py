@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
-from ser.core.features.extract import Features, audible, extract, prepared
+from ser.core.features.extract import Features
 from ser.core.speakers.enrolment import Voice
-from ser.core.uncertainty.abstention import Abstention, clipped_share, decide
+from ser.core.uncertainty.abstention import Abstention, decide
 from ser.errors import EncoderError
+from ser.front_end import Extracted, FrontEnd
 from ser.models.base import Inputs
 from ser.models.voices import voice_of
-from ser.vad.detect import speech_seconds
 
 if TYPE_CHECKING:
     from ser.models.encoders.encoder import SpeechEncoder
@@ -42,14 +42,6 @@ class Prediction:
     abstention: Abstention | None = None
 
 
-@dataclass(frozen=True)
-class Heard:
-    """waveform : as an encoder of the hub takes it; None where the model has none."""
-
-    features: Features
-    waveform: np.ndarray | None = None
-
-
 class Predictor:
     """Scores waveforms with a bundle's model and the bundle's own feature parameters.
 
@@ -64,6 +56,8 @@ class Predictor:
                 "load_encoder_of(bundle) returns."
             )
         self.bundle = bundle
+        encoder_sr = bundle.encoder.sr if bundle.encoder else None
+        self.front_end = FrontEnd(bundle.features, bundle.abstention, encoder_sr)
         self._encoder = encoder
         self._limit: float | None = None
         percentile = bundle.abstention.max_novelty_percentile
@@ -76,23 +70,15 @@ class Predictor:
         None where the model knows no voices; raises AudioError on an unfit clip. What `refuse`
         refuses tells nothing of a voice: leave it out.
         """
-        heard = [self._hear(y, sr) for y, sr in clips]
-        return voice_of(self.bundle.model, self._inputs(heard))
+        extracted = [self.front_end.extract(y, sr=sr) for y, sr in clips]
+        return voice_of(self.bundle.model, self._inputs(extracted))
 
     def refuse(self, y: np.ndarray, *, sr: int) -> Abstention | None:
         """Why mono samples `y`, (n_samples,), at `sr` Hz, are no speech to go by; None: they are.
 
-        Told by the signal alone: too short, too long, no speech, or clipped.
+        Judged by the signal alone: too short, too long, no speech, or clipped.
         """
-        params = self.bundle.abstention
-        if y.ndim != 1 or not np.isfinite(y).all():
-            # No recording: `extract` says what is wrong.
-            return None
-        return decide(params, seconds=y.size / sr) or decide(
-            params,
-            speech_seconds=self._speech_seconds(y, sr),
-            clipped=clipped_share(y),
-        )
+        return self.front_end.refuse(y, sr=sr)
 
     def predict(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> Prediction:
         """Answer mono samples `y`, (n_samples,), at `sr` Hz; raises AudioError on unfit input.
@@ -101,26 +87,28 @@ class Predictor:
         clipped. voice : the speaker's, from `enrol`; without it, he or she is taken for an
         average one.
         """
-        refused = self.refuse(y, sr=sr)
-        if refused:
-            return Prediction(None, None, abstention=refused)
-        heard = self._hear(y, sr)
-        posteriors = self._posteriors(heard, voice)
-        refused = decide(
-            self.bundle.abstention,
-            novelty=self._novelty(heard.features),
-            confidence=float(posteriors.max()),
-        )
-        return self._prediction(posteriors, voice, refused)
+        return self.answer([self.front_end.take(y, sr=sr)], voice=voice)[0]
+
+    def answer(
+        self, taken: Sequence[Abstention | Extracted], *, voice: Voice | None = None
+    ) -> list[Prediction]:
+        """Predictions for what `front_end.take` gave of recordings of one speaker, known or not.
+
+        Together they cost the networks less than one by one, and answers stay the same.
+        """
+        extracted = [one for one in taken if isinstance(one, Extracted)]
+        posteriors = iter(self._posteriors(extracted, voice) if extracted else ())
+        return [
+            self._prediction(next(posteriors), one.features, voice)
+            if isinstance(one, Extracted)
+            else Prediction(None, None, abstention=one)
+            for one in taken
+        ]
 
     def posteriors(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> np.ndarray:
-        """Calibrated posteriors over the bundle's classes, (n_classes,), whatever was heard."""
-        return self._posteriors(self._hear(y, sr), voice)
-
-    def _speech_seconds(self, y: np.ndarray, sr: int) -> float:
-        features = self.bundle.features
-        speech = audible(y, sr=sr, params=features)
-        return speech_seconds(speech, sr=features.sr, detector=self.bundle.abstention.detector)
+        """Calibrated posteriors over the bundle's classes, (n_classes,), whatever `y` holds."""
+        found: np.ndarray = self._posteriors([self.front_end.extract(y, sr=sr)], voice)[0]
+        return found
 
     def _novelty(self, features: Features) -> float | None:
         if self.bundle.novelty is None or self._limit is None:
@@ -128,30 +116,26 @@ class Predictor:
         functionals = features.functionals.to_numpy()[None]
         return float(self.bundle.novelty.distance(functionals)[0] / self._limit)
 
-    def _hear(self, y: np.ndarray, sr: int) -> Heard:
-        params = self.bundle.features
-        features = extract(audible(y, sr=sr, params=params), params=params)
-        if self.bundle.encoder is None:
-            return Heard(features)
-        at_rate = params.at(self.bundle.encoder.sr)
-        return Heard(features, prepared(audible(y, sr=sr, params=at_rate), params=at_rate))
+    def _posteriors(self, extracted: Sequence[Extracted], voice: Voice | None) -> np.ndarray:
+        return self.bundle.posteriors(self._inputs(extracted), voice=voice)
 
-    def _posteriors(self, heard: Heard, voice: Voice | None) -> np.ndarray:
-        posteriors: np.ndarray = self.bundle.posteriors(self._inputs([heard]), voice=voice)[0]
-        return posteriors
-
-    def _inputs(self, heard: Sequence[Heard]) -> Inputs:
-        waveforms = [h.waveform for h in heard if h.waveform is not None]
+    def _inputs(self, extracted: Sequence[Extracted]) -> Inputs:
+        waveforms = [one.waveform for one in extracted if one.waveform is not None]
         return Inputs(
-            pd.DataFrame([h.features.functionals for h in heard]),
-            [h.features.log_mel for h in heard],
+            pd.DataFrame([one.features.functionals for one in extracted]),
+            [one.features.log_mel for one in extracted],
             list(self._encoder.encode(waveforms)) if self._encoder else None,
             waveforms,
         )
 
     def _prediction(
-        self, posteriors: np.ndarray, voice: Voice | None, refused: Abstention | None
+        self, posteriors: np.ndarray, features: Features, voice: Voice | None
     ) -> Prediction:
+        refused = decide(
+            self.bundle.abstention,
+            novelty=self._novelty(features),
+            confidence=float(posteriors.max()),
+        )
         classes = self.bundle.classes
         by_class = dict(zip(classes, map(float, posteriors), strict=True))
         inside = self.bundle.calibration_of(voice).sets(posteriors[None])[0]

@@ -3,34 +3,29 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-import typer
 
-from ser import api
-from ser.cli import commands
-from ser.errors import StageError
+from ser.cli.answers import print_answers
+from ser.core.uncertainty.abstention import Abstention
+from ser.errors import AudioError, StageError
+from ser.predictor import Prediction
 from ser.stages.base import run_stage
 
 HOSTILE = "a\x1b[2Jb\nc\u202e.wav"
 
 
-def test_predict_escapes_names_in_answers_and_in_errors(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(api, "load_bundle", lambda folder: None)
-    monkeypatch.setattr(api, "load_encoder_of", lambda bundle: None)
-    monkeypatch.setattr(api, "Predictor", lambda *given: None)
-    (tmp_path / HOSTILE).write_text("no audio")
-    with pytest.raises(typer.Exit):
-        commands.predict([tmp_path / HOSTILE], model=str(tmp_path))
-    refused = {"reason": "too_long", "detail": HOSTILE}
-    answer = {"emotion": "anger", "confidence": 1.0, "candidates": ["anger"]}
-    answer |= {"file": HOSTILE, "posteriors": {"anger": 1.0}, "abstention": None}
-    commands._print_answers([answer, {**answer, "posteriors": {}, "abstention": refused}])
+@pytest.mark.parametrize("form", ["text", "json", "json lines"])
+def test_predict_escapes_names_in_answers_and_in_errors(capsys, form):
+    refused = Prediction(None, None, abstention=Abstention("too_long", HOSTILE))
+    answers = [AudioError(f"{HOSTILE} is no audio."), Prediction("anger", 1.0), refused]
+    assert print_answers([Path(HOSTILE)] * 3, answers, form=form) == 1
     out, err = capsys.readouterr()
-    assert len(err.splitlines()) == 1
-    assert len(out.splitlines()) == 3
+    assert len(err.splitlines()) == (form != "json")
     assert (out + err).replace("\n", "").isprintable()
-    assert r"a\x1b[2Jb\nc\u202e.wav" in err
+    if form != "json":
+        assert r"a\x1b[2Jb\nc\u202e.wav" in err
 
 
 def test_a_stage_escapes_names_in_its_error(tmp_path, monkeypatch, capsys):

@@ -6,14 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ser import __version__
 from ser.cli import own
+from ser.cli.answers import print_answers
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
@@ -75,8 +75,11 @@ def predict(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="A JSON object a line, as answers are made.")
+    ] = False,
 ) -> None:
-    """Perceived emotion of each recording, with all posteriors.
+    """Perceived emotion of each recording, with all posteriors, as answers are made.
 
     The emotions left of the bar hold the true one as often as calibrate.coverage asks.
     A file that fails does not stop the others; the exit status is then 1.
@@ -91,15 +94,12 @@ def predict(
         voice = loaded.enrol(
             clips, on_left_out=lambda why: print(f"left out: {one_line(why)}", file=sys.stderr)
         )
-    answers = [_answer(loaded, file, voice) for file in recordings]
-    if as_json:
-        print(json.dumps(answers, indent=2))
-    else:
-        _print_answers([a for a in answers if "error" not in a])
-        for answer in answers:
-            if "error" in answer:
-                print(f"error: {one_line(answer['error'])}", file=sys.stderr)
-    if any("error" in answer for answer in answers):
+    failed = print_answers(
+        recordings,
+        loaded.predict_all(recordings, voice=voice),
+        form="json" if as_json else "json lines" if json_lines else "text",
+    )
+    if failed:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -207,37 +207,3 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
             yield from found
         else:
             yield path
-
-
-def _answer(model: Any, file: Path, voice: Any) -> dict[str, Any]:
-    try:
-        return {"file": str(file), **asdict(model.predict(file, voice=voice))}
-    except AudioError as error:
-        message = str(error)
-        return {
-            "file": str(file),
-            "error": message if str(file) in message else f"{file}: {message}",
-        }
-
-
-def _print_answers(answers: list[dict[str, Any]]) -> None:
-    """A line a file: emotion, confidence, file, then the others by size, a bar after the set.
-
-    Where the model abstains, the reason stands in the emotion's place, and a sentence below.
-    """
-    names = [one_line(answer["file"]) for answer in answers]
-    width = max(map(len, names), default=0)
-    for answer, name in zip(answers, names, strict=True):
-        refused = answer["abstention"]
-        words = [
-            f"{emotion} {p:.2f}"
-            for emotion, p in sorted(answer["posteriors"].items(), key=lambda item: -item[1])
-        ]
-        if refused:
-            print(f"{refused['reason']:<15}  {name:<{width}}  {'  '.join(words)}".rstrip())
-            print(f"  {one_line(refused['detail'])}")
-            continue
-        words = words[1:]
-        words.insert(len(answer["candidates"]) - 1, "|")
-        best = f"{answer['emotion']:<9}  {answer['confidence']:.2f}"
-        print(f"{best}  {name:<{width}}  {'  '.join(words)}")

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.api import Model
-from ser.cli import commands
+from ser.api import take
 from ser.core.utterance.waveform import mono, resample
 from ser.errors import CancellingAudio, RefusedAudio, TooLongAudio
 from ser.io.audio import read as audio
@@ -161,8 +160,8 @@ def test_a_limit_holds_before_and_while_channels_are_mixed():
 def test_a_recording_of_ten_minutes_is_no_utterance_by_its_header_alone(tmp_path):
     path = tmp_path / "a.flac"
     path.write_bytes(written(np.zeros(600 * 8000, np.int16), "FLAC", sr=8000))
-    # Of a model without a predictor: none is asked.
-    refused = commands._answer(Model(None), path, None)["abstention"]
-    assert refused["reason"] == "too_long"
-    assert "lasts 600 s by its header" in refused["detail"]
-    assert "too long for one utterance" in refused["detail"]
+    # No front end is asked.
+    refused = take(None, path)
+    assert refused.reason == "too_long"
+    assert "lasts 600 s by its header" in refused.detail
+    assert "too long for one utterance" in refused.detail

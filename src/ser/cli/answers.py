@@ -1,0 +1,71 @@
+"""What `ser predict` prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from ser.core.utterance.names import one_line
+from ser.errors import AudioError
+from ser.predictor import Prediction
+
+
+def print_answers(
+    files: Sequence[Path],
+    answers: Iterable[Prediction | AudioError],
+    *,
+    form: Literal["text", "json", "json lines"],
+) -> int:
+    """Print each answer as soon as it is made; how many recordings could not be answered.
+
+    json : an array on stdout, with errors in it. text, json lines : errors on stderr.
+    """
+    failed = 0
+    names = [one_line(str(file)) for file in files]
+    width = max(map(len, names), default=0)
+    for place, (file, answer) in enumerate(zip(files, answers, strict=True)):
+        failed += isinstance(answer, AudioError)
+        if form == "json":
+            text = json.dumps(_as_dict(file, answer), indent=2)
+            print("[" if place == 0 else ",", *text.splitlines(), sep="\n  ", end="")
+        elif isinstance(answer, AudioError):
+            print(f"error: {one_line(_message(file, answer))}", file=sys.stderr)
+        elif form == "json lines":
+            print(json.dumps(_as_dict(file, answer)))
+        else:
+            print(_text(f"{names[place]:<{width}}", answer))
+        sys.stdout.flush()
+    if form == "json":
+        print("\n]" if files else "[]")
+    return failed
+
+
+def _as_dict(file: Path, answer: Prediction | AudioError) -> dict[str, object]:
+    if isinstance(answer, AudioError):
+        return {"file": str(file), "error": _message(file, answer)}
+    return {"file": str(file), **asdict(answer)}
+
+
+def _message(file: Path, error: AudioError) -> str:
+    message = str(error)
+    return message if str(file) in message else f"{file}: {message}"
+
+
+def _text(name: str, answer: Prediction) -> str:
+    """Emotion, confidence, file, then the others by size, a bar after the set.
+
+    Where the model abstains, the reason stands in the emotion's place, and a sentence below.
+    """
+    by_size = sorted(answer.posteriors.items(), key=lambda item: -item[1])
+    words = [f"{emotion} {p:.2f}" for emotion, p in by_size]
+    if answer.abstention:
+        refused = answer.abstention
+        line = f"{refused.reason:<15}  {name}  {'  '.join(words)}".rstrip()
+        return f"{line}\n  {one_line(refused.detail)}"
+    words = words[1:]
+    words.insert(len(answer.candidates) - 1, "|")
+    return f"{answer.emotion:<9}  {answer.confidence:.2f}  {name}  {'  '.join(words)}"
