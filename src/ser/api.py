@@ -12,18 +12,17 @@ from threadpoolctl import threadpool_limits
 
 from ser.bundle import load_bundle, load_encoder_of
 from ser.core.speakers.enrolment import Voice
-from ser.core.uncertainty.abstention import Abstention
-from ser.errors import AudioError, ParamsError, RegistryError, TooLongAudio
-from ser.front_end import Extracted, FrontEnd
+from ser.errors import AudioError, ParamsError, RegistryError
 from ser.io.audio.read import load_mono
-from ser.parallel import in_parallel
+from ser.io.audio.take import Taken, take, take_apart
 from ser.predictor import Prediction, Predictor
 from ser.project import project_root
 
-#: From so many recordings on, processes read and extract them; so many are answered meanwhile.
-MANY, FIRST = 64, 16
-#: Recordings that are extracted and not yet answered are at most two parts; answered in batches.
-PART, BATCH = 128, 16
+#: From so many recordings on, processes read and extract them: they take seconds to start, in which
+#: the first are answered here.
+MANY, FIRST = 100, 31
+#: At most two parts are extracted and not yet answered; answers are made in batches.
+PART, BATCH = 48, 16
 
 
 class Model:
@@ -37,33 +36,42 @@ class Model:
 
         voice : the speaker's, from `enrol`; without it the speaker is taken for an average one.
         """
-        return self.predictor.answer([take(self.predictor.front_end, Path(file))], voice=voice)[0]
+        (answer,) = self.predict_all([file], voice=voice)
+        if isinstance(answer, AudioError):
+            raise answer
+        return answer
 
     def predict_all(
         self, files: Sequence[str | PathLike[str]], *, voice: Voice | None = None
     ) -> Iterator[Prediction | AudioError]:
         """Predictions of many recordings of one speaker, known or not, in order, as they are made.
 
-        A recording that cannot be read is answered by its error. Of many, the first are answered
-        here while processes start that read and extract the others; memory stays bounded.
+        A recording that cannot be read is answered by its error. Of many recordings all but the
+        first are read and extracted in processes of their own; memory stays bounded.
         """
         paths, front_end = [Path(file) for file in files], self.predictor.front_end
         here = FIRST if len(paths) >= MANY and cpu_count() > 1 else len(paths)
-        parts = [paths[i : i + PART] for i in range(here, len(paths), PART)]
-        working = _taken_apart(front_end, parts[0]) if parts else iter(())
-        for path in paths[:here]:
-            yield from self._answers([_taken(front_end, path)], voice)
-        # Torch's own threads would only be in the processes' way.
-        with threadpool_limits(1 if parts else None):
-            for following in [*parts[1:], []]:
+        parts = (paths[i : i + PART] for i in range(here, len(paths), PART))
+        ahead = (take_apart(front_end, part) for part in parts)
+        working: Iterator[Taken] | None = None
+        # A second thread gains nothing on a clip, and is in the other processes' way.
+        with threadpool_limits(None if self.predictor.bundle.encoder else 1):
+            start, size = 0, 1
+            while start < here:
+                batch = [take(front_end, path) for path in paths[start : min(start + size, here)]]
+                yield from self._answers(batch, voice)
+                start, size = start + size, min(2 * size, BATCH)
+                # The first answer waits for no process to start.
+                working = working or next(ahead, None)
+            while working:
                 # The next part is extracted while this one is answered.
-                ahead = _taken_apart(front_end, following) if following else iter(())
+                following = next(ahead, None)
                 while batch := list(islice(working, BATCH)):
                     yield from self._answers(batch, voice)
-                working = ahead
+                working = following
 
     def _answers(
-        self, taken: Sequence[Abstention | Extracted | AudioError], voice: Voice | None
+        self, taken: Sequence[Taken], voice: Voice | None
     ) -> Iterator[Prediction | AudioError]:
         fit = [one for one in taken if not isinstance(one, AudioError)]
         answers = iter(self.predictor.answer(fit, voice=voice))
@@ -100,29 +108,6 @@ class Model:
             for reason in left_out:
                 on_left_out(reason)
         return voice
-
-
-def take(front_end: FrontEnd, file: Path) -> Abstention | Extracted:
-    """What the model takes of a recording, or why it is no speech; raises AudioError."""
-    try:
-        y, sr = load_mono(file)
-    except TooLongAudio as error:
-        # The header alone says so: nothing is decoded.
-        return Abstention("too_long", str(error))
-    return front_end.take(y, sr=sr)
-
-
-def _taken(front_end: FrontEnd, file: Path) -> Abstention | Extracted | AudioError:
-    try:
-        return take(front_end, file)
-    except AudioError as error:
-        return error
-
-
-def _taken_apart(
-    front_end: FrontEnd, files: Sequence[Path]
-) -> Iterator[Abstention | Extracted | AudioError]:
-    return in_parallel(_taken, [(front_end, file) for file in files], doing=None)
 
 
 def load(source: str | PathLike[str] | None = None) -> Model:

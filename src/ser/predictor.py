@@ -121,8 +121,10 @@ class Predictor:
 
     def _inputs(self, extracted: Sequence[Extracted]) -> Inputs:
         waveforms = [one.waveform for one in extracted if one.waveform is not None]
+        functionals = [one.features.functionals for one in extracted]
         return Inputs(
-            pd.DataFrame([one.features.functionals for one in extracted]),
+            # Sooner than from rows with their names.
+            pd.DataFrame(np.stack(functionals), columns=functionals[0].index),
             [one.features.log_mel for one in extracted],
             list(self._encoder.encode(waveforms)) if self._encoder else None,
             waveforms,

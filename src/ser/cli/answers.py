@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ser.core.utterance.names import one_line
 from ser.errors import AudioError
-from ser.predictor import Prediction
+
+if TYPE_CHECKING:
+    from ser.predictor import Prediction
 
 
 def print_answers(

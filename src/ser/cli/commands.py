@@ -186,6 +186,8 @@ def main() -> None:
     debug = "--debug" in sys.argv or bool(os.environ.get("SER_DEBUG"))
     sys.argv = [a for a in sys.argv if a != "--debug"]
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # torch would keep compiled code for each of 1,024 lengths of recordings: 100 MB.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     try:
         with compiled_code_kept():
             app()

@@ -121,19 +121,32 @@ def _convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, stride: i
 
 def _remembered(codes: np.ndarray, weights: Weights) -> np.ndarray:
     """P(speech) (n,) by the recurrent layer over codes (n, 128), frame after frame."""
+    width = codes.shape[1]
+    # torch's order of gates is input, forget, new, output; here `new` comes last. Of the others
+    # the sigmoid is half of (1 + tanh of half): one call of tanh serves all four.
+    order = np.r_[0 : 2 * width, 3 * width : 4 * width, 2 * width : 3 * width]
+    half = np.repeat(np.array([0.5, 1.0], dtype=np.float32), [3 * width, width])
     into = codes @ weights["lstm_cell.weight_ih"].T
     into += weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"]
-    again = np.ascontiguousarray(weights["lstm_cell.weight_hh"].T)
-    hidden, cell = np.zeros((2, codes.shape[1]), dtype=np.float32)
+    into = into[:, order] * half
+    again = np.ascontiguousarray(weights["lstm_cell.weight_hh"].T[:, order] * half)
     states = np.empty_like(codes)
-    for t, gates in enumerate(into):
-        take, keep, new, give = np.split(gates + hidden @ again, 4)
-        cell = _sigmoid(keep) * cell + _sigmoid(take) * np.tanh(new)
-        hidden = _sigmoid(give) * np.tanh(cell)
-        states[t] = hidden
+    hidden, cell = np.zeros((2, width), dtype=np.float32)
+    gates = np.empty(4 * width, dtype=np.float32)
+    sigmoids, new = gates[: 3 * width], gates[3 * width :]
+    take, keep, give = np.split(sigmoids, 3)
+    for t, own in enumerate(into):
+        np.matmul(hidden, again, out=gates)
+        gates += own
+        np.tanh(gates, out=gates)
+        sigmoids += 1.0
+        sigmoids *= 0.5
+        cell *= keep
+        new *= take
+        cell += new
+        hidden = states[t]
+        np.tanh(cell, out=hidden)
+        hidden *= give
     logits = np.maximum(states, 0.0) @ weights["final_conv.weight"][0, :, 0]
-    return _sigmoid(logits + weights["final_conv.bias"][0])
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0))
+    logits += weights["final_conv.bias"][0]
+    return np.float32(0.5) * (np.tanh(np.float32(0.5) * logits) + np.float32(1.0))

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.api import take
 from ser.core.utterance.waveform import mono, resample
 from ser.errors import CancellingAudio, RefusedAudio, TooLongAudio
 from ser.io.audio import read as audio
 from ser.io.audio.mixing import mix
 from ser.io.audio.read import Limits, decode, load_audio, load_mono, read_recording
 from ser.io.audio.source import FileBytes
+from ser.io.audio.take import take
 from support.recordings import SR, muxed, syllables, written
 
 RNG = np.random.default_rng(0)

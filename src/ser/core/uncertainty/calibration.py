@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from ser.errors import TableError
 
@@ -105,6 +104,9 @@ def fit_temperature(raw: np.ndarray, target: np.ndarray) -> float:
         top = logits.max(axis=1)
         partition = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
         return float((partition - logits[rows, target]).mean())
+
+    # Imported here: serving, which does not need it, starts sooner.
+    from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
         cross_entropy, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded"

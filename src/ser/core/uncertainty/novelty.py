@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
-from sklearn.utils.extmath import randomized_svd
 
 from ser.errors import BundleError, TableError
 
@@ -47,6 +46,9 @@ class Space:
         standard = (embeddings - mean) / scale
         # Half of a small space at most, so that there is a beyond.
         k = max(1, min(COMPONENTS, min(standard.shape) // 2))
+        # Imported here: serving, which does not need it, starts sooner.
+        from sklearn.utils.extmath import randomized_svd
+
         _, singular, rows = randomized_svd(standard, k, random_state=0)
         components = rows.T
         beyond = standard - standard @ components @ rows

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.core.uncertainty.calibration import LEAST
@@ -207,6 +206,9 @@ def pool_weights(logs: np.ndarray, target: np.ndarray) -> np.ndarray:
     if len(target) == 0:
         return alike
     true = logs[:, np.arange(len(target)), target]
+
+    # Imported here: serving, which does not need it, starts sooner.
+    from scipy.optimize import minimize
 
     def cross_entropy(weights: np.ndarray) -> tuple[float, np.ndarray]:
         total = np.tensordot(weights, logs, axes=1)
