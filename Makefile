@@ -30,7 +30,7 @@ repro: $(READY) ## The pipeline alone: nothing is registered
 # Two processes on two cores, and all that they start: a second thread of each would only wait.
 T ?= tests
 N ?= 2
-PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(N) --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(N) --dist loadfile --no-loadscope-reorder
 test: $(READY) ## The whole test suite; `make test T=tests/core N=4`: some of it, in 4 processes
 	@$(PYTEST) --durations 15 $(T)
 

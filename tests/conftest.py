@@ -31,6 +31,15 @@ for ignored, handler in (
         signal.signal(ignored, handler)
 
 
+#: Folders whose tests take longest: they begin first, so that no process waits for another at the end.
+LONG = ("flows", "stages", "io/tracking", "models/ensemble", "benchmark")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = [str(ROOT / "tests" / folder) for folder in LONG]
+    items.sort(key=lambda item: not str(item.path).startswith(tuple(places)))
+
+
 @pytest.fixture(scope="session")
 def real_corpora() -> Path:
     """The folder of real recordings that SER_CORPORA names; the test is skipped without it."""
