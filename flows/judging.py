@@ -66,8 +66,8 @@ def judge_version(
     if pair is None:
         return Verdict(
             False,
-            f"Not comparable: the champion, version {champion.version}, tells other emotions "
-            f"apart than version {version.version}. {overrule}",
+            f"Not comparable: the champion, version {champion.version}, distinguishes "
+            f"other emotions than version {version.version}. {overrule}",
         )
     return compare(*pair)
 
@@ -137,10 +137,10 @@ def _card(root: Path, version: Version) -> dict[str, Any]:
     return dict(card)
 
 
-def _score_again(root: Path, champion: Version, heard: set[str]) -> pd.DataFrame:
-    """The champion's answers to today's test recordings, by speakers it never heard."""
+def _score_again(root: Path, champion: Version, trained: set[str]) -> pd.DataFrame:
+    """The champion's answers to today's test recordings, by speakers it was not trained on."""
     folds = read_table(root / FOLDS, check_folds)
-    test = folds[(folds["split"] == "test") & ~folds["speaker"].isin(heard)]
+    test = folds[(folds["split"] == "test") & ~folds["speaker"].isin(trained)]
     return score_bundle(registry.fetch_bundle(root, champion), test, root)
 
 

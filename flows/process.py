@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flows.guard import guarded, lifeline
 
-#: How a terminal is told of colours; a line that holds nothing else is empty.
+#: Escape sequences for colours; a line that holds nothing else is empty.
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Seconds that the guard may take to end a command; it kills what takes longer before that.
 GRACE = 20.0

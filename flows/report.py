@@ -1,4 +1,4 @@
-"""A tick of the flow, told to people: a Markdown artifact and a closing table."""
+"""The report of a tick: a Markdown artifact and a closing table."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def protocol_text(tick: Tick) -> str:
     return (
         f"{protocol['name']}, fold {protocol['fold']}: "
         f"{count_of(test['utterances'], 'utterance')} of "
-        f"{count_of(test['speakers'], 'speaker')} never heard in training"
+        f"{count_of(test['speakers'], 'speaker')} not trained on"
     )
 
 

@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def _run(root: Path, *, debug: bool) -> None:
-    # A misspelt parameter is told before anything is started.
+    # A misspelt parameter is an error before anything is started.
     load_params(root / "params.yaml")
     server = prefect_server(root)
 
@@ -82,7 +82,7 @@ def _run(root: Path, *, debug: bool) -> None:
 def _warm_up(root: Path) -> None:
     from ser.io.tracking.store import prepare_store
 
-    # The flow does the same in a moment, and there an error is told.
+    # The flow does the same in a moment, and reports the error there.
     with suppress(Exception):
         prepare_store(root)
 

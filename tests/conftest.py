@@ -31,7 +31,7 @@ for ignored, handler in (
         signal.signal(ignored, handler)
 
 
-#: Folders whose tests take longest: they begin first, so that no process waits for another at the end.
+#: Folders with the longest tests, which begin first: no process waits for another at the end.
 LONG = ("flows", "stages", "io/tracking", "models/ensemble", "benchmark")
 
 

@@ -349,7 +349,7 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
     score = found.inflation
     if score:
         result.append(
-            f"A random split would claim UAR {score.random:.3f}; speakers never heard give "
+            f"A random split would claim UAR {score.random:.3f}; unseen speakers give "
             f"{score.apart:.3f}. Inflation {score.gap:+.3f} (chance {score.chance:.3f}, logistic "
             f"regression, {score.folds} folds)."
         )

@@ -98,7 +98,7 @@ class _Head(_Part):
 class Bundle:
     """A fitted model with all that inference needs.
 
-    calibrations : of the model's raw posteriors, fitted on speakers it has not learnt from.
+    calibrations : of the model's raw posteriors, fitted on speakers it was not trained on.
     abstention : when no answer is given. novelty : of functionals, by those trained on; None
         where too few speakers could tell.
     card : receipts, free of numbers that inference uses: corpora, protocol, hashes, speakers

@@ -21,8 +21,8 @@ LISTENERS = PublishedRow("human listeners", "people", "0.60–0.67", "whole corp
 CHOSEN_ON = {
     "ravdess": "The defaults of params.yaml were designed on the training speakers of "
     "ravdess-luna5's fold 1 ([how](modelling.md)). Every fold's test speakers are unseen by the "
-    "models that answer for them; unheard by every decision of design are those of that fold 1 "
-    "alone.",
+    "models that answer for them; only those of that fold 1 were also unseen by every decision of "
+    "design.",
 }
 
 PUBLISHED_ROWS: dict[str, tuple[PublishedRow, ...]] = {

@@ -142,7 +142,7 @@ def roll_back(
 def audit(
     path: Annotated[Path, typer.Argument(help="A folder of labelled recordings.")],
     corpus: Annotated[
-        str | None, typer.Option(help="Whose they are; default: told by their names.")
+        str | None, typer.Option(help="The corpus they are of; default: by their names.")
     ] = None,
     measure: Annotated[
         bool, typer.Option(help="Score a random split against one by speakers.")

@@ -89,7 +89,7 @@ class Corpus:
     belongs : which files (relative paths) are the corpus's recordings.
     labelling : glob patterns of the files, other than recordings, that `label` reads.
     people : whose speakers they are. Corpora of one name here share their speakers
-        (RAVDESS's speech and song), so that nobody is heard in two splits.
+        (RAVDESS's speech and song), so that nobody stands in two splits.
     protocols : those that the literature uses, the first one recommended.
     digest : `recordings_digest` of the corpus as published; None where it is not known.
     known_bad : published recordings that are unfit for training, by file name without suffix, and

@@ -159,7 +159,7 @@ class EmotionModel(Protocol):
     """
 
     classes: tuple[str, ...]
-    #: Set by `fit`: raw posteriors for dev, of what had not heard the speakers, as
+    #: Set by `fit`: raw posteriors for dev, by models not trained on its speakers, as
     #: `ser.models.voices.posteriors_for_dev` gives them: (n_levels, n_dev, n_classes).
     dev_posteriors: np.ndarray
 
@@ -198,7 +198,7 @@ class EmotionModel(Protocol):
 
     @property
     def n_parameters(self) -> int:
-        """Numbers that were learnt."""
+        """Trained parameters."""
         ...
 
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:

@@ -32,8 +32,8 @@ def voice_in(model: EmotionModel, embeddings: np.ndarray) -> Voice | None:
     if model.enrolment is None:
         return None
     voice = model.enrolment.voice(embeddings)
-    heard = model.enrolment.standardised(embeddings, voice)
-    return replace(voice, emotions=model.own_emotions(heard))
+    standardised = model.enrolment.standardised(embeddings, voice)
+    return replace(voice, emotions=model.own_emotions(standardised))
 
 
 def posteriors(model: EmotionModel, inputs: Inputs, *, voice: Voice | None = None) -> np.ndarray:
@@ -117,8 +117,8 @@ def adaptation_from(files: Mapping[str, bytes]) -> Adaptation | None:
     return Adaptation(arrays["temperature"].item(), arrays["axes"], arrays["means"])
 
 
-def _saved(learnt: Enrolment | Adaptation) -> bytes:
-    return save_arrays({name: np.ascontiguousarray(array) for name, array in vars(learnt).items()})
+def _saved(fitted: Enrolment | Adaptation) -> bytes:
+    return save_arrays({name: np.ascontiguousarray(array) for name, array in vars(fitted).items()})
 
 
 def _loaded(

@@ -11,7 +11,7 @@ from ser.params.section import Section
 
 
 class LabelParams(Section):
-    """Which emotions are told apart: some are merged, then all but those to keep are dropped."""
+    """Which emotions are classes: some are merged, then all but those to keep are dropped."""
 
     #: all, 4-class, 6-class, or a list of emotions.
     keep: str | tuple[str, ...] = "all"

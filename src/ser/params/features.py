@@ -14,7 +14,7 @@ class FeatureParams(Section):
 
     #: Of classical models: our own, or openSMILE's eGeMAPSv02 or ComParE_2016 (extra `egemaps`).
     functionals: Literal["ser", "egemaps", "compare"] = "ser"
-    #: Of networks: our own, or that which BYOL-S was taught on.
+    #: Of networks: our own, or that of BYOL-S.
     log_mel: Literal["ser", "byol_s"] = "ser"
     sr: int = Field(16_000, ge=4_000, le=192_000)
     n_fft: int = Field(1024, ge=64)
@@ -75,7 +75,7 @@ class WaveformAugmentParams(Section):
     speed: float = Field(0.15, ge=0, lt=1)
     #: Noise lies between so many dB below the speech; None: no noise.
     noise_db: tuple[float, float] | None = (5.0, 40.0)
-    #: Louder or softer by up to this; heard only where features.level_db is null.
+    #: Louder or softer by up to this; of effect only where features.level_db is null.
     gain_db: float = Field(0.0, ge=0, le=60)
 
     @field_validator("noise_db")

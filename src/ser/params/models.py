@@ -65,7 +65,7 @@ class CnnParams(Section):
 
 
 class ByolParams(Section):
-    """BYOL-S, an encoder that was taught by unlabelled speech; needs features.log_mel: byol_s."""
+    """BYOL-S, an encoder trained on unlabelled speech; needs features.log_mel: byol_s."""
 
     #: Path of its weights, which the user brings: they are no part of this package.
     weights: str | None = None
@@ -161,7 +161,7 @@ class StackParams(Section):
 
 
 class TransferParams(Section):
-    """The ensemble, and encoders that have heard other speech."""
+    """The ensemble, and encoders that were trained on other speech."""
 
     members: tuple[Member, ...] = Field(("cnn", "cnn", "cnn", "cnn", "lda", "byol_s"), min_length=1)
 

@@ -54,7 +54,7 @@ class CalibrateParams(Section):
 class AbstentionParams(Section):
     """When no emotion is named, but the reason why not."""
 
-    #: What hears speech: silero (extra `vad`), energy (built in), auto: silero where installed.
+    #: What detects speech: silero (extra `vad`), energy (built in), auto: silero where installed.
     detector: Literal["auto", "silero", "energy"] = "auto"
     #: 0 answers however short; silence is answered never.
     min_speech_seconds: float = Field(0.3, ge=0)

@@ -1,4 +1,4 @@
-"""Stage `embed`: recordings as an encoder of the Hugging Face hub hears them; only new ones."""
+"""Stage `embed`: layers of an encoder of the Hugging Face hub, of new recordings only."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(root: Path, params: Params) -> None:
     failures = [type(error)(str(error).replace(f"{root}/", "")) for error in filled.failures]
     raise_first(failures, of=len(rows), what="files")
     print(
-        f"{len(rows)} recordings as {chosen.name} hears them: {filled.computed} computed, "
+        f"{len(rows)} recordings embedded by {chosen.name}: {filled.computed} computed, "
         f"{len(rows) - filled.computed} known already."
     )
 

@@ -61,7 +61,7 @@ SCORES = (
 def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     bundle = load_bundle(root / BUNDLE)
-    # The bundle has learnt from dev since it answered for dev.
+    # The bundle was trained on dev, too, after it answered for dev.
     tables = {
         "dev": read_table(root / DEV_PREDICTIONS, check_predictions),
         "test": answers(root, bundle, folds[folds["split"] == "test"]),

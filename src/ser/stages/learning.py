@@ -28,7 +28,7 @@ from ser.project import FEATURES
 
 @dataclass(frozen=True)
 class Learned:
-    """bundle : without a card; dev : predictions for dev, by what had not heard its speakers;
+    """bundle : without a card; dev : predictions for dev, by models not trained on its speakers;
     seconds : what learning took."""
 
     bundle: Bundle
@@ -46,13 +46,14 @@ def learn(
 ) -> Learned:
     """Learn from the split `train`; choose and calibrate on `dev`; `test` is not looked at.
 
-    What is chosen and calibrated is so by answers for dev from before a model learnt from it, too.
+    The model is tuned and calibrated on predictions for dev speakers made before it was trained
+    on them, too.
     """
     classes = classes_of(folds.loc[folds["split"] == "train", "emotion"])
     if len(classes) < 2:
         raise TableError(
             f"The training speakers utter {', '.join(classes) or 'no emotion'} alone; there is "
-            "nothing to tell apart. Keep two emotions or more in data.labels."
+            "nothing to classify. Keep two emotions or more in data.labels."
         )
     model = build_model(
         params.model,
@@ -63,7 +64,7 @@ def learn(
     )
     encoder = reference_of(root, params) if params.model.takes_encoder else None
     dev_rows = folds[folds["split"] == "dev"]
-    # Whatever the model takes: what is novel is told by functionals.
+    # Functionals whatever the model takes: novelty is measured on them.
     kinds: frozenset[Kind] = model.kinds | {"functionals"}
     versions = params.augment.versions
     train = load_examples(root, kinds, folds[folds["split"] == "train"], versions=versions)
@@ -72,7 +73,7 @@ def learn(
     known = dev.take(np.flatnonzero(target >= 0))
     started = time.monotonic()
     model.fit(train, known, Fitting(params.seed, params.model.enrolled, on_epoch, workdir))
-    # Of an emotion that nobody taught, the model has nothing to say.
+    # Utterances of an emotion without training utterances get uniform posteriors.
     raw = np.full((len(model.dev_posteriors), len(dev), len(classes)), 1 / len(classes))
     raw[:, target >= 0] = model.dev_posteriors
     calibrations = _calibrated(raw, target, dev.speaker, coverage=params.calibrate.coverage)
@@ -110,7 +111,7 @@ def _calibrated(
 
 
 def _novelty(recorded: Examples) -> Novelty | None:
-    """Of all that was learnt from: noise that a model has heard is not strange to it."""
+    """Of all training utterances, noisy versions included: such noise is not out of domain."""
     functionals = recorded.with_augmented().inputs.functionals
     if len(set(recorded.speaker)) < 2 or functionals is None:
         return None

@@ -137,8 +137,8 @@ def inputs_sha256(root: Path, params: Params) -> str:
     dvc.lock cannot say that of a stage that runs: DVC writes its entry when it has ended.
     """
     # `check_bytes` has held every shard against its index.
-    heard = [EMBEDDINGS] if params.model.takes_encoder else []
-    data = [FOLDS, AUDIT, *(folder / INDEX for folder in (FEATURES, AUGMENTED, *heard))]
+    embedded = [EMBEDDINGS] if params.model.takes_encoder else []
+    data = [FOLDS, AUDIT, *(folder / INDEX for folder in (FEATURES, AUGMENTED, *embedded))]
     content = {
         "data": {p.as_posix(): file_hash(root / p) for p in data if (root / p).is_file()},
         "params": _trained_by(params),
@@ -167,14 +167,14 @@ def _left_out_tags(left_out: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
 def _card(
     params: Params, folds: pd.DataFrame, audit: dict[str, Any], dev_uar: float
 ) -> dict[str, Any]:
-    heard = folds[folds["split"] != "test"]
+    trained_on = folds[folds["split"] != "test"]
     return {
         "corpora": list(params.data.corpora),
         "protocol": params.split.protocol,
         "fold": params.split.fold,
         "split_sha256": split_sha256(folds),
         "audit": audit,
-        "train_speakers": sorted(heard["speaker"].unique()),
+        "train_speakers": sorted(trained_on["speaker"].unique()),
         "train_utterances": int((folds["split"] == "train").sum()),
         "dev_uar": dev_uar,
         "parameters": _trained_by(params),

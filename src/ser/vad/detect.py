@@ -14,7 +14,7 @@ from ser.vad.pitch import check_samples, speech_spans, total_seconds
 Detector = Literal["auto", "silero", "energy"]
 #: Probability from which a frame is speech, the network's own default.
 LEAST_PROBABILITY = 0.5
-#: Peak at which the network listens: it hears nothing in a recording 40 dB below.
+#: Peak that a recording is brought to: 40 dB below it the network detects nothing.
 PEAK = 0.5
 
 

@@ -1,4 +1,4 @@
-"""Where in a recording somebody speaks, told by the voice's pitch alone. Pure.
+"""Where in a recording somebody speaks, by the pitch alone. Pure.
 
 A frame is voice where it is periodic (Boersma 1993, as in `core.pitch`), loud beside the loudest,
 not what sounds all the time, and not one partial alone; and where its pitch moves, as no hum's,

@@ -18,7 +18,7 @@ import safetensors.numpy
 from ser.core.utterance.waveform import resample
 from ser.errors import BundleError, ParamsError
 
-#: The network's rate, the samples of a frame, and those of the one before that it also hears.
+#: The network's rate, the samples of a frame, and those of the one before that it also takes.
 SR, FRAME, CONTEXT = 16_000, 512, 64
 #: Its transform: window, hop, and how much of the frame's end is mirrored.
 N_FFT, HOP, MIRRORED = 256, 128, 64

@@ -47,7 +47,7 @@ def test_nothing_speaks_against_a_good_recording():
         ({"seconds": 0.1}, "too_short", "The recording lasts 0.10 s; at least 0.3 s are needed."),
         ({"seconds": 600.0}, "too_long", "lasts 600.0 s: too long for one utterance"),
         ({"speech_seconds": 0.12}, "too_short", "0.12 s of speech; at least 0.3 s are needed."),
-        ({"speech_seconds": 0.0}, "no_speech", "No speech was heard; at least 0.3 s are needed."),
+        ({"speech_seconds": 0.0}, "no_speech", "No speech was found; at least 0.3 s are needed."),
         ({"clipped": 0.051}, "clipped", "5.1% of the samples are clipped; at most 2.0% may be."),
         (
             {"novelty": 2.34},
@@ -104,7 +104,7 @@ def test_what_is_not_known_or_switched_off_is_not_judged():
     )
     assert decide(lenient, seconds=0.01, clipped=1.0, novelty=99.0, confidence=0.0) is None
     assert decide(lenient, speech_seconds=0.0) == Abstention(
-        "no_speech", "No speech was heard; at least 0 s are needed."
+        "no_speech", "No speech was found; at least 0 s are needed."
     )
 
 

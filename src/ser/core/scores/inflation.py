@@ -19,7 +19,7 @@ from ser.errors import ParamsError
 class Inflation:
     """UAR of one model over all utterances, each predicted by a model that did not see it.
 
-    apart : its speaker was not heard in training either; random : speakers were not looked at.
+    apart : no recording of its speaker was trained on; random : speakers were not looked at.
     """
 
     apart: float

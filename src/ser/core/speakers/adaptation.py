@@ -4,7 +4,7 @@ Speakers who sound alike on average still differ in what their anger or joy soun
 clips of an emotion lie is known of speakers in general; the clips of one speaker, each as far as
 it seems to be of that emotion, move it towards where his or hers lie (maximum a posteriori, as in
 Gauvain and Lee 1994, with the relevance factor of Reynolds, Quatieri and Dunn 2000). An emotion
-that a speaker has not been heard in stays where it is for all.
+that a speaker has no clips of stays where it is for all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEAST_SHARE = 1e-3
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Where the emotions lie among a model's log-posteriors for speakers it has not heard.
+    """Where the emotions lie among a model's log-posteriors for speakers it was not trained on.
 
     temperature : of the posteriors; axes : float64 (n_classes, r), under which clips of one
     emotion vary by 1 in every direction; means : float64 (n_classes, r), each emotion's place.
@@ -37,7 +37,7 @@ class Adaptation:
 
     @classmethod
     def of(cls, posteriors: np.ndarray, target: np.ndarray) -> Self | None:
-        """Learn it from raw posteriors (n, n_classes) of what had not heard the speakers.
+        """Estimate it from raw posteriors (n, n_classes) of models not trained on the speakers.
 
         target : (n,) indices of the true classes. None where one of them has no two clips.
         """
@@ -55,8 +55,8 @@ class Adaptation:
         """Where one speaker's emotions lie, (n_classes, r), by raw posteriors (n, n_classes)."""
         share = tempered(posteriors, self.temperature)
         place = centred_logs(posteriors) @ self.axes
-        heard = share.sum(axis=0)[:, None]
-        result: np.ndarray = (RELEVANCE * self.means + share.T @ place) / (RELEVANCE + heard)
+        clips = share.sum(axis=0)[:, None]
+        result: np.ndarray = (RELEVANCE * self.means + share.T @ place) / (RELEVANCE + clips)
         return result
 
     def posteriors(self, raw: np.ndarray, own: np.ndarray | None) -> np.ndarray:

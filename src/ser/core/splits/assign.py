@@ -1,6 +1,6 @@
 """Speaker-independent splits: who is trained on, who is chosen on, who is tested on.
 
-`assign` gives every utterance a split. A test speaker is heard nowhere else; nor is a dev
+`assign` gives every utterance a split. A test speaker is in no other split; nor is a dev
 speaker, but for the one published protocol (tess-cross) that has a single training speaker.
 """
 

@@ -101,7 +101,7 @@ def _whitened(fingerprints: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _all_pairs(points: np.ndarray) -> np.ndarray:
     """The nearest alike points of each point, by looking at all: pairs (n_pairs, 2)."""
-    # Few recordings span few directions, in which nothing can be told apart: all are candidates.
+    # Few recordings span few directions, in which none can be separated: all are candidates.
     few = len(points) <= 4 * DIMENSIONS
     alike, most = (-1.0, len(points)) if few else (ALIKE, MOST)
     pairs = []

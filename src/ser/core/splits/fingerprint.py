@@ -86,7 +86,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     spectrum = scipy.fft.rfft(a, length, axis=1)
     spectrum *= np.conj(scipy.fft.rfft(b, length, axis=1))
     correlation = scipy.fft.irfft(spectrum, length, axis=1)
-    # Polarity is nothing that an ear hears: an inverted copy is a copy.
+    # Nobody notices polarity: an inverted copy is a copy.
     best = np.maximum(
         np.abs(correlation[:, : lags + 1]).max(axis=1), np.abs(correlation[:, -lags:]).max(axis=1)
     )

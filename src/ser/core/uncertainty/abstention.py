@@ -76,7 +76,7 @@ def decide(
             "too_short", f"{speech_seconds:.2f} s of speech; at least {least:g} s are needed."
         )
     if speech_seconds is not None and speech_seconds <= 0:
-        return Abstention("no_speech", f"No speech was heard; at least {least:g} s are needed.")
+        return Abstention("no_speech", f"No speech was found; at least {least:g} s are needed.")
     if clipped is not None and clipped > params.max_clipped_share:
         return Abstention(
             "clipped",

@@ -1,6 +1,6 @@
 """Posteriors that mean what they say, and sets of emotions that hold the true one. Pure.
 
-Both are fitted on speakers that the model has not learnt from: a temperature (Guo et al. 2017)
+Both are fitted on speakers that the model was not trained on: a temperature (Guo et al. 2017)
 and the threshold of split-conformal sets (Sadinle, Lei and Wasserman 2019), made for the next
 speaker rather than for the next utterance of these.
 """
@@ -77,7 +77,7 @@ class Calibrations:
 def calibrate(
     raw: np.ndarray, target: np.ndarray, *, speaker: np.ndarray, coverage: float
 ) -> Calibration:
-    """Temperature and threshold from utterances of speakers the model has not learnt from.
+    """Temperature and threshold from utterances of speakers the model was not trained on.
 
     raw : (n, n_classes) posteriors; target : (n,) indices of the true classes, -1 for an emotion
         that is not among them, which no temperature can make right; speaker : (n,).

@@ -1,4 +1,4 @@
-"""How unlike the speech that a model learnt from an utterance is. Pure.
+"""How far an utterance is from the training speech. Pure.
 
 The Mahalanobis distance in the principal components of the training embeddings, and beside it
 what lies outside those components; each is 1 for what was trained on, and both weigh alike. What
@@ -16,7 +16,7 @@ import numpy as np
 
 from ser.errors import BundleError, TableError
 
-#: Components that are told apart, and groups of speakers that are held out in turn.
+#: Components of the principal axes, and groups of speakers that are held out in turn.
 COMPONENTS, GROUPS = 20, 5
 #: Percentiles at which the held-out distances are kept.
 PERCENTILES = np.linspace(0.0, 100.0, 1001)

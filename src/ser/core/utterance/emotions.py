@@ -46,7 +46,7 @@ def classes_of(labels: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class LabelRule:
-    """Which emotions are told apart: `merge` renames some, then all but `keep` are dropped.
+    """Which emotions are classes: `merge` renames some, then all but `keep` are dropped.
 
     keep : None for every emotion that occurs.
     """

@@ -78,7 +78,7 @@ class LeftOut:
 
 
 def unfit(y: np.ndarray, *, sr: int, needs: Needs) -> tuple[str, str] | None:
-    """Why nothing can be learnt from a recording, in a word and in a clause; None: it is fit.
+    """Why a recording is unfit for training, in a word and in a clause; None: it is fit.
 
     y : mono, float32 (n_samples,), finite, at `sr` Hz.
     """

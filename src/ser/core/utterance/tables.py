@@ -166,7 +166,7 @@ def utterance_name(row: pd.Series) -> str:
 
 
 def split_sha256(folds: pd.DataFrame) -> str:
-    """Hash of who is heard where: each utterance's key with its label and split.
+    """Hash of a split: each utterance's key with its label and split.
 
     Independent of row order and file names, so two checkouts of one corpus agree.
     """

@@ -40,7 +40,7 @@ def load_examples(
 def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:
     """Stored features of `rows`, in their order; raises TableError where one lacks them."""
     recordings = rows.set_axis(pd.Index(utterance_keys(rows)))
-    layers = heard = None
+    layers = waveform = None
     if "layers" in kinds:
         embeddings = read_embeddings(root / EMBEDDINGS)
         _check_complete(recordings, pd.Index(list(embeddings)), stage="embed")
@@ -48,8 +48,8 @@ def load_inputs(root: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Input
     if "waveform" in kinds:
         sr = int(read_index(root / EMBEDDINGS, stage="embed")[0].params["sr"])
         features = FeatureParams(**read_index(root / FEATURES)[0].params)
-        heard = waveforms(root, rows, features, sr=sr)
-    return replace(_read(root / FEATURES, kinds, recordings), layers=layers, waveform=heard)
+        waveform = waveforms(root, rows, features, sr=sr)
+    return replace(_read(root / FEATURES, kinds, recordings), layers=layers, waveform=waveform)
 
 
 def _read(folder: Path, kinds: frozenset[Kind], rows: pd.DataFrame) -> Inputs:

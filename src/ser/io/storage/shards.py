@@ -5,7 +5,7 @@ then the one that errors say to run again.
 
 A folder of shards is a function of the recordings, the feature parameters and the feature code
 alone, whatever was computed when: a shard is named after all three. `shards.json` holds the
-SHA-256 of each shard, so that a flipped byte is noticed before anything is learnt from it.
+SHA-256 of each shard, so that a flipped byte is noticed before anything is trained on it.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ REQUIREMENTS = (
     "safetensors",
     "torch",
 )
-#: And one that hears by an encoder of the Hugging Face hub, whose files the machine needs, too.
+#: And one that takes an encoder of the Hugging Face hub, whose files the machine needs, too.
 HUB_REQUIREMENTS = ("transformers", "peft")
 
 

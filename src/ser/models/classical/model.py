@@ -27,7 +27,7 @@ from ser.params import LdaParams, Section
 
 MODEL_FILE = "model.skops"
 CARD_FILE = "model.json"
-#: Into how many parts speakers are divided, each answered for by what the others taught.
+#: Folds of speakers; posteriors for each are of a model trained on the others.
 CROSS_FITS = 6
 #: Softmax temperatures among which dev chooses, for models without posteriors of their own.
 TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5.0, 41), 4))
@@ -73,12 +73,12 @@ class ClassicalModel:
         return self
 
     def _learn(self, recorded: Examples, fitting: Fitting) -> None:
-        heard = recorded.with_augmented()
-        matrix = self.embed(heard.inputs)
+        examples = recorded.with_augmented()
+        matrix = self.embed(examples.inputs)
         if fitting.enrolled:
-            self.enrolment = Enrolment.of(matrix, speaker=heard.speaker)
-            matrix = self.enrolment.by_speaker(matrix, speaker=heard.speaker)
-        target = targets_of(heard.emotion, self.classes)
+            self.enrolment = Enrolment.of(matrix, speaker=examples.speaker)
+            matrix = self.enrolment.by_speaker(matrix, speaker=examples.speaker)
+        target = targets_of(examples.emotion, self.classes)
         if fitting.enrolled and isinstance(self.options, LdaParams):
             self.adaptation = self._learn_to_adapt(
                 matrix, target, recorded.speaker, seed=fitting.seed
@@ -88,10 +88,10 @@ class ClassicalModel:
     def _learn_to_adapt(
         self, matrix: np.ndarray, target: np.ndarray, speaker: np.ndarray, *, seed: int
     ) -> Adaptation | None:
-        """From what discriminants say of speakers whom they have not heard, in turn.
+        """From posteriors of discriminants for speakers that they were not trained on, in turn.
 
         speaker : (n,) of the recordings, the first of the rows; their augmented versions follow.
-        None where speakers are too few for those who teach to know every emotion.
+        None where speakers are too few: every fold's training needs every emotion.
         """
         names, n = list(rows_of(speaker)), len(speaker)
         if len(names) < 2:

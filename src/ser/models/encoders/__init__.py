@@ -1,1 +1,1 @@
-"""Speech encoders of the Hugging Face hub, and models that hear by them (extra `pretrained`)."""
+"""Speech encoders of the Hugging Face hub, and models on them (extra `pretrained`)."""

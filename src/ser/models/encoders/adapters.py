@@ -49,8 +49,8 @@ def with_adapter(encoder: SpeechEncoder, *, rank: int, alpha: int, dropout: floa
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
     inject_adapter_in_model(config, model)
     if model.config.model_type == "wavlm":
-        # Its attention takes the projections' weights and never calls them: it would not hear
-        # the adapters, and nothing would say so.
+        # Its attention takes the projections' weights and never calls them: the adapters
+        # would have no effect, and no error would show it.
         for module in model.modules():
             if type(module) is Linear:
                 module.__class__ = Visible

@@ -2,7 +2,7 @@
 
 wav2vec 2.0 (Baevski et al. 2020), HuBERT (Hsu et al. 2021), WavLM (Chen et al. 2022), data2vec
 (Baevski et al. 2022) and others of that build, and Whisper's encoder (Radford et al. 2023). All
-layers are kept, as in SUPERB (Yang et al. 2021): emotion is heard best in the middle ones.
+layers are kept, as in SUPERB (Yang et al. 2021): emotion is best read from the middle ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ser.errors import AudioError, EmptyAudio
 from ser.models.encoders.layer_stats import Stats, layer_stats, merged
 from ser.models.encoders.reference import EncoderReference
 
-#: Longer recordings are heard in windows of about equal length: memory stays bounded.
+#: Longer recordings are cut into windows of about equal length: memory stays bounded.
 WINDOW_SECONDS = 20.0
 #: Builds whose frames do not feel what is padded behind them, if each frame is normalised by
 #: itself. data2vec's stacked positional convolutions carry padding into the last frames.
@@ -31,7 +31,7 @@ GPU_BATCH = 16
 
 @dataclass(frozen=True)
 class Piece:
-    """What the encoder hears at once.
+    """What the encoder takes at once.
 
     values : float32, samples (n_samples,) or log-mel (n_mels, n_steps); frames : how many of the
     encoder's frames hold sound.
@@ -138,7 +138,7 @@ class SpeechEncoder:
             yield Piece(window, self._frames(window.size))
 
     def window_samples(self, window_seconds: float) -> int:
-        """How many samples of these seconds the encoder hears at once."""
+        """How many samples of these seconds the encoder takes at once."""
         longest = max(self.min_samples, round(window_seconds * self.sr))
         return min(longest, self.extractor.n_samples) if self._is_whisper else longest
 
@@ -184,7 +184,7 @@ class SpeechEncoder:
         return layer_stats(states, frames)
 
     def checked(self, y: np.ndarray) -> np.ndarray:
-        """y as float32 (n_samples,); raises AudioError or EmptyAudio where it cannot be heard."""
+        """y as float32 (n_samples,); raises AudioError or EmptyAudio where it cannot be encoded."""
         y = np.asarray(y, dtype=np.float32)
         if y.ndim != 1:
             raise AudioError(
@@ -194,7 +194,7 @@ class SpeechEncoder:
             raise EmptyAudio("The waveform has no samples; expected at least one frame.")
         if y.size < self.min_samples:
             raise AudioError(
-                f"The waveform lasts {y.size / self.sr:.3f} s; the encoder hears nothing shorter "
+                f"The waveform lasts {y.size / self.sr:.3f} s; the encoder takes nothing shorter "
                 f"than {self.min_samples / self.sr:.3f} s. Send more audio."
             )
         if not np.isfinite(y).all():

@@ -56,7 +56,7 @@ class LayeredModel:
         """Learn from `train`, keep the weights of the epoch with the best dev UAR.
 
         Same seed and data give the same weights. `workdir` is not used: training takes seconds.
-        Enrolled, the layers' weights are learnt first, on layers standardised by speaker; then
+        Enrolled, the layers' weights are trained first, on layers standardised by speaker; then
         they stand, and the head learns on just those embeddings that `Enrolment` makes of a known
         speaker's.
         """

@@ -43,7 +43,7 @@ def load_encoder(
     raw = extractor.model_input_names[0] == "input_values" and hasattr(config, "conv_kernel")
     if not (raw or config.model_type == "whisper"):
         raise EncoderError(
-            f"The encoder {name!r} is a {model_type}, which does not hear waveforms as "
+            f"The encoder {name!r} is a {model_type}, which does not take waveforms as "
             "wav2vec 2.0, HuBERT, WavLM, data2vec or Whisper do. Name one of these."
         )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -108,6 +108,6 @@ def _loaded(name: str, folder: Path) -> tuple[Any, Any]:
     if lacking:
         raise EncoderError(
             f"The encoder {name!r} lacks {len(lacking)} of its weights, {sorted(lacking)[0]} for "
-            "one; guessed ones would hear nothing. Fetch the encoder again."
+            "one; random ones would be of no use. Fetch the encoder again."
         )
     return (model.get_encoder() if model.config.model_type == "whisper" else model), extractor

@@ -1,4 +1,4 @@
-"""Which encoder a model hears by: its weights are no part of a bundle. Free of torch."""
+"""Which encoder a model takes: its weights are no part of a bundle. Free of torch."""
 
 from __future__ import annotations
 

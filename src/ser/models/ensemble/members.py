@@ -43,8 +43,8 @@ class Job:
     fitting: Fitting
 
     def fit(self, train: Examples, dev: Examples, on_epoch: OnEpoch | None = None) -> EmotionModel:
-        heard = np.setdiff1d(np.arange(len(dev)), self.left_out)
-        train, dev = train.and_of(dev.take(heard)), dev.take(self.left_out)
+        others = np.setdiff1d(np.arange(len(dev)), self.left_out)
+        train, dev = train.and_of(dev.take(others)), dev.take(self.left_out)
         return self.model.fit(train, dev, replace(self.fitting, on_epoch=on_epoch))
 
 
@@ -91,7 +91,7 @@ def fit_all(
 
 
 class _Means:
-    """Reports an epoch when every member has finished it; `advance` hears of each member's."""
+    """Reports an epoch when every member has finished it; `advance` is called for each member's."""
 
     def __init__(self, members: int, on_epoch: OnEpoch | None, advance: OnEpoch) -> None:
         self.members, self.on_epoch, self.advance = members, on_epoch, advance
@@ -132,7 +132,7 @@ def _fit_apart(
         started = [_start(job) for job in waiting[: at_once - len(running)]]
         for job, (connection, process) in zip(waiting, started, strict=False):
             running[connection] = (job, process)
-        # All are on their way before the first is told what to do.
+        # All processes start before the first gets its data.
         for connection, _ in started:
             _tell(connection, waiting.pop(0), train, dev)
 

@@ -83,8 +83,8 @@ class Ensemble:
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Fit every member on `train`, networks side by side, and the weights on `dev`.
 
-        Of several networks of one name each learns from those of dev's speakers, too, that another
-        leaves out: every one of them is answered for by a network that has not heard him or her.
+        Of several networks of one name each is also trained on those of dev's speakers that another
+        leaves out: the posteriors for a dev speaker are of a network not trained on that speaker.
         """
         left_out = [
             places_left_out(place, self.names, dev.speaker)

@@ -49,7 +49,7 @@ class EmotionNetwork(nn.Module):
         """Take note of the training log-mels (n_frames, n_mels) before training."""
 
     def slow_parameters(self) -> list[nn.Parameter]:
-        """Those that were learnt before, and shall change little."""
+        """Pretrained parameters, which get a lower learning rate."""
         return []
 
 

@@ -69,7 +69,7 @@ class Utterances:
 class TrainingBatches:
     """One epoch of training batches; the same (seed, epoch) gives the same ones.
 
-    Each utterance is heard once, as recorded or as one of its augmented versions.
+    Each utterance comes once, as recorded or as one of its augmented versions.
     by_speaker : each batch holds several clips of each of few speakers, all of one version.
     """
 

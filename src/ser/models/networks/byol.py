@@ -1,4 +1,4 @@
-"""BYOL-S: a small encoder that was taught by speech without labels, and a classifier upon it.
+"""BYOL-S: a small encoder trained on speech without labels, and a classifier on it.
 
 Its network is AudioNTT2020 (Koizumi et al. 2020; BYOL-A, Niizumi et al. 2021), its weights a file
 that the user has. Frozen, what its last layers say over an utterance is classified by linear

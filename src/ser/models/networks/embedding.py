@@ -9,8 +9,8 @@ from ser.errors import TableError
 from ser.models.base import Inputs
 from ser.models.networks.architectures import EmotionNetwork, padded
 
-#: Longer inputs are heard in windows of this many frames, half overlapping, and averaged: memory
-#: stays bounded, and no window is far longer than what training heard.
+#: Longer inputs are cut into windows of this many frames, half overlapping, and their embeddings
+#: averaged: memory stays bounded, and no window is far longer than those of training.
 WINDOW_FRAMES = 600
 BATCH_SIZE = 32
 

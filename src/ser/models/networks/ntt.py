@@ -45,7 +45,7 @@ class AudioNtt(EmotionNetwork):
             nn.Linear(WIDTH, WIDTH),
             nn.ReLU(),
         )
-        # Of the training log-mels, as the encoder was taught.
+        # Of the training log-mels, as in the encoder's own training.
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(()))
@@ -78,7 +78,7 @@ class AudioNtt(EmotionNetwork):
             log_mel = nn.functional.pad(log_mel, (0, 0, 0, short))
         mask = mask_of(lengths, log_mel.shape[1])[:, :, None]
         x = ((log_mel - self.mean) / self.deviation * mask).transpose(1, 2)[:, None]
-        # A single frame is heard as the few that the three halvings need.
+        # The three halvings need a few frames: shorter input is padded and counts as so many.
         lengths = lengths.clamp(min=1 << BLOCKS)
         for block in range(BLOCKS):
             x = self.features[4 * block : 4 * block + 4](x)
