@@ -143,7 +143,7 @@ def by_leaf(
             for part in key.split("."):
                 now = now.get(part) if isinstance(now, Mapping) else None
             changes = _leaves(key, locked.get(key), now) if how == "modified" else []
-            leaves |= dict.fromkeys(changes or [key], how)
+            leaves |= dict.fromkeys(changes or [key], str(how))
         finer.append({**entry, "changed deps": {**entry["changed deps"], PARAMS: leaves}})
     return finer
 

@@ -18,9 +18,8 @@ from pathlib import Path
 from flows.environment import set_defaults
 from flows.lock import hold
 from flows.server import prefect_server
-from ser.core.utterance.names import one_line
 from ser.errors import SerError
-from ser.output import escape_unencodable
+from ser.output import escape_unencodable, one_line
 from ser.params import load_params
 
 FAILED, INTERRUPTED = 1, 130

@@ -117,7 +117,7 @@ def watch_heartbeats() -> None:
         return
     names = ("Completed", "Failed", "Crashed", "Cancelled", "Cancelling")
     states = {f"prefect.flow-run.{name}" for name in names}
-    Automation(
+    automation = Automation(
         name=AUTOMATION,
         description="The machine that it ran on went down; see flows/supervision.py.",
         trigger=EventTrigger(
@@ -131,4 +131,6 @@ def watch_heartbeats() -> None:
             within=timedelta(seconds=SILENCE),
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message=MESSAGE)],
-    ).create()
+    )
+    # Called outside a coroutine, Prefect runs it here and now.
+    automation.create()  # type: ignore[unused-coroutine]

@@ -31,10 +31,9 @@ from flows.server import (
     mlflow_ui,
     user_interfaces,
 )
-from ser.core.utterance.names import one_line
 from ser.errors import SerError, StageError
 from ser.files import write_json
-from ser.output import escape_unencodable
+from ser.output import escape_unencodable, one_line
 
 #: Seconds until both must answer.
 START_TIMEOUT = 180.0

@@ -15,9 +15,8 @@ from typing import NoReturn
 
 from flows.environment import command_environment, set_defaults
 from flows.server import API_URL, answers, running_server
-from ser.core.utterance.names import one_line
 from ser.errors import SerError, StageError
-from ser.output import escape_unencodable
+from ser.output import escape_unencodable, one_line
 
 POOL = "default"
 FAILED = 1

@@ -16,7 +16,6 @@ import pandas as pd
 
 from ser.core.scores.inflation import Inflation, inflation
 from ser.core.utterance.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
-from ser.core.utterance.names import count_of
 from ser.core.utterance.tables import is_known, manifest_table, utterance_name
 from ser.corpora.base import Corpus, Labelled
 from ser.corpora.catalogue import CORPORA, list_recordings
@@ -28,6 +27,7 @@ from ser.io.intake.checksums import SUMS
 from ser.io.intake.exclusion import named, not_read
 from ser.io.intake.own import prepare_own
 from ser.io.storage.copies import find_copies
+from ser.output import count_of
 from ser.params import FeatureParams
 from ser.stages.featurize import features_of
 from ser.stages.manifest import needs_of, read_rows, readable

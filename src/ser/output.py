@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
+import unicodedata
+
+#: Control characters, lone surrogates (bytes that are no UTF-8), line and paragraph separators.
+UNFIT = ("Cc", "Cs", "Zl", "Zp")
+#: Format characters that Persian and Indic spelling needs inside a word.
+JOINERS = "\u200c\u200d"
 
 
 def escape_unencodable() -> None:
@@ -11,3 +17,37 @@ def escape_unencodable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def count_of(n: int, noun: str) -> str:
+    """
+    >>> count_of(1, "speaker"), count_of(2, "speaker")
+    ('1 speaker', '2 speakers')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def one_line(text: str) -> str:
+    """`printable` in one line: a file's name may hold a line break.
+
+    >>> one_line("anna\\nb")
+    'anna\\\\nb'
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal obeys or that cannot be encoded.
+
+    >>> printable("anna\\x1b[2J")
+    'anna\\\\x1b[2J'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    # Bidirectional controls turn a line around; joiners belong to words.
+    return "".join(
+        c
+        if c in "\n\t" + JOINERS or unicodedata.category(c) not in (*UNFIT, "Cf")
+        else c.encode("unicode_escape").decode()
+        for c in text
+    )

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ser.core.utterance.names import one_line
 from ser.errors import AudioError
+from ser.output import one_line
 
 if TYPE_CHECKING:
     from ser.predictor import Prediction

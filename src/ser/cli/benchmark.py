@@ -12,8 +12,8 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from ser.core.utterance.names import count_of
 from ser.errors import ParamsError
+from ser.output import count_of
 from ser.project import project_root
 from ser.strict_yaml import load_yaml
 

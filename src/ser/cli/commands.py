@@ -20,9 +20,8 @@ from ser.cli.corpus import corpus_app
 from ser.cli.versions import history, versions
 from ser.cli.words import SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
-from ser.core.utterance.names import one_line
 from ser.errors import AudioError, SerError
-from ser.output import escape_unencodable
+from ser.output import escape_unencodable, one_line
 from ser.project import project_root
 
 app = typer.Typer(

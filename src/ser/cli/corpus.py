@@ -11,9 +11,9 @@ import typer
 from ser.cli import own
 from ser.cli.unfit import say_unfit
 from ser.cli.words import SOME_FAILED
-from ser.core.utterance.names import count_of, printable
 from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
+from ser.output import count_of, printable
 from ser.project import project_root
 
 if TYPE_CHECKING:

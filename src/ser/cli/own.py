@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from ser.cli.unfit import say_unfit
-from ser.core.utterance.names import count_of, printable
 from ser.corpora.own.columns import parse_columns
 from ser.corpora.own.shelf import ADAPTER
 from ser.errors import CorpusError
+from ser.output import count_of, printable
 
 #: The panel of `--help` that these options stand in.
 PANEL = "Your own recordings"

@@ -14,9 +14,9 @@ def say_unfit(root: Path, dest: Path, corpus: Corpus, files: Sequence[str]) -> N
     dest : the corpus's folder, relative to the project. files : relative to it.
     """
     from ser.core.utterance.fitness import MENDABLE, counted, in_words
-    from ser.core.utterance.names import one_line
     from ser.corpora.catalogue import list_recordings
     from ser.io.intake.exclusion import named, not_read, way_out
+    from ser.output import one_line
     from ser.params import load_params
     from ser.stages.manifest import find_unfit, needs_of
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ser.core.utterance.names import one_line
 from ser.errors import SerError, StageError
 from ser.io.web.loopback import bypass_proxies
-from ser.output import escape_unencodable
+from ser.output import escape_unencodable, one_line
 from ser.params import load_params
 
 T = TypeVar("T")

@@ -13,7 +13,6 @@ from ser.core.features.extract import audible, extract
 from ser.core.scores import metrics
 from ser.core.uncertainty.calibration import coverage_of
 from ser.core.utterance.intensity import grade
-from ser.core.utterance.names import count_of
 from ser.core.utterance.tables import (
     check_folds,
     check_predictions,
@@ -27,6 +26,7 @@ from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
+from ser.output import count_of
 from ser.params import Params
 from ser.project import (
     AUDIT,

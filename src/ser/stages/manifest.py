@@ -18,7 +18,6 @@ from ser.core.utterance.fitness import (
     reason_of,
     unfit,
 )
-from ser.core.utterance.names import count_of, one_line
 from ser.core.utterance.segments import Segment
 from ser.core.utterance.tables import check_manifest, manifest_table
 from ser.core.utterance.waveform import RUMBLE_HZ
@@ -30,6 +29,7 @@ from ser.io.audio.read import CORPUS, Recording, audio_sha256, limits_of, read_r
 from ser.io.intake.checksums import SUMS, read_sums
 from ser.io.intake.exclusion import check_bad, excluded, named, not_read
 from ser.io.storage.tables import write_table
+from ser.output import count_of, one_line
 from ser.parallel import in_parallel
 from ser.params import FeatureParams, Params
 from ser.project import MANIFESTS, RAW

@@ -10,13 +10,13 @@ from ser.core.splits import leakage
 from ser.core.splits.assign import assign, share_warnings, shares_dev_speakers
 from ser.core.utterance.emotions import describe_selection, label_rule, select
 from ser.core.utterance.fitness import LEFT_OUT, LeftOut, counted
-from ser.core.utterance.names import count_of, one_line
 from ser.core.utterance.tables import SPLITS
 from ser.errors import ParamsError
 from ser.files import write_json
 from ser.io.storage.copies import find_copies
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.tables import read_notes, write_table
+from ser.output import count_of, one_line
 from ser.params import Params
 from ser.project import AUDIT, FOLDS, MANIFEST
 from ser.stages.base import run_stage

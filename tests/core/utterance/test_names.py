@@ -1,6 +1,7 @@
 import pytest
 
-from ser.core.utterance.names import clean, doubtful, is_fit, printable, spelling_key
+from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
+from ser.output import printable
 
 COMPOSED, DECOMPOSED = "Jos\u00e9", "Jose\u0301"
 

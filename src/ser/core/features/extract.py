@@ -70,6 +70,11 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
 
     y : float32 (n_samples,), mono, at `params.sr` Hz, `audible`.
     Raises EmptyAudio or AudioError as `prepared` does.
+
+    >>> hum = np.sin(2 * np.pi * 220 * np.arange(16_000) / 16_000).astype(np.float32)
+    >>> features = extract(hum, params=FeatureParams())
+    >>> features.functionals.shape, features.log_mel.shape
+    ((1998,), (101, 64))
     """
     y = prepared(y, params=params)
     descriptors = lld(y, params=params)

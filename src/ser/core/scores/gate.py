@@ -11,9 +11,9 @@ import pandas as pd
 from ser.core.scores.metrics import resample_speakers, resampled_uar, speaker_hits
 from ser.core.splits.copies import find_candidates
 from ser.core.utterance.emotions import LabelRule, classes_of, select
-from ser.core.utterance.names import count_of
 from ser.core.utterance.tables import posterior_columns
 from ser.errors import TableError
+from ser.output import count_of
 
 #: Similarity of fingerprints that was seen of copies alone: of other recordings it is up to 0.52.
 SURELY_COPIES = 0.6

@@ -88,7 +88,12 @@ def _per_class(
 
 
 def uar(predictions: pd.DataFrame) -> float:
-    """Unweighted average recall."""
+    """Unweighted average recall.
+
+    >>> emotion, predicted = ["anger", "anger", "anger", "fear"], ["anger", "anger", "fear", "fear"]
+    >>> round(uar(pd.DataFrame({"emotion": emotion, "predicted": predicted})), 3)
+    0.833
+    """
     right = predictions["emotion"] == predictions["predicted"]
     return float(right.groupby(predictions["emotion"], observed=True).mean().mean())
 

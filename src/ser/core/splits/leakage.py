@@ -116,8 +116,8 @@ def check(found: Audit, folds: pd.DataFrame) -> None:
     """
     if found.shared_speakers:
         speaker = found.shared_speakers[0]
-        found = set(folds.loc[folds["speaker"] == speaker, "split"])
-        where = " and ".join(s for s in SPLITS if s in found)
+        splits = set(folds.loc[folds["speaker"] == speaker, "split"])
+        where = " and ".join(s for s in SPLITS if s in splits)
         raise LeakageError(
             f"Speaker {speaker}{_more(found.shared_speakers)} stands in {where}; each speaker "
             "belongs to one split. Mend the speaker labels, or the protocol."

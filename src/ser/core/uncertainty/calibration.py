@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from ser.errors import TableError
 
@@ -115,10 +116,12 @@ def fit_temperature(raw: np.ndarray, target: np.ndarray) -> float:
 
 
 def tempered(raw: np.ndarray, temperature: float) -> np.ndarray:
-    """Posteriors proportional to `raw` (n, n_classes) to the power of 1 / temperature."""
-    logits = np.log(np.maximum(raw, LEAST)) / temperature
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    posteriors: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
+    """Posteriors proportional to `raw` (n, n_classes) to the power of 1 / temperature.
+
+    >>> tempered(np.array([[0.8, 0.2]]), temperature=2.0).round(3)
+    array([[0.667, 0.333]])
+    """
+    posteriors: np.ndarray = softmax(np.log(np.maximum(raw, LEAST)) / temperature, axis=1)
     return posteriors
 
 
@@ -166,5 +169,9 @@ def held(sets: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def coverage_of(sets: np.ndarray, target: np.ndarray) -> float:
-    """The share of sets (n, n_classes) that hold their `target` (n,)."""
+    """The share of sets (n, n_classes) that hold their `target` (n,).
+
+    >>> coverage_of(np.array([[True, False], [True, True]]), np.array([1, 1]))
+    0.5
+    """
     return float(held(sets, target).mean())

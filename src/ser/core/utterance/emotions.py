@@ -38,7 +38,11 @@ def check_emotions(labels: Iterable[str]) -> None:
 
 
 def classes_of(labels: Iterable[str]) -> tuple[str, ...]:
-    """The canonical labels that occur, in canonical order."""
+    """The canonical labels that occur, in canonical order.
+
+    >>> classes_of(["fear", "anger", "fear"])
+    ('anger', 'fear')
+    """
     present = set(labels)
     check_emotions(present)
     return tuple(e for e in EMOTIONS if e in present)

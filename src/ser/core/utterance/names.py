@@ -1,4 +1,4 @@
-"""Names that people write: when two spellings are one name, and how one is printed. Pure."""
+"""Names that people write: when two spellings are one name. Pure."""
 
 from __future__ import annotations
 
@@ -8,24 +8,21 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+from ser.output import JOINERS, UNFIT
 from ser.project import RAW
 
-#: Control characters, lone surrogates (bytes that are no UTF-8), line and paragraph separators.
-UNFIT = ("Cc", "Cs", "Zl", "Zp")
 #: Marks and fillers that show nothing, beyond the format characters (category Cf).
 _BLANK = {
     *"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0",
     *map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10))),
 }
-#: Format characters that Persian and Indic spelling needs inside a word.
-_JOINERS = "\u200c\u200d"
 _SEPARATORS = r"[\s_.\-\u2010-\u2015]+"
 #: What makes no difference in a name of small letters, and what stands for it, in this order.
 _ALIKE = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         # Some keyboards type them, others do not.
-        (f"[{_JOINERS}]", ""),
+        (f"[{JOINERS}]", ""),
         # Turkish letters: the capitals of i and \u0131 are \u0130 and I, which elsewhere is i's.
         ("i\u0307|\u0131", "i"),
         # Apostrophes, straight or typographic.
@@ -48,7 +45,7 @@ def clean(text: str) -> str:
     'José M.'
     """
     visible = "".join(c for c in unicodedata.normalize("NFC", text) if not _is_invisible(c))
-    visible = " ".join(visible.split()).strip(_JOINERS + " ")
+    visible = " ".join(visible.split()).strip(JOINERS + " ")
     return unicodedata.normalize("NFC", visible)
 
 
@@ -93,7 +90,7 @@ def is_fit(name: str) -> bool:
 
 
 def _is_invisible(c: str) -> bool:
-    return c in _BLANK or (c not in _JOINERS and unicodedata.category(c) == "Cf")
+    return c in _BLANK or (c not in JOINERS and unicodedata.category(c) == "Cf")
 
 
 def excluding(files: Iterable[str]) -> str:
@@ -104,37 +101,3 @@ def excluding(files: Iterable[str]) -> str:
     """
     paths = [file.removeprefix(f"{RAW.as_posix()}/") for file in files]
     return f"`exclude: {json.dumps(paths, ensure_ascii=False)}`"
-
-
-def count_of(n: int, noun: str) -> str:
-    """
-    >>> count_of(1, "speaker"), count_of(2, "speaker")
-    ('1 speaker', '2 speakers')
-    """
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def one_line(text: str) -> str:
-    """`printable` in one line: a file's name may hold a line break.
-
-    >>> one_line("anna\\nb")
-    'anna\\\\nb'
-    """
-    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that a terminal obeys or that cannot be encoded.
-
-    >>> printable("anna\\x1b[2J")
-    'anna\\\\x1b[2J'
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    # Bidirectional controls turn a line around; joiners belong to words.
-    return "".join(
-        c
-        if c in "\n\t" + _JOINERS or unicodedata.category(c) not in (*UNFIT, "Cf")
-        else c.encode("unicode_escape").decode()
-        for c in text
-    )

@@ -43,7 +43,11 @@ class Segment:
         raise AudioError(f"The segment {self} {problem}. Give its start and end in seconds.")
 
     def samples(self, *, sr: int) -> slice:
-        """Which samples of the recording at `sr` Hz it takes."""
+        """Which samples of the recording at `sr` Hz it takes.
+
+        >>> Segment(0.5, 2.0).samples(sr=16_000)
+        slice(8000, 32000, None)
+        """
         return slice(round(self.start * sr), None if self.end is None else round(self.end * sr))
 
     def of(self, file: str) -> str:

@@ -27,6 +27,9 @@ def mono(y: np.ndarray) -> np.ndarray:
 
     y : (n_samples,) or (n_samples, n_channels), as soundfile reads.
     Returns float32 (n_samples,). Raises AudioError for any other shape.
+
+    >>> mono(np.array([[0.5, 0.25], [0.0, 1.0]]))
+    array([0.375, 0.5  ], dtype=float32)
     """
     y = np.asarray(y, dtype=np.float32)
     if y.ndim == 1:
@@ -42,6 +45,9 @@ def resample(y: np.ndarray, *, sr_in: int, sr_out: int) -> np.ndarray:
     """y (n_samples,) at `sr_out` Hz: float32, ceil or floor of n_samples · sr_out / sr_in samples.
 
     Band-limited by libsoxr ("HQ", the quality that librosa.resample takes by default).
+
+    >>> resample(np.zeros(44_100), sr_in=44_100, sr_out=16_000).size
+    16000
     """
     if sr_in <= 0 or sr_out <= 0:
         raise AudioError(f"Sampling rates are {sr_in} and {sr_out} Hz; expected positive ones.")
@@ -57,6 +63,11 @@ class HighPass:
     It removes what microphones add below speech (DC offset, rumble): 3 dB at `cutoff_hz`, 70 dB
     from about half of it down. Before its first sample the signal is taken for a constant, so
     that a DC offset leaves no step behind.
+
+    >>> y, whole = np.sin(np.arange(8_000) / 9), HighPass(cutoff_hz=70, sr=16_000)
+    >>> chunks = HighPass(cutoff_hz=70, sr=16_000)
+    >>> np.array_equal(whole(y), np.concatenate([chunks(y[:5]), chunks(y[5:])]))
+    True
     """
 
     def __init__(self, *, cutoff_hz: float, sr: int) -> None:
@@ -99,6 +110,9 @@ def levelled(y: np.ndarray, *, level_db: float) -> np.ndarray:
     """y (n_samples,) scaled to a root mean square of `level_db` dB re 1; silence as it is.
 
     Samples may then lie beyond ±1: nothing is clipped.
+
+    >>> levelled(np.array([0.5, -0.5], dtype=np.float32), level_db=-20)
+    array([ 0.1, -0.1], dtype=float32)
     """
     rms = float(np.sqrt(np.mean(np.square(y, dtype=np.float64))))
     return y if rms == 0 else y * np.float32(10 ** (level_db / 20) / rms)

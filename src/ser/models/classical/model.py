@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 from sklearn.pipeline import Pipeline
 
 from ser.core.speakers.adaptation import Adaptation
@@ -138,7 +139,7 @@ class ClassicalModel:
         if hasattr(pipeline, "predict_proba"):
             known = pipeline.predict_proba(embeddings)
         else:
-            known = _softmax(_decisions(pipeline, embeddings) / self.temperature)
+            known = softmax(_decisions(pipeline, embeddings) / self.temperature, axis=1)
         posteriors[:, pipeline.classes_] = known
         return posteriors
 
@@ -199,7 +200,7 @@ class ClassicalModel:
         rows = np.flatnonzero(known)
 
         def log_loss(temperature: float) -> float:
-            posteriors = _softmax(decisions / temperature)
+            posteriors = softmax(decisions / temperature, axis=1)
             return -float(np.log(posteriors[rows, positions[rows]] + 1e-12).mean())
 
         return min(TEMPERATURES, key=log_loss)
@@ -216,9 +217,3 @@ def _decisions(pipeline: Pipeline, matrix: np.ndarray) -> np.ndarray:
     decisions = np.asarray(pipeline.decision_function(matrix))
     # For two classes scikit-learn returns one column: the second class's margin.
     return np.stack([-decisions, decisions], axis=1) if decisions.ndim == 1 else decisions
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    normalised: np.ndarray = exponents / exponents.sum(axis=1, keepdims=True)
-    return normalised

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
+from scipy.special import softmax
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.core.uncertainty.calibration import LEAST
@@ -191,9 +192,7 @@ def places_left_out(place: int, names: Sequence[str], speaker: np.ndarray) -> np
 
 def pooled(logs: np.ndarray) -> np.ndarray:
     """Posteriors (…, n, n_classes) of weighted log-posteriors (n_kinds, …, n, n_classes)."""
-    total = logs.sum(axis=0)
-    exponents = np.exp(total - total.max(axis=-1, keepdims=True))
-    posteriors: np.ndarray = exponents / exponents.sum(axis=-1, keepdims=True)
+    posteriors: np.ndarray = softmax(logs.sum(axis=0), axis=-1)
     return posteriors
 
 
