@@ -113,7 +113,8 @@ def watch_heartbeats() -> None:
     from prefect.events.schemas.automations import EventTrigger, Posture
 
     with suppress(ValueError):
-        Automation.read(name=AUTOMATION)
+        # Called outside a coroutine, Prefect runs it here and now.
+        Automation.read(name=AUTOMATION)  # type: ignore[unused-coroutine]
         return
     names = ("Completed", "Failed", "Crashed", "Cancelled", "Cancelling")
     states = {f"prefect.flow-run.{name}" for name in names}
@@ -132,5 +133,4 @@ def watch_heartbeats() -> None:
         ),
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message=MESSAGE)],
     )
-    # Called outside a coroutine, Prefect runs it here and now.
-    automation.create()  # type: ignore[unused-coroutine]
+    automation.create()
