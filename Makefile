@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
 
 # Nothing phones home.
 export DO_NOT_TRACK = true
@@ -31,7 +32,7 @@ repro: $(READY) ## The pipeline alone: nothing is registered
 T ?= tests
 N ?= 2
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(N) --dist loadfile --no-loadscope-reorder
-test: $(READY) ## The whole test suite; `make test T=tests/core N=4`: some of it, in 4 processes
+test: $(DEV) ## The whole test suite; `make test T=tests/core N=4`: some of it, in 4 processes
 	@$(PYTEST) --durations 15 $(T)
 
 quick: lint ## What a change usually needs: lint, and the tests that start no process
@@ -43,29 +44,36 @@ ui: $(READY) ## MLflow and Prefect in the browser, on this folder's stores
 worker: $(READY) ## The schedule of prefect.yaml, on the server of `make ui` or PREFECT_API_URL
 	@exec $(PY) -m flows.worker
 
-lint: $(READY) ## Style, layers of the house, types
+lint: $(DEV) ## Style, layers of the house, types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/mypy
 
 # CUDA's packages are left to pip, which takes them only with torch's CUDA build.
-lock: $(READY) ## Resolve pyproject.toml anew into requirements.lock, for every platform
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
-	  --no-annotate --no-header pyproject.toml | grep -vE '^(nvidia-|triton|cuda-)' > requirements.lock
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+  --no-header pyproject.toml
+NO_CUDA = grep -vE '^(nvidia-|triton|cuda-)'
+lock: $(DEV) ## Resolve pyproject.toml anew: what running needs, and what development adds
+	@$(COMPILE) --extra dev | $(NO_CUDA) > requirements-dev.lock
+	@$(COMPILE) --extra formats --extra vad -c requirements-dev.lock | $(NO_CUDA) > requirements.lock
 
 # pip fetches torch, so that pip's own settings choose between its CPU and CUDA builds; uv does
 # the rest in a tenth of pip's time. Where uv cannot reach an index that pip is set up for, pip
 # does it all.
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check
+UV = $(VENV)/bin/uv pip install --quiet --python $(PY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
 	  f"error: {sys.executable} is Python {v.major}.{v.minor}; 3.11 or newer is needed. Name one: make PYTHON=python3.12 …")'
 	@echo "Setting up $(VENV) from requirements.lock …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check \
-	  $$(grep -E '^(torch|uv)==' requirements.lock)
-	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PY) -r requirements.lock \
-	  || $(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --editable . \
-	  || $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(PIP) $$(grep -hE '^(torch|uv)==' requirements.lock requirements-dev.lock | sort -u)
+	@$(UV) --compile-bytecode -r requirements.lock || $(PIP) -r requirements.lock
+	@$(UV) --no-deps --editable . || $(PIP) --no-deps --editable .
+	@touch $@
+
+$(DEV): $(READY) requirements-dev.lock
+	@echo "Adding what development needs from requirements-dev.lock …"
+	@$(UV) --compile-bytecode -r requirements-dev.lock || $(PIP) -r requirements-dev.lock
 	@touch $@
