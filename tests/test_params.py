@@ -27,6 +27,12 @@ def test_params_yaml_shows_every_parameter_that_there_is():
     assert load_params(SHIPPED) == Params()
 
 
+def test_a_former_name_of_a_protocol_is_taken_with_a_hint(capsys):
+    params = parse_params({"split": {"protocol": "iemocap-loso"}})
+    assert params.split.protocol == "iemocap-leave-one-session-out"
+    assert "iemocap-loso is now called iemocap-leave-one-session-out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -36,7 +42,10 @@ def test_params_yaml_shows_every_parameter_that_there_is():
         ({"zzz": 1}, r"zzz is not a parameter.*Remove it\."),
         ({"split": {"fold": 0}}, r"split\.fold is 0"),
         ({"split": {"protocol": "random"}}, r"split\.protocol is 'random'.*one of holdout, "),
-        ({"model": {"name": "gpt"}}, r"model\.name is 'gpt'"),
+        ({"split": {"protocol": "holdot"}}, r"is 'holdot'; .*\. Did you mean holdout\?$"),
+        ({"model": {"name": "gpt"}}, r"model\.name is 'gpt'; expected one of .*\. Correct it\.$"),
+        ({"model": {"stack": {"members": ["cnn"]}}}, r"members\.0 is 'cnn'; expected one of lda, "),
+        ({"model": {"ensemble": {"members": ["stack"]}}}, r"members\.0 is 'stack'; expected one "),
         ({"data": {"corpora": []}}, r"data\.corpora"),
         ({"seed": "x"}, r"seed is 'x'"),
         ({"train": None}, r"train is empty; expected a section"),

@@ -23,7 +23,7 @@ def test_repro_makes_every_artefact_once(trained):
 
 
 def test_one_model_parameter_reruns_train_and_evaluate_alone(project):
-    project.set(model__logistic_regression__c=0.5)
+    project.set(model__logistic_regression__c=0.001)
     assert project.repro() == ["train", "evaluate"]
 
 
@@ -107,7 +107,7 @@ def test_a_flipped_bit_anywhere_stops_training_and_is_named(project):
     assert changes(project.root) == {}
     for victim in victims:
         flip(victim)
-    project.set(model__logistic_regression__c=0.5)
+    project.set(model__logistic_regression__c=0.001)
     for victim, name in victims.items():
         flip(victim)
         done = project.call("ser.stages.train")

@@ -77,7 +77,10 @@ def _explain(problem: Any) -> str:
         found, expected = problem["input"], EXPECTED.get(problem["type"], _lower(problem["msg"]))
         example = found if isinstance(found, str | int | float) else "a, b"
         shown = "empty" if found is None else repr(found)
-        return f"{key} is {shown}; {expected.replace('{example}', str(example))}. Correct it."
+        known = problem.get("ctx", {}).get("known", "").split(", ")
+        return f"{key} is {shown}; {expected.replace('{example}', str(example))}. " + _remedy(
+            str(found), known, otherwise="Correct it."
+        )
     if key in RENAMED:
         return f"{key} is now called {RENAMED[key]}. Rename it."
     if key in MOVED:
@@ -86,9 +89,13 @@ def _explain(problem: Any) -> str:
     for part in location[:-1]:
         section = section.model_fields[part].annotation
     known = list(section.model_fields)
-    close = difflib.get_close_matches(location[-1], known, n=1)
-    remedy = f"Did you mean {close[0]}?" if close else "Remove it."
+    remedy = _remedy(location[-1], known, otherwise="Remove it.")
     return f"{key} is not a parameter; known here are {', '.join(known)}. {remedy}"
+
+
+def _remedy(written: str, known: list[str], *, otherwise: str) -> str:
+    close = difflib.get_close_matches(written, known, n=1)
+    return f"Did you mean {close[0]}?" if close else otherwise
 
 
 def _lower(message: str) -> str:
