@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import Self
 
 
 class SerError(Exception):
@@ -77,7 +78,13 @@ class FetchError(SerError):
 
 
 class AudioError(SerError):
-    pass
+    def below(self, root: PurePath) -> Self:
+        """The same error, paths below `root` without it: what is stored must not hold them."""
+        return type(self)(str(self).replace(f"{root}/", ""))
+
+    def about(self, file: str) -> Self:
+        """The same error, naming the file if it does not yet."""
+        return self if file in str(self) else type(self)(f"{file}: {self}")
 
 
 class EmptyAudio(AudioError):

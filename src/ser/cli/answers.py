@@ -35,7 +35,7 @@ def print_answers(
             text = json.dumps(_as_dict(file, answer), indent=2)
             print("[" if place == 0 else ",", *text.splitlines(), sep="\n  ", end="")
         elif isinstance(answer, AudioError):
-            print(f"error: {one_line(_message(file, answer))}", file=sys.stderr)
+            print(f"error: {one_line(str(answer.about(str(file))))}", file=sys.stderr)
         elif form == "json lines":
             print(json.dumps(_as_dict(file, answer)))
         else:
@@ -48,13 +48,8 @@ def print_answers(
 
 def _as_dict(file: Path, answer: Prediction | AudioError) -> dict[str, object]:
     if isinstance(answer, AudioError):
-        return {"file": str(file), "error": _message(file, answer)}
+        return {"file": str(file), "error": str(answer.about(str(file)))}
     return {"file": str(file), **asdict(answer)}
-
-
-def _message(file: Path, error: AudioError) -> str:
-    message = str(error)
-    return message if str(file) in message else f"{file}: {message}"
 
 
 def _text(name: str, answer: Prediction) -> str:

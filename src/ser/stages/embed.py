@@ -55,7 +55,7 @@ def run(root: Path, params: Params) -> None:
         [part.index.tolist() for part in parts(rows)],
         compute=compute,
     )
-    failures = [type(error)(str(error).replace(f"{root}/", "")) for error in filled.failures]
+    failures = [error.below(root) for error in filled.failures]
     raise_first(failures, of=len(rows), what="files")
     print(
         f"{len(rows)} recordings embedded by {chosen.name}: {filled.computed} computed, "

@@ -133,26 +133,21 @@ def _extract_file(
     try:
         recorded = load_segments(root / file, list(places), sha256=sha256)
     except AudioError as error:
-        return [_named(error, root, file)] * len(utterances)
+        return [error.below(root).about(file)] * len(utterances)
     found: dict[int, Features | AudioError] = {}
     for (part, sr), (segment, own) in zip(recorded, places.items(), strict=True):
         try:
             y = audible(part, sr=sr, params=params)
         except AudioError as error:
-            found |= dict.fromkeys(own, _named(error, root, segment.of(file)))
+            found |= dict.fromkeys(own, error.below(root).about(segment.of(file)))
             continue
         for place in own:
             _, change = utterances[place]
             try:
                 found[place] = extract(change(y) if change else y, params=params)
             except AudioError as error:
-                found[place] = _named(error, root, segment.of(file))
+                found[place] = error.below(root).about(segment.of(file))
     return [found[place] for place in range(len(utterances))]
-
-
-def _named(error: AudioError, root: Path, name: str) -> AudioError:
-    message = str(error).replace(f"{root}/", "")
-    return type(error)(message if name in message else f"{name}: {message}")
 
 
 def _change(params: Params, version: int, speaker: str, recording: str) -> Change | None:

@@ -167,7 +167,7 @@ def _decoded(
     try:
         found, sha256 = read_recording(root / file, limits=limits_of(segments))
     except AudioError as error:
-        found = LeftOut(name, reason_of(error), str(error).replace(f"{root}/", ""))
+        found = LeftOut(name, reason_of(error), str(error.below(root)))
         # A pipe would never end.
         if expected is None or found.reason in MENDABLE or not (root / file).is_file():
             return found

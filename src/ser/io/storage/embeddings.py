@@ -95,17 +95,13 @@ def _prepared(
     try:
         waveforms = load_segments(path, segments, sha256=sha256)
     except AudioError as error:
-        yield from [_named(error, str(path))] * len(segments)
+        yield from [error.about(str(path))] * len(segments)
         return
     for (y, sr), segment in zip(waveforms, segments, strict=True):
         try:
             yield encoder.checked(prepare(y, sr))
         except AudioError as error:
-            yield _named(error, segment.of(str(path)))
-
-
-def _named(error: AudioError, name: str) -> AudioError:
-    return error if name in str(error) else type(error)(f"{name}: {error}")
+            yield error.about(segment.of(str(path)))
 
 
 def write_embeddings(embeddings: Sequence[tuple[str, np.ndarray]], path: Path) -> str:
