@@ -5,12 +5,6 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 
-# Nothing phones home.
-export DO_NOT_TRACK = true
-export DVC_NO_ANALYTICS = 1
-export MLFLOW_DISABLE_TELEMETRY = true
-export MLFLOW_MODEL_CATALOG_URI =
-export PREFECT_SERVER_ANALYTICS_ENABLED = false
 # Threads that wait must not spin: beside another busy process training was four times slower.
 export OMP_WAIT_POLICY = PASSIVE
 

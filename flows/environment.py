@@ -7,21 +7,13 @@ import sys
 from pathlib import Path
 
 from ser.io.web.loopback import bypass_proxies
-
-#: Nothing phones home, and no library prints what the user cannot act on.
-QUIET = {
-    "DO_NOT_TRACK": "true",
-    "DVC_NO_ANALYTICS": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_MODEL_CATALOG_URI": "",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-}
+from ser.io.web.quiet import QUIET, set_quiet
 
 
 def set_defaults(root: Path) -> None:
     """Set what the user has not set; call before importing Prefect."""
-    for name, value in {**QUIET, "PREFECT_HOME": str(root / ".prefect")}.items():
-        os.environ.setdefault(name, value)
+    set_quiet()
+    os.environ.setdefault("PREFECT_HOME", str(root / ".prefect"))
     bypass_proxies()
 
 

@@ -29,7 +29,7 @@ def main() -> int:
     """Run the flow; an error that the user can mend is one line, and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description=main.__doc__)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and all output")
-    debug = parser.parse_args().debug
+    debug = parser.parse_args().debug or bool(os.environ.get("SER_DEBUG"))
     escape_unencodable()
     root = Path.cwd()
     if debug:

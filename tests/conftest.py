@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from ser.io.web.quiet import set_quiet
 from support.project import Project
 from support.publisher import Publisher
 
 ROOT = Path(__file__).parents[1]
 
+set_quiet()
 # Read when torch loads. The suite's processes share the cores: a waiting thread sleeps, not spins.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

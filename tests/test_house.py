@@ -21,7 +21,7 @@ HARMLESS = (
     *("errors", "files", "interrupts", "output", "parallel"),
     *(f"params.{part}" for part in ("data", "features", "models", "params", "reading", "section")),
     *("params.training", "project", "strict_yaml", "stages.base", "io.tracking"),
-    "io.web.loopback",
+    *("io.web.loopback", "io.web.quiet"),
 )
 #: And for one stage: `train` asks them whether DVC's copies are intact before it starts.
 HARMLESS_TO = {"train": ("io.intake", "corpora")}

@@ -235,7 +235,7 @@ def decisive_params(params: Params) -> dict[str, Any]:
 
 
 def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
-    """Names what the results depend on: splits, features, parameters, and the code that learns."""
+    """Names what the results depend on: splits, features, parameters, and the code that trains."""
     weights = None
     if "byol_s" in params.model.used:
         from ser.models.networks.ntt import weights_sha256

@@ -17,6 +17,7 @@ from ser.cli.answers import print_answers
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
+from ser.cli.start import PASSED_ON, run, ui, worker
 from ser.cli.versions import history, versions
 from ser.cli.words import SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
@@ -31,12 +32,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     help="Speech emotion recognition: predict, manage corpora, choose what serves. "
-    "`make run` trains; `--debug` with any command shows tracebacks.",
+    "`ser run` trains; `--debug` with any command shows tracebacks.",
 )
 app.add_typer(corpus_app, name="corpus")
 app.command()(benchmark)
 app.command()(versions)
 app.command()(history)
+app.command(context_settings=PASSED_ON)(run)
+app.command(context_settings=PASSED_ON)(ui)
+app.command(context_settings=PASSED_ON)(worker)
 
 
 def _print_version(asked: bool) -> None:
@@ -173,18 +177,14 @@ def audit(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
-def version() -> None:
-    """This release."""
-    print(__version__)
-
-
 def main() -> None:
     """Entry point: a SerError is one line and exit status 2, a traceback only with --debug."""
     escape_unencodable()
-    debug = "--debug" in sys.argv or bool(os.environ.get("SER_DEBUG"))
+    if "--debug" in sys.argv:
+        # Also for what a command starts.
+        os.environ["SER_DEBUG"] = "1"
+    debug = bool(os.environ.get("SER_DEBUG"))
     sys.argv = [a for a in sys.argv if a != "--debug"]
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # torch would keep compiled code for each of 1,024 lengths of recordings: 100 MB.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     try:

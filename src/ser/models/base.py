@@ -67,7 +67,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Examples:
-    """Utterances to learn from, row by row.
+    """Utterances to train on, row by row.
 
     emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora; augmented :
     of each augmented version of the recordings the functionals and log-mels, in the same order.

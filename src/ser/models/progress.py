@@ -1,4 +1,4 @@
-"""What a person sees while networks learn."""
+"""What a person sees while networks are trained."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class FeatureParams(Section):
 
 
 class WaveformAugmentParams(Section):
-    """Augmented versions of every recording, from which models learn beside itself."""
+    """Augmented versions of every recording, on which models are trained, too."""
 
     #: How many of each; 0: none.
     versions: int = Field(2, ge=0, le=20)

@@ -71,7 +71,7 @@ class ByolParams(Section):
     weights: str | None = None
     #: SHA-256 that the file must have; None: any. DVC notices another file by this alone.
     weights_sha256: str | None = None
-    #: Whether it learns on; else it stays as it is, and linear discriminants learn.
+    #: Whether it is fine-tuned; else it is frozen under linear discriminants.
     tune: bool = False
     #: Of the discriminants' covariance.
     shrinkage: float = Field(0.7, gt=0, le=1)
@@ -79,7 +79,7 @@ class ByolParams(Section):
 
 
 class LayersParams(Section):
-    """A head on all layers of an encoder of the hub, which learns how much each of them counts."""
+    """A head on all layers of an encoder of the hub, with a trained weight for each layer."""
 
     #: Units of the hidden layer; 0: the head is linear.
     hidden: int = Field(0, ge=0)
@@ -96,9 +96,9 @@ class LayersParams(Section):
 
 
 class LoraParams(Section):
-    """Adapters in an encoder of the hub (LoRA), and how they and the head on it learn.
+    """Adapters in an encoder of the hub (LoRA), and how they and the head on it are trained.
 
-    head : as it learns before the encoder does.
+    head : its training before that of the adapters.
     """
 
     rank: int = Field(8, ge=1)

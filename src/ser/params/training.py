@@ -29,7 +29,7 @@ class LogMelAugmentParams(Section):
 
 
 class TrainParams(Section):
-    """How networks learn; scikit-learn's models configure themselves in `model`."""
+    """How networks are trained; classical models have all their parameters in `model`."""
 
     max_epochs: int = Field(32, ge=1)
     batch_size: int = Field(32, ge=1)

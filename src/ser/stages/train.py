@@ -117,7 +117,7 @@ def _columns(curves: list[dict[str, float]]) -> list[str]:
 
 
 def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
-    """Refuse to learn where a recording, a feature, or DVC's copy of one has rotted.
+    """Refuse to train where a recording, a feature, or DVC's copy of one has rotted.
 
     DVC looks at sizes and times alone, so this hashes them all: about a second a gigabyte.
     """

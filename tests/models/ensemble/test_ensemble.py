@@ -146,7 +146,7 @@ def test_a_stack_is_made_of_classical_models_alone():
 def test_an_error_in_a_process_is_the_caller_s():
     nobody = examples().take(np.arange(0))
     networks = PARAMS.model_copy(update={"ensemble": EnsembleParams(members=("cnn", "cnn"))})
-    with pytest.raises(TableError, match="no utterance to learn from"):
+    with pytest.raises(TableError, match="no utterance to train on"):
         build_model(networks, SHORT, classes=CLASSES).fit(nobody, examples(3), Fitting(1))
 
 

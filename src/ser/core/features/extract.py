@@ -54,7 +54,7 @@ class Lld:
 
 @dataclass(frozen=True)
 class Features:
-    """What models learn from.
+    """What models are trained on.
 
     functionals : float32 Series, indexed by name.
     log_mel : float16 (n_frames, n_mels), dB. Half precision because that is what is stored:

@@ -67,7 +67,7 @@ def count_extremes(params: FeatureParams) -> int:
 
 
 def band_extremes(power: np.ndarray, *, params: FeatureParams, out: np.ndarray) -> None:
-    """Of each octave band the smallest and then the largest bins, into out (n_frames, …)."""
+    """Write each octave band's smallest bins, then its largest, into out (n_frames, …)."""
     column = 0
     for start, stop, n in _contrast_bands(params.sr, params.n_fft, params.n_contrast):
         band = power[:, start:stop]

@@ -65,7 +65,7 @@ class Enrolment:
 
     @classmethod
     def joined(cls, parts: Sequence[Enrolment]) -> Self:
-        """Of embeddings that stand side by side."""
+        """The enrolment for the parts' embeddings side by side."""
         return cls(
             *(
                 np.concatenate([getattr(part, name) for part in parts])

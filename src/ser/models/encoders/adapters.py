@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2022) on the attention of speech encoders: few weights learn, the base stands."""
+"""LoRA (Hu et al. 2022) on the attention of speech encoders: a few weights are trained."""
 
 from __future__ import annotations
 

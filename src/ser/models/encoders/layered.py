@@ -1,4 +1,4 @@
-"""A classifier on an encoder's layers, which learns how much each layer counts.
+"""A classifier on an encoder's layers, with a trained weight for each layer.
 
 SUPERB's frozen protocol (Yang et al. 2021): a softmax over layers, then a small head.
 """
@@ -57,8 +57,8 @@ class LayeredModel:
 
         Same seed and data give the same weights. `workdir` is not used: training takes seconds.
         Enrolled, the layers' weights are trained first, on layers standardised by speaker; then
-        they stand, and the head learns on just those embeddings that `Enrolment` makes of a known
-        speaker's.
+        they are frozen, and the head is trained on just those embeddings that `Enrolment` makes of
+        a speaker with clips.
         """
         x, dev_x = stacked(train.inputs.layers), stacked(dev.inputs.layers)
         target, dev_target = (

@@ -1,6 +1,6 @@
-"""Fine-tuning a speech encoder with LoRA, under the head that learns from all its layers.
+"""Fine-tuning a speech encoder with LoRA, under a head on all its layers.
 
-The head learns on the frozen encoder first, and then with it: a random head would bend what the
+The head is trained on the frozen encoder first, and then with it: a random head would bend what the
 encoder knows (Kumar et al. 2022, "Fine-tuning can distort pretrained features").
 """
 
@@ -85,7 +85,8 @@ class LoraModel:
 
         Same seed and data give the same weights on a CPU; on a GPU up to rounding. `workdir` is
         not used: a killed training starts anew. Never worse on dev than the head on the frozen
-        encoder, with which it begins. Enrolled, the head then learns anew on the adapted encoder.
+        encoder, with which it begins. Enrolled, the head is then trained anew on
+        the adapted encoder.
         """
         y, dev_y = _waveforms(train.inputs), _waveforms(dev.inputs)
         target, dev_target = (
@@ -93,7 +94,7 @@ class LoraModel:
         )
         with seeded(fitting.seed, threads=self.threads):
             head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
-            head.fit(_heard(self.base, train), _heard(self.base, dev), Fitting(fitting.seed))
+            head.fit(_layers(self.base, train), _layers(self.base, dev), Fitting(fitting.seed))
             adapted = with_adapter(
                 self.base,
                 rank=self.params.rank,
@@ -113,7 +114,9 @@ class LoraModel:
             if fitting.enrolled:
                 head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
                 head.fit(
-                    _heard(adapted, train), _heard(adapted, dev), replace(fitting, on_epoch=None)
+                    _layers(adapted, train),
+                    _layers(adapted, dev),
+                    replace(fitting, on_epoch=None),
                 )
         self.adapted, self.head = adapted, head
         self.dev_posteriors = posteriors_for_dev(self, dev)
@@ -190,6 +193,6 @@ def _waveforms(inputs: Inputs) -> list[np.ndarray]:
     return [np.asarray(y) for y in inputs.waveform]
 
 
-def _heard(encoder: SpeechEncoder, examples: Examples) -> Examples:
+def _layers(encoder: SpeechEncoder, examples: Examples) -> Examples:
     layers = list(encoder.encode(_waveforms(examples.inputs)))
     return replace(examples, inputs=Inputs(layers=layers))

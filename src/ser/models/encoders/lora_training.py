@@ -1,4 +1,4 @@
-"""How adapters and head learn together: accumulated gradients, early stop on dev."""
+"""Training of adapters and head together: accumulated gradients, early stop on dev."""
 
 from __future__ import annotations
 

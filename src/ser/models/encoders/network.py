@@ -1,4 +1,4 @@
-"""The network on an encoder's layers, and how it learns."""
+"""The network on an encoder's layers, and its learning rates."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from ser.interrupts import interrupts_held
 from ser.models.base import EmotionModel, Examples, Fitting, Loader, OnEpoch
 from ser.models.progress import progress
 
-#: How long what learns in the background may go on after a network failed or was stopped.
+#: How long training in the background may go on after a network failed or was stopped.
 PATIENCE_SECONDS = 10.0
 
 
@@ -38,7 +38,7 @@ class Job:
     key: str
     name: str
     model: EmotionModel
-    #: Rows of dev that it does not learn from.
+    #: Rows of dev that it is not trained on.
     left_out: np.ndarray
     fitting: Fitting
 
@@ -59,7 +59,7 @@ def fit_all(
 ) -> list[EmotionModel]:
     """Each (name, model) fitted, with a seed of its own.
 
-    left_out : for each model the rows of `dev` that are dev to it; it learns from the others.
+    left_out : for each model the rows of `dev` that are dev to it; it is trained on the others.
     fitting : its `on_epoch` is called when all networks have finished an epoch, with the means of
         their values; in its `workdir` each member has a folder.
     """

@@ -180,7 +180,7 @@ class Ensemble:
 
 
 def places_left_out(place: int, names: Sequence[str], speaker: np.ndarray) -> np.ndarray:
-    """Rows of those of dev's speakers (n,) whom the member at `place` does not learn from.
+    """Rows of those of dev's speakers (n,) whom the member at `place` is not trained on.
 
     Members of its name share the speakers out between them; one that is alone leaves out all.
     """

@@ -48,7 +48,7 @@ class Utterances:
             for inputs in (examples.inputs, *examples.augmented)
         )
         if not log_mel:
-            raise TableError("There is no utterance to learn from; expected at least one.")
+            raise TableError("There is no utterance to train on; expected at least one.")
         speaker = np.unique(examples.speaker, return_inverse=True)[1]
         return cls(log_mel, target, speaker, tuple(augmented))
 

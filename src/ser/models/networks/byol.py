@@ -2,7 +2,7 @@
 
 Its network is AudioNTT2020 (Koizumi et al. 2020; BYOL-A, Niizumi et al. 2021), its weights a file
 that the user has. Frozen, what its last layers say over an utterance is classified by linear
-discriminants; tuned, it learns on as any network (`NeuralModel`).
+discriminants; tuned, it is trained like any network (`NeuralModel`).
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ class EmotionModule(pl.LightningModule):
         #: One row of scores per finished epoch; travels in the checkpoint.
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
-        #: Of dev: embeddings, targets, speakers.
-        self._heard: list[tuple[Tensor, Tensor, Tensor]] = []
+        #: Embeddings, targets and speakers of dev.
+        self._dev_batches: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def configure_optimizers(self) -> Any:
         params, steps = self.params, int(self.trainer.estimated_stepping_batches)
@@ -91,11 +91,11 @@ class EmotionModule(pl.LightningModule):
                     averaged[name].copy_(value)
 
     def on_validation_epoch_start(self) -> None:
-        self._heard.clear()
+        self._dev_batches.clear()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         log_mel, lengths, targets, speaker = batch
-        self._heard.append((self.average.embed(log_mel, lengths), targets, speaker))
+        self._dev_batches.append((self.average.embed(log_mel, lengths), targets, speaker))
 
     def finish_epoch(self) -> dict[str, float]:
         """The epoch's row of scores, put into the history."""
@@ -107,11 +107,11 @@ class EmotionModule(pl.LightningModule):
         return self.history[-1]
 
     def _dev_scores(self) -> dict[str, float]:
-        """Of the average; none in an epoch in which dev was not listened to."""
-        if not self._heard:
+        """Dev scores of the averaged weights; none in an epoch without a pass over dev."""
+        if not self._dev_batches:
             return {}
-        embedding, targets, speaker = map(torch.cat, zip(*self._heard, strict=True))
-        self._heard.clear()
+        embedding, targets, speaker = map(torch.cat, zip(*self._dev_batches, strict=True))
+        self._dev_batches.clear()
         with torch.no_grad():
             logits = self.average.head(
                 standardised(embedding, speaker) if self.enrolled else embedding

@@ -101,7 +101,7 @@ def over_time(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def weights_sha256(params: ByolParams) -> str:
-    """Of the user's file; raises ParamsError where there is none."""
+    """SHA-256 of the user's weights; raises ParamsError where there is no file."""
     path = _weights_path(params)
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
