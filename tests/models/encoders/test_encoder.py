@@ -202,7 +202,7 @@ def test_what_is_no_speech_encoder_is_refused(tmp_path):
         )
     ).save_pretrained(tmp_path / "ast")
     transformers.ASTFeatureExtractor().save_pretrained(tmp_path / "ast")
-    with pytest.raises(EncoderError, match="audio-spectrogram-transformer, which does not hear"):
+    with pytest.raises(EncoderError, match="audio-spectrogram-transformer, which does not take"):
         load_encoder(str(tmp_path / "ast"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(EncoderError, match="no encoder: it has no config"):
