@@ -38,7 +38,9 @@ def _circumstances(name: str) -> str:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
-    command = shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+    # Where things lie on this machine is nobody's business.
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = shlex.join(["python", "-m", f"benchmarks.{name}", *words])
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return (
         f"`{command}`, commit {commit or 'unknown'}, Python "
