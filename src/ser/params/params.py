@@ -45,8 +45,8 @@ class Params(Section):
             )
         if "byol_s" in self.model.used and self.model.section("byol_s").weights is None:
             raise ValueError(
-                f"model.name {self.model.name} has BYOL-S, whose weights you bring (docs/models.md): "
-                "name their file in model.byol_s.weights"
+                f"model.name {self.model.name} has BYOL-S, whose weights you bring "
+                "(docs/models.md): name their file in model.byol_s.weights"
             )
         if self.model.takes_encoder and self.encoder.name is None:
             raise ValueError(
