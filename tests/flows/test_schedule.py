@@ -123,7 +123,10 @@ def schedule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schedule]:
         proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"), DEAD_PROXY)
         proxied = {**env, **proxies, "no_proxy": "", "NO_PROXY": ""}
         worker = start(["flows.worker"], proxied, root / "worker.log", root)
-        yield Schedule(root, url, worker)
+        schedule = Schedule(root, url, worker)
+        # Before a test kills the worker.
+        schedule.until(lambda: schedule.runs("COMPLETED"))
+        yield schedule
     finally:
         for process in (worker, server):
             if process is not None:
@@ -134,7 +137,7 @@ def schedule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schedule]:
 def test_a_deployed_schedule_fires_by_itself_and_its_run_ends_completed(
     schedule: Schedule,
 ) -> None:
-    runs = schedule.until(lambda: schedule.runs("COMPLETED"))
+    runs = schedule.runs("COMPLETED")
 
     assert runs[0]["auto_scheduled"]
     assert runs[0]["deployment_id"]
