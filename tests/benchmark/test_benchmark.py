@@ -73,8 +73,9 @@ def test_the_score_is_that_of_the_stored_predictions(benchmarked):
         table = pd.concat(tables)
         right = (table["emotion"] == table["predicted"]).groupby(table["emotion"]).mean()
         stored[round(float(right.mean()), 9)] = len(table)
-    assert set(stored) == {round(plain["uar"], 9), round(enrolled["uar"], 9)}
-    assert set(stored.values()) == {plain["utterances"]}
+    # Other tests store other benchmarks.
+    for result in (plain, enrolled):
+        assert stored[round(result["uar"], 9)] == result["utterances"]
 
 
 def test_the_score_grows_with_the_clips_that_a_speaker_is_known_by(benchmarked):
