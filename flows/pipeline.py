@@ -31,7 +31,6 @@ from ser.files import read_json
 from ser.io.tracking import journal, lineage, registry, runs, store
 from ser.io.tracking.version import MODEL, Version
 from ser.io.web.loopback import bypass_proxies
-from ser.io.web.quiet import set_quiet
 from ser.params import Params, load_params
 from ser.project import BUNDLE, METRICS, TRAIN_RECEIPT
 
@@ -49,7 +48,6 @@ def retrain(root: str = ".") -> Tick:
     """Bring the project at `root` up to date; registers nothing when nothing changed."""
     project = Path(root).resolve()
     bypass_proxies()
-    set_quiet()
     supervise()
     with hold(project):
         make_states_true(project)

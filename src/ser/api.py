@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 
 from joblib import cpu_count
-from threadpoolctl import threadpool_limits
 
 from ser.bundle import load_bundle, load_encoder_of
 from ser.core.speakers.enrolment import Voice
@@ -54,21 +53,19 @@ class Model:
         parts = (paths[i : i + PART] for i in range(here, len(paths), PART))
         ahead = (take_apart(front_end, part) for part in parts)
         working: Iterator[Taken] | None = None
-        # A second thread gains nothing on a clip, and is in the other processes' way.
-        with threadpool_limits(None if self.predictor.bundle.encoder else 1):
-            start, size = 0, 1
-            while start < here:
-                batch = [take(front_end, path) for path in paths[start : min(start + size, here)]]
+        start, size = 0, 1
+        while start < here:
+            batch = [take(front_end, path) for path in paths[start : min(start + size, here)]]
+            yield from self._answers(batch, voice)
+            start, size = start + size, min(2 * size, BATCH)
+            # The first answer waits for no process to start.
+            working = working or next(ahead, None)
+        while working:
+            # The next part is extracted while this one is answered.
+            following = next(ahead, None)
+            while batch := list(islice(working, BATCH)):
                 yield from self._answers(batch, voice)
-                start, size = start + size, min(2 * size, BATCH)
-                # The first answer waits for no process to start.
-                working = working or next(ahead, None)
-            while working:
-                # The next part is extracted while this one is answered.
-                following = next(ahead, None)
-                while batch := list(islice(working, BATCH)):
-                    yield from self._answers(batch, voice)
-                working = following
+            working = following
 
     def _answers(
         self, taken: Sequence[Taken], voice: Voice | None

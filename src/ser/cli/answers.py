@@ -15,12 +15,14 @@ from ser.output import one_line
 if TYPE_CHECKING:
     from ser.predictor import Prediction
 
+Form = Literal["text", "json", "json lines"]
+
 
 def print_answers(
     files: Sequence[Path],
     answers: Iterable[Prediction | AudioError],
     *,
-    form: Literal["text", "json", "json lines"],
+    form: Form,
 ) -> int:
     """Print each answer as soon as it is made; how many recordings could not be answered.
 

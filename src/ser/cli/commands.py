@@ -13,13 +13,13 @@ import typer
 
 from ser import __version__
 from ser.cli import own
-from ser.cli.answers import print_answers
+from ser.cli.answers import Form, print_answers
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.start import PASSED_ON, run, ui, worker
 from ser.cli.versions import history, versions
-from ser.cli.words import SOME_FAILED, USER_ERROR
+from ser.cli.words import INTERRUPTED, SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError, SerError
 from ser.output import escape_unencodable, one_line
@@ -87,7 +87,10 @@ def predict(
     The emotions left of the bar hold the true one as often as calibrate.coverage asks.
     A file that fails does not stop the others; the exit status is then 1.
     """
+    from threadpoolctl import threadpool_limits
+
     from ser.api import load
+    from ser.interrupts import interrupted_between
 
     recordings = list(_recordings(files))
     loaded = load(model)
@@ -97,11 +100,20 @@ def predict(
         voice = loaded.enrol(
             clips, on_left_out=lambda why: print(f"left out: {one_line(why)}", file=sys.stderr)
         )
-    failed = print_answers(
-        recordings,
-        loaded.predict_all(recordings, voice=voice),
-        form="json" if as_json else "json lines" if json_lines else "text",
-    )
+    form: Form = "json" if as_json else "json lines" if json_lines else "text"
+    # An interrupt amid joblib's own work ends in tracebacks of its threads.
+    answers = interrupted_between(loaded.predict_all(recordings, voice=voice))
+    # A second thread gains nothing on a clip, and is in the way of the processes that extract.
+    with threadpool_limits(None if loaded.predictor.bundle.encoder else 1):
+        try:
+            failed = print_answers(recordings, answers, form=form)
+        except KeyboardInterrupt:
+            print("error: interrupted; what is printed stands.", file=sys.stderr)
+            _end_silently()
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            _end_silently()
+            raise typer.Exit(SOME_FAILED) from None
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -197,6 +209,13 @@ def main() -> None:
         line = one_line(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
         print(f"error: {line}", file=sys.stderr)
         sys.exit(USER_ERROR)
+
+
+def _end_silently() -> None:
+    """Nothing more is printed: joblib would warn of the work that it stops when Python ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    sys.stderr = os.fdopen(nothing, "w")
+    os.dup2(nothing, sys.stdout.fileno())
 
 
 def _recordings(paths: list[Path]) -> Iterator[Path]:

@@ -10,7 +10,7 @@ import typer
 
 from ser.cli import own
 from ser.cli.unfit import say_unfit
-from ser.cli.words import SOME_FAILED
+from ser.cli.words import INTERRUPTED, SOME_FAILED
 from ser.corpora.base import Archive, Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
 from ser.output import count_of, printable
@@ -142,7 +142,7 @@ def fetch(name: Name, yes: Yes = False) -> None:
         ingested = fetch_corpus(corpus, root / dest, cache=root / shelf.DOWNLOADS / name)
     except KeyboardInterrupt:
         print(f"\nStopped; `ser corpus fetch {name}` goes on from here.", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     _came_in(root, corpus, dest, ingested)
 
 

@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-#: Exit statuses: every file answered, some file failed, nothing could be done.
-SOME_FAILED, USER_ERROR = 1, 2
+#: Exit statuses: some file failed, nothing could be done, stopped by Ctrl-C.
+SOME_FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130

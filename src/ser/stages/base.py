@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from ser.errors import SerError, StageError
 from ser.io.web.loopback import bypass_proxies
-from ser.io.web.quiet import set_quiet
 from ser.output import escape_unencodable, one_line
 from ser.params import load_params
 
@@ -51,7 +50,6 @@ def run_stage(run: Callable[..., None]) -> None:
     # busy process four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     bypass_proxies()
-    set_quiet()
     escape_unencodable()
     root = Path.cwd()
     try:

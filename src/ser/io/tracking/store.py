@@ -30,7 +30,6 @@ from ser.io.tracking.address import (
 )
 from ser.io.tracking.health import check_database, guarded, is_outdated, store_errors
 from ser.io.web.loopback import bypass_proxies
-from ser.io.web.quiet import set_quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,7 +89,6 @@ def connect(root: Path, *, thoroughly: bool = False) -> MlflowClient:
     uri = tracking_uri(root)
     adopt_credentials()
     bypass_proxies()
-    set_quiet()
     database = sqlite_file(root)
     if database is not None:
         _prepare_database(database, thoroughly=thoroughly)
