@@ -19,8 +19,8 @@ STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages
 #: What no artefact depends on: errors, places, atomic writes, and the record of the run.
 HARMLESS = (
     *("errors", "files", "interrupts", "output", "parallel"),
-    *(f"params.{part}" for part in ("data", "features", "models", "params", "reading", "section")),
-    *("params.training", "project", "strict_yaml", "stages.base", "io.tracking"),
+    *(f"params.{part}" for part in ("models", "params", "section", "sections")),
+    *("project", "strict_yaml", "stages.base", "io.tracking"),
     *("io.web.loopback", "io.web.quiet"),
 )
 #: And for one stage: `train` asks them whether DVC's copies are intact before it starts.
@@ -39,8 +39,8 @@ def graph() -> grimp.ImportGraph:
         module = entry.path.partition(":")[0]
         found.add_import(importer="ser.models.build", imported=module)
     # Params takes the names of the protocols alone: who reads their speakers depends on the table.
-    found.remove_import(importer="ser.params.data", imported="ser.params.protocols")
-    found.remove_import(importer="ser.params.reading", imported="ser.params.protocols")
+    found.remove_import(importer="ser.params.sections", imported="ser.params.protocols")
+    found.remove_import(importer="ser.params.params", imported="ser.params.protocols")
     return found
 
 

@@ -1,7 +1,5 @@
 """Frozen, typed parameters. No other room opens params.yaml."""
 
-from ser.params.data import DataParams, LabelParams, SplitParams, SyntheticParams
-from ser.params.features import EncoderParams, FeatureParams, WaveformAugmentParams
 from ser.params.models import (
     MODELS,
     ByolParams,
@@ -17,17 +15,19 @@ from ser.params.models import (
     RandomForestParams,
     SvcParams,
 )
-from ser.params.params import Params
-from ser.params.reading import MOVED, load_params, parse_params
+from ser.params.params import MOVED, Params, load_params, parse_params
 from ser.params.section import Section
-from ser.params.training import (
+from ser.params.sections import (
     AbstentionParams,
-    CalibrateParams,
-    EvaluateParams,
-    GateParams,
+    DataParams,
+    EncoderParams,
+    FeatureParams,
     LogMelAugmentParams,
     MachineParams,
+    SplitParams,
+    SyntheticParams,
     TrainParams,
+    WaveformAugmentParams,
 )
 
 __all__ = [
@@ -35,16 +35,12 @@ __all__ = [
     "MOVED",
     "AbstentionParams",
     "ByolParams",
-    "CalibrateParams",
     "CnnParams",
     "DataParams",
     "EncoderParams",
     "EnsembleParams",
-    "EvaluateParams",
     "FeatureParams",
-    "GateParams",
     "GradientBoostingParams",
-    "LabelParams",
     "LayersParams",
     "LdaParams",
     "LogMelAugmentParams",

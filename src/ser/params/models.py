@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, PositiveInt, create_model
-from pydantic_core import PydanticCustomError
 
-from ser.params.section import Section
+from ser.params.section import Section, one_of
 
 
 class LdaParams(Section):
-    """Linear discriminants, for which all emotions vary alike."""
+    """Linear discriminants: one covariance for all emotions."""
 
-    #: Of the covariance, towards its diagonal: there are more functionals than utterances.
+    #: Shrinkage of the covariance towards its diagonal: there are more functionals than utterances.
     shrinkage: float = Field(0.7, gt=0, le=1)
-    #: Functionals to keep, those that tell emotions apart best by themselves; None: all.
+    #: How many functionals to keep: those that alone separate emotions best; None: all.
     select: PositiveInt | None = None
 
 
@@ -57,9 +57,9 @@ class GradientBoostingParams(Section):
 class CnnParams(Section):
     """The default network: convolutions over log-mel, attentive statistics pooling."""
 
-    #: Maps of the first layer; the others have two, three and four times as many.
+    #: Channels of the first layer; the others have two, three and four times as many.
     channels: int = Field(16, ge=4)
-    #: Channels over time, of which mean and deviation are classified.
+    #: Channels over time, whose mean and deviation are classified.
     width: int = Field(96, ge=8)
     dropout: float = Field(0.2, ge=0, lt=1)
 
@@ -67,13 +67,13 @@ class CnnParams(Section):
 class ByolParams(Section):
     """BYOL-S, an encoder trained on unlabelled speech; needs features.log_mel: byol_s."""
 
-    #: Path of its weights, which the user brings: they are no part of this package.
+    #: Path of its weights, which the user provides: this package does not contain them.
     weights: str | None = None
-    #: SHA-256 that the file must have; None: any. DVC notices another file by this alone.
+    #: SHA-256 that the file must have; None: any. Without it DVC does not notice another file.
     weights_sha256: str | None = None
-    #: Whether it is fine-tuned; else it is frozen under linear discriminants.
+    #: Whether it is fine-tuned; else linear discriminants are trained on the frozen encoder.
     tune: bool = False
-    #: Of the discriminants' covariance.
+    #: Shrinkage of the discriminants' covariance.
     shrinkage: float = Field(0.7, gt=0, le=1)
     dropout: float = Field(0.3, ge=0, lt=1)
 
@@ -85,7 +85,7 @@ class LayersParams(Section):
     hidden: int = Field(0, ge=0)
     dropout: float = Field(0.2, ge=0, lt=1)
     learning_rate: float = Field(0.001, gt=0)
-    #: Of the layers' weights, of which there are few: they may move faster.
+    #: Learning rate of the layers' weights.
     layer_learning_rate: float = Field(0.01, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
@@ -96,19 +96,16 @@ class LayersParams(Section):
 
 
 class LoraParams(Section):
-    """Adapters in an encoder of the hub (LoRA), and how they and the head on it are trained.
-
-    head : its training before that of the adapters.
-    """
+    """Adapters in an encoder of the hub (LoRA), and a head on it, which is trained first."""
 
     rank: int = Field(8, ge=1)
-    #: The adapters' output counts alpha / rank.
+    #: The adapters' output is scaled by alpha / rank.
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
     learning_rate: float = Field(0.0002, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    #: Utterances at once; a step is taken after `accumulate` times as many.
+    #: Utterances of a batch; the optimiser steps after `accumulate` batches.
     batch_size: int = Field(4, ge=1)
     accumulate: int = Field(4, ge=1)
     max_epochs: int = Field(10, ge=1)
@@ -119,41 +116,26 @@ class LoraParams(Section):
     head: LayersParams = LayersParams()
 
 
-def known_model(name: str) -> str:
-    """`name`; raises pydantic's error on one that the table lacks."""
-    return _one_of(list(MODELS), name)
+def _model(fits: Callable[[Entry], bool]) -> AfterValidator:
+    """Takes the name of a model whose entry in the table `fits`."""
+    return AfterValidator(
+        lambda name: one_of((name for name, entry in MODELS.items() if fits(entry)), name)
+    )
 
 
-def known_member(name: str) -> str:
-    """`name`; raises pydantic's error on what is no member of an ensemble."""
-    return _one_of([name for name, entry in MODELS.items() if entry.member], name)
-
-
-def classical_member(name: str) -> str:
-    """`name`; raises pydantic's error on what is no classical model."""
-    return _one_of([name for name, entry in MODELS.items() if entry.path == CLASSICAL], name)
-
-
-def _one_of(names: list[str], name: str) -> str:
-    if name not in names:
-        known = ", ".join(names)
-        raise PydanticCustomError("model", "expected one of {known}", {"known": known})
-    return name
-
-
-Member = Annotated[str, AfterValidator(known_member)]
-ClassicalMember = Annotated[str, AfterValidator(classical_member)]
+Member = Annotated[str, _model(lambda entry: entry.member)]
+ClassicalMember = Annotated[str, _model(lambda entry: entry.path == CLASSICAL)]
 
 
 class EnsembleParams(Section):
-    """Networks and a classical model, which err differently."""
+    """Networks and a classical model, which make different errors."""
 
-    #: The same name twice: two of a kind that began differently.
+    #: The same name twice: two models of different seeds.
     members: tuple[Member, ...] = Field(("cnn", "cnn", "lda"), min_length=1)
 
 
 class StackParams(Section):
-    """Classical models alone: fitted in seconds, and served without torch."""
+    """Classical models alone: trained in seconds, and served without torch."""
 
     members: tuple[ClassicalMember, ...] = Field(
         ("lda", "svc", "logistic_regression"), min_length=1
@@ -161,7 +143,7 @@ class StackParams(Section):
 
 
 class TransferParams(Section):
-    """The ensemble, and encoders that were trained on other speech."""
+    """The ensemble with an encoder that was trained on other speech."""
 
     members: tuple[Member, ...] = Field(("cnn", "cnn", "cnn", "cnn", "lda", "byol_s"), min_length=1)
 
@@ -171,8 +153,8 @@ class Entry:
     """A model of the table.
 
     params : its section of params.yaml. path : `module:class`, imported when a model is built or
-    loaded, so that classical serving loads no torch. member : whether ensembles may have it.
-    encoder : whether it takes the representations of an encoder of the Hugging Face hub.
+    loaded, so that classical serving loads no torch. member : whether it may be in an ensemble.
+    encoder : whether it takes the embeddings of an encoder of the Hugging Face hub.
     """
 
     params: type[Section]
@@ -204,8 +186,8 @@ MODELS = {
 class ChosenModel(Section):
     """`name` chooses the model; the section of that name configures it, and its members'."""
 
-    name: Annotated[str, AfterValidator(known_model)] = "ensemble"
-    #: Learn from and answer for speakers who are known by unlabelled clips of theirs.
+    name: Annotated[str, _model(lambda entry: True)] = "ensemble"
+    #: Whether to train for, and predict with, unlabelled clips of each speaker.
     enrolled: bool = False
 
     def section(self, name: str) -> Any:
@@ -226,7 +208,7 @@ class ChosenModel(Section):
 if TYPE_CHECKING:
     ModelParams = ChosenModel
 else:
-    # With a section for each model of the table.
+    # A section for each model of the table.
     ModelParams = create_model(
         "ModelParams",
         __base__=ChosenModel,

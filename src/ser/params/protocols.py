@@ -7,19 +7,21 @@ other for TESS; leave one session out for IEMOCAP.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic_core import PydanticCustomError
+from ser.params.section import one_of
 
 
 @dataclass(frozen=True)
 class Published:
-    """people : whose speakers they are, as in the speaker ids `people/speaker`.
+    """A protocol that was published for one corpus.
 
+    people : whose speakers they are, as in the speaker ids `people/speaker`.
     folds : test speakers of each fold.
     dev : how dev is chosen from the others: speakers drawn, the next fold's test speakers, or
-        sentences drawn (train and dev then share their speaker, who is apart from test).
+        sentences drawn (train and dev then share a speaker, who is not in test).
     """
 
     people: str
@@ -30,23 +32,16 @@ class Published:
         """Speaker ids of fold `fold`, from 1."""
         return {f"{self.people}/{speaker}" for speaker in self.folds[fold - 1]}
 
-    def dev_speakers(self, fold: int) -> set[str]:
-        return self.test_speakers(fold % len(self.folds) + 1)
-
     @property
     def speakers(self) -> set[str]:
         return {f"{self.people}/{speaker}" for fold in self.folds for speaker in fold}
 
 
-def _actors(*folds: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
+def _actors(*folds: Iterable[int]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(f"{actor:02d}" for actor in fold) for fold in folds)
 
 
-def _each_alone(*speakers: str) -> tuple[tuple[str, ...], ...]:
-    return tuple((speaker,) for speaker in speakers)
-
-
-#: A value of split.protocol, and its speakers where it was published for one corpus.
+#: By the value of split.protocol; None: not tied to one corpus.
 PROTOCOLS: dict[str, Published | None] = {
     "holdout": None,
     "grouped-kfold": None,
@@ -74,36 +69,27 @@ PROTOCOLS: dict[str, Published | None] = {
     ),
     "cremad-blocks5": Published(
         "cremad",
-        tuple(
-            tuple(str(actor) for actor in range(first, last + 1))
-            for first, last in (
-                (1001, 1018),
-                (1019, 1036),
-                (1037, 1054),
-                (1055, 1072),
-                (1073, 1091),
-            )
+        _actors(
+            range(1001, 1019),
+            range(1019, 1037),
+            range(1037, 1055),
+            range(1055, 1073),
+            range(1073, 1092),
         ),
         dev="next fold",
     ),
-    "emodb-loso": Published(
-        "emodb", _each_alone("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")
-    ),
-    "savee-loso": Published("savee", _each_alone("DC", "JE", "JK", "KL")),
-    "tess-cross": Published("tess", _each_alone("YAF", "OAF"), dev="sentences drawn"),
+    "emodb-loso": Published("emodb", _actors((3,), *((actor,) for actor in range(8, 17)))),
+    "savee-loso": Published("savee", (("DC",), ("JE",), ("JK",), ("KL",))),
+    "tess-cross": Published("tess", (("YAF",), ("OAF",)), dev="sentences drawn"),
     "iemocap-leave-one-session-out": Published(
         "iemocap", tuple((f"Ses0{session}F", f"Ses0{session}M") for session in range(1, 6))
     ),
 }
 PUBLISHED = {name: protocol for name, protocol in PROTOCOLS.items() if protocol}
-#: What a protocol was called before: each is still taken.
+#: Former names of protocols, which are still taken.
 FORMER_NAMES = {"iemocap-loso": "iemocap-leave-one-session-out"}
 
 
 def known_protocol(name: str) -> str:
-    """The protocol's name today; raises pydantic's error on one that the table lacks."""
-    name = FORMER_NAMES.get(name, name)
-    if name not in PROTOCOLS:
-        known = ", ".join(PROTOCOLS)
-        raise PydanticCustomError("protocol", "expected one of {known}", {"known": known})
-    return name
+    """The protocol's present name; raises pydantic's error if it is unknown."""
+    return one_of(PROTOCOLS, FORMER_NAMES.get(name, name))

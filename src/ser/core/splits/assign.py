@@ -75,7 +75,7 @@ def assign(
                 f"{len(speakers)} for train and dev; at least 2 are needed. Add speakers."
             )
         if published and published.dev == "next fold":
-            dev = published.dev_speakers(fold)
+            dev = published.test_speakers(fold % len(published.folds) + 1)
         elif published:
             dev = _draw(manifest[rest], dev_fraction, rng)
         elif protocol != "holdout":
