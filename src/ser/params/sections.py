@@ -124,7 +124,7 @@ class WaveformAugmentParams(Section):
     def _from_low_to_high(cls, noise_db: tuple[float, float] | None) -> tuple[float, float] | None:
         if noise_db is not None and not -20 <= noise_db[0] <= noise_db[1] <= 100:
             raise ValueError(
-                f"they are {list(noise_db)}; expected two numbers from -20 to 100, the lower one first"
+                f"they are {list(noise_db)}; expected two numbers, -20 <= low <= high <= 100"
             )
         return noise_db
 

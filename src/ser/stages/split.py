@@ -50,10 +50,11 @@ def run(root: Path, params: Params) -> None:
         },
         root / AUDIT,
     )
+    receipt = found.receipt
     for name in SPLITS:
-        speakers = count_of(found.speakers[name], "speaker")
-        print(f"{name}: {count_of(found.utterances[name], 'utterance')} of {speakers}.")
-    print(f"split {found.split_sha256[:12]}: no speaker and no recording is in two splits.")
+        speakers = count_of(receipt["speakers"][name], "speaker")
+        print(f"{name}: {count_of(receipt['utterances'][name], 'utterance')} of {speakers}.")
+    print(f"split {receipt['split_sha256'][:12]}: no speaker and no recording is in two splits.")
     shares = share_warnings(
         folds,
         protocol=split.protocol,

@@ -1,7 +1,7 @@
-"""Speaker-independent splits: who is trained on, who is chosen on, who is tested on.
+"""Speaker-independent splits into train, dev and test.
 
-`assign` gives every utterance a split. A test speaker is in no other split; nor is a dev
-speaker, but for the one published protocol (tess-cross) that has a single training speaker.
+A test speaker is in no other split. Neither is a dev speaker, except in the one published
+protocol (tess-cross) that has a single training speaker.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import pandas as pd
 from ser.core.splits.balance import Shares
 from ser.core.utterance.tables import SPLITS
 from ser.errors import ParamsError
-from ser.params.protocols import PUBLISHED, Published
+from ser.params.protocols import PROTOCOLS, PUBLISHED, Published
 
-#: How many seeded draws compete for the best balance of labels.
+#: Number of seeded draws, of which the best balanced one is taken.
 DRAWS = 64
-#: A split's share of the utterances is far from the one asked for below the first share of it,
-#: and above the second plus the third: with few speakers it cannot be near.
+#: A split's share of the utterances is far from the fraction asked for if it lies below FAR_BELOW
+#: times, or above FAR_ABOVE times the fraction plus FAR_BEYOND.
 FAR_BELOW, FAR_ABOVE, FAR_BEYOND = 0.5, 1.5, 0.05
 
 
@@ -36,10 +36,9 @@ def assign(
     """The manifest with `split` and `fold`; rows keep their order.
 
     fold : from 1. For `holdout` it numbers independent draws.
-    folds : how many, `grouped-kfold` only.
-    test_fraction : of all utterances, near which speakers bring it; `holdout` only.
-    dev_fraction : of the utterances (published protocols: speakers or sentences) that the test
-        leaves over.
+    folds : number of folds, `grouped-kfold` only.
+    test_fraction : of all utterances, as nearly as whole speakers allow; `holdout` only.
+    dev_fraction : of the utterances (published protocols: speakers or sentences) outside test.
     Raises ParamsError where the protocol does not fit the corpus.
     """
     ids = manifest["speaker"]
@@ -58,13 +57,9 @@ def assign(
         _check_fold(protocol, fold, folds)
         test = _groups(manifest, folds, np.random.default_rng(seed))[fold - 1]
     elif protocol == "holdout":
-        _check_fold(protocol, fold, None)
         test, dev = _hold_out(manifest, test_fraction, dev_fraction, rng)
     else:
-        raise ParamsError(
-            f"split.protocol is {protocol!r}; known are holdout, grouped-kfold, "
-            f"leave-one-speaker-out, {', '.join(PUBLISHED)}."
-        )
+        raise ParamsError(f"split.protocol is {protocol!r}; known are {', '.join(PROTOCOLS)}.")
     rest = ~ids.isin(test)
     if published and published.dev == "sentences drawn":
         in_dev = manifest["sentence"].isin(_draw_sentences(manifest[rest], dev_fraction, rng))
@@ -101,12 +96,12 @@ def share_warnings(
     test_fraction: float,
     dev_fraction: float,
 ) -> list[str]:
-    """Where a split's share of the utterances is far from what was asked for, a line each."""
+    """A line for each split whose share of the utterances is far from what was asked for."""
     if protocol in PUBLISHED:
         return []
     corpora = folds.groupby("corpus")["split"].unique()
     lines = [
-        f"{corpus} gives nothing to {split}: it has too few speakers."
+        f"{corpus} has too few speakers: none of them is in {split}."
         for corpus, given in corpora.items()
         for split in SPLITS
         if len(corpora) > 1 and split not in given and protocol != "leave-one-speaker-out"
@@ -122,7 +117,7 @@ def share_warnings(
             said = folds["speaker"].value_counts(normalize=True)
             lines.append(
                 f"{split} holds {share:.0%} of the utterances, {fraction:.0%} were asked for: "
-                f"speakers stay whole, there are {len(said)}, and {said.index[0]} alone says "
+                f"speakers stay whole, there are {len(said)}, and {said.index[0]} alone has "
                 f"{said.iloc[0]:.0%}."
             )
     return lines
@@ -140,10 +135,9 @@ def _check_classes(folds: pd.DataFrame) -> None:
             )
 
 
-def _check_fold(protocol: str, fold: int, folds: int | None) -> None:
-    if fold < 1 or (folds is not None and fold > folds):
-        known = "from 1" if folds is None else f"1 to {folds}"
-        raise ParamsError(f"split.fold is {fold}; {protocol} has folds {known}.")
+def _check_fold(protocol: str, fold: int, folds: int) -> None:
+    if fold > folds:
+        raise ParamsError(f"split.fold is {fold}; {protocol} has folds 1 to {folds}.")
 
 
 def _check_people(protocol: str, published: Published, manifest: pd.DataFrame) -> None:
@@ -180,14 +174,14 @@ def _hold_out(
 
 
 def _choose_dev(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
-    """Speakers of dev, of those that the test leaves over."""
+    """Speakers of dev, from the rows outside test."""
     dev = _draw(manifest, fraction, rng)
     shares = Shares(manifest, [1 - fraction, fraction])
     return shares.settle([set(manifest["speaker"]) - dev, dev], rng)[1]
 
 
 def _draw(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
-    """Draw speakers, even over the sexes; of `DRAWS` draws the one with the labels' balance."""
+    """Speakers drawn evenly over the sexes: of `DRAWS` draws the one with the best balance."""
     sexes, labels = _by_speaker(manifest)
     count = min(max(1, round(fraction * len(sexes))), len(sexes) - 1)
     draws = ([_dealt(sexes, rng)[:count]] for _ in range(DRAWS))
@@ -214,7 +208,7 @@ def _by_speaker(manifest: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
 
 
 def _dealt(sexes: pd.Series, rng: np.random.Generator) -> np.ndarray:
-    """Places of all speakers in random order, the sexes spread evenly over it."""
+    """Row numbers of all speakers in random order, the sexes spread evenly over it."""
     order = rng.permutation(len(sexes))
     sex = sexes.to_numpy(str)[order]
     place = np.empty(len(order))
@@ -225,7 +219,7 @@ def _dealt(sexes: pd.Series, rng: np.random.Generator) -> np.ndarray:
 
 
 def _most_balanced(draws: Iterable[list[np.ndarray]], labels: pd.DataFrame) -> list[set[str]]:
-    """The draw whose groups' shares of emotions come closest to the whole's."""
+    """The draw whose groups' shares of emotions come closest to those of all utterances."""
     counts = labels.to_numpy(float)
     overall = counts.sum(axis=0) / counts.sum()
 

@@ -1,6 +1,6 @@
-"""Speakers into splits, so that each split has near its share of what is said.
+"""Splits by speakers that come near the shares of utterances that were asked for.
 
-Speakers stay whole. Shares are of all utterances, of each corpus, emotion and sex.
+Shares are of all utterances, and of those of each corpus, emotion and sex.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import pandas as pd
 
 from ser.core.utterance.tables import is_known
 
-#: Seeded packings that compete, and how often each goes over all speakers to better itself.
+#: Seeded packings that compete, and how often each is improved by moving speakers.
 PACKINGS, PASSES = 4, 6
 #: Weights of shares of all utterances, of corpora, emotions and sexes.
 WEIGHTS = {"all": 1.0, "corpus": 1.0, "emotion": 0.5, "sex": 0.5}
-#: Cost of an emotion that a group lacks, though enough speakers utter it; and of one that would
-#: be tested and not trained on.
+#: Cost of an emotion that a group lacks though enough speakers utter it, and of one that is tested
+#: but not trained on.
 MISSING, UNTRAINED = 2.0, 100.0
-#: Times as much as the one who says least may the one who says most say, for a draw of speakers
-#: to be balanced by their number.
+#: Largest ratio of utterances between two speakers at which their number alone balances a draw.
 EVEN = 1.25
-#: What a packing must cost less than a draw, that needs no look at who says how much.
+#: How much less than a draw a packing must cost to replace it.
 MARGIN = 0.15
 
 
 class Shares:
-    """How far groups of speakers are from the shares that they shall have.
+    """How far groups of speakers are from their shares.
 
-    fractions : of the groups, (n_groups,); they add up to 1.
-    rotates : each group is tested once while the others are trained on; else the first is
+    fractions : share of each group, (n_groups,); they add up to 1.
+    rotates : each group is tested once while the others are trained on; else the first one is
         trained on.
     """
 
@@ -39,23 +38,20 @@ class Shares:
     ) -> None:
         self.fractions = np.asarray(fractions, dtype=float)
         self.rotates = rotates
-        columns: list[np.ndarray] = []
-        weights: list[float] = []
-        everything = pd.Series("all", index=manifest.index)
-        for name, weight in WEIGHTS.items():
-            values = everything if name == "all" else manifest[name].astype(str)
-            kept = is_known(manifest[name]) if name == "sex" else everything.notna()
-            table = pd.crosstab(manifest["speaker"], values.where(kept, ""))
-            table = table.drop(columns="", errors="ignore")
-            if name == "emotion":
-                start = sum(c.shape[1] for c in columns)
-                self._emotions = slice(start, start + table.shape[1])
-            columns.append(table.to_numpy(float))
-            weights += [weight / max(table.shape[1], 1)] * table.shape[1]
-            self.speakers = table.index.to_numpy(str)
-        self.counts = np.concatenate(columns, axis=1)
+        known_sex = manifest["sex"].where(is_known(manifest["sex"]))
+        labels = manifest.assign(all="all", sex=known_sex)
+        tables = {name: pd.crosstab(manifest["speaker"], labels[name]) for name in WEIGHTS}
+        self.speakers = tables["all"].index.to_numpy(str)
+        # Speakers of unknown sex are no row of that table.
+        tables["sex"] = tables["sex"].reindex(tables["all"].index, fill_value=0)
+        self.counts = np.concatenate([table.to_numpy(float) for table in tables.values()], axis=1)
         self.total = self.counts.sum(axis=0)
-        self._weights = np.array(weights)
+        widths = {name: table.shape[1] for name, table in tables.items()}
+        self._weights = np.concatenate(
+            [np.full(n, WEIGHTS[name] / max(n, 1)) for name, n in widths.items()]
+        )
+        start = 1 + widths["corpus"]
+        self._emotions = slice(start, start + widths["emotion"])
         utter = (self.counts[:, self._emotions] > 0).sum(axis=0)
         said = self.counts[:, 0]
         self._even = said.max() <= EVEN * said.min() and manifest["corpus"].nunique() == 1
@@ -71,11 +67,14 @@ class Shares:
         return member @ self.counts
 
     def cost(self, sums: np.ndarray) -> float:
-        """0 where each group has its shares; infinite where one is empty."""
+        """0 where each group has its shares; infinite where one is empty.
+
+        sums : as `of` returns.
+        """
         if not (sums[:, 0] > 0).all():
             return float("inf")
         fractions = self.fractions[:, None]
-        # As chi-square has it: a small split must not be the one that all others are filled from.
+        # Relative to the share, as in chi-square: else the smallest split would bear it all.
         off = (np.square(sums / self.total - fractions) / fractions).sum(axis=0)
         uttered = sums[:, self._emotions] > 0
         missing = (~uttered & self._common).sum()
@@ -86,7 +85,7 @@ class Shares:
         return float(off @ self._weights + MISSING * missing + UNTRAINED * untrained)
 
     def settle(self, drawn: Sequence[set[str]], rng: np.random.Generator) -> list[set[str]]:
-        """The speakers of each group: as drawn, unless a packing is better by `MARGIN`."""
+        """The speakers of each group: as drawn, unless a packing costs `MARGIN` less."""
         group = np.zeros(len(self.speakers), dtype=int)
         for number, speakers in enumerate(drawn):
             group[np.isin(self.speakers, sorted(speakers))] = number
@@ -102,18 +101,18 @@ class Shares:
         ]
 
     def _packed(self, rng: np.random.Generator) -> np.ndarray:
-        """Who says most comes first, and goes where most is wanting."""
+        """A group for each speaker: those who say most first, each where most is missing."""
         said = self.counts[:, 0]
         order = np.lexsort((rng.random(len(said)), -said))
-        wanting = self.fractions * said.sum()
+        missing = self.fractions * said.sum()
         group = np.zeros(len(said), dtype=int)
         for speaker in order:
-            group[speaker] = wanting.argmax()
-            wanting[group[speaker]] -= said[speaker]
+            group[speaker] = missing.argmax()
+            missing[group[speaker]] -= said[speaker]
         return group
 
     def _improved(self, group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Speakers move, one by one, while that makes the cost lower."""
+        """`group` with speakers moved, one by one, as long as the cost falls."""
         sums = self.of(group)
         cost = self.cost(sums)
         for _ in range(PASSES):

@@ -1,8 +1,8 @@
-"""Which recordings may be copies of one another, by their fingerprints, among a million of them.
+"""Which of up to a million recordings may be copies of one another, by their fingerprints.
 
-Neighbours have similar rhythms: of up to `EXACT` recordings all pairs are looked at, of more those
-that locality-sensitive hashing brings together (Charikar 2002, random hyperplanes). Those with
-similar waves are candidates, which `ser.core.splits.likeness` decides.
+Neighbours have similar rhythms: among up to `EXACT` recordings all pairs are compared, among more
+those that share a bucket of locality-sensitive hashing (Charikar 2002, random hyperplanes).
+Neighbours with similar waves are candidates, which `ser.core.splits.likeness` decides.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ EXACT = 20_000
 #: Directions of the whitened rhythms that are compared.
 DIMENSIONS = 20
 #: Cosine of two rhythms from which they are neighbours, among few and among many recordings. On
-#: RAVDESS and nEMO all copies by codec, telephone and noise lie above 0.6, 95 % above 0.85; those
-#: that were cut by a quarter lie lower.
+#: RAVDESS and nEMO all copies by codec, telephone and noise lie above 0.6, 95 % above 0.85;
+#: copies cut by a quarter lie lower.
 ALIKE, ALIKE_AMONG_MANY = 0.3, 0.8
 #: Cosine from which neighbours among few recordings are candidates, whatever their waves: a codec
-#: at 6 kbit/s moves the place that these are taken from. On RAVDESS 39 pairs are as near.
+#: at 6 kbit/s shifts the part that the wave is taken from. On RAVDESS 39 pairs are as near.
 NEAR = 0.9
-#: The nearest neighbours of a recording that are looked at; more copies are found through others.
+#: How many nearest neighbours of a recording are compared; more copies are found through others.
 MOST, MOST_AMONG_MANY = 32, 4
 #: Hash tables, recordings that share a bucket on average, and neighbours compared in a bucket.
 TABLES, BUCKET, NEIGHBOURS = 24, 16, 16
@@ -31,7 +31,7 @@ TABLES, BUCKET, NEIGHBOURS = 24, 16, 16
 ROWS, PAIRS = 1_000, 2_000
 
 
-def find_candidates(fingerprints: np.ndarray, *, seed: int = 0) -> pd.DataFrame:
+def find_candidates(fingerprints: np.ndarray) -> pd.DataFrame:
     """Pairs a < b (row numbers) of fingerprints uint8 (n, LENGTH) that may be one recording.
 
     similarity : of their waves, see `core.splits.fingerprint`. Identical fingerprints are paired
@@ -39,64 +39,51 @@ def find_candidates(fingerprints: np.ndarray, *, seed: int = 0) -> pd.DataFrame:
     Time and memory grow linearly beyond `EXACT` recordings; there a copy is missed where its
     rhythm was changed much (a telephone, a low bit rate) or several others are nearer.
     """
-    first, twins = _twins(fingerprints)
-    candidates = np.empty((0, 2), dtype=np.int64)
-    near: np.ndarray | bool = False
-    if len(first) > 1:
-        points = _whitened(fingerprints, first)
-        candidates = _all_pairs(points) if len(points) <= EXACT else _hashed_pairs(points, seed)
-        if 4 * DIMENSIONS < len(points) <= EXACT:
-            near = np.einsum("ij,ij->i", *(points[side] for side in candidates.T)) >= NEAR
-    same = _similar(fingerprints, first[candidates], near)
-    found = pd.concat([twins, same])
-    return found.sort_values(["a", "b"], ignore_index=True)
+    twins = repeats(_hashes(fingerprints)).assign(similarity=1.0)
+    first = np.delete(np.arange(len(fingerprints)), twins["b"])
+    if len(first) < 2:
+        return twins
+    points = _whitened(rhythms(fingerprints[first]))
+    pairs = _all_pairs(points) if len(points) <= EXACT else _hashed_pairs(points)
+    likeness, enough = _compared(fingerprints, first[pairs])
+    if 4 * DIMENSIONS < len(points) <= EXACT:
+        enough |= np.einsum("ij,ij->i", *(points[side] for side in pairs.T)) >= NEAR
+    a, b = first[pairs[enough]].T
+    found = pd.DataFrame({"a": a, "b": b, "similarity": likeness[enough]})
+    return pd.concat([twins, found]).sort_values(["a", "b"], ignore_index=True)
 
 
-def _twins(fingerprints: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
-    """Rows that are the first with their fingerprint, and pairs of the others with them."""
-    codes, firsts = pd.factorize(_hashes(fingerprints))
-    first = np.full(len(firsts), -1)
-    rows = np.arange(len(fingerprints))
-    first[codes[::-1]] = rows[::-1]
-    later = first[codes] != rows
-    twins = pd.DataFrame({"a": first[codes][later], "b": rows[later], "similarity": 1.0})
-    return first, twins
+def repeats(keys: pd.Series | np.ndarray) -> pd.DataFrame:
+    """Rows b whose key is that of an earlier row, with the first row a that has it."""
+    codes, _ = pd.factorize(keys)
+    rows = pd.Series(np.arange(len(codes)))
+    first = rows.groupby(codes).transform("first")
+    return pd.DataFrame({"a": first, "b": rows})[first != rows]
 
 
 def _hashes(fingerprints: np.ndarray) -> np.ndarray:
     """64 bits of each fingerprint: uint64 (n,)."""
     weights = np.random.default_rng(0).integers(1, 2**63, fingerprints.shape[1], dtype=np.uint64)
-    result = np.empty(len(fingerprints), dtype=np.uint64)
-    for start in range(0, len(result), ROWS):
-        # Products and sums modulo 2⁶⁴.
-        result[start : start + ROWS] = (
-            fingerprints[start : start + ROWS].astype(np.uint64) @ weights
-        )
-    return result
+    chunks = np.split(fingerprints, range(ROWS, len(fingerprints), ROWS))
+    # Products and sums modulo 2⁶⁴.
+    return np.concatenate([chunk.astype(np.uint64) @ weights for chunk in chunks])
 
 
-def _whitened(fingerprints: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rhythms in the k ≤ DIMENSIONS directions in which they differ most: float32 (n_rows, k).
+def _whitened(rhythm: np.ndarray) -> np.ndarray:
+    """Rhythms (n, RHYTHM) in the k ≤ DIMENSIONS directions in which they differ most.
 
-    They differ alike in each, and have unit length.
+    float32 (n, k) of unit length; the variance is the same in each direction.
     """
-    chunks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
-    mean = sum(rhythms(fingerprints[chunk]).sum(axis=0, dtype=float) for chunk in chunks)
-    mean = (mean / len(rows)).astype(np.float32)
-    spread = np.zeros((len(mean), len(mean)))
+    centred = rhythm - rhythm.mean(axis=0, dtype=float).astype(np.float32)
+    chunks = np.split(centred, range(ROWS, len(centred), ROWS))
+    spread = np.zeros((rhythm.shape[1], rhythm.shape[1]))
     for chunk in chunks:
-        centred = rhythms(fingerprints[chunk]) - mean
-        spread += centred.T @ centred / len(rows)
+        spread += chunk.T @ chunk / len(centred)
     strength, axes = np.linalg.eigh(spread)
     kept = np.argsort(strength)[::-1][:DIMENSIONS]
     kept = kept[strength[kept] > 1e-6 * max(strength.max(), 1e-12)]
-    scaled = (axes[:, kept] / np.sqrt(strength[kept])).astype(np.float32)
-    points = np.empty((len(rows), len(kept)), dtype=np.float32)
-    for i, chunk in enumerate(chunks):
-        part = (rhythms(fingerprints[chunk]) - mean) @ scaled
-        length = np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
-        points[i * ROWS : i * ROWS + len(chunk)] = part / length
-    return points
+    points = centred @ (axes[:, kept] / np.sqrt(strength[kept])).astype(np.float32)
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
 
 
 def _all_pairs(points: np.ndarray) -> np.ndarray:
@@ -107,19 +94,18 @@ def _all_pairs(points: np.ndarray) -> np.ndarray:
     pairs = []
     for start in range(0, len(points), ROWS):
         cosine = points[start : start + ROWS] @ points.T
-        rows = np.arange(len(cosine))
-        cosine[rows, rows + start] = -np.inf
+        np.fill_diagonal(cosine[:, start:], -np.inf)
         close = cosine >= alike
         for crowded in np.flatnonzero(close.sum(axis=1) > most):
             close[crowded, np.argpartition(-cosine[crowded], most)[most:]] = False
         a, b = np.nonzero(close)
-        pairs.append(_unique(np.stack([a + start, b], axis=1)))
+        pairs.append(np.stack([a + start, b], axis=1))
     return _unique(np.concatenate(pairs))
 
 
-def _hashed_pairs(points: np.ndarray, seed: int) -> np.ndarray:
+def _hashed_pairs(points: np.ndarray) -> np.ndarray:
     """The nearest alike points of each point, of those that share a bucket: pairs (n_pairs, 2)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     n, dimensions = points.shape
     bits = max(1, round(np.log2(n / BUCKET)))
     powers = 1 << np.arange(bits, dtype=np.int64)
@@ -157,20 +143,16 @@ def _remember(
 
 def _unique(pairs: np.ndarray) -> np.ndarray:
     """Pairs with a < b, each once, sorted."""
-    ordered = np.sort(pairs, axis=1)
-    return np.unique(ordered, axis=0)
+    return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
-def _similar(fingerprints: np.ndarray, pairs: np.ndarray, near: np.ndarray | bool) -> pd.DataFrame:
-    """The neighbours that are `near`, (n_pairs,), or whose waves are similar enough."""
+def _compared(fingerprints: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity of the waves of each pair, (n_pairs,), and whether it makes them candidates."""
     likeness = np.empty(len(pairs))
     enough = np.empty(len(pairs), dtype=bool)
     for start in range(0, len(pairs), PAIRS):
         chunk = slice(start, start + PAIRS)
-        a, b = (waves(fingerprints[pairs[chunk, side]]) for side in (0, 1))
+        a, b = (waves(fingerprints[side]) for side in pairs[chunk].T)
         likeness[chunk] = similarity(a, b)
         enough[chunk] = likeness[chunk] >= needed(a, b)
-    enough |= near
-    return pd.DataFrame(
-        {"a": pairs[enough, 0], "b": pairs[enough, 1], "similarity": likeness[enough]}
-    )
+    return likeness, enough

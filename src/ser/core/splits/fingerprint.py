@@ -1,29 +1,32 @@
 """A fingerprint that copies of a recording share, however they were coded, levelled or padded.
 
-Two parts of our own making. The *rhythm* (how the energy of four bands swells and sinks, as the
-magnitudes of its modulation spectrum) does not move when a recording is shifted, and finds
-neighbours fast. The *wave* (signs of the waveform between 300 and 900 Hz around the place where
-most is said) leaves one candidate in a thousand of them. A fingerprint proposes: whether two
-candidates are one recording, their samples decide (`ser.core.splits.likeness`).
+It has two parts, of our own design. The *rhythm* (magnitudes of the modulation spectra of four
+bands) does not change when a recording is shifted, and finds neighbours fast. The *wave* (signs of
+the waveform between 300 and 900 Hz around its densest speech) leaves one candidate in a thousand
+neighbours. Whether two candidates are one recording is decided by their samples
+(`ser.core.splits.likeness`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 import scipy
 import soxr
 
-#: Rate at which rhythm is read, and its frames.
+from ser.core.splits.likeness import band_pass
+
+#: Rate (Hz) of the samples that the rhythm is made from, and its frames (samples).
 SR = 8_000
 N_FFT, HOP = 512, 80
-#: Bands of the rhythm: also what a telephone lets through.
+#: Bands of the rhythm, in the range (Hz) of a telephone.
 BANDS = 4
 F_MIN, F_MAX = 200.0, 3600.0
-#: dB below the loudest frame that count as silence.
+#: dB below the loudest frame that are silence.
 RANGE_DB = 30.0
-#: dB below the loudest block that are speech, and the scale on which its density is sought.
+#: dB below the loudest block that are speech, and the window that its density is smoothed by.
 SPEECH_DB, DENSITY_SECONDS = 18.0, 0.7
 #: dB below the loudest block beyond which the ends of a recording hold no sound.
 SOUND_DB = 50.0
@@ -58,12 +61,19 @@ def fingerprint(y: np.ndarray, *, sr: int) -> bytes | None:
     if y.size < MIN_SECONDS * sr or not np.abs(y).max() > SILENT:
         return None
     low = soxr.resample(y.astype(np.float32), sr, SR, quality="LQ") if sr != SR else y
-    narrow = scipy.signal.sosfiltfilt(_filter(), soxr.resample(low, SR, WAVE_SR, quality="HQ"))
+    narrow = soxr.resample(low, SR, WAVE_SR, quality="HQ")
+    narrow = scipy.signal.sosfiltfilt(band_pass(WAVE_BAND, WAVE_SR), narrow)
     loudness = _loudness(narrow)
     if loudness is None:
         return None
     anchor = _densest(loudness)
     return _rhythm(low, anchor).tobytes() + _wave(narrow, loudness, anchor)
+
+
+def stack(fingerprints: Iterable[bytes]) -> np.ndarray:
+    """Fingerprints as one array, uint8 (n, LENGTH)."""
+    # One by one: a list of a million of them would fill the memory.
+    return np.fromiter(fingerprints, dtype=f"S{LENGTH}").view(np.uint8).reshape(-1, LENGTH)
 
 
 def rhythms(fingerprints: np.ndarray) -> np.ndarray:
@@ -86,7 +96,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     spectrum = scipy.fft.rfft(a, length, axis=1)
     spectrum *= np.conj(scipy.fft.rfft(b, length, axis=1))
     correlation = scipy.fft.irfft(spectrum, length, axis=1)
-    # Nobody notices polarity: an inverted copy is a copy.
+    # An inverted copy is a copy.
     best = np.maximum(
         np.abs(correlation[:, : lags + 1]).max(axis=1), np.abs(correlation[:, -lags:]).max(axis=1)
     )
@@ -96,7 +106,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def needed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The similarity that makes waves a and b (n, WAVE_SAMPLES) candidates.
 
-    Short ones resemble each other by chance more easily, by the square root of their length.
+    Short waves correlate more by chance, by the square root of their length.
     """
     shorter = np.minimum(np.abs(a).sum(axis=1), np.abs(b).sum(axis=1))
     return np.minimum(CANDIDATE * np.sqrt(WAVE_SAMPLES / np.maximum(shorter, 1.0)), 0.9)
@@ -112,7 +122,7 @@ def _loudness(narrow: np.ndarray) -> np.ndarray | None:
 
 
 def _densest(loudness: np.ndarray) -> float:
-    """Seconds of the place around which most is said.
+    """Seconds from the start to the densest speech.
 
     The centre of energy would lie in a pause of a long recording, and move with a codec's gains.
     """
@@ -133,7 +143,7 @@ def _rhythm(y: np.ndarray, anchor: float) -> np.ndarray:
     spectrum = scipy.fft.rfft(frames[first : centre + half] * _window(), axis=1)
     power: np.ndarray = np.square(spectrum.real) + np.square(spectrum.imag)
     db = 10 * np.log10(np.maximum(power @ _bank(), 1e-20))
-    # Not the very peak: clipping and codecs change that.
+    # Not the maximum: clipping and codecs change it.
     floor = np.quantile(db.max(axis=1), 0.98) - RANGE_DB
     loudness = np.maximum(db - floor, 0.0)
     modulation = np.abs(scipy.fft.rfft(loudness, RHYTHM_FRAMES, axis=0))
@@ -146,7 +156,7 @@ def _wave(narrow: np.ndarray, loudness: np.ndarray, anchor: float) -> bytes:
     half = WAVE_SAMPLES // 2
     centre = round(anchor * WAVE_SR)
     signs = np.pad(narrow > 0, half)[centre : centre + WAVE_SAMPLES]
-    # In digital silence the signs are the filter's own ringing, the same in every recording.
+    # In digital silence the signs are those of the filter's ringing, the same in every recording.
     loud = np.flatnonzero(loudness > -SOUND_DB)
     offset = (half - centre) / BLOCK
     first = int(np.clip(np.ceil(loud[0] + offset), 0, 127))
@@ -161,13 +171,8 @@ def _window() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _bank() -> np.ndarray:
-    """(n_bins, BANDS): which band each bin belongs to; bands are equally wide in octaves."""
+    """Band of each bin, one-hot (n_bins, BANDS); bands are equally wide in octaves."""
     frequency = scipy.fft.rfftfreq(N_FFT, 1 / SR)
     edges = np.geomspace(F_MIN, F_MAX, BANDS + 1)
     place = np.searchsorted(edges, frequency, side="right") - 1
     return (place[:, None] == np.arange(BANDS)).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _filter() -> np.ndarray:
-    return scipy.signal.butter(2, WAVE_BAND, "band", fs=WAVE_SR, output="sos")

@@ -1,8 +1,8 @@
-"""Are two recordings one? Decided by their samples, aligned at the lag that fits best.
+"""Whether two recordings are one, decided by their samples at the lag that fits best.
 
-One correlation does not do. Of the plain wave below 1.2 kHz, two sustained vowels of one voice
-correlate at up to 0.7; of the whitened wave, two utterances in front of the same noise do. Codecs,
-telephones, levels, padding and trimming leave both high, so that the lower one decides.
+One correlation is not enough. Plain waves below 1.2 kHz correlate at up to 0.7 for two sustained
+vowels of one voice, whitened waves for two utterances in front of the same noise. Codecs,
+telephones, levels, padding and trimming leave both high, so the lower one decides.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import scipy
 
 #: Rate (Hz) of the samples that are compared.
 SR = 8_000
-#: Bands (Hz) of the plain and of the whitened wave. A telephone lets both through; above 2 kHz
-#: codecs put noise in the place of speech.
+#: Bands (Hz) of the plain and of the whitened wave. A telephone passes both; above 2 kHz codecs
+#: replace speech by noise.
 PLAIN_BAND, WHITE_BAND = (200.0, 1200.0), (300.0, 2000.0)
-#: Hz over which a spectrum is smoothed before the wave is whitened by it, and the share of its
-#: peak below which nothing is raised.
+#: Hz over which the spectrum that whitens a wave is smoothed, and its floor as a share of the peak.
 SMOOTH_HZ, FLOOR = 100.0, 1e-4
 #: Share of the shorter recording, and of one recording's energy, that must overlap.
 OVERLAP = 0.5
 #: Seconds that the best lags of the two correlations may lie apart: filters shift them.
 LAG_SECONDS = 0.005
-#: Likeness from which two recordings are one: see `python -m benchmarks.copies`. It holds from so
-#: many seconds of sound on; with less, chance correlates more, by the square root, up to the limit.
+#: Likeness from which two recordings are one (`python -m benchmarks.copies`) if they hold at least
+#: so many seconds of sound; with less, more is needed, by the square root, up to the limit.
 SAME, SAME_SECONDS, SAME_LIMIT = 0.4, 1.0, 0.8
 #: Seconds of a block, and dB below the loudest one down to which blocks are sound.
 BLOCK_SECONDS, SOUND_DB = 0.02, 30.0
@@ -34,7 +33,7 @@ BLOCK_SECONDS, SOUND_DB = 0.02, 30.0
 def likeness(a: np.ndarray, b: np.ndarray) -> float:
     """The lower of two correlations (0 to 1) of a (n_samples,) and b (m_samples,), at SR.
 
-    Level, polarity and what only one of them has at its ends do not count.
+    Level, polarity and what only one of them has at its ends make no difference.
     """
     plain, lag = _correlation(_plain(a), _plain(b))
     best = int(plain.argmax())
@@ -50,7 +49,7 @@ def needed(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _sound_seconds(y: np.ndarray) -> float:
-    """Seconds that are not silence: a word in a long pause is short."""
+    """Seconds of y (n_samples,) that are not silence."""
     block = round(BLOCK_SECONDS * SR)
     blocks = y[: len(y) // block * block].reshape(-1, block)
     energy = np.einsum("ij,ij->i", blocks, blocks)
@@ -68,18 +67,18 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     part_b = energy_b[last - lag] - energy_b[first - lag]
     most = (part_a >= OVERLAP * energy_a[-1]) | (part_b >= OVERLAP * energy_b[-1])
     enough = most & (last - first >= OVERLAP * min(len(a), len(b)))
-    # An overlap that holds next to none of a recording's energy would be rounding errors.
+    # With next to no energy in the overlap, rounding errors would correlate.
     enough &= (part_a > 1e-6 * energy_a[-1]) & (part_b > 1e-6 * energy_b[-1])
     scale = np.sqrt(np.where(enough, part_a * part_b, 1.0))
     return np.where(enough, product / np.maximum(scale, 1e-30), 0.0), lag
 
 
 def _plain(y: np.ndarray) -> np.ndarray:
-    return np.asarray(scipy.signal.sosfiltfilt(_filter(PLAIN_BAND), y))
+    return np.asarray(scipy.signal.sosfiltfilt(band_pass(PLAIN_BAND, SR), y))
 
 
 def _whitened(y: np.ndarray) -> np.ndarray:
-    """The wave with each 100 Hz of its long-term spectrum as loud as the others."""
+    """The wave with a flat long-term spectrum."""
     length = scipy.fft.next_fast_len(len(y), real=True)
     spectrum = scipy.fft.rfft(np.asarray(y, dtype=float), length)
     power = np.square(np.abs(spectrum))
@@ -87,9 +86,10 @@ def _whitened(y: np.ndarray) -> np.ndarray:
     smooth = scipy.ndimage.uniform_filter1d(power, width, mode="constant")
     gain = 1 / np.sqrt(np.maximum(smooth + FLOOR * smooth.max(), 1e-30))
     flat = scipy.fft.irfft(spectrum * gain, length)[: len(y)]
-    return np.asarray(scipy.signal.sosfiltfilt(_filter(WHITE_BAND), flat))
+    return np.asarray(scipy.signal.sosfiltfilt(band_pass(WHITE_BAND, SR), flat))
 
 
-@lru_cache(maxsize=2)
-def _filter(band: tuple[float, float]) -> np.ndarray:
-    return np.asarray(scipy.signal.butter(2, band, "band", fs=SR, output="sos"))
+@lru_cache(maxsize=3)
+def band_pass(band: tuple[float, float], sr: int) -> np.ndarray:
+    """Second-order sections of a Butterworth filter that passes `band` (Hz) at `sr` Hz."""
+    return np.asarray(scipy.signal.butter(2, band, "band", fs=sr, output="sos"))
