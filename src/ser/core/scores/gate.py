@@ -1,4 +1,4 @@
-"""The gate: does the challenger take the champion's place?"""
+"""The gate: whether the challenger replaces the champion."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import pandas as pd
 
 from ser.core.scores.metrics import resample_speakers, resampled_uar, speaker_hits
 from ser.core.splits.copies import find_candidates
+from ser.core.splits.fingerprint import stack
 from ser.core.utterance.emotions import LabelRule, classes_of, select
 from ser.core.utterance.tables import posterior_columns
 from ser.errors import TableError
 from ser.output import count_of
 
-#: Similarity of fingerprints that was seen of copies alone: of other recordings it is up to 0.52.
+#: Similarity of fingerprints that only copies reach: of other recordings it is up to 0.52.
 SURELY_COPIES = 0.6
-#: What names an utterance in a predictions table.
+#: Columns that identify an utterance in a predictions table.
 KEY = ["corpus", "file", "start", "end"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided, and the figures behind it (None where nothing was compared).
+    """The decision and its figures (None where nothing was compared).
 
     delta_uar : the challenger's UAR minus the champion's, both on the same utterances.
     ci95 : 95 % percentile interval of delta_uar over resampled speakers.
@@ -106,23 +107,18 @@ def judge(
 
 
 def trained_speakers(test: pd.DataFrame, trained: pd.DataFrame) -> set[str]:
-    """Speakers of `test` of whom a recording is among those trained on, under whatever name.
+    """Speakers of `test` who have a recording among those trained on, under whatever name.
 
-    Both have speaker, audio_sha256 and fingerprint, one row an utterance. A speaker counts where
-    one utterance has the same samples, or a fingerprint that only copies share. The file's hash
-    does not count: a dialogue holds utterances of several speakers.
+    Both have speaker, audio_sha256 and fingerprint, one row an utterance. One utterance with the
+    same samples is enough, or one with a fingerprint that only copies share. The file's hash is
+    not compared: a dialogue holds utterances of several speakers.
     """
     same = test["audio_sha256"].isin(trained["audio_sha256"])
-    known = test["fingerprint"].notna().to_numpy()
-    rows = test[known]
-    marks = [*rows["fingerprint"], *trained["fingerprint"].dropna()]
-    if not rows.empty and len(marks) > len(rows):
-        values = np.frombuffer(b"".join(marks), dtype=np.uint8).reshape(len(marks), -1)
-        pairs = find_candidates(values)
-        across = pairs[(pairs["a"] < len(rows)) & (pairs["b"] >= len(rows))]
-        copies = across.loc[across["similarity"] >= SURELY_COPIES, "a"].unique()
-        same |= test.index.isin(rows.index[copies])
-    return set(test.loc[same, "speaker"])
+    rows = test.dropna(subset="fingerprint")
+    pairs = find_candidates(stack([*rows["fingerprint"], *trained["fingerprint"].dropna()]))
+    across = pairs[(pairs["a"] < len(rows)) & (pairs["b"] >= len(rows))]
+    copies = across.loc[across["similarity"] >= SURELY_COPIES, "a"]
+    return {*test.loc[same, "speaker"], *rows["speaker"].iloc[copies]}
 
 
 def under_one_rule(
@@ -131,8 +127,8 @@ def under_one_rule(
     """Both predictions tables under the first of the rules that gives them the same emotions.
 
     Labels may have been merged or dropped since the champion was trained: posteriors of merged
-    emotions are added, those of dropped ones left out, and utterances of dropped emotions too.
-    None: under no rule both choose among the same emotions, so that they cannot be compared.
+    emotions are added; dropped emotions lose their posteriors and their utterances. None: no rule
+    gives both the same emotions, so they cannot be compared.
     """
     for rule in rules:
         new, old = _under(challenger, rule), _under(champion, rule)
@@ -170,5 +166,5 @@ def _paired(challenger: pd.DataFrame, champion: pd.DataFrame) -> tuple[pd.DataFr
             f"The champion has no prediction for {missing} of the challenger's {len(new)} test "
             "utterances; score it on the same test split first."
         )
-    # Labels may have been corrected since the champion was scored: today's are the truth.
+    # Labels may have been corrected since the champion was scored.
     return old.assign(emotion=new["emotion"], speaker=new["speaker"]), new

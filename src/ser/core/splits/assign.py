@@ -136,7 +136,7 @@ def _check_classes(folds: pd.DataFrame) -> None:
 
 
 def _check_fold(protocol: str, fold: int, folds: int) -> None:
-    if fold > folds:
+    if not 1 <= fold <= folds:
         raise ParamsError(f"split.fold is {fold}; {protocol} has folds 1 to {folds}.")
 
 
