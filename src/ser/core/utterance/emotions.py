@@ -9,8 +9,8 @@ import pandas as pd
 
 from ser.errors import ParamsError, UnknownEmotion
 
-#: Nouns, in the order that tables, plots and posteriors use, and their colours in every figure
-#: (most are of Okabe & Ito's palette for colour-blind readers).
+#: Nouns, in the order of tables, plots and posteriors, with their colours in figures (most are of
+#: Okabe & Ito's palette for colour-blind readers).
 COLOURS = {
     "neutral": "#7f7f7f",
     "calm": "#56b4e9",
@@ -62,7 +62,7 @@ class LabelRule:
 #: Label sets of the literature, by name.
 LABEL_SETS = {
     "all": LabelRule(),
-    # IEMOCAP's convention; its excitement counts as happiness.
+    # IEMOCAP's convention: excitement counts as happiness.
     "4-class": LabelRule(("neutral", "happiness", "sadness", "anger"), {"excitement": "happiness"}),
     # The six of CREMA-D.
     "6-class": LabelRule(("neutral", "happiness", "sadness", "anger", "fear", "disgust")),
@@ -72,7 +72,7 @@ LABEL_SETS = {
 def label_rule(keep: str | tuple[str, ...], merge: Mapping[str, str]) -> LabelRule:
     """The rule of `data.labels`: a set's name or the emotions to keep, and what is merged.
 
-    `merge` goes before the set's own. Raises ParamsError for a name that is not known.
+    `merge` overrides the set's own. Raises ParamsError for an unknown name.
     """
     if isinstance(keep, str):
         if keep not in LABEL_SETS:
@@ -92,8 +92,8 @@ def label_rule(keep: str | tuple[str, ...], merge: Mapping[str, str]) -> LabelRu
     chained = sorted(set(rule.merge) & set(rule.merge.values()))
     if chained:
         raise ParamsError(
-            f"data.labels.merge makes {chained[0]} of another emotion and another of {chained[0]}; "
-            "name the last one for both."
+            f"data.labels.merge merges another emotion into {chained[0]} and {chained[0]} into "
+            "another one; expected one step. Give both the final emotion."
         )
     return rule
 

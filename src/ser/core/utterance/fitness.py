@@ -1,7 +1,7 @@
-"""What makes a recording unfit for training: `corpus add`, `audit` and `manifest` ask here. Pure.
+"""What makes a recording unfit for training, for `corpus add`, `audit` and `manifest`. Pure.
 
-Whatever `prepared` would refuse later is refused here, and what it would let through although
-there is nothing in it: every utterance is brought to one level, the noise of the last bit too.
+Unfit is what no features can be made of, and what holds no speech: since every utterance is scaled
+to one level, noise of the last bit would become as loud as speech.
 """
 
 from __future__ import annotations
@@ -14,46 +14,35 @@ from itertools import pairwise
 
 import numpy as np
 
+from ser import errors
 from ser.core.utterance.waveform import RUMBLE_HZ, high_pass
-from ser.errors import (
-    AudioError,
-    CancellingAudio,
-    ChangedAudio,
-    CorruptAudio,
-    EmptyAudio,
-    MissingDecoder,
-    RefusedAudio,
-)
 
-#: What a manifest's notes call the recordings that are no rows of it.
+#: Key, in a manifest's metadata, of the recordings that are no rows of it.
 LEFT_OUT = "left_out"
-#: Left out although nothing was found: by the user's wish, by the corpus's own declaration.
+#: Left out unchecked: named in data.exclude, or declared bad by the corpus.
 EXCLUDED, KNOWN_BAD = "excluded", "known bad"
 #: Nothing could be decoded.
 UNREADABLE = ("empty", "damaged", "beyond limits", "undecoded")
-#: Not the recording's fault: it is to be restored, not left out.
+#: Recordings that the user should restore, not leave out.
 MENDABLE = ("changed", "no decoder", "no access")
 #: Root mean square that the loudest 25 ms of speech must reach: 4 steps of 16 bits, -78 dB. Noise
 #: of the last bit has -92 dB, the softest of RAVDESS (1,440 recordings) and nEMO (1,514) -55 dB.
 MIN_RMS, FRAME_SECONDS = 2.0**-13, 0.025
-#: What a second pass of the high-pass filter leaves of speech at least. It lets speech through, but
-#: takes as much again of what the first pass left of rumble: at 50 Hz 27 dB.
+#: Least share of speech that a second pass of the high-pass filter leaves. Of rumble it removes as
+#: much as the first pass did: at 50 Hz 27 dB.
 LEAST_LEFT = 0.1
-#: Distinct sample values that speech must have: the last bit of 8 bits is loud. Those recordings
+#: Distinct sample values that speech must have: the last of 8 bits is loud. The recordings above
 #: have 296 and more.
 MIN_LEVELS = 8
-#: Seconds looked at at once, the loudest first: speech is found in one block.
+#: Seconds of a block. The loudest come first: one with speech is enough.
 BLOCK_SECONDS = 0.5
-#: Seconds after which what two passes make of the start of rumble lies far below speech.
+#: Seconds after which the filter's response to the start of rumble lies far below speech.
 WARM_UP_SECONDS = 0.15
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What the features need of a recording.
-
-    seconds : their window. cutoff_hz : below it they filter everything off.
-    """
+    """seconds : window of the features. cutoff_hz : of their high-pass filter."""
 
     seconds: float
     cutoff_hz: float = RUMBLE_HZ
@@ -63,8 +52,8 @@ class Needs:
 class LeftOut:
     """A recording that is no row of the manifest.
 
-    file : relative to the project's root. reason : in a word or two, what it is counted under.
-    why : one line that names the file.
+    file : relative to the project's root. reason : one or two words, by which recordings are
+    counted. why : one line that names the file.
     """
 
     file: str
@@ -73,12 +62,12 @@ class LeftOut:
 
     @property
     def is_bad(self) -> bool:
-        """False for what the user chose to leave out."""
+        """False if the user chose to leave it out."""
         return self.reason != EXCLUDED
 
 
 def unfit(y: np.ndarray, *, sr: int, needs: Needs) -> tuple[str, str] | None:
-    """Why a recording is unfit for training, in a word and in a clause; None: it is fit.
+    """Why a recording is unfit for training: the reason and a clause. None: it is fit.
 
     y : mono, float32 (n_samples,), finite, at `sr` Hz.
     """
@@ -113,25 +102,25 @@ def unfit(y: np.ndarray, *, sr: int, needs: Needs) -> tuple[str, str] | None:
     return None
 
 
-def reason_of(error: AudioError) -> str:
-    """What an undecoded recording is counted under, one of UNREADABLE or MENDABLE."""
-    if isinstance(error, ChangedAudio):
+def reason_of(error: errors.AudioError) -> str:
+    """The reason to leave out a recording that cannot be decoded."""
+    if isinstance(error, errors.ChangedAudio):
         return "changed"
-    if isinstance(error, MissingDecoder):
+    if isinstance(error, errors.MissingDecoder):
         return "no decoder"
     if isinstance(error.__cause__, OSError):
         return "no access"
-    if isinstance(error, CancellingAudio):
+    if isinstance(error, errors.CancellingAudio):
         return "channels cancel"
-    if isinstance(error, EmptyAudio):
+    if isinstance(error, errors.EmptyAudio):
         return "empty"
-    if isinstance(error, RefusedAudio):
+    if isinstance(error, errors.RefusedAudio):
         return "beyond limits"
-    return "damaged" if isinstance(error, CorruptAudio) else "undecoded"
+    return "damaged" if isinstance(error, errors.CorruptAudio) else "undecoded"
 
 
 def counted(left_out: Iterable[LeftOut]) -> dict[str, int]:
-    """How many recordings there are of each reason, the most frequent first."""
+    """Recordings of each reason, the most frequent reason first."""
     counts = Counter(one.reason for one in left_out)
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
@@ -142,15 +131,15 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 def _levels(y: np.ndarray) -> int:
-    """Distinct values of y (n_samples,), or MIN_LEVELS at least where a look at some shows it."""
+    """Distinct values of y (n_samples,), or of some of its samples if those are enough."""
     some = np.unique(y[:: max(1, y.size // 1000)]).size
     return some if some >= MIN_LEVELS else np.unique(y).size
 
 
 def _loudest(y: np.ndarray, sr: int, cutoff_hz: float) -> tuple[float, float]:
-    """Root mean square of the loudest frame of y (n_samples,) above the cut-off.
+    """Root mean square of the loudest frame of y (n_samples,), high-passed once and twice.
 
-    The filter passed once, and twice. Once that is speech, the rest is not looked at.
+    Blocks after the first one with speech are skipped.
     """
     frame = round(FRAME_SECONDS * sr)
     warm_up = max(0, min(round(WARM_UP_SECONDS * sr), y.size - frame))

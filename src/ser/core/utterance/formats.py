@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-#: .mp4 is not among them: in a folder it is mostly video. Named itself, it is read all the same.
+#: Not .mp4, which is mostly video in a folder; a file that is named itself is read all the same.
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc"),
     *(".m4a", ".aac", ".webm"),

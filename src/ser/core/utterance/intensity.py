@@ -1,4 +1,4 @@
-"""How strongly an emotion is acted: corpora grade it by words, codes or numbers."""
+"""Intensity of an emotion, which corpora grade by words, codes or numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RANKS = {word: rank for rank, words in enumerate(GRADES, start=1) for word in wo
 
 
 def grade(intensity: str) -> float:
-    """A number that grows with the intensity; NaN where it says none (`unspecified`, `XX`).
+    """A number that grows with the intensity; NaN for none (`unspecified`, `XX`).
 
     >>> [grade(code) for code in ("LO", "MD", "HI", "XX")]
     [2.0, 3.0, 4.0, nan]

@@ -1,4 +1,4 @@
-"""Names that people write: when two spellings are one name. Pure."""
+"""Names that people write, and when two spellings are one name. Pure."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from functools import lru_cache
 from ser.output import JOINERS, UNFIT
 from ser.project import RAW
 
-#: Marks and fillers that show nothing, beyond the format characters (category Cf).
+#: Invisible marks and fillers besides the format characters (category Cf).
 _BLANK = {
     *"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0",
     *map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10))),
 }
 _SEPARATORS = r"[\s_.\-\u2010-\u2015]+"
-#: What makes no difference in a name of small letters, and what stands for it, in this order.
+#: Differences between spellings of a lower-case name, and their replacements, in this order.
 _ALIKE = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        # Some keyboards type them, others do not.
+        # Only some keyboards type them.
         (f"[{JOINERS}]", ""),
         # Turkish letters: the capitals of i and \u0131 are \u0130 and I, which elsewhere is i's.
         ("i\u0307|\u0131", "i"),
         # Apostrophes, straight or typographic.
         ("['`\u00b4\u02bc\u2018\u2019\u2032]", ""),
-        # pandas saves whole numbers so where one is missing.
+        # pandas saves whole numbers as 1.0 where one is missing.
         (r"^(-?\d+)\.0$", r"\1"),
         # Separators; two numbers stay two: 1.5 is not 15.
         (rf"(?<!\d){_SEPARATORS}|{_SEPARATORS}(?!\d)", ""),
         (_SEPARATORS, "-"),
-        # Zeros that fill a number up.
+        # Leading zeros.
         (r"(?<!\d)0+(?=\d)", ""),
     )
 ]
 
 
 def clean(text: str) -> str:
-    """The name as it looks: composed (NFC), white space single and only inside, nothing invisible.
+    """The name as it looks: composed (NFC), single spaces only inside, nothing invisible.
 
     >>> clean("  Jose\\u0301\\u00a0 M.\\u200b ")
     'José M.'
@@ -51,11 +51,11 @@ def clean(text: str) -> str:
 
 @lru_cache(maxsize=2**16)
 def spelling_key(text: str) -> str:
-    """One key for the spellings of one name; a different name has another.
+    """A key that all spellings of one name have.
 
     Unicode form, width, capitals and what _ALIKE lists make no difference: white space, `_`, `-`,
-    `.`, apostrophes, a number's leading zeros. Between two digits a separator does (`1-1` is not
-    `11`). Coarse on purpose: two speakers with one key are asked about.
+    `.`, apostrophes, a number's leading zeros. A separator between two digits does (`1-1` is not
+    `11`). Coarse on purpose: the user is asked about two speakers with one key.
 
     >>> spelling_key("Spk_01") == spelling_key(" spk 1") != spelling_key("spk 11")
     True
@@ -69,7 +69,7 @@ def spelling_key(text: str) -> str:
 
 
 def doubtful(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of different names with one `spelling_key`: one person or two, nobody can say."""
+    """Pairs of different names with one `spelling_key`: one person or two."""
     first: dict[str, str] = {}
     return [
         (first[key], name)
@@ -79,7 +79,7 @@ def doubtful(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def pair(a: str, b: str) -> str:
-    """Two spellings, so written that one can see what differs."""
+    """Two spellings, written so that the difference is visible."""
     alike = unicodedata.normalize("NFKC", clean(a)) == unicodedata.normalize("NFKC", clean(b))
     return f"{a!a} and {b!a}" if alike else f"{a!r} and {b!r}"
 
@@ -94,7 +94,7 @@ def _is_invisible(c: str) -> bool:
 
 
 def excluding(files: Iterable[str]) -> str:
-    """What params.yaml takes below `data` to leave recordings out, in quotes, to be pasted.
+    """The line below `data` of params.yaml that leaves recordings out, in backquotes.
 
     >>> excluding(["data/raw/calls/a 1.wav"])
     '`exclude: ["calls/a 1.wav"]`'

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ser.errors import AudioError
 
-#: By how much a segment may end after its recording, in seconds: tables are rounded.
+#: Seconds by which a segment may end after its recording: tables are rounded.
 TOLERANCE = 0.010
 
 
@@ -22,7 +22,7 @@ class Segment:
         return self == WHOLE
 
     def within(self, seconds: float, *, least: float = 0.0, most: float = float("inf")) -> Segment:
-        """The segment of a recording that lasts `seconds`, its end filled in or clipped to that.
+        """The segment with its end, at most `seconds`, the duration of the recording.
 
         Raises AudioError where it lies outside the recording, or lasts less than `least` or more
         than `most` seconds.
@@ -43,7 +43,7 @@ class Segment:
         raise AudioError(f"The segment {self} {problem}. Give its start and end in seconds.")
 
     def samples(self, *, sr: int) -> slice:
-        """Which samples of the recording at `sr` Hz it takes.
+        """Its samples in a recording at `sr` Hz.
 
         >>> Segment(0.5, 2.0).samples(sr=16_000)
         slice(8000, 32000, None)
@@ -51,7 +51,7 @@ class Segment:
         return slice(round(self.start * sr), None if self.end is None else round(self.end * sr))
 
     def of(self, file: str) -> str:
-        """How messages name it."""
+        """Its name in messages."""
         return file if self.is_whole else f"{file} ({self})"
 
     def __str__(self) -> str:

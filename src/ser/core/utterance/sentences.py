@@ -1,4 +1,4 @@
-"""Which tested sentences are also trained on, as far as sentences are known."""
+"""How many test utterances have a sentence that is also trained on."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ser.core.utterance.tables import is_known
 
 
 def sentence_overlap(folds: pd.DataFrame) -> float | None:
-    """Share of test utterances whose sentence, in the same corpus, is also trained on.
+    """Of the test utterances with a known sentence, the share with one also trained on.
 
-    Of those whose sentence is known; None where none is known in test or in train.
+    In the same corpus; None where no sentence is known in test or in train.
     """
     known = folds[is_known(folds["sentence"])]
     sentence = known["corpus"] + "/" + known["sentence"]
@@ -27,12 +27,12 @@ def sentence_unknown(folds: pd.DataFrame) -> float:
 
 
 def sentence_text(overlap: float | None, unknown: float) -> str:
-    """What is known of sentences that are tested and trained on, in words."""
+    """`sentence_overlap` and `sentence_unknown` in words."""
     if overlap is None:
         return "whether tested sentences are also trained on is unknown"
     if not unknown:
-        return f"{overlap:.0%} of the test utterances say a sentence that is also trained on"
+        return f"{overlap:.0%} of the test utterances have a sentence that is also trained on"
     return (
-        f"{overlap:.0%} of the test utterances whose sentence is known say one that is also "
+        f"{overlap:.0%} of the test utterances whose sentence is known have one that is also "
         f"trained on ({unknown:.0%} of the train and test sentences are unknown)"
     )

@@ -40,7 +40,7 @@ MANIFEST = (
 #: Sex or sentence where the corpus names none.
 UNKNOWN = "unknown"
 FOLDS = (*(column for column in MANIFEST if column != "fingerprint"), "split", "fold")
-#: Bytes that lie side by side, not each as an object.
+#: Bytes in one buffer, not an object each.
 BINARY = pd.ArrowDtype(pa.binary())
 #: Rows that are held as Python objects at a time.
 CHUNK = 20_000
@@ -52,16 +52,14 @@ PREDICTIONS = (
 
 
 def manifest_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """A manifest from its rows, which are held in columns as they come: a million fit."""
+    """A manifest from its rows, converted piece by piece: a million fit into memory."""
     remaining = iter(rows)
     chunks = iter(lambda: list(itertools.islice(remaining, CHUNK)), [])
     parts = [
         pd.DataFrame(chunk, columns=list(MANIFEST)).astype({"fingerprint": BINARY})
         for chunk in chunks
     ]
-    if not parts:
-        return pd.DataFrame(columns=list(MANIFEST))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts or [pd.DataFrame(columns=list(MANIFEST))], ignore_index=True)
 
 
 def check_manifest(table: pd.DataFrame, name: str = "manifest") -> None:
@@ -121,7 +119,7 @@ def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
 
 
 def is_known(labels: pd.Series) -> pd.Series:
-    """Whether each sex or sentence, (n,), is named."""
+    """Whether each sex or sentence, (n,), is known."""
     return labels.notna() & ~labels.isin(["", UNKNOWN])
 
 
@@ -150,7 +148,7 @@ def utterance_keys(table: pd.DataFrame) -> pd.Series:
 
 
 def segments_of(table: pd.DataFrame) -> list[Segment]:
-    """What each utterance of a manifest takes of its recording, see `utterance_keys`."""
+    """The segment of each utterance of a manifest, see `utterance_keys`."""
     if "whole" not in table:
         return [WHOLE] * len(table)
     columns = (table[name] for name in ("start", "end", "whole"))
@@ -180,6 +178,4 @@ def predictions_table(
     """Join utterances with their posteriors, (n_utterances, n_classes), and the best class."""
     table = utterances[[c for c in PREDICTIONS if c != "predicted"]].reset_index(drop=True)
     table["predicted"] = np.asarray(classes)[posteriors.argmax(axis=1)]
-    for column, emotion in enumerate(classes):
-        table[f"p_{emotion}"] = posteriors[:, column]
-    return table
+    return table.join(pd.DataFrame(posteriors, columns=[f"p_{name}" for name in classes]))

@@ -1,4 +1,4 @@
-"""Waveforms: one channel, one rate, nothing below speech, no silence around it. Pure."""
+"""Waveforms: mixed to one channel, resampled, high-passed, scaled and trimmed. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ser.errors import AudioError, EmptyAudio
 
 #: Length of the blocks whose energy decides what is silence.
 TRIM_BLOCK_SECONDS = 0.010
-#: Hz below which nothing is speech: `features.high_pass_hz` unless params.yaml says otherwise.
+#: Hz below which there is no speech, the default of `features.high_pass_hz`.
 RUMBLE_HZ = 70.0
-#: The high-pass filter: a Chebyshev filter of type II (flat in the passband), its order, how far
-#: its stopband lies below, and the frequency that is 3 dB down over the edge of the stopband.
+#: The high-pass filter, of Chebyshev's type II (flat in the passband): its order, the attenuation
+#: of its stopband, and the ratio of its 3 dB frequency to the edge of the stopband.
 HIGH_PASS_ORDER, HIGH_PASS_STOP_DB = 7, 70.0
 HIGH_PASS_RATIO = np.cosh(np.arccosh(np.sqrt(10 ** (HIGH_PASS_STOP_DB / 10) - 1)) / HIGH_PASS_ORDER)
-#: Seconds in which the filter forgets what it assumed about the time before the first sample.
+#: Seconds after which the filter's assumption about the time before the first sample has no effect.
 SETTLING_SECONDS = 0.050
 
 
@@ -61,8 +61,8 @@ class HighPass:
     """A causal high-pass filter that takes a signal in chunks: any chunks give the same samples.
 
     It removes what microphones add below speech (DC offset, rumble): 3 dB at `cutoff_hz`, 70 dB
-    from about half of it down. Before its first sample the signal is taken for a constant, so
-    that a DC offset leaves no step behind.
+    from about half of it down. The signal before the first sample is assumed to be constant, so
+    that a DC offset makes no step.
 
     >>> y, whole = np.sin(np.arange(8_000) / 9), HighPass(cutoff_hz=70, sr=16_000)
     >>> chunks = HighPass(cutoff_hz=70, sr=16_000)
@@ -98,7 +98,7 @@ def high_pass(y: np.ndarray, *, sr: int, cutoff_hz: float) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _high_pass_design(cutoff_hz: float, sr: int) -> tuple[np.ndarray, np.ndarray]:
     """Second-order sections, and their state after a constant 1 for ever."""
-    # The bilinear transform bends frequencies; the ratio holds for those that it maps to.
+    # The bilinear transform warps frequencies; the ratio holds for the warped ones.
     edge = sr / np.pi * np.arctan(np.tan(np.pi * cutoff_hz / sr) / HIGH_PASS_RATIO)
     sos = scipy.signal.cheby2(
         HIGH_PASS_ORDER, HIGH_PASS_STOP_DB, edge, btype="highpass", output="sos", fs=sr
@@ -124,17 +124,16 @@ def trim(
     """A view of y (n_samples,) without the silence at both ends.
 
     Silence is every 10 ms block whose energy lies more than `top_db` below the loudest block's;
-    `margin_seconds` of it stay on each side. What lies within that margin of the very start, and
-    is as short as a filter's settling, is never what counts as loud. Digital silence comes back
-    whole: an utterance without sound is for the caller to judge. Like librosa.effects.trim, at a
-    tenth of its cost.
+    `margin_seconds` of it stay on each side. Blocks at the very start in which the high-pass filter
+    settles do not count as loud. Digital silence is returned whole: the caller judges it. Like
+    librosa.effects.trim, at a tenth of its cost.
     """
     if y.size == 0:
         raise EmptyAudio("The waveform has no samples; expected at least one.")
     block = max(1, round(TRIM_BLOCK_SECONDS * sr))
     starts = np.arange(0, y.size, block)
     energy = np.add.reduceat(np.square(y, dtype=np.float64), starts)
-    # Speech that begins there reaches beyond it, and the margin brings its beginning back.
+    # Speech that begins there reaches beyond it, and the margin includes its beginning.
     settling = int(min(margin_seconds, SETTLING_SECONDS) / TRIM_BLOCK_SECONDS)
     if energy[settling:].any():
         energy[:settling] = 0.0
