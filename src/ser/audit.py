@@ -1,7 +1,7 @@
-"""Look a folder of labelled recordings over before anything is trained on it.
+"""An audit of a folder of labelled recordings, before anything is trained on them.
 
-Who speaks how often and with which emotion, which recordings are there twice, which cannot be
-read, and by how much a random split would flatter a score on them.
+It counts utterances, speakers and emotions, finds copies and unfit recordings, and measures how
+much a random split would inflate a score.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.scores.inflation import Inflation, inflation
+from ser.core.splits.leakage import differing
 from ser.core.utterance.fitness import MENDABLE, UNREADABLE, LeftOut, counted, in_words
 from ser.core.utterance.tables import is_known, manifest_table, utterance_name
 from ser.corpora.base import Corpus, Labelled
@@ -32,20 +33,23 @@ from ser.params import FeatureParams
 from ser.stages.featurize import features_of
 from ser.stages.manifest import needs_of, read_rows, readable
 
-#: Names that say, at least, of which corpus a folder may be.
+#: How many file names are compared with those of a corpus to see whether a folder may hold it.
 LOOKED_AT = 100
+#: Of the splits that are compared.
+SEED = 7
+#: How many copies and unfit recordings are named.
+SHOWN = 5
 
 
 @dataclass(frozen=True)
 class FolderAudit:
     """What was found in a folder.
 
-    table : a manifest of the utterances that are fit for training.
-    bad : the others.
+    table : a manifest of the utterances that are fit for training; bad : the others.
+    unlabelled : how many recordings have no label by the corpus's own rules.
     copies : as `find_copies` returns.
-    inflation : None where it was not asked for, or there is too little to measure it.
-    unmeasured : why it is None though it was asked for.
-    notes : what else a person should know of the folder, a line each.
+    inflation : None if not measured; `unmeasured` then has the reason, if it should have been.
+    notes : other findings, a line each.
     """
 
     corpus: str
@@ -54,22 +58,22 @@ class FolderAudit:
     bad: tuple[LeftOut, ...]
     copies: pd.DataFrame
     inflation: Inflation | None
-    unmeasured: str = ""
-    notes: tuple[str, ...] = ()
+    unmeasured: str
+    notes: tuple[str, ...]
 
     @property
     def crossing(self) -> pd.DataFrame:
-        """Copies under two speakers: no split by speakers keeps them apart."""
-        return self._where("speaker")
+        """Copies under two speakers: no split by speakers separates them."""
+        return differing(self.copies, self.table, "speaker")
 
     @property
     def relabelled(self) -> pd.DataFrame:
         """Copies under two emotions."""
-        return self._where("emotion")
+        return differing(self.copies, self.table, "emotion")
 
     @property
     def sentences(self) -> int:
-        """How many sentences are known to be said."""
+        """Number of known sentences."""
         return int(self.table.loc[is_known(self.table["sentence"]), "sentence"].nunique())
 
     @property
@@ -87,12 +91,8 @@ class FolderAudit:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """A line for each recording that does not decode."""
+        """A line for each recording that cannot be decoded."""
         return tuple(one.why for one in self.bad if one.reason in (*UNREADABLE, *MENDABLE))
-
-    def _where(self, column: str) -> pd.DataFrame:
-        values = self.table[column].to_numpy(str)
-        return self.copies[values[self.copies["a"]] != values[self.copies["b"]]]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -138,19 +138,23 @@ def audit_folder(
     *,
     corpus: str | None = None,
     described: Mapping[str, Any] | None = None,
-    seed: int = 7,
     measure: bool = True,
 ) -> FolderAudit:
     """Audit the recordings under `folder`.
 
-    corpus : whose they are; None: by the labels of `ser corpus add`, else the first corpus whose
-        names they all bear, else by their folders.
-    described : how a user's own recordings are labelled, as `prepare_own` has it.
+    corpus : name of their corpus; None: by the labels of `ser corpus add`, else the first corpus
+        that all their names fit, else by their folders.
+    described : how a user's own recordings are labelled, as `prepare_own` takes it.
     measure : extract features, and score a random split against one by speakers.
-    Raises CorpusError where nobody can say what the recordings' labels are.
+    Raises CorpusError where the labels cannot be determined, or no recording is fit.
     """
-    notes = list(_links(folder))
-    name, labels, unlabelled = label_folder(folder, corpus, described, notes)
+    notes: list[str] = []
+    if outside := leading_out(folder, list_folder(folder).recordings):
+        notes.append(
+            f"{len(outside)} recordings are links out of the folder, first {outside[0]}: "
+            "`ser corpus add` refuses them."
+        )
+    name, labels, unlabelled = label_folder(folder, corpus, described or {}, notes)
     known = not_read(Path(), CORPORA[name], list(labels)) if name in CORPORA else {}
     bad = list(known.values())
     rows = read_rows(
@@ -167,7 +171,7 @@ def audit_folder(
             f"None of {len(labels)} recordings is fit for training ({in_words(counted(bad))}). "
             f"The first: {bad[0].why}"
         )
-    score, unmeasured = _inflation(folder, table, seed) if measure else (None, "")
+    score, unmeasured = _inflation(folder, table) if measure else (None, "")
     return FolderAudit(
         corpus=name,
         table=table,
@@ -181,24 +185,18 @@ def audit_folder(
 
 
 def label_folder(
-    folder: Path,
-    corpus: str | None,
-    described: Mapping[str, Any] | None = None,
-    notes: list[str] | None = None,
+    folder: Path, corpus: str | None, described: Mapping[str, Any], notes: list[str]
 ) -> tuple[str, Labelled, int]:
     """The corpus's name, the labels, and how many recordings have none by its own rules.
 
-    notes : gets a line for what was seen on the way.
+    notes : gets a line for each other finding.
     """
-    notes = [] if notes is None else notes
     if corpus in CORPORA:
         return _labelled_as(folder, CORPORA[corpus], notes)
-    if described:
-        return _labelled_as_own(folder, corpus, described, notes)
-    if (folder / CARD_FILE).is_file() and (folder / LABELS_FILE).is_file():
+    if not described and all((folder / name).is_file() for name in (CARD_FILE, LABELS_FILE)):
         return _labelled_as(folder, own_corpus(folder.resolve()), notes)
-    if corpus:
-        return _labelled_as_own(folder, corpus, {}, notes)
+    if described or corpus:
+        return _labelled_as_own(folder, corpus or "folder", described, notes)
     errors: dict[str, CorpusError] = {}
     for candidate in CORPORA.values():
         try:
@@ -206,39 +204,38 @@ def label_folder(
         except CorpusError as error:
             errors[candidate.name] = error
     try:
-        return _labelled_as_own(folder, None, {}, notes)
+        return _labelled_as_own(folder, "folder", {}, notes)
     except MissingCorpus:
         raise
     except CorpusError as error:
-        nearest, named, looked_at = _nearest(folder)
-        if nearest is not None:
+        nearest, fitting, looked_at = _nearest(folder)
+        if nearest is None:
             raise CorpusError(
-                f"{folder} looks like {nearest.name} ({named} of {looked_at} names that were "
-                f"looked at are its), but: {errors[nearest.name]} Or describe it as your own with "
-                "--table or --pattern."
-            ) from errors[nearest.name]
+                f"{folder}: the files are not named as those of {', '.join(CORPORA)}, and as a "
+                f"folder of your own: {error}"
+            ) from error
         raise CorpusError(
-            f"{folder}: the files are not named as those of {', '.join(CORPORA)}, and as a "
-            f"folder of your own: {error}"
-        ) from error
+            f"{folder} looks like {nearest} ({fitting} of {looked_at} names that were compared "
+            f"fit), but: {errors[nearest]} Or describe it as your own with --table or --pattern."
+        ) from errors[nearest]
 
 
-def _nearest(folder: Path) -> tuple[Corpus | None, int, int]:
-    """The corpus whose names most recordings bear, how many do, and of how many."""
-    best: tuple[Corpus | None, int, int] = (None, 0, 0)
+def _nearest(folder: Path) -> tuple[str | None, int, int]:
+    """The corpus whose names most recordings have, how many have, and of how many."""
+    best: tuple[str | None, int, int] = (None, 0, 0)
     for candidate in CORPORA.values():
         try:
             files = list_recordings(folder, candidate)
         except MissingCorpus:
             continue
         looked_at = files[:: max(1, len(files) // LOOKED_AT)]
-        named = sum(_bears_its_name(folder, candidate, file) for file in looked_at)
-        if named > best[1]:
-            best = candidate, named, len(looked_at)
+        fitting = sum(_has_its_name(folder, candidate, file) for file in looked_at)
+        if fitting > best[1]:
+            best = candidate.name, fitting, len(looked_at)
     return best
 
 
-def _bears_its_name(folder: Path, corpus: Corpus, file: PurePath) -> bool:
+def _has_its_name(folder: Path, corpus: Corpus, file: PurePath) -> bool:
     try:
         corpus.label(folder, [file])
     except CorpusError:
@@ -246,23 +243,12 @@ def _bears_its_name(folder: Path, corpus: Corpus, file: PurePath) -> bool:
     return True
 
 
-def _links(folder: Path) -> Sequence[str]:
-    """A line on recordings that are links out of the folder."""
-    outside = leading_out(folder, list_folder(folder).recordings)
-    if not outside:
-        return ()
-    return (
-        f"{len(outside)} recordings are links to what lies elsewhere, first {outside[0]}: "
-        "`ser corpus add` refuses them.",
-    )
-
-
 def _labelled_as_own(
-    folder: Path, name: str | None, described: Mapping[str, Any], notes: list[str]
+    folder: Path, name: str, described: Mapping[str, Any], notes: list[str]
 ) -> tuple[str, Labelled, int]:
     own = prepare_own(folder, **described, facts={"title": "folder"})
     notes += own.notes
-    return name or "folder", labelled(own.labels), own.left_out
+    return name, labelled(own.labels), own.left_out
 
 
 def _labelled_as(folder: Path, corpus: Corpus, notes: list[str]) -> tuple[str, Labelled, int]:
@@ -277,7 +263,7 @@ def _labelled_as(folder: Path, corpus: Corpus, notes: list[str]) -> tuple[str, L
 def _with_copies(
     folder: Path, corpus: Corpus, recordings: Sequence[PurePath], notes: list[str]
 ) -> Labelled:
-    """Labels of all, also of those that are there twice: copies are what an audit looks for."""
+    """Labels of all recordings, copies included, which an audit looks for."""
     try:
         return corpus.label(folder, recordings)
     except DoubledRecordings as error:
@@ -291,36 +277,35 @@ def _with_copies(
         return {**once, **copies}
 
 
-def _inflation(folder: Path, table: pd.DataFrame, seed: int) -> tuple[Inflation | None, str]:
-    """What the two kinds of split make of the utterances' features, or why that is not known."""
+def _inflation(folder: Path, table: pd.DataFrame) -> tuple[Inflation | None, str]:
+    """Scores of the two kinds of split, or why there are none."""
     made = list(features_of(folder, table, FeatureParams(), doing="features"))
     usable = np.array([not isinstance(one, AudioError) for one in made])
     if not usable.any():
         return None, "no recording has features"
     functionals = [f.functionals.to_numpy() for f in made if not isinstance(f, AudioError)]
+    emotion, speaker = (table[name].to_numpy(str)[usable] for name in ("emotion", "speaker"))
     try:
-        score = inflation(
-            np.stack(functionals),
-            table["emotion"].to_numpy(str)[usable],
-            table["speaker"].to_numpy(str)[usable],
-            seed=seed,
-        )
+        return inflation(np.stack(functionals), emotion, speaker, seed=SEED), ""
     except ParamsError as error:
         return None, str(error)
-    return score, ""
 
 
-def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
+def lines(found: FolderAudit) -> list[str]:
     """The findings in words."""
     table = found.table
-    several = f"{len(table)} utterances in " if len(table) > found.recordings else ""
     recordings = count_of(found.recordings, "recording")
-    of = f"{several}{recordings} of {count_of(table['speaker'].nunique(), 'speaker')}"
+    if len(table) > found.recordings:
+        recordings = f"{len(table)} utterances in {recordings}"
+    speakers = count_of(table["speaker"].nunique(), "speaker")
+    minutes = table["duration"].sum() / 60
     unknown = int((~is_known(table["sentence"])).sum())
     sentences = count_of(found.sentences, "sentence") if found.sentences else "sentences unknown"
     if found.sentences and unknown:
         sentences += f" ({count_of(unknown, 'utterance')} without one)"
-    result = [f"{of}, {table['duration'].sum() / 60:.1f} min, {sentences}, read as {found.corpus}."]
+    result = [
+        f"{recordings} of {speakers}, {minutes:.1f} min, {sentences}, read as {found.corpus}."
+    ]
     result += [f"note: {line}" for line in found.notes]
     if found.unlabelled:
         result.append(f"{found.unlabelled} have no label by the corpus's own rules.")
@@ -331,8 +316,8 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
         )
     if found.bad:
         result.append(f"Unfit for training: {in_words(counted(found.bad))}.")
-    result += named(found.bad, shown=shown)
-    for row_a, row_b, kind, similarity in found.copies.head(shown).to_numpy().tolist():
+    result += named(found.bad, shown=SHOWN)
+    for row_a, row_b, kind, similarity in found.copies.head(SHOWN).to_numpy().tolist():
         a, b = table.iloc[row_a], table.iloc[row_b]
         differs = [c for c in ("speaker", "emotion") if a[c] != b[c]]
         but = f", but another {' and '.join(differs)}" if differs else ""
@@ -340,14 +325,13 @@ def lines(found: FolderAudit, *, shown: int = 5) -> Sequence[str]:
             kind, f"similarity {similarity:.2f}"
         )
         result.append(f"copy: {utterance_name(a)} = {utterance_name(b)} ({how}{but})")
-    if len(found.copies) > shown:
-        result.append(f"copy: and {len(found.copies) - shown} more pairs.")
+    if len(found.copies) > SHOWN:
+        result.append(f"copy: and {len(found.copies) - SHOWN} more pairs.")
     if found.copies.empty:
         result.append("No recording is there twice, not even coded or levelled anew.")
     if found.unmeasured:
         result.append(f"What a random split would claim is not known: {found.unmeasured}")
-    score = found.inflation
-    if score:
+    if score := found.inflation:
         result.append(
             f"A random split would claim UAR {score.random:.3f}; unseen speakers give "
             f"{score.apart:.3f}. Inflation {score.gap:+.3f} (chance {score.chance:.3f}, logistic "

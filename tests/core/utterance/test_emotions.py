@@ -35,7 +35,7 @@ def test_a_list_of_emotions_is_a_label_set():
         ("5-class", {}, "known are all, 4-class, 6-class"),
         (("angry",), {}, "names 'angry'"),
         ("all", {"calm": "peace"}, "names 'peace'"),
-        ("all", {"boredom": "calm", "calm": "neutral"}, "name the last one for both"),
+        ("all", {"boredom": "calm", "calm": "neutral"}, "Give both the final emotion"),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(keep, merge, message):
