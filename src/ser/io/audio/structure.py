@@ -1,4 +1,4 @@
-"""Is all of an Ogg, MP4 or WebM there, and only one of it? By pages, boxes and elements."""
+"""Whether an Ogg, MP4 or WebM is whole, and only one: by its pages, boxes and elements."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ OGG_PAGE, OGG_FLAC = struct.Struct("<4sBBqIII"), b"\x7fFLAC"
 def ogg_end(data: Bytes, name: str) -> int:
     """Where the last page ends; all must be there and whole, that one flagged as the end."""
     flags, at, begun = 0, 0, False
+    #: Stream -> number of its last page, and whether that one held samples.
     last: dict[int, tuple[int, bool]] = {}
     for start, flags, granule, stream, number, end in _ogg_pages(data, name):
         at = end
         if flags & 2 and begun:
             raise another(name, "behind the first (a chained Ogg)")
         begun = begun or not flags & 2
-        before, told = last.get(stream, (number - 1, False))
-        if number != before + 1 and told:
+        before, had_samples = last.get(stream, (number - 1, False))
+        if number != before + 1 and had_samples:
             raise CorruptAudio(
                 f"{name} is damaged: {number - before - 1} of its pages are missing before byte "
                 f"{start}. Fetch it again, or leave it out."
@@ -76,15 +77,15 @@ def check_mp4(data: Bytes, name: str) -> None:
     seen: set[bytes] = set()
     for kind, start, end in _boxes(data, 0, len(data), name):
         if end > len(data) and kind in (b"moov", b"mdat", b"moof", b"mfra"):
-            what = f"{kind.decode()} box"
-            raise broken(name, f"{len(data) - start} of {end - start} bytes of its {what}")
+            there, box = len(data) - start, kind.decode()
+            raise broken(name, f"{there} of {end - start} bytes of its {box} box")
         if kind in (b"ftyp", b"moov") and kind in seen:
             raise another(name, "behind the first")
         seen.add(kind)
-        if kind == b"moov" and data[start + 4 : start + 8] == b"cmov":
-            # Unpacked, it may be a thousand times as large; no recorder has written one for ages.
-            raise CorruptAudio(f"{name} has a compressed header. Convert it to FLAC.")
         if kind == b"moov":
+            if data[start + 4 : start + 8] == b"cmov":
+                # Unpacked, it may be a thousand times as large; no recorder writes one any more.
+                raise CorruptAudio(f"{name} has a compressed header. Convert it to FLAC.")
             path = (b"trak", b"mdia", b"minf", b"stbl")
             listed += sum(_listed(data, start, end, path, name))
         if kind == b"sidx":
@@ -119,9 +120,7 @@ def _fragment_number(data: Bytes, start: int, end: int, name: str) -> int | None
 
 def _index(data: Bytes, start: int, end: int) -> tuple[int, int]:
     """(fragments, bytes from the index's end to theirs) that a `sidx` box lists."""
-    version, wide = data[start : start + 1], 4
-    if version != b"\0":
-        wide = 8
+    wide = 4 if data[start : start + 1] == b"\0" else 8
     at = start + 12 + wide
     offset = int.from_bytes(data[at : at + wide], "big")
     count = int.from_bytes(data[at + wide + 2 : at + wide + 4], "big")
@@ -221,3 +220,10 @@ def another(name: str, where: str) -> CorruptAudio:
 
 def broken(name: str, where: str) -> CorruptAudio:
     return CorruptAudio(f"{name} breaks off after {where}. Fetch it again, or leave it out.")
+
+
+def longer(name: str, seconds: float, *, stated: float) -> CorruptAudio:
+    return CorruptAudio(
+        f"{name} goes on for {seconds:.2f} s, but says that it lasts {stated:.2f} s. "
+        "Export it again, or leave it out."
+    )
