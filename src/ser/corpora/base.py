@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -12,6 +13,8 @@ from ser.errors import CorpusError, DoubledRecordings, UnknownEmotion
 
 #: Intensity where the corpus graded none.
 UNSPECIFIED = "unspecified"
+#: Codes that an error lists; of more, the first and the last.
+MOST_LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -170,28 +173,48 @@ def several(problems: Sequence[CorpusError]) -> CorpusError:
     return type(first)(f"{len(problems)} problems; first: {first}")
 
 
-def not_a_name(path: PurePath, corpus: str, example: str) -> CorpusError:
-    return CorpusError(
-        f"{path} is not a name of {corpus}; expected one such as {example}. "
-        "Remove the file, or choose another corpus name."
-    )
+@dataclass(frozen=True)
+class Names:
+    """How a corpus names its recordings.
+
+    pattern : of a file's stem, a group for each part of it. example : a file's name.
+    codes : part -> the codes that it may have; of emotions, with what they stand for.
+    """
+
+    corpus: str
+    pattern: re.Pattern[str]
+    example: str
+    codes: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def parts(self, path: PurePath, stem: str = "") -> re.Match[str]:
+        """The parts of a file's name, or of its `stem` as it should be.
+
+        Raises CorpusError for a name that does not fit, as `unknown_code` does for a code.
+        """
+        name = self.pattern.fullmatch(stem or path.stem)
+        if name is None:
+            raise CorpusError(
+                f"{path} is not a name of {self.corpus}; expected one such as {self.example}. "
+                "Remove the file, or choose another corpus name."
+            )
+        for part, known in self.codes.items():
+            if name[part] not in known:
+                raise unknown_code(path, part, name[part], self.corpus, known)
+        return name
 
 
 def unknown_code(
-    path: PurePath, what: str, code: str, corpus: str, known: Iterable[str]
+    path: PurePath, part: str, code: str, corpus: str, known: Collection[str]
 ) -> CorpusError:
-    return CorpusError(
-        f"{path} has {what} {code}; {corpus} defines {', '.join(known)}. Rename or remove it."
-    )
-
-
-def unknown_emotion(
-    path: PurePath, code: str, corpus: str, codes: Mapping[str, str]
-) -> UnknownEmotion:
-    known = ", ".join(f"{code} {emotion}" for code, emotion in codes.items())
-    return UnknownEmotion(
-        f"{path} has emotion code {code}; {corpus} defines {known}. Rename or remove it."
-    )
+    """The error of a code that is not among the known ones; UnknownEmotion of an emotion's."""
+    what = part.replace("_", " ")
+    if isinstance(known, Mapping) and part == "emotion":
+        what = "emotion code"
+        known = [f"{code} {emotion}" for code, emotion in known.items()]
+    names = list(known)
+    listed = ", ".join(names) if len(names) <= MOST_LISTED else f"{names[0]} to {names[-1]}"
+    error = UnknownEmotion if part == "emotion" else CorpusError
+    return error(f"{path} has {what} {code}; {corpus} defines {listed}. Rename or remove it.")
 
 
 def recordings_digest(sha256_of: Iterable[tuple[str, str]]) -> str:

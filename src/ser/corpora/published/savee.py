@@ -5,16 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import (
-    UNSPECIFIED,
-    Corpus,
-    Form,
-    Labels,
-    by_name,
-    not_a_name,
-    unknown_code,
-    unknown_emotion,
-)
+from ser.corpora.base import UNSPECIFIED, Corpus, Form, Labels, Names, by_name, unknown_code
 
 EMOTION_CODES = {
     "a": "anger",
@@ -30,19 +21,18 @@ SPEAKERS = ("DC", "JE", "JK", "KL")
 #: Sentences of each emotion, but 30 of neutral; the first three are the same in all.
 PER_EMOTION, OF_NEUTRAL, COMMON = 15, 30, 3
 
-_NAME = re.compile(r"(?P<speaker>[A-Z]{2})_(?P<emotion>[a-z]+)(?P<number>\d\d)")
+NAMES = Names(
+    "SAVEE",
+    re.compile(r"(?P<speaker>[A-Z]{2})_(?P<emotion>[a-z]+)(?P<number>\d\d)"),
+    example="DC/a01.wav or DC_a01.wav",
+    codes={"speaker": SPEAKERS, "emotion": EMOTION_CODES},
+)
 
 
 def parse(path: PurePath) -> Labels:
     """`DC_a01.wav` or, as published, `DC/a01.wav`: speaker, emotion, number of the sentence."""
-    name = _NAME.fullmatch(_name(path))
-    if name is None:
-        raise not_a_name(path, "SAVEE", "DC/a01.wav or DC_a01.wav")
+    name = NAMES.parts(path, _name(path))
     emotion, number = name["emotion"], int(name["number"])
-    if name["speaker"] not in SPEAKERS:
-        raise unknown_code(path, "speaker", name["speaker"], "SAVEE", SPEAKERS)
-    if emotion not in EMOTION_CODES:
-        raise unknown_emotion(path, emotion, "SAVEE", EMOTION_CODES)
     last = OF_NEUTRAL if emotion == "n" else PER_EMOTION
     if not 1 <= number <= last:
         known = [f"01 to {last} of {EMOTION_CODES[emotion]}"]

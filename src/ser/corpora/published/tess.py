@@ -5,16 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import (
-    UNSPECIFIED,
-    Corpus,
-    Dataverse,
-    Labels,
-    by_name,
-    not_a_name,
-    unknown_code,
-    unknown_emotion,
-)
+from ser.corpora.base import UNSPECIFIED, Corpus, Dataverse, Labels, Names, by_name
 
 EMOTION_CODES = {
     "angry": "anger",
@@ -29,18 +20,17 @@ EMOTION_CODES = {
 SPEAKERS = ("OAF", "YAF")
 #: The one name that was published with a letter missing.
 _MISSPELT = {"OA_bite_neutral": "OAF_bite_neutral"}
-_NAME = re.compile(r"(?P<speaker>[A-Z]+)_(?P<word>[a-z]+)_(?P<emotion>[A-Za-z]+)")
+NAMES = Names(
+    "TESS",
+    re.compile(r"(?P<speaker>[A-Z]+)_(?P<word>[a-z]+)_(?P<emotion>[A-Za-z]+)"),
+    example="OAF_back_angry.wav",
+    codes={"speaker": SPEAKERS, "emotion": EMOTION_CODES},
+)
 
 
 def parse(path: PurePath) -> Labels:
     """`OAF_back_angry.wav`: actress, word, emotion."""
-    name = _NAME.fullmatch(_stem(path))
-    if name is None:
-        raise not_a_name(path, "TESS", "OAF_back_angry.wav")
-    if name["speaker"] not in SPEAKERS:
-        raise unknown_code(path, "speaker", name["speaker"], "TESS", SPEAKERS)
-    if name["emotion"] not in EMOTION_CODES:
-        raise unknown_emotion(path, name["emotion"], "TESS", EMOTION_CODES)
+    name = NAMES.parts(path, _stem(path))
     return Labels(
         speaker=name["speaker"],
         sex="female",
