@@ -1,4 +1,4 @@
-"""Blocks of samples as they are decoded become one channel at one rate: no more is held."""
+"""Blocks of samples become one channel as they are decoded: no more is held."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 from ser.core.utterance.waveform import RUMBLE_HZ, HighPass, mono
 from ser.errors import CancellingAudio, CorruptAudio
 
-#: What is left in the mix of the loudest channel, as a share of what it holds, from which on
-#: channels cancel. Of channels that have nothing in common all of it is left, of two that are
-#: inverted and differ by 1 dB a ninth.
+#: Channels cancel where less than this share of the loudest one is left in the mix. All of it is
+#: left where they have nothing in common, a ninth where two are inverted and differ by 1 dB.
 LEAST_LEFT = 0.1
 #: Mean square of a channel without sound: a thousandth of the last of 16 bits.
 SILENT = 1e-15

@@ -5,10 +5,9 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from ser.errors import CorruptAudio
 from ser.io.audio.limits import Limits
 from ser.io.audio.source import Bytes, View
-from ser.io.audio.structure import another, broken, longer
+from ser.io.audio.structure import another, broken, damaged, longer
 
 #: kbit/s by index 1 to 14; by (MPEG-1?, layer), layers II and III of MPEG-2 alike.
 BITRATES = {
@@ -133,10 +132,8 @@ def whole_mp3(data: Bytes, name: str, limits: Limits) -> View:
     if another_header or is_mpeg(data, behind):
         raise another(name, f"behind the first, which ends after {seconds:.2f} s")
     if behind == at and _goes_on(data, first, at):
-        raise CorruptAudio(
-            f"{name} is damaged after {seconds:.2f} s: at byte {at} there is no frame, but "
-            "more follow. Fetch it again, or leave it out."
-        )
+        where = f" after {seconds:.2f} s: at byte {at} there is no frame, but more follow"
+        raise damaged(name, where)
     promised = frames if promised is None else promised
     stated = promised * first.n_samples / first.sr
     if frames < promised - SLACK_FRAMES or is_cut:

@@ -23,9 +23,9 @@ from ser.io.audio.source import Bytes, FileBytes
 CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=300.0)
 #: Recordings of a corpus that hold several utterances.
 LONG = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
-#: What libsndfile does not read.
+#: Containers that libsndfile does not read.
 BY_FFMPEG = (Container.MP4, Container.AAC, Container.WEBM)
-#: Bytes up to which a file is read at once: what is hashed is then what is decoded.
+#: Files up to this many bytes are read at once: what is hashed is then what is decoded.
 AT_ONCE = 2**24
 
 

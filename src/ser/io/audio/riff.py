@@ -13,7 +13,7 @@ from typing import Literal
 from ser.errors import CorruptAudio
 from ser.io.audio.mpeg import TAGS, after_tags
 from ser.io.audio.source import Bytes, View
-from ser.io.audio.structure import another
+from ser.io.audio.structure import another, broken
 
 Order = Literal["big", "little"]
 
@@ -65,10 +65,7 @@ def whole_riff(data: Bytes, name: str) -> View:
     is_known = not _is_placeholder(size)
     if is_known and size > rest:
         doubt = ", or has a wrong header: its outer size fits" if outer_fits else ""
-        raise CorruptAudio(
-            f"{name} breaks off after {rest} of {size} bytes of sound{doubt}. Fetch it again, or "
-            "leave it out."
-        )
+        raise broken(name, f"{rest} of {size} bytes of sound{doubt}")
     if is_known and any(data[start : start + 4] in FORMS for start in (end, end + 1)):
         raise another(name, f"behind the first, which ends at byte {end}")
     # AIFF counts two numbers that stand before the samples.
@@ -81,7 +78,7 @@ def whole_riff(data: Bytes, name: str) -> View:
             rate = int.from_bytes(chunks.get(b"fmt ", b"")[8:12], order)
             lasts = f" ({rest / rate:.2f} s)" if rate else ""
             raise CorruptAudio(
-                f"{name} has a wrong header: it says {size} bytes of sound, but {rest} follow"
+                f"{name} has a wrong header: it states {size} bytes of sound, but {rest} follow"
                 f"{lasts}, and what is behind the first {size} is no metadata. Export it again, "
                 "or leave it out."
             )

@@ -50,7 +50,7 @@ def decode(data: Bytes, *, container: Container, name: str, limits: Limits) -> R
             limits.check_header(
                 sr=file.samplerate, channels=file.channels, n_samples=promised, name=name
             )
-            # What libsndfile says of an MP3 is right but for a frame at the end.
+            # libsndfile's number of an MP3's samples may be wrong by a frame.
             expected = None if container is Container.MP3 else promised
             size = min(promised or 1, PLAIN_BLOCK) if container in PLAIN else BLOCK
             blocks = _blocks(file, size=size, expected=expected, name=name)
@@ -88,7 +88,7 @@ def _prepared(
 
 
 def _endless_flac(data: Bytes) -> tuple[View, int | None]:
-    """A FLAC that leaves its length open, so that all of it is decoded, and what it said."""
+    """A FLAC whose header leaves the length open, so that all is decoded, and what it stated."""
     start, end = after_tags(data), len(data)
     if data[end - 128 : end - 125] == b"TAG":
         end -= 128

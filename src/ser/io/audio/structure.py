@@ -13,12 +13,12 @@ from ser.io.audio.source import Bytes
 EBML_HEADER, EBML_SEGMENT, EBML_CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 #: Pages, boxes or elements of one recording: four hours have fewer. More keep readers busy.
 MOST_PARTS = 100_000
-#: Where an Ogg page says what stands before it and how much, and FLAC's magic in the first one.
+#: The header of an Ogg page, and FLAC's magic in the first page.
 OGG_PAGE, OGG_FLAC = struct.Struct("<4sBBqIII"), b"\x7fFLAC"
 
 
 def ogg_end(data: Bytes, name: str) -> int:
-    """Where the last page ends; all must be there and whole, that one flagged as the end."""
+    """Where the last page ends; CorruptAudio unless it is marked as the end and none is missing."""
     flags, at, begun = 0, 0, False
     #: Stream -> number of its last page, and whether that one held samples.
     last: dict[int, tuple[int, bool]] = {}
@@ -29,10 +29,8 @@ def ogg_end(data: Bytes, name: str) -> int:
         begun = begun or not flags & 2
         before, had_samples = last.get(stream, (number - 1, False))
         if number != before + 1 and had_samples:
-            raise CorruptAudio(
-                f"{name} is damaged: {number - before - 1} of its pages are missing before byte "
-                f"{start}. Fetch it again, or leave it out."
-            )
+            missing = number - before - 1
+            raise damaged(name, f": {missing} of its pages are missing before byte {start}")
         last[stream] = number, granule > 0
     if at > len(data) or not flags & 4:
         there = min(at, len(data))
@@ -95,12 +93,11 @@ def check_mp4(data: Bytes, name: str) -> None:
             # Where each fragment has an index of its own, none says how many there are.
             indexed = indexed or count > 1
         if kind == b"moof":
-            number = _fragment_number(data, start, end, name)
+            boxes = _boxes(data, start, end, name)
+            header = next((at for box, at, _ in boxes if box == b"mfhd"), None)
+            number = None if header is None else _number(data, header + 4, 4)
             if fragments and number not in (None, fragments + 1):
-                raise CorruptAudio(
-                    f"{name} is damaged: fragment {fragments} is followed by {number}. Fetch it "
-                    "again, or leave it out."
-                )
+                raise damaged(name, f": fragment {fragments} is followed by {number}")
             fragments = number or fragments
     if listed > len(data):
         raise broken(name, f"{len(data)} bytes, but lists {listed} bytes of samples")
@@ -111,19 +108,11 @@ def check_mp4(data: Bytes, name: str) -> None:
         )
 
 
-def _fragment_number(data: Bytes, start: int, end: int, name: str) -> int | None:
-    for kind, at, _ in _boxes(data, start, end, name):
-        if kind == b"mfhd":
-            return int.from_bytes(data[at + 4 : at + 8], "big")
-    return None
-
-
 def _index(data: Bytes, start: int, end: int) -> tuple[int, int]:
     """(fragments, bytes from the index's end to theirs) that a `sidx` box lists."""
     wide = 4 if data[start : start + 1] == b"\0" else 8
     at = start + 12 + wide
-    offset = int.from_bytes(data[at : at + wide], "big")
-    count = int.from_bytes(data[at + wide + 2 : at + wide + 4], "big")
+    offset, count = _number(data, at, wide), _number(data, at + wide + 2, 2)
     table = data[at + wide + 4 : min(end, at + wide + 4 + 12 * count)]
     sizes = np.frombuffer(table, ">u4", len(table) // 12 * 3)[::3] & 0x7FFFFFFF
     return count, offset + int(sizes.sum(dtype=np.uint64))
@@ -162,7 +151,7 @@ def _boxes(data: Bytes, at: int, end: int, name: str) -> Iterator[tuple[bytes, i
         size, kind = struct.unpack(">I4s", head)
         header = 8
         if size == 1 and at + 16 <= end:
-            size, header = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+            size, header = _number(data, at + 8, 8), 16
         if size == 0:
             size = end - at
         if size < header:
@@ -196,11 +185,15 @@ def _ebml_number(data: Bytes, at: int, *, keep_marker: bool = False) -> tuple[in
     length = 9 - data[at].bit_length() if at < len(data) else 9
     if length > 8 or at + length > len(data):
         return None, len(data)
-    number = int.from_bytes(data[at : at + length], "big")
+    number = _number(data, at, length)
     marker = 1 << 7 * length
     if keep_marker:
         return number, at + length
     return (None if number == 2 * marker - 1 else number - marker), at + length
+
+
+def _number(data: Bytes, at: int, size: int) -> int:
+    return int.from_bytes(data[at : at + size], "big")
 
 
 def _parts(name: str) -> Iterator[int]:
@@ -222,8 +215,12 @@ def broken(name: str, where: str) -> CorruptAudio:
     return CorruptAudio(f"{name} breaks off after {where}. Fetch it again, or leave it out.")
 
 
+def damaged(name: str, how: str) -> CorruptAudio:
+    return CorruptAudio(f"{name} is damaged{how}. Fetch it again, or leave it out.")
+
+
 def longer(name: str, seconds: float, *, stated: float) -> CorruptAudio:
     return CorruptAudio(
-        f"{name} goes on for {seconds:.2f} s, but says that it lasts {stated:.2f} s. "
-        "Export it again, or leave it out."
+        f"{name} goes on for {seconds:.2f} s, but its header states {stated:.2f} s. Export it "
+        "again, or leave it out."
     )
