@@ -19,7 +19,7 @@ MOST_LISTED = 12
 
 @dataclass(frozen=True)
 class Labels:
-    """What a corpus says of one utterance; emotion is canonical, sex female, male or unknown.
+    """A corpus's labels of one utterance; emotion is canonical, sex female, male or unknown.
 
     start, end : seconds, where the utterance is a segment of its recording; None: to the end.
     """
@@ -27,8 +27,8 @@ class Labels:
     speaker: str
     sex: str
     emotion: str
-    intensity: str
     sentence: str
+    intensity: str = UNSPECIFIED
     start: float = 0.0
     end: float | None = None
 
@@ -128,7 +128,7 @@ def by_name(
     parse: Callable[[PurePath], Labels],
     identity: Callable[[PurePath], str] = lambda file: file.stem,
 ) -> Labeller:
-    """A labeller for a corpus whose file names say everything.
+    """A labeller for a corpus whose file names hold all labels.
 
     identity : of two files with one identity, one is a copy: a CorpusError.
     """
@@ -166,7 +166,7 @@ def check_once(
 
 
 def several(problems: Sequence[CorpusError]) -> CorpusError:
-    """The first of the problems, which says how many there are."""
+    """The first of the problems, with the number of all."""
     first = problems[0]
     if len(problems) == 1:
         return first
@@ -177,21 +177,20 @@ def several(problems: Sequence[CorpusError]) -> CorpusError:
 class Names:
     """How a corpus names its recordings.
 
-    pattern : of a file's stem, a group for each part of it. example : a file's name.
+    pattern : of a stem, a group for each part of it. example : a file's name.
     codes : part -> the codes that it may have; of emotions, with what they stand for.
+    stem : a file's name without suffix as it should be. Two files of one stem are copies.
     """
 
     corpus: str
     pattern: re.Pattern[str]
     example: str
     codes: Mapping[str, Collection[str]] = field(default_factory=dict)
+    stem: Callable[[PurePath], str] = lambda file: file.stem
 
-    def parts(self, path: PurePath, stem: str = "") -> re.Match[str]:
-        """The parts of a file's name, or of its `stem` as it should be.
-
-        Raises CorpusError for a name that does not fit, as `unknown_code` does for a code.
-        """
-        name = self.pattern.fullmatch(stem or path.stem)
+    def parts(self, path: PurePath) -> re.Match[str]:
+        """The parts of a file's name; CorpusError unless it fits and its codes are known."""
+        name = self.pattern.fullmatch(self.stem(path))
         if name is None:
             raise CorpusError(
                 f"{path} is not a name of {self.corpus}; expected one such as {self.example}. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import UNSPECIFIED, Archive, Corpus, Labels, Names, by_name
+from ser.corpora.base import Archive, Corpus, Labels, Names, by_name
 
 #: Initials of the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer. Boredom is a
 #: canonical emotion that no other corpus here has.
@@ -37,7 +37,6 @@ def parse(path: PurePath) -> Labels:
         speaker=name["speaker"],
         sex="female" if name["speaker"] in FEMALE else "male",
         emotion=EMOTION_CODES[name["emotion"]],
-        intensity=UNSPECIFIED,
         sentence=name["text"],
     )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from ser.corpora.base import UNSPECIFIED, Corpus, Form, Labels, Names, check_once, unknown_code
+from ser.corpora.base import Corpus, Form, Labels, Names, check_once, unknown_code
 from ser.errors import CorpusError
 
 EMOTION_CODES = {
@@ -63,7 +63,6 @@ def label(folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
             speaker=name["session"] + name["speaker"],
             sex=SEXES[name["speaker"]],
             emotion=EMOTION_CODES[code],
-            intensity=UNSPECIFIED,
             sentence=name["dialogue"],
         )
     return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import UNSPECIFIED, Corpus, Dataverse, Labels, Names, by_name
+from ser.corpora.base import Corpus, Dataverse, Labels, Names, by_name
 
 EMOTION_CODES = {
     "angry": "anger",
@@ -25,23 +25,19 @@ NAMES = Names(
     re.compile(r"(?P<speaker>[A-Z]+)_(?P<word>[a-z]+)_(?P<emotion>[A-Za-z]+)"),
     example="OAF_back_angry.wav",
     codes={"speaker": SPEAKERS, "emotion": EMOTION_CODES},
+    stem=lambda path: _MISSPELT.get(path.stem, path.stem),
 )
 
 
 def parse(path: PurePath) -> Labels:
     """`OAF_back_angry.wav`: actress, word, emotion."""
-    name = NAMES.parts(path, _stem(path))
+    name = NAMES.parts(path)
     return Labels(
         speaker=name["speaker"],
         sex="female",
         emotion=EMOTION_CODES[name["emotion"]],
-        intensity=UNSPECIFIED,
         sentence=name["word"],
     )
-
-
-def _stem(path: PurePath) -> str:
-    return _MISSPELT.get(path.stem, path.stem)
 
 
 TESS = Corpus(
@@ -56,7 +52,7 @@ TESS = Corpus(
     utterances=2800,
     codes=EMOTION_CODES,
     protocols=("tess-cross",),
-    label=by_name(parse, identity=_stem),
+    label=by_name(parse, identity=NAMES.stem),
     source=Dataverse("https://borealisdata.ca", "doi:10.5683/SP2/E8H2MF"),
     digest="7e26554fb3bd14495a13ad056d331e57a43c2d263700d1ac4a1ba175aff68e77",
 )
