@@ -7,7 +7,6 @@ import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from ser.errors import FetchError
 from ser.io.web.partial import Part, Progress, Remote, validator
 from ser.io.web.requests import PATIENCE, Patience, Pause, open_client, opened
 
-#: Bytes that a download may have where nobody says how many it has.
+#: Bytes that a download of unknown size may have.
 MAX_BYTES = 64 * 2**30
 THREADS = 8
 
@@ -86,7 +85,7 @@ def _download(file: Remote, progress: Progress, patience: Patience, client: http
 
 
 def _complete(part: Part, patience: Patience, client: httpx.Client) -> str | None:
-    """Bring the part to its full length; what of it does not fit, None if all does."""
+    """Bring the part to its full length; what `Remote.mismatch` then finds."""
     failures, furthest = 0, part.size
     while True:
         try:
@@ -112,7 +111,7 @@ def _attempt(part: Part, client: httpx.Client) -> None:
             part.resumed = True
         elif response.status_code == httpx.codes.OK:
             # The first request, a server that ignores ranges, or content that changed.
-            part.begin(response, _content_length(response))
+            part.begin(response)
         else:
             part.drop()
             raise Pause(f"the server answered {response.status_code} to a request for the rest")
@@ -176,9 +175,3 @@ def _content_range(response: httpx.Response) -> tuple[int, int | None]:
     if found is None:
         return -1, None
     return int(found[1]), None if found[2] == "*" else int(found[2])
-
-
-def _content_length(response: httpx.Response) -> int | None:
-    with suppress(ValueError, KeyError):
-        return int(response.headers["Content-Length"])
-    return None

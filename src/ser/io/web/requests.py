@@ -1,4 +1,4 @@
-"""Requests that are careful: where a redirect may lead, what is worth another attempt."""
+"""Requests with checks: where a redirect may lead, what is worth another attempt."""
 
 from __future__ import annotations
 
