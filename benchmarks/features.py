@@ -27,8 +27,8 @@ from benchmarks import page
 from ser.core.features import extract as features
 from ser.core.features.extract import extract, lld
 from ser.core.utterance.formats import is_audio
-from ser.core.utterance.waveform import trim
-from ser.io.audio.read import load_audio
+from ser.core.utterance.waveform import resample, trim
+from ser.io.audio.read import load_mono
 from ser.params import FeatureParams
 
 # Without the floor that librosa does not have, so that both compute the same.
@@ -112,7 +112,8 @@ def main() -> None:
     options = parser.parse_args()
     files = sorted(path for path in options.folder.rglob("*") if is_audio(path))
     files = files[:: max(1, len(files) // options.files)][: options.files]
-    whole = [load_audio(path, sr=SR) for path in files]
+    loaded = [load_mono(path) for path in files]
+    whole = [resample(y, sr_in=sr, sr_out=SR) for y, sr in loaded]
     speech = [trim(y, sr=SR, top_db=PARAMS.trim_db) for y in whole]
     smile = opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02,

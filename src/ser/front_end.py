@@ -1,6 +1,6 @@
 """From samples to what a model takes: the part of inference that needs no weights.
 
-It is small and picklable, so that other processes can do it beside the model.
+It is small and picklable: other processes do it beside the model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from ser.core.features.extract import Features, audible, extract, prepared
 from ser.core.uncertainty.abstention import Abstention, clipped_share, decide
 from ser.params import AbstentionParams, FeatureParams
-from ser.vad.detect import speech_seconds
+from ser.vad.detect import check_samples, speech_seconds
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FrontEnd:
         return self._refused_by_sound(y, speech) or self._extracted(y, sr, speech)
 
     def refuse(self, y: np.ndarray, *, sr: int) -> Abstention | None:
-        """Why the samples are no speech to go by: too short, too long, no speech, or clipped."""
+        """Why the samples are not judged: too short, too long, no speech, or clipped."""
         refused = self._refused_by_length(y, sr)
         return refused or self._refused_by_sound(y, audible(y, sr=sr, params=self.features))
 
@@ -56,12 +56,11 @@ class FrontEnd:
         return self._extracted(y, sr, audible(y, sr=sr, params=self.features))
 
     def _refused_by_length(self, y: np.ndarray, sr: int) -> Abstention | None:
-        # What is no recording is left to `resample` and `extract`, which say what is wrong.
-        return decide(self.abstention, seconds=y.size / sr) if is_mono(y) and sr > 0 else None
+        check_samples(y)
+        # Other rates are refused by `audible`.
+        return decide(self.abstention, seconds=y.size / sr) if sr > 0 else None
 
     def _refused_by_sound(self, y: np.ndarray, speech: np.ndarray) -> Abstention | None:
-        if not is_mono(y):
-            return None
         seconds = speech_seconds(speech, sr=self.features.sr, detector=self.abstention.detector)
         return decide(self.abstention, speech_seconds=seconds, clipped=clipped_share(y))
 
@@ -71,8 +70,3 @@ class FrontEnd:
             return Extracted(features)
         at_rate = self.features.at(self.encoder_sr)
         return Extracted(features, prepared(audible(y, sr=sr, params=at_rate), params=at_rate))
-
-
-def is_mono(y: np.ndarray) -> bool:
-    """Whether y is (n_samples,), all finite."""
-    return y.ndim == 1 and bool(np.isfinite(y).all())

@@ -67,7 +67,7 @@ def test_a_recording_in_two_folders_is_refused(lay_out):
 
 
 def test_two_identities_are_two_recordings(lay_out):
-    labels = Labels("s", "unknown", "calm", "unspecified", "unknown")
+    labels = Labels("s", "unknown", "calm", "unknown")
     label = by_name(lambda path: labels, identity=str)
     folder = lay_out(["a/x.wav", "b/x.wav"])
     assert len(label(folder, list_recordings(folder, RAVDESS))) == 2

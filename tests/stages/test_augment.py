@@ -11,12 +11,12 @@ from ser.core.augmentation.waveforms import augmented, versions_of
 from ser.core.features.extract import above_rumble, audible, extract
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import StageError, TableError
-from ser.io.audio.read import load_audio
 from ser.io.storage import shards
 from ser.io.storage.examples import load_examples
 from ser.params import Params, SyntheticParams
 from ser.project import AUGMENTED, MANIFEST
 from ser.stages import featurize, gather, manifest
+from support.recordings import load_audio
 
 SR = 16_000
 TABLE = MANIFEST

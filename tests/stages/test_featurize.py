@@ -15,11 +15,11 @@ import soundfile
 from ser.core.features.extract import audible, extract
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import ChangedAudio, CorruptAudio
-from ser.io.audio.read import load_audio
 from ser.io.storage import manifests, shards
 from ser.params import FeatureParams, Params, SyntheticParams
 from ser.project import FEATURES, MANIFEST
 from ser.stages import featurize, gather, manifest
+from support.recordings import load_audio
 
 SR = 16_000
 #: Recordings alone.

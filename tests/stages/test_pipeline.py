@@ -13,7 +13,6 @@ from flows.report import left_out_text
 from ser.bundle import load_bundle
 from ser.core.scores import metrics
 from ser.core.utterance.sentences import sentence_text
-from ser.io.audio.read import load_audio
 from ser.io.intake import dvc
 from ser.io.tracking import store
 from ser.io.tracking.store import connect
@@ -22,6 +21,7 @@ from ser.predictor import Predictor
 from ser.project import FEATURES
 from ser.stages.learning import answers, learn
 from ser.stages.train import tag_text
+from support.recordings import load_audio
 
 
 def test_scores_are_those_of_the_predictions(trained):

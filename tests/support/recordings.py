@@ -11,7 +11,9 @@ import numpy as np
 import scipy.signal
 import soundfile
 
+from ser.core.utterance.waveform import resample
 from ser.io.audio.limits import Limits
+from ser.io.audio.read import load_mono
 
 SR = 16_000
 #: What a stranger might send.
@@ -60,6 +62,12 @@ def muxed(
         for packet in (*stream.encode(frame), *stream.encode(None)):
             file.mux(packet)
     return target.getvalue() if to is None else to.read_bytes()
+
+
+def load_audio(source: Path | bytes, *, sr: int) -> np.ndarray:
+    """Mono float32 samples of a path or a file's bytes at `sr` Hz."""
+    y, rate = load_mono(source)
+    return resample(y, sr_in=rate, sr_out=sr)
 
 
 def fit(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -12,11 +13,13 @@ from ser.errors import CorpusError, DoubledRecordings, UnknownEmotion
 
 #: Intensity where the corpus graded none.
 UNSPECIFIED = "unspecified"
+#: Codes that an error lists; of more, the first and the last.
+MOST_LISTED = 12
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a corpus says of one utterance; emotion is canonical, sex female, male or unknown.
+    """A corpus's labels of one utterance; emotion is canonical, sex female, male or unknown.
 
     start, end : seconds, where the utterance is a segment of its recording; None: to the end.
     """
@@ -24,8 +27,8 @@ class Labels:
     speaker: str
     sex: str
     emotion: str
-    intensity: str
     sentence: str
+    intensity: str = UNSPECIFIED
     start: float = 0.0
     end: float | None = None
 
@@ -125,7 +128,7 @@ def by_name(
     parse: Callable[[PurePath], Labels],
     identity: Callable[[PurePath], str] = lambda file: file.stem,
 ) -> Labeller:
-    """A labeller for a corpus whose file names say everything.
+    """A labeller for a corpus whose file names hold all labels.
 
     identity : of two files with one identity, one is a copy: a CorpusError.
     """
@@ -163,35 +166,54 @@ def check_once(
 
 
 def several(problems: Sequence[CorpusError]) -> CorpusError:
-    """The first of the problems, which says how many there are."""
+    """The first of the problems, with the number of all."""
     first = problems[0]
     if len(problems) == 1:
         return first
     return type(first)(f"{len(problems)} problems; first: {first}")
 
 
-def not_a_name(path: PurePath, corpus: str, example: str) -> CorpusError:
-    return CorpusError(
-        f"{path} is not a name of {corpus}; expected one such as {example}. "
-        "Remove the file, or choose another corpus name."
-    )
+@dataclass(frozen=True)
+class Names:
+    """How a corpus names its recordings.
+
+    pattern : of a stem, a group for each part of it. example : a file's name.
+    codes : part -> the codes that it may have; of emotions, with what they stand for.
+    stem : a file's name without suffix as it should be. Two files of one stem are copies.
+    """
+
+    corpus: str
+    pattern: re.Pattern[str]
+    example: str
+    codes: Mapping[str, Collection[str]] = field(default_factory=dict)
+    stem: Callable[[PurePath], str] = lambda file: file.stem
+
+    def parts(self, path: PurePath) -> re.Match[str]:
+        """The parts of a file's name; CorpusError unless it fits and its codes are known."""
+        name = self.pattern.fullmatch(self.stem(path))
+        if name is None:
+            raise CorpusError(
+                f"{path} is not a name of {self.corpus}; expected one such as {self.example}. "
+                "Remove the file, or choose another corpus name."
+            )
+        for part, known in self.codes.items():
+            if name[part] not in known:
+                raise unknown_code(path, part, name[part], self.corpus, known)
+        return name
 
 
 def unknown_code(
-    path: PurePath, what: str, code: str, corpus: str, known: Iterable[str]
+    path: PurePath, part: str, code: str, corpus: str, known: Collection[str]
 ) -> CorpusError:
-    return CorpusError(
-        f"{path} has {what} {code}; {corpus} defines {', '.join(known)}. Rename or remove it."
-    )
-
-
-def unknown_emotion(
-    path: PurePath, code: str, corpus: str, codes: Mapping[str, str]
-) -> UnknownEmotion:
-    known = ", ".join(f"{code} {emotion}" for code, emotion in codes.items())
-    return UnknownEmotion(
-        f"{path} has emotion code {code}; {corpus} defines {known}. Rename or remove it."
-    )
+    """The error of a code that is not among the known ones; UnknownEmotion of an emotion's."""
+    what = part.replace("_", " ")
+    if isinstance(known, Mapping) and part == "emotion":
+        what = "emotion code"
+        known = [f"{code} {emotion}" for code, emotion in known.items()]
+    names = list(known)
+    listed = ", ".join(names) if len(names) <= MOST_LISTED else f"{names[0]} to {names[-1]}"
+    error = UnknownEmotion if part == "emotion" else CorpusError
+    return error(f"{path} has {what} {code}; {corpus} defines {listed}. Rename or remove it.")
 
 
 def recordings_digest(sha256_of: Iterable[tuple[str, str]]) -> str:

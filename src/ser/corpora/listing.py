@@ -55,30 +55,29 @@ def list_folder(
             recordings.append(relative)
         elif not is_hidden(relative) and not aside(relative):
             others[kind or suffix_of(relative)] += 1
-    if wrong := [file for file in recordings if not is_fit(str(file))]:
-        raise several(
-            [
-                CorpusError(
-                    f"{file.as_posix()!a} in {folder} holds control characters or is no UTF-8. "
-                    "Rename it."
-                )
-                for file in sorted(wrong)
-            ]
+    recordings.sort()
+    problems = [
+        CorpusError(
+            f"{file.as_posix()!a} in {folder} holds control characters or is no UTF-8. Rename it."
         )
-    return Listing(tuple(sorted(recordings)), others)
+        for file in recordings
+        if not is_fit(str(file))
+    ]
+    if problems:
+        raise several(problems)
+    return Listing(tuple(recordings), others)
 
 
 def leading_out(folder: Path, files: Iterable[PurePath]) -> list[PurePath]:
     """Those of the files that are links to what lies elsewhere; DVC's own links are not."""
-    root = os.path.realpath(folder)
-    found = []
-    for file in files:
-        if not os.path.islink(folder / file):
-            continue
-        target = os.path.realpath(folder / file)
-        if not target.startswith(os.path.join(root, "")) and not _CACHED.search(target):
-            found.append(file)
-    return found
+    inside = os.path.join(os.path.realpath(folder), "")
+    links = [file for file in files if os.path.islink(folder / file)]
+    targets = [os.path.realpath(folder / link) for link in links]
+    return [
+        link
+        for link, target in zip(links, targets, strict=True)
+        if not target.startswith(inside) and not _CACHED.search(target)
+    ]
 
 
 def is_hidden(path: PurePath) -> bool:
@@ -91,8 +90,9 @@ def suffix_of(path: PurePath) -> str:
 
 def describe(others: Counter[str]) -> str:
     """`80 .wma, 3 .txt`, the most frequent first."""
-    named = [f"{n} {kind}" for kind, n in others.most_common(SHOWN)]
-    rest = sum(others.values()) - sum(n for _, n in others.most_common(SHOWN))
+    shown = others.most_common(SHOWN)
+    rest = others.total() - sum(n for _, n in shown)
+    named = [f"{n} {kind}" for kind, n in shown]
     return ", ".join([*named, f"{rest} others"] if rest else named)
 
 

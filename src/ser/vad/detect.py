@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from ser.errors import ParamsError
+from ser.errors import AudioError, ParamsError
 from ser.vad import silero
-from ser.vad.pitch import check_samples, speech_spans, total_seconds
+from ser.vad.pitch import speech_spans, total_seconds
 
 #: auto is silero where the extra `vad` is installed, else energy.
 Detector = Literal["auto", "silero", "energy"]
@@ -35,12 +35,23 @@ def speech_seconds(y: np.ndarray, *, sr: int, detector: Detector = "auto") -> fl
 
     Raises AudioError where y is not one-dimensional and finite, and as `choose_detector` does.
     """
-    if choose_detector(detector) == "energy":
-        return total_seconds(speech_spans(y, sr=sr))
+    chosen = choose_detector(detector)
     check_samples(y)
+    if chosen == "energy":
+        return total_seconds(speech_spans(y, sr=sr))
     peak = np.abs(y).max(initial=0.0)
     if peak == 0:
         return 0.0
     probabilities = silero.speech_probabilities(y * (PEAK / peak), sr=sr)
     spoken = np.count_nonzero(probabilities >= LEAST_PROBABILITY) * silero.FRAME / silero.SR
     return float(min(spoken, y.size / sr))
+
+
+def check_samples(y: np.ndarray) -> None:
+    """Raise AudioError unless y is finite, (n_samples,)."""
+    if y.ndim != 1:
+        raise AudioError(f"The waveform has shape {y.shape}; expected (n_samples,). Use mono().")
+    if not np.isfinite(y).all():
+        raise AudioError(
+            "The waveform holds NaN or infinite samples; expected finite ones. Decode it again."
+        )

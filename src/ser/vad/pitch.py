@@ -1,9 +1,9 @@
-"""Where in a recording somebody speaks, by the pitch alone. Pure.
+"""Where in a recording somebody speaks, by the pitch alone.
 
-A frame is voice where it is periodic (Boersma 1993, as in `core.pitch`), loud beside the loudest,
-not what sounds all the time, and not one partial alone; and where its pitch moves, as no hum's,
-beep's or key's does. What is unvoiced counts where voice is near. Whispers are not found, and a
-pitch that glides without being a voice (an engine, a slide guitar) is taken for one.
+A frame is voice where it is periodic (Boersma 1993, as in `core/features/pitch.py`), loud beside
+the loudest, not what sounds all the time, and of more than one partial; and where its pitch moves,
+as no hum's, beep's or key's does. What is unvoiced counts where voice is near. Whispers are not
+found, and a pitch that glides without being a voice (an engine, a slide guitar) is taken for one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import numpy as np
 from ser.core.features.pitch import track_f0
 from ser.core.features.spectrum import BLOCK, centred_frames, power_blocks
 from ser.core.utterance.waveform import resample
-from ser.errors import AudioError
 
 #: Rate at which voice is sought, its frames (64 and 10 ms) and the range of its pitch.
 SR, N_FFT, HOP = 8_000, 512, 80
 F0_MIN, F0_MAX = 65.0, 500.0
 #: Bins below this hold no more of a voice than of the mains.
 LOWEST_HZ = 80.0
-#: Harmonicity from which a frame is voice: above `core.pitch.VOICED`, which noise may reach.
+#: Harmonicity from which a frame is voice: above `VOICED` of that module, which noise may reach.
 PERIODIC = 0.6
 #: Power of a frame, beside the loudest, below which it is no voice.
 RANGE_DB = 30.0
@@ -41,11 +40,7 @@ Spans = tuple[tuple[float, float], ...]
 
 
 def speech_spans(y: np.ndarray, *, sr: int) -> Spans:
-    """(start, end) in seconds of each stretch of speech in mono y (n_samples,), in order.
-
-    Scale does not matter. Raises AudioError where y is not one-dimensional and finite.
-    """
-    check_samples(y)
+    """(start, end) in seconds of each stretch of speech in mono y (n_samples,), of any level."""
     if not y.any():
         return ()
     low = resample(y / np.abs(y).max(), sr_in=sr, sr_out=SR)
@@ -67,16 +62,6 @@ def speech_spans(y: np.ndarray, *, sr: int) -> Spans:
     voiced = (harmonicity >= PERIODIC) & stands_out
     stretches = _stretches(voiced, pitch=np.log2(f0))
     return _joined(stretches, seconds=y.size / sr)
-
-
-def check_samples(y: np.ndarray) -> None:
-    """Raise AudioError unless y is finite, (n_samples,)."""
-    if y.ndim != 1:
-        raise AudioError(f"The waveform has shape {y.shape}; expected (n_samples,). Use mono().")
-    if not np.isfinite(y).all():
-        raise AudioError(
-            "The waveform holds NaN or infinite samples; expected finite ones. Decode it again."
-        )
 
 
 def total_seconds(spans: Spans) -> float:

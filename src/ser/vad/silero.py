@@ -54,7 +54,7 @@ def speech_probabilities(y: np.ndarray, *, sr: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def load_weights() -> Weights:
-    """The package's weights by name, read-only; raises as `speech_probabilities` does."""
+    """The package's weights by name; raises as `speech_probabilities` does."""
     spec = find_spec("silero_vad")
     if spec is None or not spec.submodule_search_locations:
         raise ParamsError(
@@ -75,8 +75,6 @@ def load_weights() -> Weights:
             f"{path.name} of silero-vad is for another network; expected that of release 6.2. "
             "Install silero-vad>=6.2.3,<7."
         )
-    for value in weights.values():
-        value.setflags(write=False)
     return weights
 
 

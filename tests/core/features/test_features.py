@@ -15,8 +15,8 @@ from ser.core.features.extract import (
 from ser.core.features.spectrum import mel_and_chroma_bank
 from ser.core.utterance.waveform import resample
 from ser.errors import AudioError, EmptyAudio
-from ser.io.audio.read import load_audio
 from ser.params import FeatureParams
+from support.recordings import load_audio
 from support.signals import SR, noise, tone, voice
 
 PARAMS = FeatureParams(contrast_top_db=None)

@@ -9,8 +9,8 @@ import soxr
 
 from ser.core.splits.fingerprint import LENGTH, fingerprint, needed, similarity, waves
 from ser.corpora.synthetic.speak import speak, utterances
-from ser.io.audio.read import load_audio
 from ser.params import SyntheticParams
+from support.recordings import load_audio
 from support.signals import SR, noise, voice
 
 

@@ -10,8 +10,8 @@ import soxr
 
 from ser.core.splits.likeness import SR, likeness, needed
 from ser.corpora.synthetic.speak import speak, utterances
-from ser.io.audio.read import load_audio
 from ser.params import SyntheticParams
+from support.recordings import load_audio
 from tests.core.splits.test_fingerprint import COPIES
 
 

@@ -10,7 +10,7 @@ import pytest
 from ser.errors import AudioError, CorruptAudio, MissingDecoder
 from ser.io.audio import av_decoder
 from ser.io.audio.containers import Container
-from ser.io.audio.read import decode, load_audio
+from ser.io.audio.read import decode, load_mono
 from support.recordings import SR, UPLOAD, fit, muxed, syllables, written
 
 SPEECH = syllables(rng=np.random.default_rng(0), seconds=0.5)
@@ -46,7 +46,7 @@ def test_a_script_named_m4a_reads_no_other_file(tmp_path):
     script.write_text("ffconcat version 1.0\nfile secret.wav\n")
     assert len(ffmpeg_reads(str(script))) >= len(SPEECH)
     with pytest.raises(CorruptAudio, match=r"voice\.m4a starts with b'ffconcat'"):
-        load_audio(script, sr=SR)
+        load_mono(script)
     for container in av_decoder.DEMUXERS:
         with pytest.raises(AudioError):
             av_decoder.decode(
@@ -105,7 +105,7 @@ def test_without_pyav_the_error_names_the_extra(monkeypatch):
 def test_pyav_is_not_imported_for_what_libsndfile_reads(tmp_path):
     (tmp_path / "a.wav").write_bytes(written(SPEECH, "WAV"))
     code = (
-        "import sys, pathlib; from ser.io.audio.read import load_audio; "
-        "load_audio(pathlib.Path(sys.argv[1]), sr=16000); assert 'av' not in sys.modules"
+        "import sys, pathlib; from ser.io.audio.read import load_mono; "
+        "load_mono(pathlib.Path(sys.argv[1])); assert 'av' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.wav")], check=True)

@@ -120,11 +120,11 @@ def test_headers_that_lie_about_length():
     for data, error, words in [
         (wav_saying(2 * SPEECH.nbytes, wav), CorruptAudio, "breaks off after 64000 of 128000"),
         (flac_saying(2 * len(SPEECH), flac), CorruptAudio, "breaks off after 2.00 s of 4.00 s"),
-        (flac_saying(1000, flac), CorruptAudio, "goes on for 2.00 s, but says that it lasts 0.06"),
+        (flac_saying(1000, flac), CorruptAudio, "goes on for 2.00 s, but its header states 0.06"),
         (flac_saying(2**36 - 1, flac), RefusedAudio, r"lasts 1193\.0 h by its header"),
         (mp3_saying(200, mp3), CorruptAudio, "breaks off after .* s of 7.20 s"),
         (mp3_saying(2**32 - 1, mp3), CorruptAudio, "breaks off after"),
-        (mp3_saying(10, mp3), CorruptAudio, "goes on for .* but says that it lasts 0.36 s"),
+        (mp3_saying(10, mp3), CorruptAudio, "goes on for .* but its header states 0.36 s"),
     ]:
         with pytest.raises(error, match=words):
             decode(data, name="clip")

@@ -105,7 +105,7 @@ def test_what_cannot_be_decided_is_said():
     for data, words in [
         (file[:-500], "breaks off after 31500 of 32000 bytes of sound"),
         (saying(file, None, 64_000), "or has a wrong header: its outer size fits"),
-        (saying(file, 1036, 1000), "says 1000 bytes of sound, but 32000 follow \\(1.00 s\\)"),
+        (saying(file, 1036, 1000), "states 1000 bytes of sound, but 32000 follow \\(1.00 s\\)"),
         (file + bytes(range(1, 256)), "wrong header"),
         (file + file, "another recording behind the first"),
     ]:

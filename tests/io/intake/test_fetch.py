@@ -39,7 +39,7 @@ def wav(name):
 def corpus(name, source, recordings, **facts):
     """A corpus that is published as these recordings (relative paths)."""
     digest = recordings_digest((file, sha256(wav(file))) for file in recordings)
-    anyone = by_name(lambda path: Labels("1", "female", "anger", "normal", "a"))
+    anyone = by_name(lambda path: Labels("1", "female", "anger", "a", "normal"))
     return Corpus(
         name=name,
         title=name,

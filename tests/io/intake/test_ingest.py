@@ -160,7 +160,7 @@ def test_label_files_come_in_and_may_only_grow(tmp_path, wav):
     def label(folder, files):
         emotions = dict(line.split(",") for line in (folder / "labels.csv").read_text().split())
         return {
-            file: Labels("1", "female", emotions[file.name], "normal", "a")
+            file: Labels("1", "female", emotions[file.name], "a", "normal")
             for file in files
             if file.name in emotions
         }

@@ -9,11 +9,11 @@ import soundfile
 from ser.core.utterance.segments import WHOLE
 from ser.core.utterance.waveform import trim
 from ser.errors import ChangedAudio, CorruptAudio, DamagedFeatures
-from ser.io.audio.read import load_audio
 from ser.io.storage import embeddings as store
 from ser.io.storage.shards import INDEX, check_shards
 from ser.models.encoders.loading import load_encoder
 from support.encoders import SR, save_encoder, waveform
+from support.recordings import load_audio
 
 
 @pytest.fixture(scope="module")

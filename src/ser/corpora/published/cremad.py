@@ -5,16 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import (
-    UNSPECIFIED,
-    Corpus,
-    Labels,
-    LfsRepository,
-    by_name,
-    not_a_name,
-    unknown_code,
-    unknown_emotion,
-)
+from ser.corpora.base import UNSPECIFIED, Corpus, Labels, LfsRepository, Names, by_name
 
 EMOTION_CODES = {
     "ANG": "anger",
@@ -35,24 +26,24 @@ FEMALE = frozenset([
 ])
 # fmt: on
 
-_NAME = re.compile(
-    r"(?P<actor>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{2})"
+NAMES = Names(
+    "CREMA-D",
+    re.compile(
+        r"(?P<actor>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>[A-Z]{2})"
+    ),
+    example="1001_DFA_ANG_XX.wav",
+    codes={
+        "actor": [str(actor) for actor in range(1001, 1092)],
+        "sentence": SENTENCES,
+        "emotion": EMOTION_CODES,
+        "level": INTENSITY_CODES,
+    },
 )
 
 
 def parse(path: PurePath) -> Labels:
     """`1001_DFA_ANG_XX.wav`: actor, sentence, emotion, level."""
-    name = _NAME.fullmatch(path.stem)
-    if name is None:
-        raise not_a_name(path, "CREMA-D", "1001_DFA_ANG_XX.wav")
-    if not 1001 <= int(name["actor"]) <= 1091:
-        raise unknown_code(path, "actor", name["actor"], "CREMA-D", ["1001 to 1091"])
-    if name["sentence"] not in SENTENCES:
-        raise unknown_code(path, "sentence", name["sentence"], "CREMA-D", SENTENCES)
-    if name["emotion"] not in EMOTION_CODES:
-        raise unknown_emotion(path, name["emotion"], "CREMA-D", EMOTION_CODES)
-    if name["level"] not in INTENSITY_CODES:
-        raise unknown_code(path, "level", name["level"], "CREMA-D", INTENSITY_CODES)
+    name = NAMES.parts(path)
     return Labels(
         speaker=name["actor"],
         sex="female" if int(name["actor"]) in FEMALE else "male",

@@ -5,16 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import (
-    UNSPECIFIED,
-    Archive,
-    Corpus,
-    Labels,
-    by_name,
-    not_a_name,
-    unknown_code,
-    unknown_emotion,
-)
+from ser.corpora.base import Archive, Corpus, Labels, Names, by_name
 
 #: Initials of the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer. Boredom is a
 #: canonical emotion that no other corpus here has.
@@ -27,40 +18,26 @@ EMOTION_CODES = {
     "T": "sadness",
     "N": "neutral",
 }
-SEXES = {
-    "03": "male",
-    "08": "female",
-    "09": "female",
-    "10": "male",
-    "11": "male",
-    "12": "male",
-    "13": "female",
-    "14": "female",
-    "15": "male",
-    "16": "female",
-}
+FEMALE = ("08", "09", "13", "14", "16")
+SPEAKERS = ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")
 SENTENCES = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
 
-_NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[a-z]\d\d)(?P<emotion>[A-Z])(?P<version>[a-z])")
+NAMES = Names(
+    "EMO-DB",
+    re.compile(r"(?P<speaker>\d\d)(?P<text>[a-z]\d\d)(?P<emotion>[A-Z])(?P<version>[a-z])"),
+    example="03a01Fa.wav",
+    codes={"speaker": SPEAKERS, "text": SENTENCES, "emotion": EMOTION_CODES},
+)
 
 
 def parse(path: PurePath) -> Labels:
     """`03a01Fa.wav`: speaker, text, emotion, version."""
-    name = _NAME.fullmatch(path.stem)
-    if name is None:
-        raise not_a_name(path, "EMO-DB", "03a01Fa.wav")
-    if name["speaker"] not in SEXES:
-        raise unknown_code(path, "speaker", name["speaker"], "EMO-DB", SEXES)
-    if name["sentence"] not in SENTENCES:
-        raise unknown_code(path, "text", name["sentence"], "EMO-DB", SENTENCES)
-    if name["emotion"] not in EMOTION_CODES:
-        raise unknown_emotion(path, name["emotion"], "EMO-DB", EMOTION_CODES)
+    name = NAMES.parts(path)
     return Labels(
         speaker=name["speaker"],
-        sex=SEXES[name["speaker"]],
+        sex="female" if name["speaker"] in FEMALE else "male",
         emotion=EMOTION_CODES[name["emotion"]],
-        intensity=UNSPECIFIED,
-        sentence=name["sentence"],
+        sentence=name["text"],
     )
 
 

@@ -6,15 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from ser.corpora.base import (
-    UNSPECIFIED,
-    Corpus,
-    Form,
-    Labels,
-    check_once,
-    not_a_name,
-    unknown_emotion,
-)
+from ser.corpora.base import Corpus, Form, Labels, Names, check_once, unknown_code
 from ser.errors import CorpusError
 
 EMOTION_CODES = {
@@ -34,9 +26,13 @@ UNLABELLED = ("xxx", "oth")
 EVALUATIONS = "**/dialog/EmoEvaluation/*.txt"
 SEXES = {"F": "female", "M": "male"}
 
-_NAME = re.compile(
-    r"(?P<session>Ses0[1-5])[FM]_(?P<dialogue>(?:impro\d\d|script\d\d_\d)[a-z]?)"
-    r"_(?P<speaker>[FM])(?:\d{3}|(?P<unevaluated>XX\d+))"
+NAMES = Names(
+    "IEMOCAP",
+    re.compile(
+        r"(?P<session>Ses0[1-5])[FM]_(?P<dialogue>(?:impro\d\d|script\d\d_\d)[a-z]?)"
+        r"_(?P<speaker>[FM])(?:\d{3}|(?P<unevaluated>XX\d+))"
+    ),
+    example="Ses01F_impro01_F000.wav",
 )
 _EVALUATION = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<turn>\S+)\t(?P<code>\w+)\t\[.+\]")
 
@@ -46,7 +42,7 @@ def label(folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
 
     Raises CorpusError where a name is foreign, or a recording has no evaluation under `folder`.
     """
-    names = {file: _parse(file) for file in files}
+    names = {file: NAMES.parts(file) for file in files}
     check_once(files)
     codes = evaluations(folder)
     labels = {}
@@ -61,13 +57,12 @@ def label(folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
         if code is None or code in UNLABELLED:
             continue
         if code not in EMOTION_CODES:
-            raise unknown_emotion(file, code, "IEMOCAP", EMOTION_CODES)
+            raise unknown_code(file, "emotion", code, "IEMOCAP", EMOTION_CODES)
         labels[file] = Labels(
             # The name's first sex is of the one who wears the markers, the second of who speaks.
             speaker=name["session"] + name["speaker"],
             sex=SEXES[name["speaker"]],
             emotion=EMOTION_CODES[code],
-            intensity=UNSPECIFIED,
             sentence=name["dialogue"],
         )
     return labels
@@ -101,13 +96,6 @@ def evaluations(folder: Path) -> dict[str, str]:
 def belongs(path: PurePath) -> bool:
     """True for utterances, in sentences/wav; dialog/wav holds whole dialogues."""
     return ("sentences", "wav") in zip(path.parts, path.parts[1:], strict=False)
-
-
-def _parse(path: PurePath) -> re.Match[str]:
-    name = _NAME.fullmatch(path.stem)
-    if name is None:
-        raise not_a_name(path, "IEMOCAP", "Ses01F_impro01_F000.wav")
-    return name
 
 
 IEMOCAP = Corpus(

@@ -5,18 +5,12 @@ Speech (`ravdess`) and song (`ravdess-song`) are by the same actors.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
 
-from ser.corpora.base import (
-    Archive,
-    Corpus,
-    Labels,
-    by_name,
-    not_a_name,
-    unknown_code,
-    unknown_emotion,
-)
+from ser.corpora.base import Archive, Corpus, Labels, Names, by_name, unknown_code
 from ser.errors import CorpusError
 
 EMOTION_CODES = {
@@ -29,16 +23,27 @@ EMOTION_CODES = {
     "07": "disgust",
     "08": "surprise",
 }
-SONG_EMOTION_CODES = {
-    code: emotion
-    for code, emotion in EMOTION_CODES.items()
-    if emotion not in ("disgust", "surprise")
-}
+SONG_EMOTION_CODES = {code: EMOTION_CODES[code] for code in ("01", "02", "03", "04", "05", "06")}
 INTENSITY_CODES = {"01": "normal", "02": "strong"}
 SENTENCE_CODES = {"01": "kids", "02": "dogs"}
 AUDIO_ONLY, SPEECH, SONG = "03", "01", "02"
 #: Vocal channel -> the corpus of its recordings.
 CORPUS_OF = {SPEECH: "ravdess", SONG: "ravdess-song"}
+NAMES = Names(
+    "RAVDESS",
+    re.compile(
+        r"(?P<modality>\d\d)-(?P<vocal_channel>\d\d)-(?P<emotion>\d\d)-(?P<intensity>\d\d)"
+        r"-(?P<statement>\d\d)-(?P<take>\d\d)-(?P<actor>\d\d)",
+        re.ASCII,
+    ),
+    example="03-01-05-02-01-01-12.wav",
+    codes={
+        "vocal_channel": CORPUS_OF,
+        "intensity": INTENSITY_CODES,
+        "statement": SENTENCE_CODES,
+        "actor": [f"{actor:02d}" for actor in range(1, 25)],
+    },
+)
 
 
 def parse(path: PurePath) -> Labels:
@@ -57,16 +62,12 @@ def parse_song(path: PurePath) -> Labels:
 
 
 def _parse(path: PurePath, wanted: str, emotions: Mapping[str, str]) -> Labels:
-    codes = path.stem.split("-")
-    if len(codes) != 7 or not all(len(code) == 2 and code.isdigit() for code in codes):
-        raise not_a_name(path, "RAVDESS", f"03-{wanted}-05-02-01-01-12.wav")
-    modality, channel, emotion, intensity, sentence, _take, actor = codes
-    if modality != AUDIO_ONLY:
+    name = replace(NAMES, example=f"03-{wanted}-05-02-01-01-12.wav").parts(path)
+    channel, emotion, actor = name["vocal_channel"], name["emotion"], name["actor"]
+    if name["modality"] != AUDIO_ONLY:
         raise CorpusError(
-            f"{path} has modality {modality}; only audio (03-…) is read. Leave video out."
+            f"{path} has modality {name['modality']}; only audio (03-…) is read. Leave video out."
         )
-    if channel not in CORPUS_OF:
-        raise unknown_code(path, "vocal channel", channel, "RAVDESS", CORPUS_OF)
     if channel != wanted:
         raise CorpusError(
             f"{path} has vocal channel {channel} and belongs to {CORPUS_OF[channel]}; "
@@ -74,20 +75,14 @@ def _parse(path: PurePath, wanted: str, emotions: Mapping[str, str]) -> Labels:
         )
     if emotion not in emotions:
         part = "RAVDESS" if wanted == SPEECH else "the song part of RAVDESS"
-        raise unknown_emotion(path, emotion, part, emotions)
-    if intensity not in INTENSITY_CODES:
-        raise unknown_code(path, "intensity", intensity, "RAVDESS", INTENSITY_CODES)
-    if sentence not in SENTENCE_CODES:
-        raise unknown_code(path, "statement", sentence, "RAVDESS", SENTENCE_CODES)
-    if not 1 <= int(actor) <= 24:
-        raise unknown_code(path, "actor", actor, "RAVDESS", ["01 to 24"])
+        raise unknown_code(path, "emotion", emotion, part, emotions)
     return Labels(
         speaker=actor,
         # Odd RAVDESS actors are male, even ones female.
         sex="male" if int(actor) % 2 else "female",
         emotion=emotions[emotion],
-        intensity=INTENSITY_CODES[intensity],
-        sentence=SENTENCE_CODES[sentence],
+        intensity=INTENSITY_CODES[name["intensity"]],
+        sentence=SENTENCE_CODES[name["statement"]],
     )
 
 
@@ -111,13 +106,10 @@ RAVDESS = Corpus(
     digest="c28ce010ccfd4c5058f071f096f404eff8f29f7b7b59a18bb24d1d06c33edc14",
 )
 
-RAVDESS_SONG = Corpus(
+RAVDESS_SONG = replace(
+    RAVDESS,
     name="ravdess-song",
     title="Ryerson Audio-Visual Database of Emotional Speech and Song (song)",
-    licence=RAVDESS.licence,
-    citation=RAVDESS.citation,
-    homepage=RAVDESS.homepage,
-    languages=("en",),
     speakers=23,
     utterances=1012,
     codes=SONG_EMOTION_CODES,
@@ -129,4 +121,5 @@ RAVDESS_SONG = Corpus(
         md5="5411230427d67a21e18aa4d466e6d1b9",
     ),
     people="ravdess",
+    digest=None,
 )

@@ -5,16 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import (
-    UNSPECIFIED,
-    Corpus,
-    Form,
-    Labels,
-    by_name,
-    not_a_name,
-    unknown_code,
-    unknown_emotion,
-)
+from ser.corpora.base import Corpus, Form, Labels, Names, by_name, unknown_code
 
 EMOTION_CODES = {
     "a": "anger",
@@ -30,19 +21,19 @@ SPEAKERS = ("DC", "JE", "JK", "KL")
 #: Sentences of each emotion, but 30 of neutral; the first three are the same in all.
 PER_EMOTION, OF_NEUTRAL, COMMON = 15, 30, 3
 
-_NAME = re.compile(r"(?P<speaker>[A-Z]{2})_(?P<emotion>[a-z]+)(?P<number>\d\d)")
+NAMES = Names(
+    "SAVEE",
+    re.compile(r"(?P<speaker>[A-Z]{2})_(?P<emotion>[a-z]+)(?P<number>\d\d)"),
+    example="DC/a01.wav or DC_a01.wav",
+    codes={"speaker": SPEAKERS, "emotion": EMOTION_CODES},
+    stem=lambda path: path.stem if "_" in path.stem else f"{path.parent.name}_{path.stem}",
+)
 
 
 def parse(path: PurePath) -> Labels:
     """`DC_a01.wav` or, as published, `DC/a01.wav`: speaker, emotion, number of the sentence."""
-    name = _NAME.fullmatch(_name(path))
-    if name is None:
-        raise not_a_name(path, "SAVEE", "DC/a01.wav or DC_a01.wav")
+    name = NAMES.parts(path)
     emotion, number = name["emotion"], int(name["number"])
-    if name["speaker"] not in SPEAKERS:
-        raise unknown_code(path, "speaker", name["speaker"], "SAVEE", SPEAKERS)
-    if emotion not in EMOTION_CODES:
-        raise unknown_emotion(path, emotion, "SAVEE", EMOTION_CODES)
     last = OF_NEUTRAL if emotion == "n" else PER_EMOTION
     if not 1 <= number <= last:
         known = [f"01 to {last} of {EMOTION_CODES[emotion]}"]
@@ -51,14 +42,9 @@ def parse(path: PurePath) -> Labels:
         speaker=name["speaker"],
         sex="male",
         emotion=EMOTION_CODES[emotion],
-        intensity=UNSPECIFIED,
-        # Neutral also repeats sentences of the other emotions, but no name says which.
+        # Neutral also repeats sentences of the other emotions, but no name shows which.
         sentence=f"common-{number:02d}" if number <= COMMON else f"{emotion}{number:02d}",
     )
-
-
-def _name(path: PurePath) -> str:
-    return path.stem if "_" in path.stem else f"{path.parent.name}_{path.stem}"
 
 
 SAVEE = Corpus(
@@ -73,7 +59,7 @@ SAVEE = Corpus(
     utterances=480,
     codes=EMOTION_CODES,
     protocols=("savee-loso",),
-    label=by_name(parse, identity=_name),
+    label=by_name(parse, identity=NAMES.stem),
     source=Form(
         "Register at http://kahlan.eps.surrey.ac.uk/savee/ (Download), fetch AudioData.zip with "
         "the account that you are sent, then `ser corpus add savee PATH`."

@@ -5,16 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import (
-    UNSPECIFIED,
-    Corpus,
-    Dataverse,
-    Labels,
-    by_name,
-    not_a_name,
-    unknown_code,
-    unknown_emotion,
-)
+from ser.corpora.base import Corpus, Dataverse, Labels, Names, by_name
 
 EMOTION_CODES = {
     "angry": "anger",
@@ -29,29 +20,24 @@ EMOTION_CODES = {
 SPEAKERS = ("OAF", "YAF")
 #: The one name that was published with a letter missing.
 _MISSPELT = {"OA_bite_neutral": "OAF_bite_neutral"}
-_NAME = re.compile(r"(?P<speaker>[A-Z]+)_(?P<word>[a-z]+)_(?P<emotion>[A-Za-z]+)")
+NAMES = Names(
+    "TESS",
+    re.compile(r"(?P<speaker>[A-Z]+)_(?P<word>[a-z]+)_(?P<emotion>[A-Za-z]+)"),
+    example="OAF_back_angry.wav",
+    codes={"speaker": SPEAKERS, "emotion": EMOTION_CODES},
+    stem=lambda path: _MISSPELT.get(path.stem, path.stem),
+)
 
 
 def parse(path: PurePath) -> Labels:
     """`OAF_back_angry.wav`: actress, word, emotion."""
-    name = _NAME.fullmatch(_stem(path))
-    if name is None:
-        raise not_a_name(path, "TESS", "OAF_back_angry.wav")
-    if name["speaker"] not in SPEAKERS:
-        raise unknown_code(path, "speaker", name["speaker"], "TESS", SPEAKERS)
-    if name["emotion"] not in EMOTION_CODES:
-        raise unknown_emotion(path, name["emotion"], "TESS", EMOTION_CODES)
+    name = NAMES.parts(path)
     return Labels(
         speaker=name["speaker"],
         sex="female",
         emotion=EMOTION_CODES[name["emotion"]],
-        intensity=UNSPECIFIED,
         sentence=name["word"],
     )
-
-
-def _stem(path: PurePath) -> str:
-    return _MISSPELT.get(path.stem, path.stem)
 
 
 TESS = Corpus(
@@ -66,7 +52,7 @@ TESS = Corpus(
     utterances=2800,
     codes=EMOTION_CODES,
     protocols=("tess-cross",),
-    label=by_name(parse, identity=_stem),
+    label=by_name(parse, identity=NAMES.stem),
     source=Dataverse("https://borealisdata.ca", "doi:10.5683/SP2/E8H2MF"),
     digest="7e26554fb3bd14495a13ad056d331e57a43c2d263700d1ac4a1ba175aff68e77",
 )

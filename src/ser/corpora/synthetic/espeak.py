@@ -9,12 +9,8 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import os
-import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import espeakng_loader
@@ -26,9 +22,10 @@ SR = 22_050
 
 _SYNCHRONOUS = 2  # samples go to a callback, on the calling thread
 _DONT_EXIT = 0x8000  # an initialisation that fails returns instead of ending the process
-_RATE, _VOLUME = 1, 2
+_RATE, _VOLUME = 1, 2  # parameters of the voice
+_LOUDNESS = 60  # on espeak's own scale: loud voices stay clear of its internal clipping
 _UTF8 = 1
-_PREFIX = "ser-"  # mkstemp adds a separator before it and eight characters after it
+_PREFIX = "ser-"  # a temporary file's name has a separator before it and eight characters after it
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
@@ -36,33 +33,24 @@ _CALLBACK = ctypes.CFUNCTYPE(
 _LOCK = threading.Lock()
 
 
-def synthesize(text: str, voice: str, *, words_per_minute: int, volume: int = 60) -> np.ndarray:
+def synthesize(text: str, voice: str, *, words_per_minute: int) -> np.ndarray:
     """`text` spoken by a voice: float32 (n,), mono, 22.05 kHz, within ±1.
 
     voice : the text of an espeak-ng voice file.
-    volume : espeak's own scale; at 60 loud voices stay clear of its internal clipping.
 
     The same arguments give the same samples, whatever was spoken before and in any process.
     """
-    with _LOCK, _file_of(voice) as file:
+    # espeak reads voices from disk only.
+    folder = _folder_that_espeak_can_name()
+    with _LOCK, tempfile.NamedTemporaryFile("w", prefix=_PREFIX, dir=folder) as file:
+        file.write(voice)
+        file.flush()
         espeak = ctypes.CDLL(espeakng_loader.get_library_path())
         try:
-            return _speak(espeak, text, file, words_per_minute, volume)
+            return _speak(espeak, text, file.name, words_per_minute)
         finally:
             espeak.espeak_Terminate()
-            _unload(espeak)
-
-
-@contextmanager
-def _file_of(voice: str) -> Iterator[Path]:
-    """A file that holds the voice for a moment: espeak reads voices from disk only."""
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=_folder_that_espeak_can_name())
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(voice)
-        yield Path(name)
-    finally:
-        os.unlink(name)
+            _ctypes.dlclose(espeak._handle)
 
 
 def _folder_that_espeak_can_name() -> str:
@@ -81,7 +69,7 @@ def _folder_that_espeak_can_name() -> str:
     )
 
 
-def _speak(espeak: Any, text: str, voice: Path, words_per_minute: int, volume: int) -> np.ndarray:
+def _speak(espeak: Any, text: str, voice: str, words_per_minute: int) -> np.ndarray:
     data = espeakng_loader.get_data_path()
     sr = espeak.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(data), _DONT_EXIT)
     if sr != SR:
@@ -105,7 +93,7 @@ def _speak(espeak: Any, text: str, voice: Path, words_per_minute: int, volume: i
             f"espeak-ng could not read the voice {voice}. Set TMPDIR to another folder."
         )
     espeak.espeak_SetParameter(_RATE, words_per_minute, 0)
-    espeak.espeak_SetParameter(_VOLUME, volume, 0)
+    espeak.espeak_SetParameter(_VOLUME, _LOUDNESS, 0)
     encoded = text.encode()
     espeak.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8, None, None)
     pcm = np.frombuffer(b"".join(chunks), dtype=np.int16)
@@ -115,10 +103,3 @@ def _speak(espeak: Any, text: str, voice: Path, words_per_minute: int, volume: i
             "no other library of this process holds espeak-ng."
         )
     return pcm.astype(np.float32) / 32_768
-
-
-def _unload(espeak: Any) -> None:
-    if sys.platform == "win32":
-        _ctypes.FreeLibrary(espeak._handle)
-    else:
-        _ctypes.dlclose(espeak._handle)

@@ -7,9 +7,7 @@ vocal emotion expression"; the magnitudes are ours, chosen so that the emotions 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 
 import numpy as np
 
@@ -49,31 +47,29 @@ class Prosody:
 
 
 #: Sadness is the quiet kind, anger the hot, fear near panic, happiness elated.
-PROSODY: Mapping[str, Prosody] = MappingProxyType(
-    {
-        "neutral": Prosody(),
-        "happiness": Prosody(
-            f0=4.0, f0_range=0.65, rate=0.12, level=3.0, tilt=0.7, slope=1.3, opening=0.085,
-            articulation=1.0,
-        ),
-        "sadness": Prosody(
-            f0=-0.9, f0_range=-0.6, rate=-0.28, level=-4.5, tilt=-1.3, breath=5.0, tremor=0.10,
-            slope=-1.0, opening=-0.03, articulation=-2.5,
-        ),
-        "anger": Prosody(
-            f0=3.2, f0_range=0.5, rate=0.16, level=6.0, tilt=2.0, breath=-1.5, rough=2.5,
-            slope=-1.0, opening=0.03, articulation=3.5,
-        ),
-        "fear": Prosody(
-            f0=5.4, f0_range=-0.15, rate=0.28, level=-0.5, tilt=-0.3, breath=4.0, tremor=0.40,
-            slope=0.7, articulation=-0.5,
-        ),
-        "disgust": Prosody(
-            f0=-1.6, f0_range=0.05, rate=-0.24, level=-0.5, tilt=0.6, rough=3.0, slope=-1.6,
-            opening=-0.06, articulation=2.0,
-        ),
-    }
-)  # fmt: skip
+PROSODY = {
+    "neutral": Prosody(),
+    "happiness": Prosody(
+        f0=4.0, f0_range=0.65, rate=0.12, level=3.0, tilt=0.7, slope=1.3, opening=0.085,
+        articulation=1.0,
+    ),
+    "sadness": Prosody(
+        f0=-0.9, f0_range=-0.6, rate=-0.28, level=-4.5, tilt=-1.3, breath=5.0, tremor=0.10,
+        slope=-1.0, opening=-0.03, articulation=-2.5,
+    ),
+    "anger": Prosody(
+        f0=3.2, f0_range=0.5, rate=0.16, level=6.0, tilt=2.0, breath=-1.5, rough=2.5,
+        slope=-1.0, opening=0.03, articulation=3.5,
+    ),
+    "fear": Prosody(
+        f0=5.4, f0_range=-0.15, rate=0.28, level=-0.5, tilt=-0.3, breath=4.0, tremor=0.40,
+        slope=0.7, articulation=-0.5,
+    ),
+    "disgust": Prosody(
+        f0=-1.6, f0_range=0.05, rate=-0.24, level=-0.5, tilt=0.6, rough=3.0, slope=-1.6,
+        opening=-0.06, articulation=2.0,
+    ),
+}  # fmt: skip
 
 EMOTIONS = tuple(PROSODY)
 

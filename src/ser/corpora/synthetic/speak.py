@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import PurePath
 
 import numpy as np
 
-from ser.corpora.base import Corpus, Labels, by_name
+from ser.corpora.base import Corpus, Labels, Names, by_name
 from ser.corpora.synthetic.prosody import (
     EMOTIONS,
     Prosody,
@@ -22,7 +24,6 @@ from ser.corpora.synthetic.prosody import (
     draw_prosody,
     draw_voice,
 )
-from ser.errors import CorpusError, UnknownEmotion
 from ser.params import SyntheticParams
 
 #: Everyday statements that any emotion can colour, 7 to 9 words each.
@@ -37,8 +38,14 @@ SENTENCES = {
     "s08": "The neighbours have painted their garden fence.",
 }
 
-_NAME = re.compile(
-    r"(?P<speaker>spk(?!00)(\d\d|[1-9]\d{2,}))_(?P<sentence>s\d\d)_(?P<emotion>[a-z]+)_t[1-9]\d*"
+NAMES = Names(
+    "the synthetic corpus",
+    re.compile(
+        r"(?P<speaker>spk(?!00)(\d\d|[1-9]\d{2,}))_(?P<sentence>s\d\d)_(?P<emotion>[a-z]+)"
+        r"_t[1-9]\d*"
+    ),
+    example="spk01_s03_anger_t1.wav",
+    codes={"sentence": SENTENCES, "emotion": EMOTIONS},
 )
 
 
@@ -55,7 +62,6 @@ class Utterance:
     sex: str
     emotion: str
     sentence: str
-    take: int
     text: str
     voice: Voice
     prosody: Prosody
@@ -86,56 +92,37 @@ def speak(utterance: Utterance, *, sr: int = 16_000) -> np.ndarray:
 
 def parse(path: PurePath) -> Labels:
     """`spk01/spk01_s03_anger_t1.wav` -> speaker, sentence, emotion, take."""
-    match = _NAME.fullmatch(path.stem)
-    if match is None or match["sentence"] not in SENTENCES:
-        raise CorpusError(
-            f"{path} is not a name of the synthetic corpus; expected one such as "
-            f"spk01_s03_anger_t1.wav with sentences s01 to {max(SENTENCES)}. "
-            "Remove the file, or choose another corpus name."
-        )
-    if match["emotion"] not in EMOTIONS:
-        raise UnknownEmotion(
-            f"{path} has emotion {match['emotion']!r}; the synthetic corpus defines "
-            f"{', '.join(EMOTIONS)}. Rename or remove it."
-        )
+    name = NAMES.parts(path)
     return Labels(
-        speaker=match["speaker"],
-        sex=_sex(match["speaker"]),
-        emotion=match["emotion"],
+        speaker=name["speaker"],
+        sex=_sex(name["speaker"]),
+        emotion=name["emotion"],
         intensity="normal",
-        sentence=match["sentence"],
+        sentence=name["sentence"],
     )
 
 
-def _utterances_of(speaker: str, params: SyntheticParams, seed: int) -> list[Utterance]:
+def _utterances_of(speaker: str, params: SyntheticParams, seed: int) -> Iterator[Utterance]:
     sex = _sex(speaker)
     voice = draw_voice(sex, rng=_rng(seed, speaker))
     habits = {
         emotion: draw_habit(emotion, rng=_rng(seed, speaker, emotion)) for emotion in EMOTIONS
     }
-    plan = []
-    for sentence in list(SENTENCES)[: params.sentences]:
-        for emotion in EMOTIONS:
-            for take in range(1, params.takes + 1):
-                name = f"{speaker}_{sentence}_{emotion}_t{take}"
-                rng = _rng(seed, name)
-                plan.append(
-                    Utterance(
-                        file=f"{speaker}/{name}.wav",
-                        speaker=speaker,
-                        sex=sex,
-                        emotion=emotion,
-                        sentence=sentence,
-                        take=take,
-                        text=SENTENCES[sentence],
-                        voice=voice,
-                        prosody=draw_prosody(
-                            emotion, voice.expressiveness, habits[emotion], rng=rng
-                        ),
-                        seed=int(rng.integers(2**62)),
-                    )
-                )
-    return plan
+    sentences, takes = list(SENTENCES)[: params.sentences], range(1, params.takes + 1)
+    for sentence, emotion, take in product(sentences, EMOTIONS, takes):
+        name = f"{speaker}_{sentence}_{emotion}_t{take}"
+        rng = _rng(seed, name)
+        yield Utterance(
+            file=f"{speaker}/{name}.wav",
+            speaker=speaker,
+            sex=sex,
+            emotion=emotion,
+            sentence=sentence,
+            text=SENTENCES[sentence],
+            voice=voice,
+            prosody=draw_prosody(emotion, voice.expressiveness, habits[emotion], rng=rng),
+            seed=int(rng.integers(2**62)),
+        )
 
 
 def _sex(speaker: str) -> str:

@@ -61,7 +61,9 @@ def render(
     y = espeak.synthesize(text, voice_file(voice, prosody), words_per_minute=words_per_minute)
     y = _bend(y, slope=prosody.slope, tremor=max(prosody.tremor, 0.0), rng=rng)
     y = soxr.resample(y, espeak.SR, sr)
-    y = _trim(y)
+    # espeak's own silence at both ends.
+    loud = np.flatnonzero(np.abs(y) > 0.002)
+    y = y[loud[0] : loud[-1] + 1]
     y = y / np.sqrt(np.mean(y**2))
     y = y + _breath(y, sr=sr, level_db=-31 + voice.breath + prosody.breath, rng=rng)
     y = _tilt(y, sr=sr, db_per_octave=voice.tilt + prosody.tilt)
@@ -97,12 +99,6 @@ def _bend(y: np.ndarray, *, slope: float, tremor: float, rng: np.random.Generato
     # Linear interpolation is harmless to speech at twice its sampling rate.
     fine = soxr.resample(y, espeak.SR, 2 * espeak.SR)
     return np.interp(2 * position, np.arange(fine.size), fine)
-
-
-def _trim(y: np.ndarray) -> np.ndarray:
-    """y without espeak's own silence at both ends."""
-    loud = np.flatnonzero(np.abs(y) > 0.002)
-    return y[loud[0] : loud[-1] + 1]
 
 
 def _breath(y: np.ndarray, *, sr: int, level_db: float, rng: np.random.Generator) -> np.ndarray:

@@ -14,10 +14,12 @@ import numpy as np
 
 from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import CorruptAudio, EmptyAudio, MissingDecoder
-from ser.io.audio.containers import Container
+from ser.io.audio.containers import Container, check_end
 from ser.io.audio.limits import Limits
 from ser.io.audio.mixing import Recording, mix
+from ser.io.audio.mpeg import adts_end
 from ser.io.audio.source import Bytes, View
+from ser.io.audio.structure import check_mp4, check_webm
 
 DEMUXERS = {Container.MP4: "mov", Container.WEBM: "matroska", Container.AAC: "aac"}
 CODECS = "aac,alac,opus,libopus,vorbis,libvorbis,flac,mp3,mp3float,ac3,eac3"
@@ -31,14 +33,14 @@ OPTIONS = {
 TICKS = 1_000_000
 
 
-def decode(
-    data: Bytes, *, container: Container, name: str, limits: Limits, sr: int | None = None
-) -> Recording:
-    """The first audio stream, its channels mixed, resampled to `sr` Hz where that is given.
+def decode(data: Bytes, *, container: Container, name: str, limits: Limits) -> Recording:
+    """The first audio stream, its channels mixed.
 
     Encoder delay and edit lists are cut as FFmpeg does. Raises MissingDecoder without PyAV,
-    CorruptAudio where FFmpeg cannot decode the bytes, RefusedAudio and EmptyAudio as `limits` do.
+    CorruptAudio where bytes are missing, FFmpeg cannot decode them or another recording follows,
+    RefusedAudio and EmptyAudio as `limits` do.
     """
+    _check_whole(data, container, name, limits)
     try:
         import av
     except ImportError as error:
@@ -77,13 +79,27 @@ def decode(
             limits.check_header(sr=rate, channels=channels, n_samples=None, name=name)
             blocks = _blocks(chain([first], frames), sr=rate, channels=channels, name=name)
             counted = limits.counted(blocks, sr=rate, name=name)
-            return mix(counted, sr=rate, sr_out=sr, name=name)
+            return mix(counted, sr=rate, name=name)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CorruptAudio(
             f"{name} cannot be decoded ({reason}); expected {AUDIO_FORMATS}. "
             "Convert it, or leave it out."
         ) from error
+
+
+def _check_whole(data: Bytes, container: Container, name: str, limits: Limits) -> None:
+    """FFmpeg passes over what is missing.
+
+    A WebM of unknown size, as browsers record it, ends where its bytes end.
+    """
+    match container:
+        case Container.MP4:
+            check_mp4(data, name)
+        case Container.WEBM:
+            check_webm(data, name)
+        case Container.AAC:
+            check_end(data, adts_end(data, name, limits), name)
 
 
 def _seconds(file: Any, stream: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""What a recording may be: bytes, seconds, channels, sampling rate."""
+"""How much a recording may have: bytes, seconds, channels, sampling rate."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Limits:
             )
 
     def check_header(self, *, sr: int, channels: int, n_samples: int | None, name: str) -> None:
-        """Raises RefusedAudio; n_samples (per channel) is None where the header is silent."""
+        """Raises RefusedAudio; n_samples (per channel) is None where the header has none."""
         if not self.min_sr <= sr <= self.max_sr:
             raise RefusedAudio(
-                f"{name} says {sr} samples a second; {self.min_sr} to {self.max_sr} are read. "
+                f"{name} has {sr} samples a second; {self.min_sr} to {self.max_sr} are read. "
                 "Resample it."
             )
         if not 1 <= channels <= self.max_channels:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from ser.io.audio.source import Bytes
+from ser.io.audio.limits import Limits
+from ser.io.audio.source import Bytes, View
+from ser.io.audio.structure import another, broken, damaged, longer
 
 #: kbit/s by index 1 to 14; by (MPEG-1?, layer), layers II and III of MPEG-2 alike.
 BITRATES = {
@@ -18,16 +20,17 @@ BITRATES = {
 }
 #: Hz, by the two bits that name the version: MPEG-2.5, none, MPEG-2, MPEG-1.
 RATES = (11_025, 12_000, 8_000), (), (22_050, 24_000, 16_000), (44_100, 48_000, 32_000)
-#: Hz of ADTS, by index.
+#: kHz of ADTS, by index.
 ADTS_RATES = (96, 88.2, 64, 48, 44.1, 32, 24, 22.05, 16, 12, 11.025, 8, 7.35)
-#: Tags in a row, bytes and likely frames behind a damage that are looked at, at most.
+#: Limits of a search: tags in a row; behind a damage, bytes and likely frames.
 MOST_TAGS, SOUGHT, CANDIDATES = 64, 2**20, 256
-#: What may stand behind the last frame.
+#: How tags begin, that stand before the first frame or behind the last one.
 TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
+#: Encoders differ on whether the header frame, or one at the end, counts.
+SLACK_FRAMES = 2
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame of MPEG audio; `at` and `size` in bytes."""
 
     at: int
@@ -38,156 +41,134 @@ class Frame:
     #: Bytes from the frame's start to where an encoder writes Xing or Info.
     side_end: int
 
-
-@dataclass(frozen=True)
-class Census:
-    """What an MP3 holds, frame by frame, and what its header frame (if any) promises.
-
-    another : a second MP3 stands behind it. damaged : the byte from which on there is no frame,
-    though more follow. Frames are counted up to either.
-    """
-
-    first: Frame
-    frames: int
-    cut: bool
-    header: str | None
-    promised: int | None
-    another: bool
-    damaged: int | None
-
-    def seconds(self, frames: int) -> float:
-        return frames * self.first.n_samples / self.first.sr
+    def is_like(self, other: Frame) -> bool:
+        return (self.sr, self.layer) == (other.sr, other.layer)
 
 
-def tag_end(data: Bytes) -> int:
-    """Where the ID3v2 tags at the start of `data`, and the zeros behind them, end."""
-    at = _after_id3(data, 0)
-    return _after_zeros(data, at) if at else 0
-
-
-def _after_id3(data: Bytes, at: int) -> int:
+def after_tags(data: Bytes, at: int = 0) -> int:
+    """Where the tags that stand at `at`, and zeros behind them, end; `at` where there are none."""
+    start = at
     for _ in range(MOST_TAGS):
-        head = data[at : at + 10]
-        if len(head) < 10 or head[:3] != b"ID3":
+        head = data[at : at + 32].ljust(32, b"\0")
+        if head.startswith(b"ID3"):
+            a, b, c, d = head[6:10]
+            footer = 10 if head[5] & 0x10 else 0
+            at += 10 + (a << 21 | b << 14 | c << 7 | d) + footer
+        elif head.startswith(b"TAG"):
+            at += 128
+        elif head.startswith(b"APETAGEX"):
+            has_header = head[23] >= 0x80
+            at += 32 + (int.from_bytes(head[12:16], "little") if has_header else 0)
+        elif head.startswith(b"LYRICSBEGIN"):
+            end = max(data.find(mark, at, at + SOUGHT) for mark in (b"LYRICS200", b"LYRICSEND"))
+            at = max(end + 9, at + 11)
+        else:
             break
-        a, b, c, d = head[6:10]
-        footer = 10 if head[5] & 0x10 else 0
-        at += 10 + (a << 21 | b << 14 | c << 7 | d) + footer
-    return at
-
-
-def _after_zeros(data: Bytes, at: int) -> int:
+    if at == start:
+        return at
     behind = data[at : at + 2**16]
     return at + len(behind) - len(behind.lstrip(b"\0"))
 
 
 def is_mpeg(data: Bytes, at: int) -> bool:
-    """Is there a frame of MPEG audio at `at`, and behind it another one, a tag or the end?"""
+    """Whether a frame of MPEG audio stands at `at`, and behind it another one, a tag or the end."""
     frame = _frame(data, at)
     if frame is None:
         return False
     end = at + frame.size
-    return end == len(data) or data.startswith(TAGS, end) or _frame(data, end) is not None
+    return end == len(data) or data[end : end + 16].startswith(TAGS) or bool(_frame(data, end))
 
 
 def is_adts(data: Bytes, at: int) -> bool:
-    """Is there an ADTS frame at `at`, and behind it another one, a tag or the end?"""
+    """Whether an ADTS frame stands at `at`, and behind it another one, a tag or the end."""
     size = _adts_size(data, at)
     end = at + size
     return size > 0 and (
-        end == len(data) or data.startswith(TAGS, end) or _adts_size(data, end) > 0
+        end == len(data) or data[end : end + 16].startswith(TAGS) or _adts_size(data, end) > 0
     )
 
 
-def adts_end(data: Bytes, *, max_seconds: float) -> tuple[int, float]:
-    """(end in bytes, seconds) of an ADTS stream, counted until it lasts more than `max_seconds`.
+def adts_end(data: Bytes, name: str, limits: Limits) -> int:
+    """Where the last frame of an ADTS stream ends.
 
-    The end lies behind that of `data` if the last frame is cut.
+    Raises CorruptAudio where it is cut, TooLongAudio where the frames pass `limits`.
     """
-    at, seconds = tag_end(data), 0.0
-    while (size := _adts_size(data, at)) and seconds <= max_seconds:
+    at, seconds = after_tags(data), 0.0
+    while size := _adts_size(data, at):
         rate = data[at + 2] >> 2 & 15
         if rate >= len(ADTS_RATES):
             break
         seconds += 1.024 * ((data[at + 6] & 3) + 1) / ADTS_RATES[rate]
+        if seconds > limits.max_seconds:
+            raise limits.goes_on(name)
         at += size
-    return at, seconds
+    if at > len(data):
+        raise broken(name, f"{len(data)} bytes, within a frame")
+    return at
 
 
-def census(data: Bytes, *, max_seconds: float) -> Census:
-    """Counts the whole frames of an MP3 (one that `is_mpeg`), its header frame left out.
+def whole_mp3(data: Bytes, name: str, limits: Limits) -> View:
+    """An MP3 (one that `is_mpeg`) as libsndfile reads all of it.
 
-    It stops when they last more than `max_seconds`.
+    Raises CorruptAudio where frames are missing, by a Xing, Info or VBRI header or by a gap, or
+    where another MP3 follows; TooLongAudio where the frames pass `limits`.
     """
-    first = _frame(data, tag_end(data))
-    if first is None:
-        raise ValueError("no frame of MPEG audio at the start")
+    first = _frame(data, after_tags(data))
+    assert first is not None
     header, promised = _promise(data, first)
-    most = max_seconds * first.sr / first.n_samples + 2
-    frames, at, another, damaged = 0, first.at, False, None
-    while frames <= most:
-        frame = _frame(data, at)
-        if frame is None or (frame.sr, frame.layer) != (first.sr, first.layer):
-            behind = after_tags(data, at)
-            another = is_mpeg(data, behind)
-            if not another and behind == at and _goes_on(data, first, at):
-                damaged = at
-            break
-        if frames and _promise(data, frame)[0]:
-            another = True
+    most = limits.max_seconds * first.sr / first.n_samples + 2
+    frames, at, another_header = 0, first.at, False
+    while frames <= most and (frame := _frame(data, at)) and frame.is_like(first):
+        another_header = frames > 0 and _promise(data, frame)[0] is not None
+        if another_header:
             break
         frames, at = frames + 1, at + frame.size
-    cut = at > len(data)
-    return Census(first, frames - cut - bool(header), cut, header, promised, another, damaged)
+    is_cut = at > len(data)
+    frames -= is_cut + bool(header)
+    seconds = frames * first.n_samples / first.sr
+    if seconds > limits.max_seconds:
+        raise limits.goes_on(name)
+    behind = after_tags(data, at)
+    if another_header or is_mpeg(data, behind):
+        raise another(name, f"behind the first, which ends after {seconds:.2f} s")
+    if behind == at and _goes_on(data, first, at):
+        where = f" after {seconds:.2f} s: at byte {at} there is no frame, but more follow"
+        raise damaged(name, where)
+    promised = frames if promised is None else promised
+    stated = promised * first.n_samples / first.sr
+    if frames < promised - SLACK_FRAMES or is_cut:
+        raise broken(name, f"{seconds:.2f} s" + (f" of {stated:.2f} s" if stated > seconds else ""))
+    if frames > promised + SLACK_FRAMES:
+        raise longer(name, seconds, stated=stated)
+    if header == "Xing" or first.layer != 3:
+        return View(data, start=first.at)
+    sound = first.at + (first.size if header else 0)
+    return View(data, start=sound, head=_xing_frame(data, first, frames))
 
 
-def with_length(data: Bytes, found: Census) -> tuple[bytes, int]:
-    """(header, start): data[start:] behind the header is the MP3, which says how long it is.
+def _xing_frame(data: Bytes, first: Frame, frames: int) -> bytes:
+    """A header frame that states the number of frames.
 
-    libmpg123 guesses the length of a stream without a header frame from the size of its first
-    frames; libsndfile stops there, and loses most of a recording of variable bit rate.
+    Without one, libmpg123 guesses it from the size of the first frames; libsndfile stops there,
+    and loses most of a recording of variable bit rate.
     """
-    first = found.first
-    if found.header == "Xing" or first.layer != 3:
-        return b"", first.at
-    sound = first.at + (first.size if found.header else 0)
     # 80 or 128 kbit/s: a frame with room for the 12 bytes that follow the side information.
     head = bytes([0xFF, data[first.at + 1] | 1, 0x90 | data[first.at + 2] & 0x0C])
     head += data[first.at + 3 : first.at + 4]
     room = _frame(head, 0)
-    size = room.size if room else 0
-    frame = head.ljust(first.side_end, b"\0") + struct.pack(">4sII", b"Xing", 1, found.frames)
-    return frame.ljust(size, b"\0"), sound
-
-
-def after_tags(data: Bytes, at: int) -> int:
-    """Where the tags that stand at `at`, and zeros behind them, end; `at` where there are none."""
-    start = at
-    for _ in range(MOST_TAGS):
-        if data.startswith(b"TAG", at):
-            at += 128
-        elif data.startswith(b"APETAGEX", at):
-            has_header = data[at + 23 : at + 24] >= b"\x80"
-            at += 32 + (int.from_bytes(data[at + 12 : at + 16], "little") if has_header else 0)
-        elif data.startswith(b"LYRICSBEGIN", at):
-            end = max(data.find(mark, at, at + SOUGHT) for mark in (b"LYRICS200", b"LYRICSEND"))
-            at = max(end + 9, at + 11)
-        elif data.startswith(b"ID3", at):
-            at = max(_after_id3(data, at), at + 10)
-        else:
-            break
-    return _after_zeros(data, at) if at > start else at
+    header = head.ljust(first.side_end, b"\0") + struct.pack(">4sII", b"Xing", 1, frames)
+    return header.ljust(room.size if room else 0, b"\0")
 
 
 def _goes_on(data: Bytes, first: Frame, at: int) -> bool:
-    """Do frames like `first` follow somewhere behind `at`, or more than is looked at?"""
+    """Whether frames like `first` follow behind `at`, or more bytes than are searched."""
     kind, stop = data[first.at : first.at + 2], at + SOUGHT
     for _ in range(CANDIDATES):
         at = data.find(kind, at + 1, stop)
         if at < 0:
             return len(data) > stop
         frame = _frame(data, at)
-        if frame and (frame.sr, frame.layer) == (first.sr, first.layer) and is_mpeg(data, at):
+        if frame and frame.is_like(first) and is_mpeg(data, at):
             return True
     return True
 

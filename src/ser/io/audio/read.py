@@ -1,4 +1,4 @@
-"""Recordings in: a path or bytes become samples, mono and at the rate that is asked for."""
+"""Recordings in: a path or bytes become mono samples."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import hashlib
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ser.core.utterance.segments import WHOLE, Segment
+from ser.core.utterance.segments import Segment
 from ser.errors import AudioError, ChangedAudio
 from ser.io.audio import sndfile_decoder
-from ser.io.audio.containers import Container, check_whole, sniff
+from ser.io.audio.containers import Container, sniff
 from ser.io.audio.limits import Limits
 from ser.io.audio.mixing import Recording
 from ser.io.audio.source import Bytes, FileBytes
@@ -24,42 +23,27 @@ from ser.io.audio.source import Bytes, FileBytes
 CORPUS = Limits(max_bytes=4 * 2**30, max_seconds=300.0)
 #: Recordings of a corpus that hold several utterances.
 LONG = Limits(max_bytes=4 * 2**30, max_seconds=4 * 3600.0)
-#: What libsndfile does not read.
+#: Containers that libsndfile does not read.
 BY_FFMPEG = (Container.MP4, Container.AAC, Container.WEBM)
-#: Bytes up to which a file is read at once: what is hashed is then what is decoded.
+#: Files up to this many bytes are read at once: what is hashed is then what is decoded.
 AT_ONCE = 2**24
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What a recording is, without its samples.
-
-    sha256 : of the bytes.
-    audio_sha256 : `audio_sha256` of what is decoded: one for a clip in any lossless container.
-    """
-
-    seconds: float
-    sha256: str
-    audio_sha256: str
-
-
-def decode(data: Bytes, *, name: str, limits: Limits = CORPUS, sr: int | None = None) -> Recording:
+def decode(data: Bytes, *, name: str, limits: Limits = CORPUS) -> Recording:
     """The recording that a file's bytes hold; the format is taken from them, `name` for errors.
 
-    Blocks are mixed down, and resampled to `sr` Hz where that is given, as they are decoded: no
-    more is held than the result. Raises EmptyAudio without bytes or samples, RefusedAudio beyond
-    `limits`, CancellingAudio where the channels cancel, MissingDecoder for M4A, AAC and WebM where
-    PyAV is not installed, CorruptAudio for anything else than one whole recording of finite
-    samples in a known format.
+    Blocks are mixed down as they are decoded: no more is held than the result. Raises EmptyAudio
+    without bytes or samples, RefusedAudio beyond `limits`, CancellingAudio where the channels
+    cancel, MissingDecoder for M4A, AAC and WebM where PyAV is not installed, CorruptAudio for
+    anything else than one whole recording of finite samples in a known format.
     """
     limits.check_bytes(len(data), name)
     container = sniff(data, name)
-    check_whole(data, container, name, limits)
     if container in BY_FFMPEG:
         from ser.io.audio import av_decoder
 
-        return av_decoder.decode(data, container=container, name=name, limits=limits, sr=sr)
-    return sndfile_decoder.decode(data, container=container, name=name, limits=limits, sr=sr)
+        return av_decoder.decode(data, container=container, name=name, limits=limits)
+    return sndfile_decoder.decode(data, container=container, name=name, limits=limits)
 
 
 def read_recording(path: Path, *, limits: Limits = CORPUS) -> tuple[Recording, str]:
@@ -68,47 +52,23 @@ def read_recording(path: Path, *, limits: Limits = CORPUS) -> tuple[Recording, s
         return decode(data, name=str(path), limits=limits), _sha256(data)
 
 
-def load_audio(
-    source: Path | bytes, *, sr: int, name: str | None = None, limits: Limits = CORPUS
-) -> np.ndarray:
-    """Mono float32 samples of a recording, resampled to `sr` Hz; raises as `read_recording`.
-
-    source, name : as `load_mono` has them.
-    """
+def load_mono(source: Path | bytes) -> tuple[np.ndarray, int]:
+    """Mono float32 samples of a path or a file's bytes, and their rate; raises as `decode`."""
     if isinstance(source, Path):
-        with opened(source, limits=limits) as data:
-            return decode(data, name=name or str(source), limits=limits, sr=sr).y
-    return decode(source, name=name or "audio", limits=limits, sr=sr).y
-
-
-def load_mono(
-    source: Path | bytes, *, name: str | None = None, limits: Limits = CORPUS
-) -> tuple[np.ndarray, int]:
-    """Mono float32 samples of a recording and their rate; raises as `read_recording`.
-
-    source : a path, or a file's bytes; `name` is how errors call the bytes.
-    """
-    if isinstance(source, Path):
-        with opened(source, limits=limits) as data:
-            recording = decode(data, name=name or str(source), limits=limits)
+        with opened(source) as data:
+            recording = decode(data, name=str(source))
     else:
-        recording = decode(source, name=name or "audio", limits=limits)
+        recording = decode(source, name="audio")
     return recording.y, recording.sr
-
-
-def load_verified(path: Path, *, sha256: str, segment: Segment = WHOLE) -> tuple[np.ndarray, int]:
-    """`load_mono` of a file whose bytes must still hash to `sha256`; else ChangedAudio."""
-    (loaded,) = load_segments(path, [segment], sha256=sha256)
-    return loaded
 
 
 def load_segments(
     path: Path, segments: Sequence[Segment], *, sha256: str
 ) -> list[tuple[np.ndarray, int]]:
-    """`load_verified` of several segments of a file, which is decoded once.
+    """`load_mono` of several segments of a file, which is decoded once.
 
     A segment is cut at the file's own rate: its samples are those of the same segment in a file of
-    its own.
+    its own. Raises ChangedAudio unless the file's bytes still hash to `sha256`.
     """
     limits = limits_of(segments)
     with opened(path, limits=limits) as data:
@@ -129,14 +89,11 @@ def limits_of(segments: Sequence[Segment]) -> Limits:
     return CORPUS if all(segment.is_whole for segment in segments) else LONG
 
 
-def probe(path: Path, *, limits: Limits = CORPUS) -> Probe:
-    """Duration and hashes of a file that decodes; raises as `read_recording`, which see for y."""
-    recording, sha256 = read_recording(path, limits=limits)
-    return Probe(recording.seconds, sha256, audio_sha256(recording))
-
-
 def audio_sha256(recording: Recording) -> str:
-    """SHA-256 over the sampling rate and the mono float32 samples at it, little-endian."""
+    """SHA-256 over the sampling rate and the mono float32 samples at it, little-endian.
+
+    A clip has one in any lossless container.
+    """
     # A float format may hold -0.0 where an integer one holds 0; the sum has one zero.
     samples = (recording.y + np.float32(0)).astype("<f4", copy=False)
     digest = hashlib.sha256(recording.sr.to_bytes(8, "little"))
@@ -165,8 +122,6 @@ def opened(path: Path, *, limits: Limits = CORPUS) -> Iterator[Bytes]:
 
 
 def _sha256(data: Bytes) -> str:
-    if isinstance(data, bytes):
-        return hashlib.sha256(data).hexdigest()
     digest = hashlib.sha256()
     for start in range(0, len(data), AT_ONCE):
         digest.update(data[start : start + AT_ONCE])

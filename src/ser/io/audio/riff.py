@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from ser.errors import CorruptAudio
-from ser.io.audio.mpeg import tag_end
-from ser.io.audio.source import Bytes
-from ser.io.audio.structure import another
+from ser.io.audio.mpeg import TAGS, after_tags
+from ser.io.audio.source import Bytes, View
+from ser.io.audio.structure import another, broken
 
 Order = Literal["big", "little"]
 
@@ -25,6 +24,8 @@ SLACK = 2**16
 SOX_AIFF = 0x7F000008
 #: A file has few chunks; one that has more was made to keep readers busy.
 MOST_CHUNKS = 4096
+#: Bytes of a chunk that are kept: those that describe the samples are short.
+MOST_KEPT = 2**12
 #: Where metadata behind samples of unknown size are sought, and the most zeros that pad a file.
 TAIL, PADDING = 2**22, 2**20
 #: What stands behind samples.
@@ -37,88 +38,60 @@ METADATA = (
 )
 COMMON = METADATA[:4]
 KNOWN = (*METADATA, b"fmt ", b"data", b"SSND")
-#: Tags that are no chunks, and end a file.
-TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 
 
-@dataclass(frozen=True)
-class Sound:
-    """What libsndfile reads: `header`, where the file's own is wrong, then data[start:stop]."""
-
-    start: int
-    stop: int
-    header: bytes = b""
-
-
-def find_sound(data: Bytes, name: str) -> Sound | None:
-    """The samples of a WAV or AIFF; None where no chunk holds any.
+def whole_riff(data: Bytes, name: str) -> View:
+    """A WAV or AIFF as libsndfile reads all of it, with another header where its own is wrong.
 
     Raises CorruptAudio where samples are missing, or more follow than the header says.
     """
-    base = tag_end(data)
-    order: Order = "big" if data[base : base + 4] in (b"RIFX", b"FORM") else "little"
-    before: dict[bytes, bytes] = {}
+    base = after_tags(data)
+    form = data[base : base + 4]
+    order: Order = "big" if form in (b"RIFX", b"FORM") else "little"
+    chunks: dict[bytes, bytes] = {}
     padded = base + 12
     for kind, at, size in _chunks(data, order, base + 12):
         if kind in (b"data", b"SSND"):
-            # libsndfile does not find its way past an odd chunk that is not padded.
-            own = at == padded + 8 and data[base : base + 4] != b"BW64"
-            return _sound(data, base, at, size, before, order=order, own=own, name=name)
-        before.setdefault(kind, data[at : at + min(size, 2**12)])
+            break
+        chunks.setdefault(kind, data[at : at + min(size, MOST_KEPT)])
         padded += 8 + size + size % 2
-    return None
-
-
-def _sound(
-    data: Bytes,
-    base: int,
-    at: int,
-    size: int,
-    before: dict[bytes, bytes],
-    *,
-    order: Order,
-    own: bool,
-    name: str,
-) -> Sound:
-    """base, at, size : where the header begins, and the samples, and how many bytes it states.
-
-    own : libsndfile may read the file's own header, if it is right.
-    """
-    form, rest = data[base : base + 4], len(data) - at
-    stated: int | None = size
-    whole = base + 8 + int.from_bytes(data[base + 4 : base + 8], order)
-    if form in (b"RF64", b"BW64") and size == 0xFFFFFFFF and b"ds64" in before:
-        whole = base + 8 + int.from_bytes(before[b"ds64"][:8], "little")
-        size = stated = int.from_bytes(before[b"ds64"][8:16], "little")
+    else:
+        return View(data)
+    outer = int.from_bytes(data[base + 4 : base + 8], order)
+    if form in (b"RF64", b"BW64") and size == 0xFFFFFFFF and b"ds64" in chunks:
+        outer, size = struct.unpack("<QQ", chunks[b"ds64"][:16].ljust(16, b"\0"))
+    outer_fits = base + 8 + outer == len(data)
+    end, rest = at + size, len(data) - at
+    is_known = not _is_placeholder(size)
+    if is_known and size > rest:
+        doubt = ", or has a wrong header: its outer size fits" if outer_fits else ""
+        raise broken(name, f"{rest} of {size} bytes of sound{doubt}")
+    if is_known and any(data[start : start + 4] in FORMS for start in (end, end + 1)):
+        raise another(name, f"behind the first, which ends at byte {end}")
     # AIFF counts two numbers that stand before the samples.
-    empty = 8 if form == b"FORM" else 0
-    if _is_placeholder(size):
-        stated = None
-    elif size > rest:
-        doubt = ", or has a wrong header: its outer size fits" if whole == len(data) else ""
-        raise CorruptAudio(
-            f"{name} breaks off after {rest} of {size} bytes of sound{doubt}. Fetch it again, or "
-            "leave it out."
-        )
-    elif data.startswith(FORMS, at + size) or data.startswith(FORMS, at + size + 1):
-        raise another(name, f"behind the first, which ends at byte {at + size}")
-    elif size < rest and not _is_tail(data, at + size, order, cut=size > empty):
-        # What the outer size counts, and is no metadata, is sound.
-        if size > empty and whole != len(data):
+    has_samples = size > (8 if form == b"FORM" else 0)
+    # Behind the samples, only chunks, tags or padding leave no sample out.
+    if is_known and size < rest:
+        is_known = any(_are_chunks(data, at, order, cut=has_samples) for at in (end, end + 1))
+        # Whatever the outer size counts, and is no metadata, is sound.
+        if not is_known and has_samples and not outer_fits:
+            rate = int.from_bytes(chunks.get(b"fmt ", b"")[8:12], order)
+            lasts = f" ({rest / rate:.2f} s)" if rate else ""
             raise CorruptAudio(
-                f"{name} has a wrong header: it says {size} bytes of sound, but {rest} follow"
-                f"{_seconds(rest, before, order)}, and what is behind the first {size} is no "
-                "metadata. Export it again, or leave it out."
+                f"{name} has a wrong header: it states {size} bytes of sound, but {rest} follow"
+                f"{lasts}, and what is behind the first {size} is no metadata. Export it again, "
+                "or leave it out."
             )
-        stated = None
-    stop = at + size
-    if stated is None or size == rest:
-        stop = _metadata_start(data, at, order, kinds=METADATA if stated is None else COMMON)
-    if own and stop == at + size and stated is not None:
-        return Sound(base, len(data))
+    stop = end
+    if not is_known or size == rest:
+        stop = _metadata_start(data, at, order, kinds=COMMON if is_known else METADATA)
+    # libsndfile does not find its way past an odd chunk that is not padded.
+    if is_known and stop == end and at == padded + 8 and form != b"BW64":
+        return View(data, start=base)
     for kind, start, length in _chunks(data, order, stop):
-        before.setdefault(kind, data[start : start + min(length, 2**12)])
-    return Sound(at, stop, _header(data[base : base + 12], stop - at, before, order))
+        chunks.setdefault(kind, data[start : start + min(length, MOST_KEPT)])
+    header = _header(data[base : base + 12], stop - at, chunks, order)
+    return View(data, start=at, stop=stop, head=header)
 
 
 def _is_placeholder(size: int) -> bool:
@@ -141,21 +114,15 @@ def _chunks(data: Bytes, order: Order, at: int) -> Iterator[tuple[bytes, int, in
             at += 1
 
 
-def _is_name(kind: bytes) -> bool:
-    return len(kind) == 4 and all(0x20 <= letter < 0x7F for letter in kind)
-
-
-def _is_tail(data: Bytes, at: int, order: Order, *, cut: bool) -> bool:
-    """Are there only chunks, tags or padding from `at` on, so that no sample is left out?"""
-    return any(_are_chunks(data, start, order, cut=cut) for start in (at, at + 1))
-
-
 def _are_chunks(data: Bytes, at: int, order: Order, *, cut: bool = False) -> bool:
-    """cut : the last one may break off, if it is metadata, or padding may follow."""
+    """Whether only chunks stand from `at` to the end.
+
+    cut : the last one may break off, if it is metadata; tags or padding may follow.
+    """
     end = at
     for kind, start, size in _chunks(data, order, at):
         end = start - 8
-        if not _is_name(kind):
+        if not all(0x20 <= letter < 0x7F for letter in kind):
             break
         if start + size > len(data):
             return cut and kind in METADATA
@@ -165,7 +132,7 @@ def _are_chunks(data: Bytes, at: int, order: Order, *, cut: bool = False) -> boo
         return left <= 1
     return (
         left < 8
-        or data.startswith(TAGS, end)
+        or data[end : end + 16].startswith(TAGS)
         or (left <= PADDING and not data[end : len(data)].strip(b"\0"))
     )
 
@@ -186,24 +153,11 @@ def _metadata_start(data: Bytes, at: int, order: Order, *, kinds: tuple[bytes, .
 
 def _header(form: bytes, size: int, chunks: dict[bytes, bytes], order: Order) -> bytes:
     """What makes libsndfile read `size` bytes of samples; form : the file's first 12 bytes."""
-    unsigned = ">I" if order == "big" else "<I"
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        pad = bytes(len(content) % 2)
-        return kind + struct.pack(unsigned, len(content)) + content + pad
-
+    pack = struct.Struct(">I" if order == "big" else "<I").pack
     about, sound = (b"COMM", b"SSND") if form[:4] == b"FORM" else (b"fmt ", b"data")
-    inner = form[8:12] + chunk(about, chunks.get(about, b"")) + sound
+    content = chunks.get(about, b"")
+    padding = bytes(len(content) % 2)
+    inner = form[8:12] + about + pack(len(content)) + content + padding + sound
     size = min(size, 2**31)
-    whole = len(inner) + 4 + size
-    return (
-        (form[:4] if order == "big" else b"RIFF")
-        + struct.pack(unsigned, whole)
-        + inner
-        + struct.pack(unsigned, size)
-    )
-
-
-def _seconds(size: int, chunks: dict[bytes, bytes], order: Order) -> str:
-    rate = int.from_bytes(chunks.get(b"fmt ", b"")[8:12], order)
-    return f" ({size / rate:.2f} s)" if rate else ""
+    outer = (form[:4] if order == "big" else b"RIFF") + pack(len(inner) + 4 + size)
+    return outer + inner + pack(size)

@@ -9,18 +9,18 @@ import soundfile
 
 from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import CorruptAudio
-from ser.io.audio.containers import Container
+from ser.io.audio.containers import Container, check_end
 from ser.io.audio.limits import Limits
 from ser.io.audio.mixing import Recording, mix
-from ser.io.audio.mpeg import census, tag_end, with_length
-from ser.io.audio.riff import find_sound
+from ser.io.audio.mpeg import after_tags, whole_mp3
+from ser.io.audio.riff import whole_riff
 from ser.io.audio.source import Bytes, View
-from ser.io.audio.structure import another, flac_in_ogg
+from ser.io.audio.structure import another, broken, flac_in_ogg, longer, ogg_end
 
 #: Samples (per channel) at a time.
 BLOCK, PLAIN_BLOCK = 2**13, 2**16
 PLAIN = (Container.WAV, Container.AIFF)
-#: From here on, libsndfile's number of samples means that it does not know.
+#: From here on, libsndfile's number of samples means that it is unknown.
 UNKNOWN = 2**62
 #: Where FLAC's STREAMINFO has the number of samples, and how it is packed.
 FLAC_TOTAL = slice(18, 26)
@@ -36,13 +36,11 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def decode(
-    data: Bytes, *, container: Container, name: str, limits: Limits, sr: int | None = None
-) -> Recording:
-    """The recording, its channels mixed, resampled to `sr` Hz where that is given.
+def decode(data: Bytes, *, container: Container, name: str, limits: Limits) -> Recording:
+    """The recording, its channels mixed.
 
-    Raises CorruptAudio where libsndfile cannot decode the bytes, or where they hold another
-    number of samples than they say; RefusedAudio and EmptyAudio as `limits` do.
+    Raises CorruptAudio where libsndfile cannot decode the bytes, where some are missing or where
+    they hold another number of samples than they say; RefusedAudio and EmptyAudio as `limits` do.
     """
     view, promised = _prepared(data, container, name, limits)
     try:
@@ -52,12 +50,12 @@ def decode(
             limits.check_header(
                 sr=file.samplerate, channels=file.channels, n_samples=promised, name=name
             )
-            # What libsndfile says of an MP3 is right but for a frame at the end.
+            # libsndfile's number of an MP3's samples may be wrong by a frame.
             expected = None if container is Container.MP3 else promised
             size = min(promised or 1, PLAIN_BLOCK) if container in PLAIN else BLOCK
             blocks = _blocks(file, size=size, expected=expected, name=name)
             counted = limits.counted(blocks, sr=file.samplerate, name=name)
-            return mix(counted, sr=file.samplerate, sr_out=sr, name=name)
+            return mix(counted, sr=file.samplerate, name=name)
     except CorruptAudio:
         if container is Container.FLAC and (end := _second_flac(data)):
             raise another(name, f"FLAC behind the first, which ends at byte {end}") from None
@@ -72,40 +70,38 @@ def decode(
 def _prepared(
     data: Bytes, container: Container, name: str, limits: Limits
 ) -> tuple[View, int | None]:
-    """What libsndfile reads in full, and how many samples FLAC's header promises (0: unknown)."""
+    """What libsndfile reads in full, and how many samples FLAC's header promises.
+
+    Raises CorruptAudio where the container is not whole, or another recording follows; FLAC is
+    checked while it is decoded.
+    """
     match container:
         case Container.MP3:
-            head, start = with_length(data, census(data, max_seconds=limits.max_seconds))
-            return View(data, start=start, head=head), None
-        case Container.WAV | Container.AIFF:
-            sound = find_sound(data, name)
-            if sound:
-                return View(data, start=sound.start, stop=sound.stop, head=sound.header), None
+            return whole_mp3(data, name, limits), None
         case Container.FLAC:
             return _endless_flac(data)
         case Container.OGG:
+            check_end(data, ogg_end(data, name), name)
             flac = flac_in_ogg(data, name)
-            if flac:
-                return _endless_flac(flac)
-    return View(data), None
+            return _endless_flac(flac) if flac else (View(data), None)
+    return whole_riff(data, name), None
 
 
 def _endless_flac(data: Bytes) -> tuple[View, int | None]:
-    """A FLAC that leaves its length open, so that all of it is decoded, and what it said."""
-    start, end = tag_end(data), len(data)
+    """A FLAC whose header leaves the length open, so that all is decoded, and what it stated."""
+    start, end = after_tags(data), len(data)
     if data[end - 128 : end - 125] == b"TAG":
         end -= 128
     head = data[start : start + FLAC_TOTAL.stop]
     stated = int.from_bytes(head[FLAC_TOTAL], "big")
     total = stated % 2**FLAC_TOTAL_BITS
-    stated -= total
-    head = head[: FLAC_TOTAL.start] + stated.to_bytes(8, "big")
+    head = head[: FLAC_TOTAL.start] + (stated - total).to_bytes(8, "big")
     return View(data, start=start + len(head), stop=end, head=head), total or None
 
 
 def _second_flac(data: Bytes) -> int | None:
     """Where another FLAC begins behind the first one."""
-    found = (data.find(start, tag_end(data) + 1) for start in FLAC_STARTS)
+    found = (data.find(start, after_tags(data) + 1) for start in FLAC_STARTS)
     return min((at for at in found if at > 0), default=None)
 
 
@@ -128,14 +124,9 @@ def _blocks(
         n_samples += len(block)
         yield block
     if expected is not None and n_samples < expected:
-        raise CorruptAudio(
-            f"{name} breaks off after {n_samples / sr:.2f} s{of}. Fetch it again, or leave it out."
-        )
+        raise broken(name, f"{n_samples / sr:.2f} s{of}")
     if expected is not None and n_samples > expected:
-        raise CorruptAudio(
-            f"{name} goes on for {n_samples / sr:.2f} s, but says that it lasts "
-            f"{expected / sr:.2f} s. Export it again, or leave it out."
-        )
+        raise longer(name, n_samples / sr, stated=expected / sr)
 
 
 def _reason(error: Exception) -> str:

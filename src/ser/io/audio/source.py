@@ -11,7 +11,7 @@ WINDOW = 2**18
 
 
 class FileBytes:
-    """An open file that answers as `bytes` do: length, index, slice, `find`, `startswith`."""
+    """An open file that answers as `bytes` do: length, index, slice, `find`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -26,10 +26,6 @@ class FileBytes:
             start, stop, _ = key.indices(self._size)
             return self._read(start, stop)
         return self._read(key, key + 1)[0]
-
-    def startswith(self, prefix: bytes | tuple[bytes, ...], at: int = 0) -> bool:
-        longest = len(prefix) if isinstance(prefix, bytes) else max(map(len, prefix))
-        return bool(self[at : at + longest].startswith(prefix))
 
     def find(self, sought: bytes, start: int = 0, stop: int | None = None) -> int:
         stop = self._size if stop is None else min(stop, self._size)

@@ -1,4 +1,4 @@
-"""Is all of an Ogg, MP4 or WebM there, and only one of it? By pages, boxes and elements."""
+"""Whether an Ogg, MP4 or WebM is whole, and only one: by its pages, boxes and elements."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from ser.io.audio.source import Bytes
 EBML_HEADER, EBML_SEGMENT, EBML_CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 #: Pages, boxes or elements of one recording: four hours have fewer. More keep readers busy.
 MOST_PARTS = 100_000
-#: Where an Ogg page says what stands before it and how much, and FLAC's magic in the first one.
+#: The header of an Ogg page, and FLAC's magic in the first page.
 OGG_PAGE, OGG_FLAC = struct.Struct("<4sBBqIII"), b"\x7fFLAC"
 
 
 def ogg_end(data: Bytes, name: str) -> int:
-    """Where the last page ends; all must be there and whole, that one flagged as the end."""
+    """Where the last page ends; CorruptAudio unless it is marked as the end and none is missing."""
     flags, at, begun = 0, 0, False
+    #: Stream -> number of its last page, and whether that one held samples.
     last: dict[int, tuple[int, bool]] = {}
     for start, flags, granule, stream, number, end in _ogg_pages(data, name):
         at = end
         if flags & 2 and begun:
             raise another(name, "behind the first (a chained Ogg)")
         begun = begun or not flags & 2
-        before, told = last.get(stream, (number - 1, False))
-        if number != before + 1 and told:
-            raise CorruptAudio(
-                f"{name} is damaged: {number - before - 1} of its pages are missing before byte "
-                f"{start}. Fetch it again, or leave it out."
-            )
+        before, had_samples = last.get(stream, (number - 1, False))
+        if number != before + 1 and had_samples:
+            missing = number - before - 1
+            raise damaged(name, f": {missing} of its pages are missing before byte {start}")
         last[stream] = number, granule > 0
     if at > len(data) or not flags & 4:
         there = min(at, len(data))
@@ -76,15 +75,15 @@ def check_mp4(data: Bytes, name: str) -> None:
     seen: set[bytes] = set()
     for kind, start, end in _boxes(data, 0, len(data), name):
         if end > len(data) and kind in (b"moov", b"mdat", b"moof", b"mfra"):
-            what = f"{kind.decode()} box"
-            raise broken(name, f"{len(data) - start} of {end - start} bytes of its {what}")
+            there, box = len(data) - start, kind.decode()
+            raise broken(name, f"{there} of {end - start} bytes of its {box} box")
         if kind in (b"ftyp", b"moov") and kind in seen:
             raise another(name, "behind the first")
         seen.add(kind)
-        if kind == b"moov" and data[start + 4 : start + 8] == b"cmov":
-            # Unpacked, it may be a thousand times as large; no recorder has written one for ages.
-            raise CorruptAudio(f"{name} has a compressed header. Convert it to FLAC.")
         if kind == b"moov":
+            if data[start + 4 : start + 8] == b"cmov":
+                # Unpacked, it may be a thousand times as large; no recorder writes one any more.
+                raise CorruptAudio(f"{name} has a compressed header. Convert it to FLAC.")
             path = (b"trak", b"mdia", b"minf", b"stbl")
             listed += sum(_listed(data, start, end, path, name))
         if kind == b"sidx":
@@ -94,12 +93,11 @@ def check_mp4(data: Bytes, name: str) -> None:
             # Where each fragment has an index of its own, none says how many there are.
             indexed = indexed or count > 1
         if kind == b"moof":
-            number = _fragment_number(data, start, end, name)
+            boxes = _boxes(data, start, end, name)
+            header = next((at for box, at, _ in boxes if box == b"mfhd"), None)
+            number = None if header is None else _number(data, header + 4, 4)
             if fragments and number not in (None, fragments + 1):
-                raise CorruptAudio(
-                    f"{name} is damaged: fragment {fragments} is followed by {number}. Fetch it "
-                    "again, or leave it out."
-                )
+                raise damaged(name, f": fragment {fragments} is followed by {number}")
             fragments = number or fragments
     if listed > len(data):
         raise broken(name, f"{len(data)} bytes, but lists {listed} bytes of samples")
@@ -110,21 +108,11 @@ def check_mp4(data: Bytes, name: str) -> None:
         )
 
 
-def _fragment_number(data: Bytes, start: int, end: int, name: str) -> int | None:
-    for kind, at, _ in _boxes(data, start, end, name):
-        if kind == b"mfhd":
-            return int.from_bytes(data[at + 4 : at + 8], "big")
-    return None
-
-
 def _index(data: Bytes, start: int, end: int) -> tuple[int, int]:
     """(fragments, bytes from the index's end to theirs) that a `sidx` box lists."""
-    version, wide = data[start : start + 1], 4
-    if version != b"\0":
-        wide = 8
+    wide = 4 if data[start : start + 1] == b"\0" else 8
     at = start + 12 + wide
-    offset = int.from_bytes(data[at : at + wide], "big")
-    count = int.from_bytes(data[at + wide + 2 : at + wide + 4], "big")
+    offset, count = _number(data, at, wide), _number(data, at + wide + 2, 2)
     table = data[at + wide + 4 : min(end, at + wide + 4 + 12 * count)]
     sizes = np.frombuffer(table, ">u4", len(table) // 12 * 3)[::3] & 0x7FFFFFFF
     return count, offset + int(sizes.sum(dtype=np.uint64))
@@ -163,7 +151,7 @@ def _boxes(data: Bytes, at: int, end: int, name: str) -> Iterator[tuple[bytes, i
         size, kind = struct.unpack(">I4s", head)
         header = 8
         if size == 1 and at + 16 <= end:
-            size, header = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+            size, header = _number(data, at + 8, 8), 16
         if size == 0:
             size = end - at
         if size < header:
@@ -197,11 +185,15 @@ def _ebml_number(data: Bytes, at: int, *, keep_marker: bool = False) -> tuple[in
     length = 9 - data[at].bit_length() if at < len(data) else 9
     if length > 8 or at + length > len(data):
         return None, len(data)
-    number = int.from_bytes(data[at : at + length], "big")
+    number = _number(data, at, length)
     marker = 1 << 7 * length
     if keep_marker:
         return number, at + length
     return (None if number == 2 * marker - 1 else number - marker), at + length
+
+
+def _number(data: Bytes, at: int, size: int) -> int:
+    return int.from_bytes(data[at : at + size], "big")
 
 
 def _parts(name: str) -> Iterator[int]:
@@ -221,3 +213,14 @@ def another(name: str, where: str) -> CorruptAudio:
 
 def broken(name: str, where: str) -> CorruptAudio:
     return CorruptAudio(f"{name} breaks off after {where}. Fetch it again, or leave it out.")
+
+
+def damaged(name: str, how: str) -> CorruptAudio:
+    return CorruptAudio(f"{name} is damaged{how}. Fetch it again, or leave it out.")
+
+
+def longer(name: str, seconds: float, *, stated: float) -> CorruptAudio:
+    return CorruptAudio(
+        f"{name} goes on for {seconds:.2f} s, but its header states {stated:.2f} s. Export it "
+        "again, or leave it out."
+    )

@@ -1,4 +1,4 @@
-"""What a model takes of a recording. Light to import: processes of their own do it."""
+"""What a model takes of a recording. Light to import: other processes do it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Taken = Abstention | Extracted | AudioError
 
 
 def take(front_end: FrontEnd, file: Path) -> Taken:
-    """Features of a recording, why it is no speech, or the error that its bytes are."""
+    """Features of a recording, why it is not judged, or the error that reading it raised."""
     try:
         y, sr = load_mono(file)
         return front_end.take(y, sr=sr)
@@ -27,5 +27,5 @@ def take(front_end: FrontEnd, file: Path) -> Taken:
 
 
 def take_apart(front_end: FrontEnd, files: Sequence[Path]) -> Iterator[Taken]:
-    """`take` of each file in order, in processes that start at once."""
+    """`take` of each file in order, in other processes that start at once."""
     return in_parallel(take, [(front_end, file) for file in files], doing=None)

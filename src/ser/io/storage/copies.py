@@ -11,8 +11,9 @@ import pandas as pd
 
 from ser.core.splits.leakage import copies_of
 from ser.core.splits.likeness import SR, likeness, needed
+from ser.core.utterance.segments import WHOLE
 from ser.core.utterance.waveform import resample
-from ser.io.audio.read import load_verified
+from ser.io.audio.read import load_segments
 from ser.parallel import in_parallel
 
 #: Candidates from which other processes are worth their start.
@@ -47,5 +48,5 @@ def _similarity(root: Path, a: dict[str, Any], b: dict[str, Any]) -> float:
 
 @lru_cache(maxsize=16)
 def _samples(root: Path, file: str, start: float, end: float, sha256: str) -> np.ndarray:
-    y, sr = load_verified(root / file, sha256=sha256)
+    ((y, sr),) = load_segments(root / file, [WHOLE], sha256=sha256)
     return resample(y[round(start * sr) : round(end * sr)], sr_in=sr, sr_out=SR)

@@ -22,7 +22,7 @@ SHOW_FROM = 5_000
 def load_utterances(root: Path, table: pd.DataFrame) -> Iterator[tuple[np.ndarray, int]]:
     """Mono float32 samples of each row of a manifest and their rate, verified.
 
-    Rows of one recording that follow each other decode it once. Raises as `load_verified`.
+    Rows of one recording that follow each other decode it once. Raises as `load_segments`.
     """
     rows = zip(table["file"], table["sha256"], segments_of(table), strict=True)
     for (file, sha256), own in groupby(rows, key=lambda row: row[:2]):

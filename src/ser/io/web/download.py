@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,38 +17,19 @@ from ser.errors import FetchError
 from ser.io.web.partial import Part, Progress, Remote, validator
 from ser.io.web.requests import PATIENCE, Patience, Pause, open_client, opened
 
-#: Bytes that a download may have where nobody says how many it has.
+#: Bytes that a download of unknown size may have.
 MAX_BYTES = 64 * 2**30
 THREADS = 8
-
-
-def download(
-    url: str,
-    dest: Path,
-    *,
-    size: int | None = None,
-    md5: str | None = None,
-    sha256: str | None = None,
-    progress: Progress | None = None,
-    patience: Patience = PATIENCE,
-    client: httpx.Client | None = None,
-) -> Path:
-    """Fetch `url` to `dest`, by way of `dest.part`, which a later call goes on with.
-
-    A `dest` that is there and fits size and hashes is not fetched again. `progress` is called
-    with each count of bytes, a negative one where they are fetched anew. Raises FetchError.
-    """
-    file = Remote(url, dest, size, md5, sha256)
-    if client:
-        return _download(file, progress, patience, client)
-    with open_client(patience) as own:
-        return _download(file, progress, patience, own)
 
 
 def download_all(
     files: Sequence[Remote], *, doing: str, threads: int = THREADS, patience: Patience = PATIENCE
 ) -> list[Path]:
-    """Several files at once, under one progress bar; the first failure stops the others."""
+    """Fetch several files at once, under one progress bar; the first failure stops the others.
+
+    Each comes by way of `dest.part`, which a later call goes on with. A `dest` that is there and
+    fits size and hashes is not fetched again. Raises FetchError.
+    """
     sizes = [file.size for file in files if file.size is not None]
     total = sum(sizes) if len(sizes) == len(files) else None
     stop = threading.Event()
@@ -75,14 +56,12 @@ def download_all(
     return [file.dest for file in files]
 
 
-def _download(
-    file: Remote, progress: Progress | None, patience: Patience, client: httpx.Client
-) -> Path:
-    progress = progress or (lambda count: None)
+def _download(file: Remote, progress: Progress, patience: Patience, client: httpx.Client) -> None:
+    """`progress` is called with each count of bytes, a negative one to fetch them anew."""
     try:
         if file.dest.exists() and file.mismatch(file.dest) is None:
             progress(file.dest.stat().st_size)
-            return file.dest
+            return
         file.dest.parent.mkdir(parents=True, exist_ok=True)
         part = Part(file, progress)
         _check_room(part)
@@ -103,11 +82,10 @@ def _download(
             f"{error.filename or file.dest} could not be written ({error.strerror or error}). "
             "Make room or give access, then fetch again: it goes on where it stopped."
         ) from error
-    return file.dest
 
 
 def _complete(part: Part, patience: Patience, client: httpx.Client) -> str | None:
-    """Bring the part to its full length; what of it does not fit, None if all does."""
+    """Bring the part to its full length; what `Remote.mismatch` then finds."""
     failures, furthest = 0, part.size
     while True:
         try:
@@ -133,7 +111,7 @@ def _attempt(part: Part, client: httpx.Client) -> None:
             part.resumed = True
         elif response.status_code == httpx.codes.OK:
             # The first request, a server that ignores ranges, or content that changed.
-            part.begin(response, _content_length(response))
+            part.begin(response)
         else:
             part.drop()
             raise Pause(f"the server answered {response.status_code} to a request for the rest")
@@ -192,15 +170,8 @@ def _check_room(part: Part) -> None:
 
 def _content_range(response: httpx.Response) -> tuple[int, int | None]:
     """First byte and total of `bytes 5-99/100`; -1 where it makes no sense."""
-    with suppress(ValueError):
-        unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
-        span, _, total = rest.partition("/")
-        if unit == "bytes":
-            return int(span.partition("-")[0]), None if total == "*" else int(total)
-    return -1, None
-
-
-def _content_length(response: httpx.Response) -> int | None:
-    with suppress(ValueError, KeyError):
-        return int(response.headers["Content-Length"])
-    return None
+    header = response.headers.get("Content-Range", "")
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", header)
+    if found is None:
+        return -1, None
+    return int(found[1]), None if found[2] == "*" else int(found[2])

@@ -18,15 +18,10 @@ def bypass_proxies() -> None:
     MLflow's client (requests), Prefect's (httpx, websockets) and urllib all read it there.
     """
     # Both spellings are read; where both are set, libraries differ in which one counts.
-    given = [
-        host.strip()
-        for name in ("no_proxy", "NO_PROXY")
-        for host in os.environ.get(name, "").split(",")
-        if host.strip()
-    ]
-    named = (_host(os.environ.get(name, "")) for name in SERVERS)
+    given = ",".join(os.environ.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
     # No list of theirs holds all of 127.0.0.0/8, so the address in use is named.
-    hosts = dict.fromkeys([*given, *LOOPBACK, *(host for host in named if is_loopback(host))])
+    named = filter(is_loopback, (_host(os.environ.get(name, "")) for name in SERVERS))
+    hosts = dict.fromkeys(filter(None, [*map(str.strip, given), *LOOPBACK, *named]))
     value = "*" if "*" in hosts else ",".join(hosts)
     os.environ.update(no_proxy=value, NO_PROXY=value)
 

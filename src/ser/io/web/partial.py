@@ -1,8 +1,7 @@
-"""A file from the web while it is not whole: what is known of it, and what is here."""
+"""A file from the web while it is not whole: what is published of it, and the part that is here."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -12,12 +11,14 @@ from pathlib import Path
 
 import httpx
 
+from ser.files import file_hash
+
 Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file on the web, where it goes, and what is known of it: bytes and hex hashes."""
+    """A file on the web, where it goes, and its published size in bytes and hex hashes."""
 
     url: str
     dest: Path
@@ -31,23 +32,22 @@ class Remote:
         return {name: value.lower() for name, value in known.items() if value}
 
     def mismatch(self, path: Path) -> str | None:
-        """What of the size and hashes of `path` does not fit, None if all does."""
+        """Which of size and hashes of `path` differs, in a sentence; None if none does."""
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"found {size:,} bytes, expected {self.size:,}."
         for name, expected in self.hashes.items():
-            with path.open("rb") as content:
-                found = hashlib.file_digest(content, name).hexdigest()
+            found = file_hash(path, name)
             if found != expected:
                 return f"found {name.upper()} {found}, expected {expected}: it is other content."
         return None
 
 
 class Part:
-    """`dest.part`, and beside it a note which edition of the content it is of.
+    """`dest.part`, and beside it a note of the edition of its content.
 
-    size : bytes that are here. total : bytes of the whole as the server has it, if it says so.
-    resumed : some of it came by another request than the rest.
+    size : bytes that are here. total : bytes of the whole by the server's header, if it has one.
+    resumed : the bytes came by several requests.
     """
 
     def __init__(self, file: Remote, progress: Progress) -> None:
@@ -66,17 +66,21 @@ class Part:
             self.drop()
 
     def range_headers(self) -> dict[str, str]:
-        """What asks for the rest; nothing where no one could tell that it fits what is here."""
+        """A request for the rest; nothing where neither validator nor hash shows that it fits."""
         if not self.size or not (self.validator or self.file.hashes):
             return {}
         headers = {"Range": f"bytes={self.size}-"}
         return headers | ({"If-Range": self.validator} if self.validator else {})
 
-    def begin(self, response: httpx.Response, total: int | None) -> None:
+    def begin(self, response: httpx.Response) -> None:
         """Start anew with the content of `response`."""
         self.drop()
-        self.validator, self.total = validator(response), total
-        facts = {"url": self.file.url, "validator": self.validator, "total": total}
+        length = response.headers.get("Content-Length", "")
+        self.validator, self.total = (
+            validator(response),
+            int(length) if length.isdecimal() else None,
+        )
+        facts = {"url": self.file.url, "validator": self.validator, "total": self.total}
         self._notes.write_text(json.dumps(facts))
 
     def grow(self, count: int) -> None:
@@ -98,7 +102,7 @@ class Part:
 
 
 def validator(response: httpx.Response) -> str:
-    """What names this edition of the content: a strong ETag, else its date, else nothing."""
+    """The name of this edition of the content: a strong ETag, else its date, else nothing."""
     etag = response.headers.get("ETag", "")
-    # A weak tag does not say that two answers are the same bytes.
+    # Two answers of one weak tag may differ in their bytes.
     return "" if etag.startswith("W/") else etag or response.headers.get("Last-Modified", "")

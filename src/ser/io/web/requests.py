@@ -1,15 +1,13 @@
-"""Requests that are careful: where a redirect may lead, what is worth another attempt."""
+"""Requests with checks: where a redirect may lead, what is worth another attempt."""
 
 from __future__ import annotations
 
 import json
 import random
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any
@@ -49,7 +47,6 @@ class Patience:
     connect: float = 15.0
     read: float = 60.0
     sleep: Callable[[float], object] | None = None
-    rng: random.Random = field(default_factory=random.Random)
 
     def wait(self, failures: int, pause: Pause, url: str) -> None:
         """Wait before the next attempt; raises FetchError after the last one."""
@@ -65,7 +62,7 @@ class Patience:
             ) from pause
         ceiling = min(self.longest, self.first * 2 ** (failures - 1))
         # Drawn at random, so that many clients do not come back at once.
-        (self.sleep or time.sleep)(pause.seconds or self.rng.uniform(ceiling / 2, ceiling))
+        (self.sleep or time.sleep)(pause.seconds or random.uniform(ceiling / 2, ceiling))
 
 
 PATIENCE = Patience()
@@ -98,7 +95,7 @@ def opened(
                 yield response
                 return
     except httpx.TransportError as error:
-        if _is_certificate(error):
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise FetchError(
                 f"{here.host} shows a certificate that cannot be trusted ({error}). Look at the "
                 "clock and the proxy of this machine."
@@ -111,14 +108,15 @@ def opened(
 
 def get_json(url: str, *, patience: Patience = PATIENCE) -> Any:
     """The JSON at `url`, tried again as downloads are; raises FetchError."""
+    failures = 0
     with open_client(patience) as client:
-        for failures in range(1, patience.attempts + 1):
+        while True:
             try:
                 with opened(client, url) as response:
                     return _json(response, url)
             except Pause as pause:
+                failures += 1
                 patience.wait(failures, pause, url)
-    raise AssertionError("the last attempt returns or raises")
 
 
 def _json(response: httpx.Response, url: str) -> Any:
@@ -158,21 +156,11 @@ def _check_status(response: httpx.Response, url: str) -> None:
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds that Retry-After asks for, as a number or a date."""
     value = response.headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if value.isdecimal():
         return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (date.astimezone(UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _is_certificate(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    with suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return None
 
 
 def _reason(error: httpx.TransportError) -> str:
