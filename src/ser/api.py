@@ -121,9 +121,9 @@ def load(source: str | PathLike[str] | None = None) -> Model:
 def bundle_folder(source: str | PathLike[str] | None) -> Path:
     """Where the files of `load`'s source lie on this machine."""
     if source is None or str(source).startswith("models:"):
-        from ser.io.tracking import registry
+        from ser.io.tracking import bundles
 
-        return registry.fetch_bundle(project_root(), None if source is None else str(source))
+        return bundles.fetch_bundle(project_root(), None if source is None else str(source))
     if not Path(source).is_dir():
         raise RegistryError(
             f"{source} is neither a folder nor a registry URI such as "
