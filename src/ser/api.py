@@ -99,7 +99,8 @@ class Model:
                 clips.append((y, sr))
         voice = self.predictor.enrol(clips) if clips else None
         if voice is None:
-            raise AudioError(f"No recording enrols the speaker. {''.join(left_out[:1])}".rstrip())
+            first = left_out[0] if left_out else "None was given."
+            raise AudioError(f"No recording enrols the speaker. {first}")
         if on_left_out:
             for reason in left_out:
                 on_left_out(reason)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow.feather import read_table, write_feather
 
 from ser.core.features.extract import Features
 from ser.errors import DamagedFeatures, TableError
-from ser.files import atomic_path, file_hash, json_text, read_json, write_json
+from ser.files import atomic_path, file_hash, hash_files, json_text, read_json, write_json
 from ser.project import EMBEDDINGS
 
 INDEX = "shards.json"
@@ -73,11 +74,7 @@ def write_shard(features: Sequence[tuple[str, Features]], path: Path) -> str:
 def write_arrow(table: pa.Table, path: Path) -> str:
     """Write a shard's table; returns the file's SHA-256."""
     with atomic_path(path) as temporary:
-        with (
-            pa.OSFile(str(temporary), "wb") as sink,
-            pa.ipc.new_file(sink, table.schema) as writer,
-        ):
-            writer.write_table(table)
+        write_feather(table, temporary, compression="uncompressed")
         return file_hash(temporary)
 
 
@@ -119,25 +116,22 @@ def intact_shards(folder: Path, recipe: Recipe) -> dict[str, str]:
         return {}
     if recorded != recipe:
         return {}
-    return {
-        name: sha256
-        for name, sha256 in shards.items()
-        if (folder / name).is_file() and file_hash(folder / name) == sha256
-    }
+    found = _hashes(folder, shards)
+    return {name: sha256 for name, sha256 in shards.items() if found.get(name) == sha256}
 
 
 def check_shards(folder: Path) -> None:
     """Raise DamagedFeatures unless every shard is there with the bytes that were recorded."""
-    for name, sha256 in read_index(folder)[1].items():
-        path = folder / name
-        if not path.is_file():
-            raise _damaged(folder, f"{path} is missing")
-        found = file_hash(path)
-        if found != sha256:
+    shards = read_index(folder)[1]
+    found = _hashes(folder, shards)
+    for name, sha256 in shards.items():
+        if name not in found:
+            raise _damaged(folder, f"{folder / name} is missing or cannot be read")
+        if found[name] != sha256:
             raise _damaged(
                 folder,
-                f"{path} has SHA-256 {found[:12]}…, but {sha256[:12]}… was recorded: its bytes "
-                "changed",
+                f"{folder / name} has SHA-256 {found[name][:12]}…, but {sha256[:12]}… was "
+                "recorded: its bytes changed",
             )
 
 
@@ -167,8 +161,7 @@ def read_sequences(folder: Path) -> dict[str, np.ndarray]:
 def read_arrow(path: Path) -> pa.Table:
     """A shard's table, mapped into memory; raises DamagedFeatures where it is none."""
     try:
-        with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_file(source).read_all()
+        return read_table(path, memory_map=True)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path.parent, f"{path} is no readable shard of features") from error
 
@@ -193,6 +186,10 @@ def _log_mels(table: pa.Table) -> list[np.ndarray]:
         flat[start:stop].reshape(-1, columns)
         for start, stop, columns in zip(offsets[:-1], offsets[1:], n_mels, strict=True)
     ]
+
+
+def _hashes(folder: Path, shards: Iterable[str]) -> dict[str, str]:
+    return hash_files({name: folder / name for name in shards}, "sha256")
 
 
 def _proof(content: Mapping[str, Any]) -> str:

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -65,17 +64,12 @@ class Run:
         self.log_metrics({f"{CURVE}/{name}": v for name, v in scores.items()}, step=epoch)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(key, str(value)) for key, value in tags.items()]
-        self._client.log_batch(self.run_id, tags=entries)
+        for key, value in tags.items():
+            self._client.set_tag(self.run_id, key, str(value))
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Store a file, or a directory's files, under `folder` of the run's artifacts."""
-        if path.is_dir():
-            self._client.log_artifacts(self.run_id, str(path), folder)
-        else:
-            self._client.log_artifact(self.run_id, str(path), folder)
+        """Store a file, or a directory by its name, in `folder` of the run's artifacts."""
+        self._client.log_artifact(self.run_id, str(path), folder)
 
     def log_dataset(self, *, name: str, digest: str, source: str) -> None:
         """Record what the run trains on.
@@ -85,9 +79,7 @@ class Run:
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        dataset = Dataset(
-            name=name, digest=digest, source_type="dvc", source=json.dumps({"url": source})
-        )
+        dataset = Dataset(name, digest, source_type="dvc", source=json.dumps({"url": source}))
         tag = InputTag("mlflow.data.context", "training")
         self._client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [tag])])
 
@@ -225,9 +217,6 @@ def _sigterm_unwinds() -> Iterator[None]:
     def leave(signum: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + signum)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     previous = signal.signal(signal.SIGTERM, leave)
     try:
         yield
