@@ -20,9 +20,8 @@ from ser.files import read_json
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import registry, runs
-from ser.io.tracking.store import connect
-from ser.io.tracking.version import Version
+from ser.io.tracking import bundles, runs
+from ser.io.tracking.versions import Version
 from ser.params import Params
 from ser.predictor import Predictor
 from ser.project import FOLDS, PREDICTIONS
@@ -81,7 +80,7 @@ def log_training_set(root: Path, params: Params, run_id: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / TRAINING_SET
         write_table(trained[columns], path)
-        runs.Run(run_id, connect(root)).log_artifact(path)
+        runs.resume_run(root, run_id).log_artifact(path)
 
 
 def _with_fingerprints(root: Path, params: Params) -> pd.DataFrame:
@@ -133,7 +132,7 @@ def _stored_predictions(
 
 
 def _card(root: Path, version: Version) -> dict[str, Any]:
-    card = read_json(registry.fetch_bundle(root, version) / CARD_FILE)["card"]
+    card = read_json(bundles.fetch_bundle(root, version) / CARD_FILE)["card"]
     return dict(card)
 
 
@@ -141,7 +140,7 @@ def _score_again(root: Path, champion: Version, trained: set[str]) -> pd.DataFra
     """The champion's answers to today's test recordings, by speakers it was not trained on."""
     folds = read_table(root / FOLDS, check_folds)
     test = folds[(folds["split"] == "test") & ~folds["speaker"].isin(trained)]
-    return score_bundle(registry.fetch_bundle(root, champion), test, root)
+    return score_bundle(bundles.fetch_bundle(root, champion), test, root)
 
 
 def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFrame:

@@ -28,8 +28,8 @@ from flows.supervision import crash_dead_runs, supervise, watch_heartbeats
 from ser.corpora.catalogue import check_present
 from ser.errors import DamagedVersion
 from ser.files import read_json
-from ser.io.tracking import journal, lineage, registry, runs, store
-from ser.io.tracking.version import MODEL, Version
+from ser.io.tracking import bundles, journal, lineage, registry, runs, store, versions
+from ser.io.tracking.versions import MODEL, Version
 from ser.io.web.loopback import bypass_proxies
 from ser.params import Params, load_params
 from ser.project import BUNDLE, METRICS, TRAIN_RECEIPT
@@ -65,10 +65,10 @@ def retrain(root: str = ".") -> Tick:
         runs.end_orphans(project)
 
         verdict = None
-        with registry.locked(project):
-            champion = registry.champion(project) or reinstate(project)
-            version = registry.find_version(project, receipt["bundle_sha256"])
-            wrong = registry.defect(project, version) if version else None
+        with journal.locked(project):
+            champion = versions.champion(project) or reinstate(project)
+            version = versions.find_version(project, receipt["bundle_sha256"])
+            wrong = bundles.defect(project, version) if version else None
             if wrong:
                 get_run_logger().warning("%s It is registered again.", wrong.found)
             if version is None or wrong:
@@ -193,7 +193,7 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
     from flows.judging import judge_version
     from ser.core.scores.gate import Verdict
 
-    wrong = registry.defect(root, champion) if champion else None
+    wrong = bundles.defect(root, champion) if champion else None
     if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:
         reason = f"The bundle of the champion again, as {wrong.found[0].lower()}{wrong.found[1:]}"
         verdict = Verdict(True, reason)

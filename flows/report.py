@@ -14,7 +14,7 @@ from flows.dvc import Outcome
 from ser.core.scores.metrics import emotions_text
 from ser.core.utterance.fitness import in_words
 from ser.core.utterance.sentences import sentence_text
-from ser.io.tracking.version import MODEL, Version
+from ser.io.tracking.versions import MODEL, Version
 from ser.output import count_of
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ def test_what_is_no_model_or_no_recording_is_said(trained, tmp_path):
 
 def test_a_model_without_voices_says_so(trained):
     recording = next((trained.root / "data/raw/synthetic").rglob("*.wav"))
-    with pytest.raises(ParamsError, match="knows no voices"):
+    with pytest.raises(ParamsError, match="trained without enrolment"):
         ser.load(trained.root / "models/bundle").enrol([recording])
 
 

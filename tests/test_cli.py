@@ -124,7 +124,7 @@ def test_clips_that_tell_nothing_of_a_voice_are_left_out(ser, knowing, recording
     soundfile.write(tmp_path / "silent.wav", np.zeros(32_000), 16_000)
     status, _, err = ser(*words)
     assert status == cli.USER_ERROR
-    assert err.startswith("error: No recording tells of the voice. ")
+    assert err.startswith("error: No recording enrols the speaker. ")
     assert "silent.wav" in err
     y, sr = soundfile.read(recordings["file"].iloc[1])
     soundfile.write(tmp_path / "spoken.wav", y, sr)
@@ -137,7 +137,7 @@ def test_a_model_that_knows_no_voices_takes_no_clips(ser, recordings, tmp_path):
     file = recordings["file"].iloc[0]
     status, _, err = ser("predict", file, "--model", "models/bundle", "--enrol", tmp_path)
     assert status == cli.USER_ERROR
-    assert "this model knows no voices" in err
+    assert "this model was trained without enrolment" in err
 
 
 @pytest.mark.parametrize(

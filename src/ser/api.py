@@ -17,15 +17,15 @@ from ser.io.audio.take import Taken, take, take_apart
 from ser.predictor import Prediction, Predictor
 from ser.project import project_root
 
-#: From so many recordings on, processes read and extract them: they take seconds to start, in which
-#: the first are answered here.
+#: From MANY recordings on, other processes read and extract them. They take seconds to start;
+#: meanwhile the FIRST are predicted here.
 MANY, FIRST = 100, 31
-#: At most two parts are extracted and not yet answered; answers are made in batches.
+#: At most two parts are extracted and not yet predicted; predictions are made in batches.
 PART, BATCH = 48, 16
 
 
 class Model:
-    """A bundle that answers recordings; `predictor` takes samples instead."""
+    """A bundle that predicts recordings; its `predictor` takes samples instead."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
@@ -33,7 +33,7 @@ class Model:
     def predict(self, file: str | PathLike[str], *, voice: Voice | None = None) -> Prediction:
         """The perceived emotion of a recording; raises AudioError where it cannot be read.
 
-        voice : the speaker's, from `enrol`; without it the speaker is taken for an average one.
+        voice : the speaker's, from `enrol`; None: an average speaker's.
         """
         (answer,) = self.predict_all([file], voice=voice)
         if isinstance(answer, AudioError):
@@ -43,25 +43,24 @@ class Model:
     def predict_all(
         self, files: Sequence[str | PathLike[str]], *, voice: Voice | None = None
     ) -> Iterator[Prediction | AudioError]:
-        """Predictions of many recordings of one speaker, known or not, in order, as they are made.
+        """Predictions for many recordings of one speaker, in order, as they are made.
 
-        A recording that cannot be read is answered by its error. Of many recordings all but the
-        first are read and extracted in processes of their own; memory stays bounded.
+        A recording that cannot be read gives its error. Of many recordings all but the first are
+        read and extracted in other processes; memory stays bounded.
         """
         paths, front_end = [Path(file) for file in files], self.predictor.front_end
         here = FIRST if len(paths) >= MANY and cpu_count() > 1 else len(paths)
         parts = (paths[i : i + PART] for i in range(here, len(paths), PART))
         ahead = (take_apart(front_end, part) for part in parts)
         working: Iterator[Taken] | None = None
-        start, size = 0, 1
-        while start < here:
-            batch = [take(front_end, path) for path in paths[start : min(start + size, here)]]
+        first, size = (take(front_end, path) for path in paths[:here]), 1
+        while batch := list(islice(first, size)):
             yield from self._answers(batch, voice)
-            start, size = start + size, min(2 * size, BATCH)
-            # The first answer waits for no process to start.
+            size = min(2 * size, BATCH)
+            # After the first prediction, which waits for no process.
             working = working or next(ahead, None)
         while working:
-            # The next part is extracted while this one is answered.
+            # The next part is extracted while this one is predicted.
             following = next(ahead, None)
             while batch := list(islice(working, BATCH)):
                 yield from self._answers(batch, voice)
@@ -82,14 +81,14 @@ class Model:
     ) -> Voice:
         """The voice of a speaker from unlabelled recordings, best in various moods.
 
-        on_left_out : is called with a sentence on each recording that shows no voice, such as one
+        on_left_out : is called with a sentence on each recording that is left out, such as one
         without speech. Raises AudioError where none is left or one cannot be read, ParamsError
-        where the model was trained without voices.
+        where the model was trained without enrolment.
         """
         if not self.predictor.bundle.knows_voices:
             raise ParamsError(
-                "Found clips of a speaker, but this model knows no voices. Leave them (--enrol) "
-                "out, or train with model.enrolled: true in params.yaml."
+                "Found clips of a speaker, but this model was trained without enrolment. Leave "
+                "them (--enrol) out, or train with model.enrolled: true in params.yaml."
             )
         clips, left_out = [], []
         for file in files:
@@ -100,7 +99,8 @@ class Model:
                 clips.append((y, sr))
         voice = self.predictor.enrol(clips) if clips else None
         if voice is None:
-            raise AudioError(f"No recording tells of the voice. {''.join(left_out[:1])}".rstrip())
+            first = left_out[0] if left_out else "None was given."
+            raise AudioError(f"No recording enrols the speaker. {first}")
         if on_left_out:
             for reason in left_out:
                 on_left_out(reason)
@@ -119,11 +119,11 @@ def load(source: str | PathLike[str] | None = None) -> Model:
 
 
 def bundle_folder(source: str | PathLike[str] | None) -> Path:
-    """Where the files of `load`'s source lie on this machine."""
+    """The folder of `load`'s source on this machine."""
     if source is None or str(source).startswith("models:"):
-        from ser.io.tracking import registry
+        from ser.io.tracking import bundles
 
-        return registry.fetch_bundle(project_root(), None if source is None else str(source))
+        return bundles.fetch_bundle(project_root(), None if source is None else str(source))
     if not Path(source).is_dir():
         raise RegistryError(
             f"{source} is neither a folder nor a registry URI such as "

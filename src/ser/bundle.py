@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -33,6 +31,7 @@ from ser.core.uncertainty.calibration import COLDEST, HOTTEST, Calibration, Cali
 from ser.core.uncertainty.novelty import Novelty
 from ser.core.utterance.emotions import EMOTIONS
 from ser.errors import BundleError
+from ser.files import atomic_path
 from ser.models.base import EmotionModel, Examples, Inputs
 from ser.models.build import model_from_files
 from ser.models.encoders.reference import EncoderReference
@@ -54,7 +53,7 @@ class _Part(BaseModel):
 
 
 class _CalibrationPart(_Part):
-    # Within what `fit_temperature` looks at, give or take its tolerance.
+    # The range of `fit_temperature`, with room for its tolerance.
     temperature: float = Field(ge=COLDEST / 2, le=HOTTEST * 2)
     coverage: float | None = Field(gt=0, lt=1)
     threshold: float = Field(ge=0, le=1)
@@ -99,10 +98,10 @@ class Bundle:
     """A fitted model with all that inference needs.
 
     calibrations : of the model's raw posteriors, fitted on speakers it was not trained on.
-    abstention : when no answer is given. novelty : of functionals, by those trained on; None
-        where too few speakers could tell.
-    card : receipts, free of numbers that inference uses: corpora, protocol, hashes, speakers
-        that were trained on, scores on dev.
+    abstention : when no emotion is predicted. novelty : of functionals, against those trained on;
+        None where there were too few speakers.
+    card : receipts, no numbers that inference uses: corpora, protocol, hashes, speakers that were
+        trained on, scores on dev.
     """
 
     model_name: str
@@ -120,12 +119,12 @@ class Bundle:
 
     @property
     def takes_layers(self) -> bool:
-        """Whether its model takes the layers of an encoder, which is no part of the bundle."""
+        """Whether the model takes the layers of an encoder, which is no part of the bundle."""
         return self.encoder is not None and "layers" in self.model.kinds
 
     @property
     def knows_voices(self) -> bool:
-        """Whether it answers otherwise for a speaker of whom it knows clips."""
+        """Whether predictions depend on enrolment clips of the speaker."""
         return self.model.enrolment is not None
 
     def posteriors(self, inputs: Inputs, *, voice: Voice | None = None) -> np.ndarray:
@@ -134,21 +133,21 @@ class Bundle:
         return _finite(self.calibration_of(voice).posteriors(raw))
 
     def posteriors_by_speaker(self, examples: Examples) -> np.ndarray:
-        """Calibrated posteriors, (n, n_classes), as `posteriors_by_speaker` of the model has."""
+        """Calibrated posteriors, (n, n_classes), each speaker enrolled by all own examples."""
         result = posteriors_by_speaker(self.model, examples)
         for rows in rows_of(examples.speaker).values():
             result[rows] = self.calibrations.at(len(rows)).posteriors(result[rows])
         return _finite(result)
 
     def sets_by_speaker(self, posteriors: np.ndarray, *, speaker: np.ndarray) -> np.ndarray:
-        """Which emotions each set holds, bool (n, n_classes), of what the former returns."""
+        """Emotions in each prediction set, bool (n, n_classes), of `posteriors_by_speaker`."""
         result = np.empty(posteriors.shape, dtype=bool)
         for rows in rows_of(speaker).values():
             result[rows] = self.calibrations.at(len(rows)).sets(posteriors[rows])
         return result
 
     def calibration_of(self, voice: Voice | None) -> Calibration:
-        """That for a speaker who is known by `voice`, or not at all."""
+        """The calibration for a speaker enrolled by `voice`, or for an unknown one."""
         return self.calibrations.at(voice.clips if voice else 0)
 
 
@@ -164,18 +163,14 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         "encoder": asdict(bundle.encoder) if bundle.encoder else None,
         "card": bundle.card,
     }
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        files = {**bundle.model.to_files(), **_novelty_files(bundle.novelty)}
+    files = bundle.model.to_files()
+    if bundle.novelty is not None:
+        files[NOVELTY_FILE] = save_arrays(bundle.novelty.to_arrays())
+    with atomic_path(directory) as temporary:
+        temporary.mkdir()
         for name, content in files.items():
             (temporary / name).write_bytes(content)
         (temporary / CARD_FILE).write_text(json.dumps(head, indent=2, sort_keys=True) + "\n")
-        shutil.rmtree(directory, ignore_errors=True)
-        temporary.replace(directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -186,7 +181,14 @@ def load_bundle(directory: Path) -> Bundle:
         for path in directory.iterdir()
         if path.name != CARD_FILE and path.is_file()
     }
-    novelty = _novelty_from(files)
+    novelty = None
+    if NOVELTY_FILE in files:
+        try:
+            novelty = Novelty.from_arrays(load_arrays(files.pop(NOVELTY_FILE)))
+        except SafetensorError as error:
+            raise BundleError(
+                f"{NOVELTY_FILE} cannot be read ({error}). Take the bundle from its registry again."
+            ) from error
     try:
         model = model_from_files(head.model, files)
     except (KeyError, TypeError, ValidationError) as error:
@@ -231,23 +233,6 @@ def _finite(posteriors: np.ndarray) -> np.ndarray:
             "its registry again."
         )
     return posteriors
-
-
-def _novelty_files(novelty: Novelty | None) -> dict[str, bytes]:
-    return {} if novelty is None else {NOVELTY_FILE: save_arrays(novelty.to_arrays())}
-
-
-def _novelty_from(files: dict[str, bytes]) -> Novelty | None:
-    """Take the novelty out of a bundle's files; raises BundleError where it is damaged."""
-    content = files.pop(NOVELTY_FILE, None)
-    if content is None:
-        return None
-    try:
-        return Novelty.from_arrays(load_arrays(content))
-    except SafetensorError as error:
-        raise BundleError(
-            f"{NOVELTY_FILE} cannot be read ({error}). Take the bundle from its registry again."
-        ) from error
 
 
 def _read_head(directory: Path) -> _Head:

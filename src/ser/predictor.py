@@ -1,5 +1,4 @@
-"""From samples to an emotion, or to the reason why there is none: the one road that evaluation,
-command line and servers take."""
+"""From samples to an emotion, or the reason for none: for evaluation, command line and servers."""
 
 from __future__ import annotations
 
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Perceived emotion and its posterior, or why none is named.
+    """Perceived emotion and its posterior, or why there is none.
 
     emotion : None where the predictor abstains. confidence : of the most probable emotion; None
     where the signal alone was reason to abstain: then `posteriors` and `candidates` are empty.
-    posteriors : of all classes. candidates : the emotions that hold the true one as often as the
-    bundle's `calibrations.coverage` says, the likeliest first. enrolled_clips : by how many clips
-    the speaker was known; None where the model knows no voices.
+    posteriors : of all classes. candidates : the prediction set, likeliest first; it holds the true
+    emotion as often as the bundle's `calibrations.coverage`. enrolled_clips : the speaker's
+    enrolment clips; None where the model has no enrolment.
     """
 
     emotion: str | None
@@ -43,58 +42,55 @@ class Prediction:
 
 
 class Predictor:
-    """Scores waveforms with a bundle's model and the bundle's own feature parameters.
+    """Predicts waveforms with a bundle's model and the bundle's own feature parameters.
 
-    encoder : what `load_encoder_of` gives for the bundle. Raises EncoderError where the model takes
-    an encoder and None is given.
+    encoder : of `load_encoder_of(bundle)`. Raises EncoderError where the model needs it and it is
+    None.
     """
 
     def __init__(self, bundle: Bundle, encoder: SpeechEncoder | None = None) -> None:
         if encoder is None and bundle.takes_layers:
             raise EncoderError(
-                f"The model {bundle.model_name} takes an encoder and none was given: give what "
-                "load_encoder_of(bundle) returns."
+                f"The model {bundle.model_name} takes an encoder and none was given; give "
+                "load_encoder_of(bundle)."
             )
         self.bundle = bundle
         encoder_sr = bundle.encoder.sr if bundle.encoder else None
         self.front_end = FrontEnd(bundle.features, bundle.abstention, encoder_sr)
         self._encoder = encoder
-        self._limit: float | None = None
-        percentile = bundle.abstention.max_novelty_percentile
-        if bundle.novelty is not None and percentile is not None:
-            self._limit = bundle.novelty.limit(percentile)
+        percentile, novelty = bundle.abstention.max_novelty_percentile, bundle.novelty
+        self._limit = None if novelty is None or percentile is None else novelty.limit(percentile)
 
     def enrol(self, clips: Iterable[tuple[np.ndarray, int]]) -> Voice | None:
         """The voice of a speaker from unlabelled clips, each (samples, Hz).
 
-        None where the model knows no voices; raises AudioError on an unfit clip. What `refuse`
-        refuses tells nothing of a voice: leave it out.
+        None where the model has no enrolment; raises AudioError on an unfit clip. Leave out what
+        `refuse` refuses: it holds no voice.
         """
         extracted = [self.front_end.extract(y, sr=sr) for y, sr in clips]
         return voice_of(self.bundle.model, self._inputs(extracted))
 
     def refuse(self, y: np.ndarray, *, sr: int) -> Abstention | None:
-        """Why mono samples `y`, (n_samples,), at `sr` Hz, are no speech to go by; None: they are.
+        """Why mono samples `y`, (n_samples,), at `sr` Hz, cannot be predicted; None if they can.
 
-        Judged by the signal alone: too short, too long, no speech, or clipped.
+        By the signal alone: too short, too long, no speech, or clipped.
         """
         return self.front_end.refuse(y, sr=sr)
 
     def predict(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> Prediction:
-        """Answer mono samples `y`, (n_samples,), at `sr` Hz; raises AudioError on unfit input.
+        """The prediction for mono samples `y`, (n_samples,), at `sr` Hz.
 
-        Give the samples as they were recorded: resampled, they no longer show that they were
-        clipped. voice : the speaker's, from `enrol`; without it, he or she is taken for an
-        average one.
+        Give the samples as they were recorded: resampling hides clipping. voice : the speaker's,
+        from `enrol`; None: an average speaker's. Raises AudioError on unfit input.
         """
         return self.answer([self.front_end.take(y, sr=sr)], voice=voice)[0]
 
     def answer(
         self, taken: Sequence[Abstention | Extracted], *, voice: Voice | None = None
     ) -> list[Prediction]:
-        """Predictions for what `front_end.take` gave of recordings of one speaker, known or not.
+        """Predictions for results of `front_end.take`, of recordings of one speaker.
 
-        Together they cost the networks less than one by one, and answers stay the same.
+        Networks take less time for them together than one by one; the predictions are the same.
         """
         extracted = [one for one in taken if isinstance(one, Extracted)]
         posteriors = iter(self._posteriors(extracted, voice) if extracted else ())
@@ -106,7 +102,7 @@ class Predictor:
         ]
 
     def posteriors(self, y: np.ndarray, *, sr: int, voice: Voice | None = None) -> np.ndarray:
-        """Calibrated posteriors over the bundle's classes, (n_classes,), whatever `y` holds."""
+        """Calibrated posteriors, (n_classes,), without abstention."""
         found: np.ndarray = self._posteriors([self.front_end.extract(y, sr=sr)], voice)[0]
         return found
 
@@ -123,7 +119,7 @@ class Predictor:
         waveforms = [one.waveform for one in extracted if one.waveform is not None]
         functionals = [one.features.functionals for one in extracted]
         return Inputs(
-            # Sooner than from rows with their names.
+            # Faster than from a list of Series.
             pd.DataFrame(np.stack(functionals), columns=functionals[0].index),
             [one.features.log_mel for one in extracted],
             list(self._encoder.encode(waveforms)) if self._encoder else None,
@@ -133,24 +129,17 @@ class Predictor:
     def _prediction(
         self, posteriors: np.ndarray, features: Features, voice: Voice | None
     ) -> Prediction:
-        refused = decide(
-            self.bundle.abstention,
-            novelty=self._novelty(features),
-            confidence=float(posteriors.max()),
-        )
+        novelty, confidence = self._novelty(features), float(posteriors.max())
+        refused = decide(self.bundle.abstention, novelty=novelty, confidence=confidence)
         classes = self.bundle.classes
-        by_class = dict(zip(classes, map(float, posteriors), strict=True))
         inside = self.bundle.calibration_of(voice).sets(posteriors[None])[0]
         candidates = [classes[i] for i in np.argsort(-posteriors, kind="stable") if inside[i]]
-        clips = None
-        if self.bundle.knows_voices:
-            clips = voice.clips if voice else 0
-        best = candidates[0]
+        clips = voice.clips if voice else 0
         return Prediction(
-            emotion=None if refused else best,
-            confidence=by_class[best],
-            posteriors=by_class,
+            emotion=None if refused else candidates[0],
+            confidence=confidence,
+            posteriors=dict(zip(classes, map(float, posteriors), strict=True)),
             candidates=tuple(candidates),
-            enrolled_clips=clips,
+            enrolled_clips=clips if self.bundle.knows_voices else None,
             abstention=refused,
         )

@@ -12,7 +12,7 @@ from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import registry, runs
 from ser.io.tracking.store import connect
-from ser.io.tracking.version import Version
+from ser.io.tracking.versions import Version
 from ser.params import load_params
 from ser.project import PREDICTIONS
 from support.project import Project

@@ -119,7 +119,7 @@ def test_nothing_changed_registers_nothing_and_says_so(project: Project) -> None
     assert set(did(second).values()) == {"unchanged"}
     assert second.verdict is None
     assert second.summary.startswith("Nothing changed")
-    assert len(registry.versions(project.root)) == 1
+    assert len(registry.all_versions(project.root)) == 1
     assert len(journal.rows(project.root)) == 1
 
 
@@ -157,12 +157,12 @@ def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(
         patch.setattr(registry, "promote", die)
         with pytest.raises(StageError, match="killed"):
             tick(project)
-    assert [v.verdict for v in registry.versions(project.root)] == [None]
+    assert [v.verdict for v in registry.all_versions(project.root)] == [None]
 
     again = tick(project)
 
     assert again.verdict is not None
-    assert [v.verdict for v in registry.versions(project.root)] == ["promoted"]
+    assert [v.verdict for v in registry.all_versions(project.root)] == ["promoted"]
 
 
 def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:
@@ -175,7 +175,7 @@ def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:
     found = project.json("reports/train.json")["run_id"]
     assert found != lost
     assert runs.run_exists(project.root, found)
-    assert len(registry.versions(project.root)) == 1, "the same training gives the same bundle"
+    assert len(registry.all_versions(project.root)) == 1, "the same training gives the same bundle"
 
 
 def unserviceable(project: Project, damage: str) -> None:

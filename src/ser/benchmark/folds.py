@@ -82,7 +82,7 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
     check_shards(home / FEATURES)
     check_shards(home / AUGMENTED)
     if params.model.takes_encoder:
-        check_shards(home / EMBEDDINGS, stage="embed")
+        check_shards(home / EMBEDDINGS)
     key = _key(home, params, splits)
     place = home / "runs" / key
     place.mkdir(parents=True, exist_ok=True)
@@ -242,9 +242,7 @@ def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
 
         weights = weights_sha256(params.model.section("byol_s"))
     recipe, shards = read_index(home / FEATURES)
-    embeddings = (
-        read_index(home / EMBEDDINGS, stage="embed")[1] if params.model.takes_encoder else None
-    )
+    embeddings = read_index(home / EMBEDDINGS)[1] if params.model.takes_encoder else None
     content = {
         "splits": [split_sha256(folds) for folds in splits],
         "features": [dict(recipe.params), recipe.code, shards],

@@ -124,10 +124,10 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "promoted by hand",
 ) -> None:
     """Make a registered version the champion, past the gate."""
-    from ser.io.tracking import registry
+    from ser.io.tracking import registry, versions
 
     root = project_root()
-    registry.promote(root, registry.get_version(root, version), reason=reason)
+    registry.promote(root, versions.get_version(root, version), reason=reason)
     print(f"Version {version} is the champion.")
 
 
@@ -137,10 +137,10 @@ def roll_back(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Give the champion's place back to its predecessor."""
-    from ser.io.tracking import registry
+    from ser.io.tracking import registry, versions
 
     root = project_root()
-    champion = registry.champion(root)
+    champion = versions.champion(root)
     if champion is not None and not yes:
         if not sys.stdin.isatty():
             raise SerError(

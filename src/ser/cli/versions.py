@@ -22,7 +22,7 @@ def versions(as_json: AsJson = False) -> None:
 
     The verdicts' reasons follow below; --json has all scores, and each version's run.
     """
-    from ser.io.tracking import registry
+    from ser.io.tracking.versions import all_versions
 
     rows = [
         {
@@ -36,7 +36,7 @@ def versions(as_json: AsJson = False) -> None:
             "reason": version.verdict_reason,
             "run_id": version.run_id,
         }
-        for version in registry.versions(project_root())
+        for version in all_versions(project_root())
     ]
     if as_json:
         print(json.dumps(rows, indent=2))

@@ -88,9 +88,9 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2)
     for axes, ending in ((left, "loss"), (right, "uar")):
         for column in [c for c in curves.columns if c.endswith(ending)]:
-            # Dev is not listened to in every epoch.
-            known = curves[["epoch", column]].dropna()
-            axes.plot(known["epoch"], known[column], label=column.replace("_", " "))
+            # Dev is not scored in every epoch.
+            scored = curves[["epoch", column]].dropna()
+            axes.plot(scored["epoch"], scored[column], label=column.replace("_", " "))
     left.set(xlabel="epoch", ylabel="loss")
     right.set(xlabel="epoch", ylabel="UAR", ylim=(0, 1))
     for axes in (left, right):

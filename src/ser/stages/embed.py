@@ -12,6 +12,7 @@ from ser.core.features.extract import audible, prepared
 from ser.core.utterance.tables import segments_of
 from ser.errors import AudioError
 from ser.io.storage import embeddings, shards
+from ser.io.storage.filling import Store, fill
 from ser.io.storage.manifests import by_key, load_manifest, parts
 from ser.io.storage.recordings import check_recordings
 from ser.params import Params
@@ -49,17 +50,19 @@ def run(root: Path, params: Params) -> None:
         return iter(tqdm(made, total=len(new), desc="embed", unit="file", disable=None))
 
     by = params.features.model_dump(mode="json", include=set(PREPARED_BY))
-    filled = embeddings.update_embeddings(
+    store = Store(
         folder,
         embeddings.embedding_recipe(encoder, {"sr": encoder.sr, **by}),
-        [part.index.tolist() for part in parts(rows)],
-        compute=compute,
+        [[part.index.tolist()] for part in parts(rows)],
+        write=embeddings.write_shard,
+        read=embeddings.read_shard,
     )
-    failures = [error.below(root) for error in filled.failures]
+    fill([store], compute=compute)
+    failures = [error.below(root) for error in store.failures]
     raise_first(failures, of=len(rows), what="files")
     print(
-        f"{len(rows)} recordings embedded by {chosen.name}: {filled.computed} computed, "
-        f"{len(rows) - filled.computed} known already."
+        f"{len(rows)} recordings embedded by {chosen.name}: {store.computed} computed, "
+        f"{store.known} known already."
     )
 
 

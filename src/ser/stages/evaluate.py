@@ -214,7 +214,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
             for split, of_split in scores.items()
         }
     )
-    tracked.log_artifact(root / FIGURES, "figures")
+    tracked.log_artifact(root / FIGURES)
     for path in (METRICS, PREDICTIONS, FOLDS, AUDIT):
         tracked.log_artifact(root / path, "reports")
 

@@ -22,7 +22,7 @@ from ser.errors import AudioError
 from ser.files import code_sha256
 from ser.io.audio.read import load_segments
 from ser.io.storage import shards
-from ser.io.storage.filling import Storage, Store, fill
+from ser.io.storage.filling import Store, fill
 from ser.io.storage.manifests import by_key, load_manifest, parts
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import Recipe
@@ -46,13 +46,13 @@ def run(root: Path, params: Params) -> None:
     versions = range(1, params.augment.versions + 1)
     rows = pd.concat([recorded.assign(version=0), *(versions_of(voices, v) for v in versions)])
     features = params.features.model_dump(mode="json")
-    storage = Storage(shards.write_shard, shards.read_features)
     stores = [
         Store(
             root / FEATURES,
             Recipe(features, code_sha256(*CODE)),
             [[part.index.tolist()] for part in parts(recorded)],
-            storage,
+            write=shards.write_shard,
+            read=shards.read_shard,
         )
     ]
     if versions:
@@ -62,7 +62,8 @@ def run(root: Path, params: Params) -> None:
                 root / AUGMENTED,
                 Recipe({"features": features, "augment": augment}, code_sha256(*AUGMENTED_BY)),
                 [[versions_of(part, v).index.tolist() for v in versions] for part in parts(voices)],
-                storage,
+                write=shards.write_shard,
+                read=shards.read_shard,
             )
         )
     else:
@@ -76,11 +77,11 @@ def run(root: Path, params: Params) -> None:
         changes = [_change(params, *names) for names in named]
         return features_of(root, wanted, params.features, changes=changes, doing="featurize")
 
-    filled = fill(stores, compute=compute)
+    fill(stores, compute=compute)
     # A recording that cannot be read fails once, however many versions it would have had.
-    failures = {str(failure): failure for own in filled for failure in own.failures}
+    failures = {str(failure): failure for own in stores for failure in own.failures}
     raise_first(list(failures.values()), of=len(recorded), what="files")
-    for name, own in zip(("recordings", "augmented versions"), filled, strict=False):
+    for name, own in zip(("recordings", "augmented versions"), stores, strict=False):
         print(
             f"{own.computed + own.known} {name} in {len(own.shards)} shard(s): {own.computed} "
             f"computed, {own.known} known already."

@@ -126,7 +126,7 @@ def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
     check_shards(root / AUGMENTED)
     learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES, AUGMENTED]
     if params.model.takes_encoder:
-        check_shards(root / EMBEDDINGS, stage="embed")
+        check_shards(root / EMBEDDINGS)
         learnt_from.append(EMBEDDINGS)
     check_cache(root, learnt_from)
 

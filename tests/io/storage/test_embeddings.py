@@ -10,6 +10,7 @@ from ser.core.utterance.segments import WHOLE
 from ser.core.utterance.waveform import trim
 from ser.errors import ChangedAudio, CorruptAudio, DamagedFeatures
 from ser.io.storage import embeddings as store
+from ser.io.storage.filling import Store, fill
 from ser.io.storage.shards import INDEX, check_shards
 from ser.models.encoders.loading import load_encoder
 from support.encoders import SR, save_encoder, waveform
@@ -48,8 +49,10 @@ class Corpus:
                 yield value
 
         recipe = store.embedding_recipe(encoder, params or {"sr": encoder.sr})
-        parts = [recordings[i : i + 2] for i in range(0, len(recordings), 2)]
-        return store.update_embeddings(self.folder, recipe, parts, compute=compute)
+        parts = [[recordings[i : i + 2]] for i in range(0, len(recordings), 2)]
+        filled = Store(self.folder, recipe, parts, write=store.write_shard, read=store.read_shard)
+        fill([filled], compute=compute)
+        return filled
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def corpus(tmp_path, encoder):
 
 
 def test_stored_embeddings_are_those_that_are_computed(corpus):
-    assert corpus.update().failures == ()
+    assert not corpus.update().failures
     found = store.read_embeddings(corpus.folder)
     assert set(found) == set(corpus.paths)
     for sha256, path in corpus.paths.items():
@@ -98,7 +101,7 @@ def test_another_encoder_or_other_parameters_compute_all_anew(corpus, tmp_path):
 def test_what_was_finished_before_an_interruption_is_kept(corpus):
     with pytest.raises(KeyboardInterrupt):
         corpus.update(stop_after=5)
-    check_shards(corpus.folder, stage="embed")
+    check_shards(corpus.folder)
     corpus.update()
     assert corpus.computed == list(corpus.paths)[4:]
 

@@ -43,11 +43,11 @@ def test_features_come_back_bit_for_bit(folder):
     assert list(functionals.columns) == NAMES
 
 
-def test_one_recording_is_found_and_read_alone(folder):
-    places = shards.recordings_in(folder, shards.intact_shards(folder, RECIPE))
-    shard, row = places["r6"]
-    (features,) = shards.read_features(folder / shard, [row])
-    np.testing.assert_array_equal(features.log_mel, some_features(6).log_mel)
+def test_one_shard_is_read_alone(folder):
+    features = shards.read_shard(folder / RECIPE.shard_name([f"r{i}" for i in range(5, 8)]))
+    assert list(features) == ["r5", "r6", "r7"]
+    np.testing.assert_array_equal(features["r6"].functionals, some_features(6).functionals)
+    np.testing.assert_array_equal(features["r6"].log_mel, some_features(6).log_mel)
 
 
 def test_the_same_features_give_the_same_bytes_and_name(tmp_path):
@@ -105,7 +105,7 @@ def test_a_missing_shard_and_a_cut_one_are_named(folder):
     content = shard.read_bytes()
     shard.write_bytes(content[:40])
     with pytest.raises(DamagedFeatures, match="no readable shard"):
-        shards.recordings_in(folder, [shard.name])
+        shards.read_shard(shard)
     shard.unlink()
     with pytest.raises(DamagedFeatures, match="is missing"):
         shards.check_shards(folder)

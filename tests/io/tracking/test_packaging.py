@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from ser.bundle import bundle_sha256
-from ser.io.tracking import registry, runs, store
+from ser.io.tracking import bundles, registry, runs, store, versions
 from ser.io.tracking.packaging import example_audio
 from support.project import Project
 
@@ -33,7 +33,7 @@ def linked(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def version(linked: tuple[Path, Path]) -> registry.Version:
+def version(linked: tuple[Path, Path]) -> versions.Version:
     root, bundle = linked
     with runs.start_run(root, name="train", params={}) as run:
         pass
@@ -43,7 +43,7 @@ def version(linked: tuple[Path, Path]) -> registry.Version:
 
 
 @pytest.fixture(scope="module")
-def served(linked: tuple[Path, Path], version: registry.Version) -> Iterator[TestClient]:
+def served(linked: tuple[Path, Path], version: versions.Version) -> Iterator[TestClient]:
     from mlflow.pyfunc import scoring_server
 
     with (
@@ -52,14 +52,15 @@ def served(linked: tuple[Path, Path], version: registry.Version) -> Iterator[Tes
     ):
         # MLflow's server sets it for good.
         patch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
-        yield TestClient(scoring_server.init(mlflow.pyfunc.load_model(version.uri)))
+        model = mlflow.pyfunc.load_model(f"models:/{versions.MODEL}/{version.version}")
+        yield TestClient(scoring_server.init(model))
 
 
 def test_what_dvc_links_is_registered_as_files_of_its_own(
-    linked: tuple[Path, Path], version: registry.Version
+    linked: tuple[Path, Path], version: versions.Version
 ) -> None:
     root, bundle = linked
-    registered = registry.fetch_bundle(root, version)
+    registered = bundles.fetch_bundle(root, version)
 
     assert bundle_sha256(registered) == bundle_sha256(bundle)
     assert not any(path.is_symlink() for path in registered.iterdir())

@@ -23,7 +23,7 @@ import soundfile
 
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.errors import DamagedVersion, NoChampion, RegistryError
-from ser.io.tracking import bundles, journal, registry, runs, store
+from ser.io.tracking import bundles, journal, registry, runs, store, versions
 from ser.io.tracking.packaging import example_audio
 from ser.predictor import Predictor
 from support.project import Project
@@ -64,12 +64,12 @@ def root(prepared: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def promote(root: Path, version: int, reason: str = "better") -> registry.Version:
-    return registry.promote(root, registry.get_version(root, version), reason=reason)
+def promote(root: Path, version: int, reason: str = "better") -> versions.Version:
+    return registry.promote(root, versions.get_version(root, version), reason=reason)
 
 
 def test_a_version_says_what_it_is(root: Path) -> None:
-    version = registry.find_version(root, SHA[2])
+    version = versions.find_version(root, SHA[2])
 
     assert version is not None
     assert (version.version, version.bundle_sha256) == (3, SHA[2])
@@ -81,27 +81,27 @@ def test_a_version_says_what_it_is(root: Path) -> None:
 
 
 def test_an_unknown_bundle_or_number_is_no_version(root: Path, tmp_path: Path) -> None:
-    assert registry.find_version(root, "d" * 64) is None
+    assert versions.find_version(root, "d" * 64) is None
     with pytest.raises(RegistryError, match="no version 9; known are 3, 2, 1"):
-        registry.get_version(root, 9)
+        versions.get_version(root, 9)
 
 
 def test_where_no_version_is_registered_the_remedy_is_to_train(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="no version 9; none is registered yet: `make run`"):
-        registry.get_version(tmp_path, 9)
+        versions.get_version(tmp_path, 9)
 
 
 def test_there_is_no_champion_before_the_first_promotion(root: Path) -> None:
-    assert registry.champion(root) is None
+    assert versions.champion(root) is None
     with pytest.raises(NoChampion, match="make run"):
-        registry.fetch_bundle(root)
+        bundles.fetch_bundle(root)
 
 
 def test_the_promoted_version_serves_and_the_journal_knows_why(root: Path) -> None:
     promote(root, 1, "first")
     promoted = promote(root, 2, "better")
 
-    assert registry.champion(root) == promoted
+    assert versions.champion(root) == promoted
     assert (promoted.verdict, promoted.verdict_reason) == ("promoted", "better")
     rows = [(r["event"], r["version"], r["previous"], r["reason"]) for r in journal.rows(root)]
     assert rows == [("promoted", 1, None, "first"), ("promoted", 2, 1, "better")]
@@ -110,20 +110,20 @@ def test_the_promoted_version_serves_and_the_journal_knows_why(root: Path) -> No
 def test_the_list_of_versions_agrees_with_each_of_them(root: Path) -> None:
     promote(root, 1)
 
-    listed = registry.versions(root)
+    listed = versions.all_versions(root)
 
     assert [v.version for v in listed] == [3, 2, 1]
-    assert listed == [registry.get_version(root, v.version) for v in listed]
+    assert listed == [versions.get_version(root, v.version) for v in listed]
 
 
 def test_a_kept_champion_stays_and_the_verdict_is_on_record(root: Path) -> None:
     promote(root, 1)
 
     kept = registry.keep(
-        root, registry.get_version(root, 2), reason="worse", figures={"probability": 0.1}
+        root, versions.get_version(root, 2), reason="worse", figures={"probability": 0.1}
     )
 
-    assert registry.champion(root).version == 1
+    assert versions.champion(root).version == 1
     assert (kept.verdict, kept.verdict_reason) == ("kept", "worse")
     assert kept.tags["probability"] == "0.1"
     assert journal.rows(root)[-1]["event"] == "kept"
@@ -135,7 +135,7 @@ def test_rolling_back_goes_one_champion_back_each_time(root: Path) -> None:
 
     assert registry.roll_back(root, reason="bad").version == 2
     assert registry.roll_back(root, reason="bad").version == 1
-    assert registry.champion(root).version == 1
+    assert versions.champion(root).version == 1
     with pytest.raises(RegistryError, match="no predecessor"):
         registry.roll_back(root, reason="bad")
 
@@ -161,8 +161,8 @@ def test_a_kill_between_journal_and_alias_leaves_the_old_champion(
         with pytest.raises(Killed):
             promote(root, 2)
 
-    assert registry.champion(root).version == 1
-    assert registry.get_version(root, 2).verdict is None
+    assert versions.champion(root).version == 1
+    assert versions.get_version(root, 2).verdict is None
     promote(root, 2)
     assert registry.roll_back(root, reason="bad").version == 1
 
@@ -182,7 +182,7 @@ def test_a_kill_between_alias_and_verdict_still_rolls_back(
         patch.setattr(mlflow.MlflowClient, "set_model_version_tag", die)
         with pytest.raises(Killed):
             promote(root, 2)
-    assert registry.champion(root).version == 2
+    assert versions.champion(root).version == 2
 
     promote(root, 2)
 
@@ -201,9 +201,10 @@ def test_a_torn_last_row_is_skipped_and_does_not_swallow_the_next(root: Path) ->
 
 def test_processes_that_promote_at_once_leave_one_champion_and_a_row_each(root: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ser.io.tracking import registry as r;"
+        "import sys; from pathlib import Path;"
+        "from ser.io.tracking import registry as r, versions as v;"
         "root = Path(sys.argv[1]);"
-        "[r.promote(root, r.get_version(root, int(v)), reason='race') for v in sys.argv[2:]]"
+        "[r.promote(root, v.get_version(root, int(n)), reason='race') for n in sys.argv[2:]]"
     )
     orders = (["1", "2", "3"], ["3", "2", "1"])
     racing = [subprocess.Popen([sys.executable, "-c", code, str(root), *o]) for o in orders]
@@ -211,7 +212,7 @@ def test_processes_that_promote_at_once_leave_one_champion_and_a_row_each(root: 
 
     rows = journal.rows(root)
     assert len(rows) == 6
-    assert registry.champion(root).version == rows[-1]["version"]
+    assert versions.champion(root).version == rows[-1]["version"]
     # Each row names as `previous` the champion that the row before it made.
     assert [r["previous"] for r in rows] == [None, *(r["version"] for r in rows[:-1])]
 
@@ -233,23 +234,23 @@ def test_processes_that_promote_at_once_leave_one_champion_and_a_row_each(root: 
 )
 def test_a_uri_that_names_no_version_is_refused(root: Path, uri: str) -> None:
     with pytest.raises(RegistryError):
-        registry.resolve(root, uri)
+        versions.resolve(root, uri)
 
 
 def test_a_fetched_bundle_is_the_registered_one(root: Path) -> None:
     promote(root, 2)
 
-    assert bundle_sha256(registry.fetch_bundle(root)) == SHA[1]
-    assert bundle_sha256(registry.fetch_bundle(root, "models:/emotion-recognition/1")) == SHA[0]
+    assert bundle_sha256(bundles.fetch_bundle(root)) == SHA[1]
+    assert bundle_sha256(bundles.fetch_bundle(root, "models:/emotion-recognition/1")) == SHA[0]
 
 
 def test_a_version_whose_files_are_gone_says_so(root: Path, tmp_path: Path) -> None:
     promote(root, 1)
-    directory = registry.fetch_bundle(root)
+    directory = bundles.fetch_bundle(root)
     moved = directory.rename(tmp_path / "away")
     try:
         with pytest.raises(DamagedVersion, match="are gone"):
-            registry.fetch_bundle(root)
+            bundles.fetch_bundle(root)
     finally:
         moved.rename(directory)
 
@@ -282,7 +283,7 @@ def test_the_registered_model_answers_as_the_predictor_without_pickle(
 
 
 def test_what_is_registered_is_typed_documented_and_no_pickle(root: Path) -> None:
-    directory = registry.fetch_bundle(root, "models:/emotion-recognition/1").parents[1]
+    directory = bundles.fetch_bundle(root, "models:/emotion-recognition/1").parents[1]
 
     files = {path.name for path in directory.rglob("*") if path.is_file()}
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib", ".pt"))]
@@ -311,7 +312,7 @@ def test_a_row_without_audio_says_what_it_needs(root: Path) -> None:
 
 def tamper(root: Path, number: int) -> Path:
     """Change one parameter of a registered bundle, of which the artifacts are the test's own."""
-    directory = registry.fetch_bundle(root, registry.get_version(root, number))
+    directory = bundles.fetch_bundle(root, versions.get_version(root, number))
     card = directory / "bundle.json"
     card.write_text(card.read_text().replace('"sr": 16000', '"sr": 8000'))
     return directory
@@ -339,7 +340,7 @@ def test_a_project_that_was_moved_finds_its_bundles(prepared: Path, root: Path) 
     away = prepared.rename(prepared.with_name("away"))
     try:
         promote(root, 1)
-        assert registry.fetch_bundle(root).is_relative_to(root)
+        assert bundles.fetch_bundle(root).is_relative_to(root)
     finally:
         away.rename(prepared)
 
@@ -353,31 +354,31 @@ def test_no_version_whose_files_were_changed_is_loaded_promoted_or_rolled_back_t
     tamper(root, 2)
 
     with pytest.raises(DamagedVersion, match="not what was registered") as caught:
-        registry.fetch_bundle(root, "models:/emotion-recognition/2")
+        bundles.fetch_bundle(root, "models:/emotion-recognition/2")
     assert "\n" not in str(caught.value)
     with pytest.raises(DamagedVersion):
         promote(root, 2)
-    assert registry.champion(root).version == 3
+    assert versions.champion(root).version == 3
     assert registry.roll_back(root, reason="bad").version == 1
 
 
 def test_a_bundle_in_the_place_of_another_is_not_loaded(own_artifacts: Path) -> None:
     root = own_artifacts
-    place, other = (registry.fetch_bundle(root, registry.get_version(root, n)) for n in (1, 2))
+    place, other = (bundles.fetch_bundle(root, versions.get_version(root, n)) for n in (1, 2))
     shutil.rmtree(place)
     shutil.copytree(other, place)
 
     with pytest.raises(DamagedVersion):
-        registry.fetch_bundle(root, "models:/emotion-recognition/1")
+        bundles.fetch_bundle(root, "models:/emotion-recognition/1")
 
 
 @pytest.mark.parametrize("tag", ["", "../../etc", "0" * 64])
 def test_a_version_whose_hash_is_changed_is_not_loaded(root: Path, tag: str) -> None:
     client = store.connect(root)
-    client.set_model_version_tag(registry.MODEL, "1", "bundle_sha256", tag)
+    client.set_model_version_tag(versions.MODEL, "1", "bundle_sha256", tag)
 
     with pytest.raises(DamagedVersion):
-        registry.fetch_bundle(root, "models:/emotion-recognition/1")
+        bundles.fetch_bundle(root, "models:/emotion-recognition/1")
 
 
 def test_the_served_model_checks_its_own_files(own_artifacts: Path) -> None:
@@ -402,14 +403,14 @@ def test_an_alias_that_was_removed_by_hand_is_given_back(root: Path) -> None:
     promote(root, 1)
     promote(root, 2)
     client = store.connect(root)
-    client.delete_registered_model_alias(registry.MODEL, "champion")
+    client.delete_registered_model_alias(versions.MODEL, "champion")
 
     assert registry.reinstate(root).version == 2
 
-    assert registry.champion(root).version == 2
+    assert versions.champion(root).version == 2
     assert registry.roll_back(root, reason="bad").version == 1
     # What was rolled back from does not come back by itself.
-    client.delete_registered_model_alias(registry.MODEL, "champion")
+    client.delete_registered_model_alias(versions.MODEL, "champion")
     assert registry.reinstate(root).version == 1
     assert journal.rows(root)[-1]["event"] == "reinstated"
 
@@ -420,8 +421,8 @@ def test_the_place_of_a_deleted_champion_goes_to_the_one_before(
 ) -> None:
     promote(root, 1)
     promote(root, 3)
-    store.connect(root).delete_model_version(registry.MODEL, "3")
-    assert registry.champion(root) is None
+    store.connect(root).delete_model_version(versions.MODEL, "3")
+    assert versions.champion(root) is None
     if not with_journal:
         journal.journal_path(root).unlink()
 
@@ -434,8 +435,8 @@ def test_nobody_is_reinstated_where_nobody_was_champion_or_none_can_be_loaded(
     root = own_artifacts
     assert registry.reinstate(root) is None
     promote(root, 1)
-    shutil.rmtree(registry.fetch_bundle(root))
-    store.connect(root).delete_registered_model_alias(registry.MODEL, "champion")
+    shutil.rmtree(bundles.fetch_bundle(root))
+    store.connect(root).delete_registered_model_alias(versions.MODEL, "champion")
 
     assert registry.reinstate(root) is None
 
@@ -446,8 +447,8 @@ def test_a_champion_that_cannot_serve_is_named_with_commands_that_mend_it(
     root = own_artifacts
     promote(root, 1)
     promote(root, 2)
-    shutil.rmtree(registry.fetch_bundle(root))
-    today = registry.get_version(root, 3)
+    shutil.rmtree(bundles.fetch_bundle(root))
+    today = versions.get_version(root, 3)
 
     with pytest.raises(DamagedVersion, match=r"ser roll-back.*version 1.*ser promote 3") as caught:
         registry.check_champion(root, otherwise=today)
@@ -463,7 +464,7 @@ def test_rolling_back_follows_the_rows_of_its_own_store_alone(root: Path) -> Non
     rows = journal.rows(root)
     assert len({row["store"] for row in rows}) == 1
     # Another store's: there version 3 took the place of version 2, which was kept out here.
-    registry.keep(root, registry.get_version(root, 2), reason="worse")
+    registry.keep(root, versions.get_version(root, 2), reason="worse")
     journal.append(root, event="promoted", version=3, previous=2, store="of-another")
 
     assert registry.roll_back(root, reason="bad").version == 1
@@ -474,18 +475,18 @@ def test_a_model_that_is_registered_anew_has_another_history(root: Path, prepare
     promote(root, 2)
     before = journal.rows(root)[-1]["store"]
     client = store.connect(root)
-    client.delete_registered_model(registry.MODEL)
-    client.create_registered_model(registry.MODEL)
-    source = store.connect(prepared).get_model_version(registry.MODEL, "2").source
+    client.delete_registered_model(versions.MODEL)
+    client.create_registered_model(versions.MODEL)
+    source = store.connect(prepared).get_model_version(versions.MODEL, "2").source
     with store.as_default_store(root):
         for sha in SHA:
-            client.create_model_version(registry.MODEL, source, tags={"bundle_sha256": sha})
-    client.set_registered_model_alias(registry.MODEL, "champion", "2")
+            client.create_model_version(versions.MODEL, source, tags={"bundle_sha256": sha})
+    client.set_registered_model_alias(versions.MODEL, "champion", "2")
 
     with pytest.raises(RegistryError, match="no predecessor"):
         registry.roll_back(root, reason="bad")
 
-    registry.keep(root, registry.get_version(root, 1), reason="worse")
+    registry.keep(root, versions.get_version(root, 1), reason="worse")
     assert journal.rows(root)[-1]["store"] != before
 
 
@@ -502,7 +503,7 @@ def test_a_bad_row_of_the_journal_is_named_by_its_number(root: Path, line: str) 
         with pytest.raises(RegistryError, match=r"promotions\.jsonl, line 2") as caught:
             act()
         assert "\n" not in str(caught.value)
-    assert registry.champion(root).version == 1
+    assert versions.champion(root).version == 1
 
 
 @pytest.mark.parametrize("act", ["promote", "keep", "roll_back"])
@@ -522,7 +523,7 @@ def test_where_the_store_cannot_be_written_journal_and_registry_still_agree(
 
     acts = {
         "promote": lambda: promote(root, 3),
-        "keep": lambda: registry.keep(root, registry.get_version(root, 3), reason="worse"),
+        "keep": lambda: registry.keep(root, versions.get_version(root, 3), reason="worse"),
         "roll_back": lambda: registry.roll_back(root, reason="bad"),
     }
     with pytest.raises(RegistryError, match="write access") as caught:
@@ -530,7 +531,7 @@ def test_where_the_store_cannot_be_written_journal_and_registry_still_agree(
 
     assert "\n" not in str(caught.value)
     assert journal.rows(root) == before
-    assert registry.champion(root).version == 2
+    assert versions.champion(root).version == 2
 
 
 def test_a_row_that_a_kill_left_without_its_alias_is_written_off(root: Path) -> None:
@@ -553,13 +554,11 @@ def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setattr(bundles, "KEPT", 2)
     sources = {
-        number: registry.fetch_bundle(root, registry.get_version(root, number)).parents[1]
+        number: bundles.fetch_bundle(root, versions.get_version(root, number)).parents[1]
         for number in (1, 2, 3)
     }
     # As a server names them, where the artifacts are not on this machine.
-    monkeypatch.setattr(
-        bundles, "_source", lambda _, version, __: f"far://{sources[version.version]}"
-    )
+    monkeypatch.setattr(bundles, "_source", lambda _, version: f"far://{sources[version.version]}")
     downloads = []
 
     def download(artifact_uri: str, dst_path: str) -> str:
@@ -574,18 +573,18 @@ def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
         lambda artifact_uri: list(Path(artifact_uri.removeprefix("far://")).glob("*")),
     )
     for number in (1, 2, 3, 3):
-        fetched = registry.fetch_bundle(root, f"models:/emotion-recognition/{number}")
+        fetched = bundles.fetch_bundle(root, f"models:/emotion-recognition/{number}")
         assert bundle_sha256(fetched) == SHA[number - 1]
 
     assert len(downloads) == 3
     assert sorted(path.name for path in (root / ".ser" / "bundles").iterdir()) == sorted(SHA[1:])
     # A copy that has rotted is fetched again.
     (fetched / "bundle.json").write_text("{}")
-    assert bundle_sha256(registry.fetch_bundle(root, "models:/emotion-recognition/3")) == SHA[2]
+    assert bundle_sha256(bundles.fetch_bundle(root, "models:/emotion-recognition/3")) == SHA[2]
     assert not list(temporary.iterdir())
     sources[1] = tmp_path / "nowhere"
     with pytest.raises(DamagedVersion, match="are gone"):
-        registry.fetch_bundle(root, "models:/emotion-recognition/1")
+        bundles.fetch_bundle(root, "models:/emotion-recognition/1")
 
 
 def test_a_read_only_project_on_a_read_only_machine_predicts(

@@ -19,7 +19,7 @@ import pytest
 
 from ser.errors import RegistryError
 from ser.io.tracking import address as mlflow_address
-from ser.io.tracking import registry, store
+from ser.io.tracking import store, versions
 
 OPTIONS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
@@ -157,11 +157,11 @@ def test_a_store_of_an_older_mlflow_is_upgraded_or_left_as_it_was(root: Path) ->
 
 def test_what_breaks_while_it_is_used_is_one_line_as_well(root: Path) -> None:
     client = store.connect(root)
-    client.create_registered_model(registry.MODEL)
+    client.create_registered_model(versions.MODEL)
     execute(root, "DROP TABLE registered_model_aliases")
 
     with pytest.raises(RegistryError, match="no such table") as caught:
-        client.set_registered_model_alias(registry.MODEL, "champion", "1")
+        client.set_registered_model_alias(versions.MODEL, "champion", "1")
 
     assert "\n" not in str(caught.value)
 
@@ -169,9 +169,9 @@ def test_what_breaks_while_it_is_used_is_one_line_as_well(root: Path) -> None:
 READ = """
 import sys
 from pathlib import Path
-from ser.io.tracking import registry
+from ser.io.tracking import versions
 root = Path(sys.argv[1])
-print([v.version for v in registry.versions(root)], registry.champion(root))
+print([v.version for v in versions.all_versions(root)], versions.champion(root))
 """
 
 

@@ -1,4 +1,4 @@
-"""Embeddings on disk: shards as of features, addressed by recordings, encoder and code.
+"""Embeddings on disk: shards like those of features, named after recordings, encoder and code.
 
 An embedding costs a second where a log-mel costs a hundredth: none is computed twice.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from ser.core.utterance.segments import Segment
-from ser.errors import AudioError, DamagedFeatures
+from ser.errors import AudioError
 from ser.files import code_sha256
 from ser.io.audio.read import load_segments
-from ser.io.storage.filling import Filled, Storage, Store, fill
-from ser.io.storage.shards import AGAIN, Recipe, check_shards, read_arrow, read_index, write_arrow
+from ser.io.storage.shards import Recipe, check_shards, read_arrow, read_index, write_arrow
 
 if TYPE_CHECKING:
     from ser.models.encoders.encoder import SpeechEncoder
 
-STAGE = "embed"
 #: The source that embeddings depend on: another one is another recipe.
 CODE = (
     *("core/features/extract.py", "core/utterance/segments.py", "core/utterance/waveform.py"),
@@ -39,7 +37,7 @@ CHUNK = 64
 def embedding_recipe(encoder: SpeechEncoder, params: Mapping[str, Any]) -> Recipe:
     """What, beside a recording, determines its embedding.
 
-    params : what the caller does to the waveform first, and how it is encoded.
+    params : how the caller prepares the waveform.
     """
     # Which hidden states are handed out has changed between releases of transformers.
     release = version("transformers").split(".")[0]
@@ -47,41 +45,27 @@ def embedding_recipe(encoder: SpeechEncoder, params: Mapping[str, Any]) -> Recip
     return Recipe({**params, **of_encoder}, code_sha256(*CODE))
 
 
-def update_embeddings(
-    folder: Path,
-    recipe: Recipe,
-    parts: Iterable[Sequence[str]],
-    *,
-    compute: Callable[[list[str]], Iterator[np.ndarray | AudioError]],
-) -> Filled:
-    """`fill` with embeddings, float32 (n_layers, width) each."""
-    storage = Storage(write_embeddings, _read_rows)
-    store = Store(folder, recipe, [[part] for part in parts], storage)
-    (filled,) = fill([store], compute=compute)
-    return filled
-
-
 def encode_recordings(
     utterances: Iterable[tuple[Path, str, Segment]],
     encoder: SpeechEncoder,
     *,
     prepare: Callable[[np.ndarray, int], np.ndarray],
-    **options: Any,
 ) -> Iterator[np.ndarray | AudioError]:
     """Embedding of each utterance, or why it has none, in order.
 
     utterances : files, the SHA-256 that their bytes must have, and segments of them; a file is
     decoded once for those that follow each other. prepare : from mono samples and their rate to a
-    waveform at `encoder.sr` Hz. options : of `SpeechEncoder.encode`.
+    waveform at `encoder.sr` Hz.
     """
-    chunk: list[np.ndarray | AudioError] = []
-    for (path, sha256), own in groupby(utterances, key=lambda utterance: utterance[:2]):
-        for waveform in _prepared(path, sha256, [s for *_, s in own], encoder, prepare):
-            chunk.append(waveform)
-            if len(chunk) == CHUNK:
-                yield from _encoded(chunk, encoder, **options)
-                chunk = []
-    yield from _encoded(chunk, encoder, **options)
+    prepared = (
+        waveform
+        for (path, sha256), own in groupby(utterances, key=lambda utterance: utterance[:2])
+        for waveform in _prepared(path, sha256, [s for *_, s in own], encoder, prepare)
+    )
+    while chunk := list(islice(prepared, CHUNK)):
+        embeddings = iter(encoder.encode([y for y in chunk if not isinstance(y, AudioError)]))
+        for y in chunk:
+            yield y if isinstance(y, AudioError) else next(embeddings)
 
 
 def _prepared(
@@ -91,7 +75,7 @@ def _prepared(
     encoder: SpeechEncoder,
     prepare: Callable[[np.ndarray, int], np.ndarray],
 ) -> Iterator[np.ndarray | AudioError]:
-    """What the encoder takes of each segment of a file, or why it takes none."""
+    """The waveform of each segment of a file, or why it has none."""
     try:
         waveforms = load_segments(path, segments, sha256=sha256)
     except AudioError as error:
@@ -104,8 +88,8 @@ def _prepared(
             yield error.about(segment.of(str(path)))
 
 
-def write_embeddings(embeddings: Sequence[tuple[str, np.ndarray]], path: Path) -> str:
-    """Write embeddings (n_layers, width) of recordings, given with their SHA-256; returns the
+def write_shard(embeddings: Sequence[tuple[str, np.ndarray]], path: Path) -> str:
+    """Write embeddings (n_layers, width), given with their recordings' SHA-256; returns the
     file's own."""
     values = np.stack([np.asarray(value, dtype=np.float32) for _, value in embeddings])
     table = pa.table(
@@ -119,40 +103,23 @@ def write_embeddings(embeddings: Sequence[tuple[str, np.ndarray]], path: Path) -
     return write_arrow(table, path)
 
 
+def read_shard(path: Path) -> dict[str, np.ndarray]:
+    """The embeddings in a shard by their recordings' SHA-256, each float32 (n_layers, width)."""
+    table = read_arrow(path)
+    shape = json.loads(table.schema.metadata[b"shape"])
+    column = table["embedding"].combine_chunks()
+    values = column.flatten().to_numpy().reshape(len(column), *shape)
+    return dict(zip(table["sha256"].to_pylist(), values, strict=True))
+
+
 def read_embeddings(folder: Path) -> dict[str, np.ndarray]:
     """Embeddings of all recordings by SHA-256, each float32 (n_layers, width), checked first.
 
     They are views of the files' pages: what is not used is not held in memory. Raises
     DamagedFeatures where a byte is not as it was written.
     """
-    check_shards(folder, stage=STAGE)
+    check_shards(folder)
     embeddings: dict[str, np.ndarray] = {}
-    for name in read_index(folder, stage=STAGE)[1]:
-        recordings, values = _read(folder / name)
-        embeddings |= zip(recordings, values, strict=True)
+    for name in read_index(folder)[1]:
+        embeddings |= read_shard(folder / name)
     return embeddings
-
-
-def _read_rows(path: Path, rows: Iterable[int]) -> list[np.ndarray]:
-    _, values = _read(path)
-    return [values[row] for row in rows]
-
-
-def _read(path: Path) -> tuple[list[str], np.ndarray]:
-    table = read_arrow(path, stage=STAGE)
-    try:
-        shape = json.loads(table.schema.metadata[b"shape"])
-        column = table["embedding"].combine_chunks()
-        values = column.flatten().to_numpy().reshape(len(column), *shape)
-        return table["sha256"].to_pylist(), values
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise DamagedFeatures(f"{path} holds no embeddings; {AGAIN.format(STAGE)}.") from error
-
-
-def _encoded(
-    chunk: Sequence[np.ndarray | AudioError], encoder: SpeechEncoder, **options: Any
-) -> Iterator[np.ndarray | AudioError]:
-    waveforms = [y for y in chunk if not isinstance(y, AudioError)]
-    embeddings = iter(encoder.encode(waveforms, **options))
-    for y in chunk:
-        yield y if isinstance(y, AudioError) else next(embeddings)

@@ -1,140 +1,107 @@
-"""Folders of shards brought up to date: only what they do not hold is computed."""
+"""Folders of shards brought up to date: only values that they do not hold are computed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from ser.errors import AudioError
-from ser.io.storage import shards
-from ser.io.storage.shards import Recipe
+from ser.io.storage.shards import Recipe, intact_shards, read_arrow, write_index
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Storage(Generic[T]):
-    """How what is stored of recordings is written and read.
-
-    write : (SHA-256, value) pairs of a shard -> the file's SHA-256; read : some rows of a shard.
-    """
-
-    write: Callable[[Sequence[tuple[str, T]], Path], str]
-    read: Callable[[Path, Iterable[int]], list[T]]
-
-
-@dataclass(frozen=True)
 class Store(Generic[T]):
-    """A folder of shards, what its values depend on, and which of them share a shard.
+    """A folder of shards while it is filled.
 
-    parts : groups of shards' keys, each key once; group k of all stores is made before group
-    k + 1 of any, so that what is made of one recording is made together.
+    recipe : what, beside the recordings, the values depend on.
+    parts : groups of shards' keys, each key once; group k of all stores is filled before group
+        k + 1 of any, so that all values of one recording are computed together.
+    write : (key, value) pairs of a shard -> the file's SHA-256; read : a shard's values by key.
+    shards : those that are complete, name -> SHA-256; computed : how many values were computed;
+    failures : why others have no value.
     """
 
-    folder: Path
-    recipe: Recipe
-    parts: Sequence[Sequence[Sequence[str]]]
-    storage: Storage[T]
-
-
-@dataclass(frozen=True)
-class Filled:
-    """What was done: shards (name -> SHA-256), values computed and known, and those that failed."""
-
-    shards: dict[str, str]
-    computed: int
-    known: int
-    failures: tuple[AudioError, ...]
-
-
-def fill(
-    stores: Sequence[Store[T]], *, compute: Callable[[list[str]], Iterator[T | AudioError]]
-) -> list[Filled]:
-    """Make the shards of each store, of old shards' rows where they are intact.
-
-    compute : called once, with the keys of all that is to be computed; yields a value or the
-    reason for none, in that order. A shard of which a value fails is not written; whatever was
-    finished before an interruption stays.
-    """
-    filling = [_Filling(store) for store in stores]
-    groups = zip_longest(*(own.groups for own in filling), fillvalue=())
-    plan = [
-        (own, name)
-        for group in groups
-        for own, names in zip(filling, group, strict=True)
-        for name in names
-    ]
-    computed = compute([key for own, name in plan for key in own.new(name)])
-    try:
-        for own, name in plan:
-            own.make(name, computed)
-    finally:
-        for own in filling:
-            own.write_index()
-    return [own.filled() for own in filling]
-
-
-class _Filling(Generic[T]):
-    """A store while it is filled."""
-
-    def __init__(self, store: Store[T]) -> None:
-        self.store = store
-        store.folder.mkdir(parents=True, exist_ok=True)
-        self.intact = shards.intact_shards(store.folder, store.recipe)
-        self.known = shards.recordings_in(store.folder, self.intact)
-        named = [{store.recipe.shard_name(part): part for part in group} for group in store.parts]
-        self.plan = {name: part for group in named for name, part in group.items()}
-        self.groups = [tuple(group) for group in named]
-        self.made = {name: sha for name, sha in self.intact.items() if name in self.plan}
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        parts: Sequence[Sequence[Sequence[str]]],
+        *,
+        write: Callable[[Sequence[tuple[str, T]], Path], str],
+        read: Callable[[Path], Mapping[str, T]],
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.recipe, self._write, self._read = folder, recipe, write, read
+        self._old = intact_shards(folder, recipe)
+        self._shard_of = {
+            key: name
+            for name in self._old
+            for key in read_arrow(folder / name)["sha256"].to_pylist()
+        }
+        self.groups = [{recipe.shard_name(part): part for part in group} for group in parts]
+        self._parts = {name: part for group in self.groups for name, part in group.items()}
+        self.shards = {name: sha256 for name, sha256 in self._old.items() if name in self._parts}
         self.computed = 0
         self.failures: list[AudioError] = []
 
-    def new(self, name: str) -> list[str]:
-        """The keys of a shard whose values are to be computed."""
-        return [] if name in self.made else [k for k in self.plan[name] if k not in self.known]
+    @property
+    def known(self) -> int:
+        """How many values were stored before."""
+        return sum(map(len, self._parts.values())) - self.computed
 
-    def make(self, name: str, computed: Iterator[T | AudioError]) -> None:
-        """Write a shard, with the next values of `computed` and what older shards hold."""
-        if name in self.made:
+    def lacks(self, name: str) -> list[str]:
+        """The keys of a shard whose values are to be computed."""
+        part = () if name in self.shards else self._parts[name]
+        return [key for key in part if key not in self._shard_of]
+
+    def fill(self, name: str, computed: Iterator[T | AudioError]) -> None:
+        """Write a shard, of the next values of `computed` and those of older shards."""
+        if name in self.shards:
             return
-        part, folder = self.plan[name], self.store.folder
-        values = _old(folder, part, self.known, self.store.storage)
-        for key in self.new(name):
+        part = self._parts[name]
+        values: dict[str, T] = {}
+        for shard in {self._shard_of[key] for key in part if key in self._shard_of}:
+            values.update(self._read(self.folder / shard))
+        for key in self.lacks(name):
             value = next(computed)
             self.computed += 1
             if isinstance(value, AudioError):
                 self.failures.append(value)
             else:
                 values[key] = value
-        if len(values) == len(part):
+        if all(key in values for key in part):
             pairs = [(key, values[key]) for key in part]
-            self.made[name] = self.store.storage.write(pairs, folder / name)
+            self.shards[name] = self._write(pairs, self.folder / name)
 
-    def write_index(self) -> None:
-        whole = len(self.made) == len(self.plan)
-        kept = self.made if whole else {**self.intact, **self.made}
-        shards.write_index(self.store.folder, self.store.recipe, kept)
-
-    def filled(self) -> Filled:
-        known = sum(map(len, self.plan.values())) - self.computed
-        return Filled(self.made, self.computed, known, tuple(self.failures))
+    def finish(self) -> None:
+        """Write the index; old shards stay unless all new ones are complete."""
+        complete = len(self.shards) == len(self._parts)
+        write_index(self.folder, self.recipe, self.shards if complete else self._old | self.shards)
 
 
-def _old(
-    folder: Path, part: Sequence[str], known: dict[str, tuple[str, int]], storage: Storage[T]
-) -> dict[str, T]:
-    """What older shards hold of a part."""
-    rows_of: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for sha256 in part:
-        if sha256 in known:
-            shard, row = known[sha256]
-            rows_of[shard].append((sha256, row))
-    values: dict[str, T] = {}
-    for shard, places in rows_of.items():
-        read = storage.read(folder / shard, [row for _, row in places])
-        values |= zip([sha256 for sha256, _ in places], read, strict=True)
-    return values
+def fill(
+    stores: Sequence[Store[T]], *, compute: Callable[[list[str]], Iterator[T | AudioError]]
+) -> None:
+    """Fill the stores, with values of old shards where these are intact.
+
+    compute : called once, with the keys of all that is to be computed; yields a value or the
+    reason for none, in that order. A shard of which a value fails is not written; whatever was
+    finished before an interruption stays.
+    """
+    groups = zip_longest(*(store.groups for store in stores), fillvalue={})
+    plan = [
+        (store, name)
+        for group in groups
+        for store, names in zip(stores, group, strict=True)
+        for name in names
+    ]
+    computed = compute([key for store, name in plan for key in store.lacks(name)])
+    try:
+        for store, name in plan:
+            store.fill(name, computed)
+    finally:
+        for store in stores:
+            store.finish()

@@ -1,4 +1,4 @@
-"""Recordings as the manifest knows them: are their bytes still those?"""
+"""The recordings of a manifest: their samples, and a check of their bytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,11 @@ from ser.errors import AudioError, ChangedAudio
 from ser.files import hash_files
 from ser.io.audio.read import load_segments
 
-#: A bar that would be full within a second or so tells nobody anything.
-SHOW_FROM = 5_000
-
 
 def load_utterances(root: Path, table: pd.DataFrame) -> Iterator[tuple[np.ndarray, int]]:
     """Mono float32 samples of each row of a manifest and their rate, verified.
 
-    Rows of one recording that follow each other decode it once. Raises as `load_segments`.
+    A recording is decoded once for rows that follow each other. Raises as `load_segments`.
     """
     rows = zip(table["file"], table["sha256"], segments_of(table), strict=True)
     for (file, sha256), own in groupby(rows, key=lambda row: row[:2]):
@@ -32,19 +29,13 @@ def load_utterances(root: Path, table: pd.DataFrame) -> Iterator[tuple[np.ndarra
 def check_recordings(root: Path, table: pd.DataFrame) -> None:
     """Raise ChangedAudio unless each `file` of the table still hashes to its `sha256`.
 
-    Neither DVC nor the file system notices a byte that flips on disk. Files are read in
-    parallel by threads: hashing releases the interpreter.
+    Neither DVC nor the file system notices a byte that flips on disk.
     """
     once = table.drop_duplicates("file")
-    with tqdm(
-        total=len(once),
-        desc="check bytes",
-        unit="file",
-        disable=None if len(once) >= SHOW_FROM else True,
-    ) as bar:
-        found = hash_files(
-            {file: root / file for file in once["file"]}, "sha256", progress=bar.update
-        )
+    paths = {file: root / file for file in once["file"]}
+    # No bar for what takes less than a second.
+    with tqdm(total=len(once), desc="check bytes", unit="file", disable=None, delay=1) as bar:
+        found = hash_files(paths, "sha256", progress=bar.update)
     changed = once.loc[once["file"].map(found) != once["sha256"], "file"]
     if changed.empty:
         return

@@ -1,18 +1,16 @@
-"""Features on disk: Arrow files addressed by what is in them, and an index that proves them.
-
-What the stage `embed` stores lies in such a folder, too (see `io.storage.embeddings`); `stage` is
-then the one that errors say to run again.
+"""Features on disk: Arrow files named after their content, and an index of their SHA-256.
 
 A folder of shards is a function of the recordings, the feature parameters and the feature code
-alone, whatever was computed when: a shard is named after all three. `shards.json` holds the
-SHA-256 of each shard, so that a flipped byte is noticed before anything is trained on it.
+alone, whatever was computed when: a shard is named after all three. The index, `shards.json`,
+shows a flipped byte before anything is trained on it. The stage `embed` stores its embeddings in
+such a folder, too (see `io.storage.embeddings`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow.feather import read_table, write_feather
 
 from ser.core.features.extract import Features
 from ser.errors import DamagedFeatures, TableError
-from ser.files import atomic_path, file_hash, json_text, read_json, write_json
+from ser.files import atomic_path, file_hash, hash_files, json_text, read_json, write_json
+from ser.project import EMBEDDINGS
 
 INDEX = "shards.json"
-STAGE = "featurize"
-AGAIN = "make it again with `dvc repro -f {}`, which computes nothing but what is damaged"
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,11 @@ class Recipe:
         """File name of the shard of these recordings' SHA-256, in this order."""
         content = json.dumps([dict(self.params), self.code, list(recordings)], sort_keys=True)
         return f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.arrow"
+
+
+def stage_of(folder: Path) -> str:
+    """The stage that writes a folder of shards."""
+    return "embed" if folder.name == EMBEDDINGS.name else "featurize"
 
 
 def write_shard(features: Sequence[tuple[str, Features]], path: Path) -> str:
@@ -71,11 +74,7 @@ def write_shard(features: Sequence[tuple[str, Features]], path: Path) -> str:
 def write_arrow(table: pa.Table, path: Path) -> str:
     """Write a shard's table; returns the file's SHA-256."""
     with atomic_path(path) as temporary:
-        with (
-            pa.OSFile(str(temporary), "wb") as sink,
-            pa.ipc.new_file(sink, table.schema) as writer,
-        ):
-            writer.write_table(table)
+        write_feather(table, temporary, compression="uncompressed")
         return file_hash(temporary)
 
 
@@ -93,21 +92,19 @@ def write_index(folder: Path, recipe: Recipe, shards: Mapping[str, str]) -> None
 
 
 def clear(folder: Path) -> None:
-    """An index of no shards; what lay there is removed."""
+    """Write an index of no shards; those in the folder are deleted."""
     folder.mkdir(parents=True, exist_ok=True)
     write_index(folder, Recipe({}, ""), {})
 
 
-def read_index(folder: Path, *, stage: str = STAGE) -> tuple[Recipe, dict[str, str]]:
-    """The recipe and the shards' SHA-256; raises DamagedFeatures where the index is bent."""
+def read_index(folder: Path) -> tuple[Recipe, dict[str, str]]:
+    """The recipe and the shards' SHA-256; raises DamagedFeatures where the index was changed."""
     index = read_json(folder / INDEX)
     content = {key: index.get(key) for key in ("params", "code", "shards")}
     # Byte for byte as it was written: nor may a flipped bit hide in a blank.
     as_written = json_text({**content, "sha256": _proof(content)})
     if (folder / INDEX).read_text() != as_written:
-        raise DamagedFeatures(
-            f"{folder / INDEX} was changed after it was written; {AGAIN.format(stage)}."
-        )
+        raise _damaged(folder, f"{folder / INDEX} was changed after it was written")
     return Recipe(index["params"], index["code"]), index["shards"]
 
 
@@ -119,84 +116,68 @@ def intact_shards(folder: Path, recipe: Recipe) -> dict[str, str]:
         return {}
     if recorded != recipe:
         return {}
-    return {
-        name: sha256
-        for name, sha256 in shards.items()
-        if (folder / name).is_file() and file_hash(folder / name) == sha256
-    }
+    found = _hashes(folder, shards)
+    return {name: sha256 for name, sha256 in shards.items() if found.get(name) == sha256}
 
 
-def check_shards(folder: Path, *, stage: str = STAGE) -> None:
+def check_shards(folder: Path) -> None:
     """Raise DamagedFeatures unless every shard is there with the bytes that were recorded."""
-    _, shards = read_index(folder, stage=stage)
+    shards = read_index(folder)[1]
+    found = _hashes(folder, shards)
     for name, sha256 in shards.items():
-        path = folder / name
-        if not path.is_file():
-            raise DamagedFeatures(f"{path} is missing; {AGAIN.format(stage)}.")
-        found = file_hash(path)
-        if found != sha256:
-            raise DamagedFeatures(
-                f"{path} has SHA-256 {found[:12]}…, but {sha256[:12]}… was recorded: its bytes "
-                f"changed; {AGAIN.format(stage)}."
+        if name not in found:
+            raise _damaged(folder, f"{folder / name} is missing or cannot be read")
+        if found[name] != sha256:
+            raise _damaged(
+                folder,
+                f"{folder / name} has SHA-256 {found[name][:12]}…, but {sha256[:12]}… was "
+                "recorded: its bytes changed",
             )
 
 
-def recordings_in(folder: Path, shards: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Where each recording's features lie: SHA-256 -> (shard, row)."""
-    return {
-        sha256: (name, row)
-        for name in shards
-        for row, sha256 in enumerate(read_arrow(folder / name)["sha256"].to_pylist())
-    }
-
-
-def read_features(path: Path, rows: Iterable[int]) -> list[Features]:
-    """The features of some rows of a shard."""
+def read_shard(path: Path) -> dict[str, Features]:
+    """The features in a shard by their recordings' SHA-256."""
     table = read_arrow(path)
-    functionals, sequences = _functionals(table), _sequences(table)
-    return [Features(functionals.iloc[row], sequences[row]) for row in rows]
+    rows = zip(_functionals(table).iterrows(), _log_mels(table), strict=True)
+    return {str(sha256): Features(functionals, log_mel) for (sha256, functionals), log_mel in rows}
 
 
-def read_functionals(folder: Path, *, stage: str = STAGE) -> pd.DataFrame:
+def read_functionals(folder: Path) -> pd.DataFrame:
     """Functionals of all recordings, float32 (n, n_functionals), indexed by SHA-256."""
-    shards = read_index(folder, stage=stage)[1]
-    tables = [read_arrow(folder / name, stage=stage) for name in shards]
-    parts = [
-        _functionals(table).set_axis(pd.Index(table["sha256"].to_pylist()), axis=0)
-        for table in tables
-    ]
-    return pd.concat(parts)
+    return pd.concat(_functionals(table) for table in _tables(folder))
 
 
-def read_sequences(folder: Path, *, stage: str = STAGE) -> dict[str, np.ndarray]:
+def read_sequences(folder: Path) -> dict[str, np.ndarray]:
     """Log-mels of all recordings by SHA-256, each (n_frames, n_mels) float16.
 
     They are views of the files' pages: what is not used is not held in memory.
     """
     sequences: dict[str, np.ndarray] = {}
-    for name in read_index(folder, stage=stage)[1]:
-        table = read_arrow(folder / name, stage=stage)
-        sequences |= zip(table["sha256"].to_pylist(), _sequences(table), strict=True)
+    for table in _tables(folder):
+        sequences |= zip(table["sha256"].to_pylist(), _log_mels(table), strict=True)
     return sequences
 
 
-def read_arrow(path: Path, *, stage: str = STAGE) -> pa.Table:
+def read_arrow(path: Path) -> pa.Table:
     """A shard's table, mapped into memory; raises DamagedFeatures where it is none."""
     try:
-        with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_file(source).read_all()
+        return read_table(path, memory_map=True)
     except (OSError, pa.ArrowException) as error:
-        again = AGAIN.format(stage)
-        raise DamagedFeatures(f"{path} is no readable shard of features; {again}.") from error
+        raise _damaged(path.parent, f"{path} is no readable shard of features") from error
+
+
+def _tables(folder: Path) -> Iterator[pa.Table]:
+    return (read_arrow(folder / name) for name in read_index(folder)[1])
 
 
 def _functionals(table: pa.Table) -> pd.DataFrame:
     column = table["functionals"].combine_chunks()
     values = column.flatten().to_numpy().reshape(len(column), -1)
-    return pd.DataFrame(values, columns=json.loads(table.schema.metadata[b"functionals"]))
+    names = json.loads(table.schema.metadata[b"functionals"])
+    return pd.DataFrame(values, index=table["sha256"].to_pylist(), columns=names)
 
 
-def _sequences(table: pa.Table) -> list[np.ndarray]:
+def _log_mels(table: pa.Table) -> list[np.ndarray]:
     column = table["log_mel"].combine_chunks()
     offsets = column.offsets.to_numpy()
     flat = column.values.to_numpy()
@@ -207,5 +188,16 @@ def _sequences(table: pa.Table) -> list[np.ndarray]:
     ]
 
 
+def _hashes(folder: Path, shards: Iterable[str]) -> dict[str, str]:
+    return hash_files({name: folder / name for name in shards}, "sha256")
+
+
 def _proof(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _damaged(folder: Path, found: str) -> DamagedFeatures:
+    return DamagedFeatures(
+        f"{found}; make it again with `dvc repro -f {stage_of(folder)}`, which computes nothing "
+        "but what is damaged."
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ NOTES = b"ser.notes"
 def write_table(table: pd.DataFrame, path: Path, *, notes: Mapping[str, Any] | None = None) -> None:
     """Parquet, or CSV where the name ends so.
 
-    notes : what Parquet keeps beside the columns, for `read_notes`.
+    notes : stored in the Parquet file's metadata, for `read_notes`.
     """
     with atomic_path(path) as temporary:
         if path.suffix == ".csv":
@@ -38,31 +39,29 @@ def write_table(table: pd.DataFrame, path: Path, *, notes: Mapping[str, Any] | N
 
 def read_notes(path: Path) -> dict[str, Any]:
     """The notes of a Parquet table, {} where it has none; raises TableError as `read_table`."""
-    try:
+    with _as_parquet(path):
         metadata = pq.read_schema(path).metadata or {}
-    except FileNotFoundError as error:
-        raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path) from error
     return json.loads(metadata.get(NOTES, b"{}"))
 
 
 def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
     """A Parquet table, checked; raises TableError where it is missing or damaged."""
-    try:
+    with _as_parquet(path):
         table = pq.read_table(path, page_checksum_verification=True).to_pandas(
             types_mapper={pa.binary(): BINARY}.get
         )
-    except FileNotFoundError as error:
-        raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path) from error
     if check:
         check(table)
     return table
 
 
-def _unreadable(path: Path) -> TableError:
-    return TableError(
-        f"{path} is not readable as Parquet; delete it and make it again with `dvc repro`."
-    )
+@contextmanager
+def _as_parquet(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(
+            f"{path} is not readable as Parquet; delete it and make it again with `dvc repro`."
+        ) from error

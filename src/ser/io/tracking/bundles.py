@@ -14,29 +14,32 @@ from urllib.parse import unquote, urlparse
 
 from ser.bundle import bundle_sha256
 from ser.errors import DamagedVersion
-from ser.files import atomic_path
 from ser.io.tracking.address import masked, sqlite_file
-from ser.io.tracking.health import store_errors
+from ser.io.tracking.health import first_line, store_errors
 from ser.io.tracking.store import as_default_store, connect
-from ser.io.tracking.version import Version
+from ser.io.tracking.versions import CHAMPION, MODEL, Version, resolve
 
 #: Bundles of a remote store, by hash; those used last are kept.
 FOLDER = Path(".ser/bundles")
 KEPT = 4
-#: Seconds after which a download that nobody ended is debris of a kill.
+#: Seconds after which an unfinished download is debris of a kill.
 ABANDONED = 3600.0
 
 
-def bundle_of(root: Path, version: Version, model: str) -> Path:
+def fetch_bundle(root: Path, version: Version | str | None = None) -> Path:
     """The directory of a version's bundle: a local store's own (do not write in it), or a copy.
 
-    Raises DamagedVersion where the files are gone or have another hash than the version's tag,
-    RegistryError where the store fails.
+    version : a Version, "models:/emotion-recognition@champion", "models:/…/3", or None for
+        the champion.
+    Raises NoChampion, DamagedVersion where the files are gone or have another hash than the
+    version's tag, RegistryError where the store fails.
     """
+    if not isinstance(version, Version):
+        version = resolve(root, version)
     expected = version.bundle_sha256
     if not re.fullmatch(r"[0-9a-f]{64}", expected):
         raise _damaged(version, f"its tag bundle_sha256 is {expected[:80]!r}, and no SHA-256")
-    source = _source(root, version, model)
+    source = _source(root, version)
     local = urlparse(source)
     if local.scheme in ("", "file"):
         directory = _here(root, Path(unquote(local.path)) / "artifacts" / "bundle")
@@ -46,7 +49,7 @@ def bundle_of(root: Path, version: Version, model: str) -> Path:
             raise _damaged(version, f"{directory} is not what was registered (other SHA-256)")
         return directory
     kept = _cache(root) / expected
-    if not (kept.is_dir() and _hash(kept) == expected):
+    if _hash(kept) != expected:
         _download(root, version, f"{source}/artifacts/bundle", kept)
     with suppress(OSError):
         kept.touch()
@@ -54,18 +57,26 @@ def bundle_of(root: Path, version: Version, model: str) -> Path:
     return kept
 
 
-def _source(root: Path, version: Version, model: str) -> str:
+def defect(root: Path, version: Version) -> DamagedVersion | None:
+    """Why a version cannot be loaded: its files are gone or changed. None where it can."""
+    try:
+        fetch_bundle(root, version)
+    except DamagedVersion as error:
+        return error
+    return None
+
+
+def _source(root: Path, version: Version) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        return str(connect(root).get_model_version_download_uri(model, str(version.version)))
+        return str(connect(root).get_model_version_download_uri(MODEL, str(version.version)))
     except MlflowException as error:
-        first = masked(str(error).splitlines()[0]).rstrip(".")
-        raise _damaged(version, f"its logged model is gone ({first})") from error
+        raise _damaged(version, f"its logged model is gone ({first_line(error)})") from error
 
 
 def _here(root: Path, directory: Path) -> Path:
-    """Where a local store's files are: MLflow has noted where they were before a project moved."""
+    """Where a local store's files are: MLflow keeps the paths from before a project was moved."""
     database = sqlite_file(root)
     if database is None or directory.is_dir():
         return directory
@@ -78,24 +89,19 @@ def _download(root: Path, version: Version, uri: str, kept: Path) -> None:
     from mlflow.artifacts import download_artifacts, list_artifacts
     from mlflow.exceptions import MlflowException
 
-    with atomic_path(kept) as temporary:
-        temporary.mkdir()
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".") as folder:
         try:
             with store_errors(root), as_default_store(root):
                 # A download of nothing fails like a server that is away.
                 if not list_artifacts(artifact_uri=uri):
                     raise FileNotFoundError(f"nothing is at {uri}")
-                path = Path(download_artifacts(artifact_uri=uri, dst_path=str(temporary)))
+                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
         except (MlflowException, FileNotFoundError) as error:
-            first = masked(str(error).splitlines()[0]).rstrip(".")
-            raise _damaged(version, f"its files are gone ({first})") from error
+            raise _damaged(version, f"its files are gone ({first_line(error)})") from error
         if _hash(path) != version.bundle_sha256:
             raise _damaged(version, f"{masked(uri)} is not what was registered (other SHA-256)")
-        # MLflow downloads a folder into the one that is named.
-        if path != temporary:
-            for file in list(path.iterdir()):
-                file.rename(temporary / file.name)
-            path.rmdir()
+        shutil.rmtree(kept, ignore_errors=True)
+        path.rename(kept)
 
 
 def _hash(directory: Path) -> str | None:
@@ -118,7 +124,7 @@ def _cache(root: Path) -> Path:
 
 @cache
 def _folder_of_this_process() -> Path:
-    """Where a project that is read-only has its bundles, until the process ends."""
+    """Bundles of a read-only project, until the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="ser-bundles-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -134,7 +140,7 @@ def _prune(folder: Path) -> None:
 
 
 def _damaged(version: Version, what: str) -> DamagedVersion:
-    serves = "champion" in version.aliases
+    serves = CHAMPION in version.aliases
     return DamagedVersion(
         f"Version {version.version} cannot be loaded: {what}.",
         "Restore it, or " + ("let `make run` mend it." if serves else "name another version."),

@@ -1,7 +1,7 @@
 """What can be wrong with MLflow's store, in one line each: found, expected, remedy.
 
-MLflow tries a store that it cannot open ten times, over nearly a minute, and prints a traceback
-for each; a SQLite file is therefore looked at before MLflow opens it.
+MLflow tries to open a broken store ten times, over nearly a minute, and prints a traceback each
+time; a SQLite file is therefore checked before MLflow opens it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
 from ser.errors import RegistryError
@@ -21,7 +21,9 @@ from ser.io.tracking.address import masked, shown_uri
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Answers of a store that works: what was asked for is not there, is there, or makes no sense.
+T = TypeVar("T")
+
+#: MLflow's error codes where the store works: a thing is missing, exists already, or is invalid.
 ANSWERS = {
     "ALREADY_EXISTS",
     "ENDPOINT_NOT_FOUND",
@@ -31,14 +33,14 @@ ANSWERS = {
     "RESOURCE_ALREADY_EXISTS",
     "RESOURCE_DOES_NOT_EXIST",
 }
-#: Tables that every MLflow store has had since there are registered models.
+#: Tables of every MLflow store that has registered models.
 TABLES = {"alembic_version", "experiments", "runs", "registered_models", "model_versions"}
 #: Bytes up to which a database is read whole before it is used: a second at most.
 QUICK_CHECK_LIMIT = 256 * 1024 * 1024
 #: Seconds to wait for another process that writes to the database.
 BUSY_TIMEOUT = 10.0
 RESTORE = "Restore it from a backup, or move it away to start an empty store"
-#: What SQLite or a server says -> what to do.
+#: Part of an error of SQLite or a server -> what to do.
 REMEDIES = {
     "readonly database": "It cannot be written: give this user write access to it and its folder.",
     "unable to open": "Give this user access to it and its folder.",
@@ -47,6 +49,7 @@ REMEDIES = {
     "disk I/O": f"The disk fails, or the file is damaged. {RESTORE}.",
     "is full": "Make room on the disk, then try again.",
     "locked": "Another process has been writing to it for long; end that, then try again.",
+    "could not be acquired": "Another process is making it ready; end that, then try again.",
     "no such": f"It is no whole MLflow store. {RESTORE}.",
     "code 401": "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
     "code 403": "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
@@ -56,24 +59,16 @@ REMEDIES = {
 
 
 def check_database(path: Path, *, thoroughly: bool = False) -> str:
-    """The schema's revision of MLflow's SQLite file; raises RegistryError where it is not sound.
+    """The revision of the schema of MLflow's SQLite file; raises RegistryError on damage.
 
-    thoroughly : look at all its pages, too.
+    thoroughly : check all its pages, too.
     """
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "no regular file"
         raise RegistryError(f"{path} is {kind}; expected MLflow's SQLite database. Move it away.")
-    try:
-        with path.open("rb") as file:
-            size, magic = path.stat().st_size, file.read(16)
-    except OSError as error:
-        raise RegistryError(
-            f"{path}, MLflow's store, cannot be read ({error.strerror}). Give this user access."
-        ) from error
+    size = path.stat().st_size
     if size == 0:
         raise RegistryError(f"{path}, MLflow's store, is empty: its content is lost. {RESTORE}.")
-    if magic != b"SQLite format 3\0":
-        raise RegistryError(f"{path}, MLflow's store, is no SQLite database. {RESTORE}.")
     try:
         # Not read-only: what a killed process left half written is rolled back on opening.
         uri = f"file:{quote(str(path))}?mode=rw"
@@ -90,11 +85,9 @@ def check_database(path: Path, *, thoroughly: bool = False) -> str:
                 )
             row = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
-        raise RegistryError(
-            f"{path}, MLflow's store, cannot be used ({_one_line(error)}). {remedy(str(error))}"
-        ) from error
+        raise RegistryError(f"{path}, MLflow's store, cannot be used {_why(error)}") from error
     if row is None:
-        raise RegistryError(f"{path}, MLflow's store, has no schema's version. {RESTORE}.")
+        raise RegistryError(f"{path}, MLflow's store, names no version of its schema. {RESTORE}.")
     return str(row[0])
 
 
@@ -120,45 +113,32 @@ def is_outdated(path: Path, revision: str) -> bool:
 @contextmanager
 def store_errors(root: Path) -> Iterator[None]:
     """Turn a failure of the store into a RegistryError; MLflow's answers pass as they are."""
-    import requests
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    # Its tracebacks would stand above the one line.
+    # It logs a traceback of each error.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except MlflowException as error:
-        if error.error_code in ANSWERS:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        # A missing artifact is no failure of the store.
+        if isinstance(error, FileNotFoundError) or getattr(error, "error_code", "") in ANSWERS:
             raise
-        raise _failure(root, error) from error
-    except (SQLAlchemyError, requests.RequestException, OSError) as error:
-        raise _failure(root, error) from error
+        raise RegistryError(f"MLflow's store {shown_uri(root)} failed {_why(error)}") from error
 
 
 def guarded(client: MlflowClient, root: Path) -> MlflowClient:
     """The client, with `store_errors` around each of its calls."""
-    proxy: Any = _Guarded(client, root)
-    return proxy
-
-
-def remedy(reason: str) -> str:
-    """What to do about what SQLite or a server said."""
-    known = (what for sign, what in REMEDIES.items() if sign in reason)
-    return next(known, "Mend that, then try again.")
+    return cast("MlflowClient", _Guarded(client, root))
 
 
 class _Guarded:
     def __init__(self, client: MlflowClient, root: Path) -> None:
         self._client, self._root = client, root
 
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._client, name)
-        return self._guard(value) if callable(value) else value
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = getattr(self._client, name)
 
-    def _guard(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
         def guarded_call(*args: Any, **options: Any) -> Any:
             with store_errors(self._root):
@@ -167,13 +147,27 @@ class _Guarded:
         return guarded_call
 
 
-def _failure(root: Path, error: Exception) -> RegistryError:
-    return RegistryError(
-        f"MLflow's store {shown_uri(root)} failed ({_one_line(error)}). {remedy(str(error))}"
-    )
+def lookup(call: Callable[..., T], *args: object) -> T | None:
+    """What a client's `get_…` finds; None where MLflow has no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return call(*args)
+    except MlflowException as error:
+        # The second is MLflow's answer for an alias.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
 
 
-def _one_line(error: Exception) -> str:
+def _why(error: Exception) -> str:
+    """The error of SQLite or a server in brackets, and what to do about it."""
+    known = (what for sign, what in REMEDIES.items() if sign in str(error))
+    return f"({first_line(error)}). {next(known, 'Mend that, then try again.')}"
+
+
+def first_line(error: Exception) -> str:
+    """The error's first line, without passwords and final stop."""
     first = next(iter(str(error).splitlines()), "") or type(error).__name__
     return masked(first)[:300].rstrip(".")
 

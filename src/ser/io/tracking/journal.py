@@ -1,8 +1,8 @@
 """`mlruns/promotions.jsonl`: one row for every verdict and change of champion.
 
-A row is on disk before it is acted upon. Where the act fails, the row is taken back; where a kill
+A row is on disk before the alias is moved. Where that fails, the row is taken back; where a kill
 came in between, the next change writes a row `withdrawn`. One journal may have rows of several
-stores, each row says of which.
+stores; each row names its own.
 """
 
 from __future__ import annotations
@@ -10,21 +10,52 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ser.errors import RegistryError
 
 #: Events after which their version is the champion.
 CHANGES = ("promoted", "rolled_back", "reinstated")
 WITHDRAWN = "withdrawn"
+#: Seconds to wait for another process that is registering or promoting.
+LOCK_TIMEOUT = 600.0
 
 Row = dict[str, Any]
 
 
 def journal_path(root: Path) -> Path:
     return root.resolve() / "mlruns" / "promotions.jsonl"
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold registry and journal, so that what is judged is still true when it is acted upon.
+
+    Re-entrant within a thread; readers need no lock.
+    """
+    path = root.resolve() / "mlruns" / "registry.lock"
+    lock = FileLock(path, timeout=LOCK_TIMEOUT, is_singleton=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise RegistryError(
+            f"Another process has held {path} for {LOCK_TIMEOUT:.0f} s; end it, then try again."
+        ) from error
+    except OSError as error:
+        raise RegistryError(
+            f"{path} cannot be locked ({error.strerror or error}): what serves is changed only "
+            "with write access to that folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def append(
@@ -36,9 +67,8 @@ def append(
     previous : the champion before the event. store : the registry's identity.
     Raises RegistryError where the journal cannot be written.
     """
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     row = {
-        "at": now,
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "event": event,
         "version": version,
         "previous": previous,
@@ -65,8 +95,25 @@ def append(
 
 
 def take_back(root: Path, before: int) -> None:
-    """Remove the row that `append` wrote last: what it says did not happen."""
+    """Remove the row that `append` wrote last: the act failed."""
     os.truncate(journal_path(root), before)
+
+
+def withdraw_undone(root: Path, store: str, serving: int | None) -> None:
+    """Write off the store's last change where a kill came before the alias moved.
+
+    serving : the champion, by the alias.
+    """
+    last = _last_change(rows_of(root, store))
+    if last and last["version"] != serving and last["previous"] == serving and "store" in last:
+        append(
+            root,
+            event=WITHDRAWN,
+            version=last["version"],
+            previous=serving,
+            store=store,
+            reason="It was written, but the alias never moved.",
+        )
 
 
 def rows(root: Path) -> list[Row]:
@@ -94,26 +141,24 @@ def rows(root: Path) -> list[Row]:
     return found
 
 
-def rows_of(root: Path, store: str | None) -> list[Row]:
-    """Rows of one store that hold: those that were taken back by a later one are left out.
+def rows_of(root: Path, store: str) -> list[Row]:
+    """Rows of one store that hold: those that a later row withdrew are left out.
 
-    Rows of before there were identities have no store, and belong to any.
+    Rows without a store are of an older journal, and belong to any.
     """
     held: list[Row] = []
     for row in rows(root):
         if row.get("store") not in (store, None):
             continue
-        if row["event"] == WITHDRAWN:
-            last = next((r for r in reversed(held) if r["event"] in CHANGES), None)
-            if last is not None and last["version"] == row["version"]:
-                held.remove(last)
-        else:
+        if row["event"] != WITHDRAWN:
             held.append(row)
+        elif (last := _last_change(held)) and last["version"] == row["version"]:
+            held.remove(last)
     return held
 
 
 def predecessors(held: Sequence[Row], version: int) -> Iterator[int]:
-    """Champions that `version` and they in turn took the place of, the nearest first.
+    """The champions before `version`, the nearest first.
 
     Only promotions count, so that rolling back twice goes back two steps.
     """
@@ -129,7 +174,7 @@ def predecessors(held: Sequence[Row], version: int) -> Iterator[int]:
 
 
 def champions(held: Sequence[Row]) -> Iterator[int]:
-    """Who was champion, the last first; those that were rolled back from are left out."""
+    """All champions, the last first; those that were rolled back from are left out."""
     left: set[int | None] = set()
     for row in reversed(held):
         if row["event"] not in CHANGES or row["version"] in left:
@@ -138,6 +183,10 @@ def champions(held: Sequence[Row]) -> Iterator[int]:
             left.add(row["previous"])
         left.add(row["version"])
         yield int(row["version"])
+
+
+def _last_change(held: Sequence[Row]) -> Row | None:
+    return next((row for row in reversed(held) if row["event"] in CHANGES), None)
 
 
 def _parsed(line: bytes) -> Any:

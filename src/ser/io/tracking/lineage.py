@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import shutil
 import socket
@@ -13,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-#: What the pipeline and DVC write into git's tree: to be committed, but no change of code.
+#: Files that the pipeline and DVC write into git's tree: to be committed, but no change of code.
 RECORDS = ("dvc.lock", "reports/headline.json", "reports/metrics.json", "data/raw/.gitignore")
-#: Where a file that git does not track changes what a run makes; elsewhere it may be a note.
+#: Folders where a file that git does not track changes what a run makes.
 CODE = ("src/", "flows/")
 
 
@@ -29,20 +28,11 @@ def lineage_tags(root: Path) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "process.host": socket.gethostname(),
         "process.pid": str(os.getpid()),
+        "dvc.exp.name": os.environ.get("DVC_EXP_NAME", ""),
+        "dvc.exp.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
         **git_revision(root),
     }
-    for tag, variable in (
-        ("dvc.exp.name", "DVC_EXP_NAME"),
-        ("dvc.exp.baseline", "DVC_EXP_BASELINE_REV"),
-    ):
-        if os.environ.get(variable):
-            tags[tag] = os.environ[variable]
-    return tags
-
-
-def lock_sha256(root: Path) -> str:
-    """Hash of dvc.lock as it stands."""
-    return hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest()
+    return {tag: value for tag, value in tags.items() if value}
 
 
 def git_revision(root: Path) -> dict[str, str]:
@@ -64,7 +54,7 @@ def git_diff(root: Path) -> bytes:
     changed = _code(_changed(root))
     if not changed:
         return b""
-    new = [_literal(path) for status, path in changed if status == "??"]
+    new = [f":(literal){path}" for status, path in changed if status == "??"]
     index = root / _git(root, "rev-parse", "--git-path", "index").strip()
     with TemporaryDirectory() as folder:
         # In a copy of git's index, files may be added that the user has not added.
@@ -74,15 +64,13 @@ def git_diff(root: Path) -> bytes:
             shutil.copy2(index, copy)
         if new:
             _git(root, "add", "--intent-to-add", "--", *new, index=copy)
-        paths = [_literal(path) for _, path in changed]
-        command = _command(root, "diff", "--binary", "--no-ext-diff", "HEAD", "--", *paths)
-        return subprocess.run(
-            command, check=True, capture_output=True, env=_environment(copy)
-        ).stdout
+        paths = [f":(literal){path}" for _, path in changed]
+        diff = _git(root, "diff", "--binary", "--no-ext-diff", "HEAD", "--", *paths, index=copy)
+        return os.fsencode(diff)
 
 
 def uncommitted(root: Path) -> tuple[str, ...]:
-    """What git must hold for a clone to have this very model, and does not hold yet.
+    """Files that a clone needs to have this very model, and that are not committed yet.
 
     Those are dvc.lock, the scores, params.yaml and `.dvc` files; () where git tracks nothing here.
     """
@@ -96,7 +84,7 @@ def uncommitted(root: Path) -> tuple[str, ...]:
 
 
 def _changed(root: Path) -> list[tuple[str, str]]:
-    """(status, path below `root`) of all that differs from the commit, ignored files left out."""
+    """(status, path below `root`) of each file that differs from the commit, but ignored ones."""
     prefix = _git(root, "rev-parse", "--show-prefix").strip()
     listed = _git(
         root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "."
@@ -114,25 +102,14 @@ def _code(changed: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-def _literal(path: str) -> str:
-    return f":(literal){path}"
-
-
 def _git(root: Path, *arguments: str, index: Path | None = None) -> str:
-    done = subprocess.run(
-        _command(root, *arguments), check=True, capture_output=True, env=_environment(index)
-    )
+    # Without locks: reading a status may write git's index, which another process may be writing.
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    if index is not None:
+        environment["GIT_INDEX_FILE"] = str(index)
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, env=environment)
     return os.fsdecode(done.stdout)
-
-
-def _command(root: Path, *arguments: str) -> list[str]:
-    return ["git", "-C", str(root), *arguments]
-
-
-def _environment(index: Path | None) -> dict[str, str]:
-    # Reading a status may otherwise write git's index, which another process may be writing.
-    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    return quiet if index is None else {**quiet, "GIT_INDEX_FILE": str(index)}
 
 
 def _user() -> str:

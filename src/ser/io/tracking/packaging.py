@@ -6,8 +6,6 @@ import base64
 import io
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +21,7 @@ from ser.io.tracking.store import as_default_store, connect
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-#: What a machine needs that serves the model; inferring this would take MLflow 20 seconds.
+#: Packages that the served model needs; MLflow would take 20 seconds to infer them.
 REQUIREMENTS = (
     "ser-platform",
     "mlflow",
@@ -37,7 +35,7 @@ REQUIREMENTS = (
     "safetensors",
     "torch",
 )
-#: And one that takes an encoder of the Hugging Face hub, whose files the machine needs, too.
+#: And for an encoder of the Hugging Face hub.
 HUB_REQUIREMENTS = ("transformers", "peft")
 
 
@@ -45,7 +43,7 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
     """Store the model and its bundle with the run; returns the id of MLflow's logged model.
 
     bundle_sha256 : stored with the model, which checks its files against it when it is loaded.
-    MLflow loads the model and predicts the example on the way, and warns if that fails.
+    MLflow loads the model and predicts the example, and warns if that fails.
     """
     import mlflow
     import pandas as pd
@@ -58,7 +56,11 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
     logged = client.create_logged_model(
         run.info.experiment_id, name=name, source_run_id=run_id, params=run.data.params
     )
-    with as_default_store(root), _real_files(bundle_dir) as bundle:
+    with TemporaryDirectory(prefix="ser-bundle-") as folder, as_default_store(root):
+        # DVC may link files to its cache: MLflow refuses links that lead out of a folder, and would
+        # keep them read-only. The copy's name is the one that `bundles` expects.
+        bundle = Path(folder) / "bundle"
+        shutil.copytree(bundle_dir.resolve(), bundle, copy_function=shutil.copyfile)
         Model.log(
             artifact_path=None,
             model_id=logged.model_id,
@@ -76,19 +78,6 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
     return str(logged.model_id)
 
 
-@contextmanager
-def _real_files(folder: Path) -> Iterator[Path]:
-    """A copy of `folder`, called `bundle`, while it is needed: DVC may link files to its cache.
-
-    MLflow refuses links that lead out of a folder, and would take over that they are read-only.
-    """
-    with TemporaryDirectory(prefix="ser-bundle-") as temporary:
-        # Its name is the one under which a version's files are looked for.
-        copy = Path(temporary) / "bundle"
-        shutil.copytree(folder.resolve(), copy, copy_function=shutil.copyfile)
-        yield copy
-
-
 def signature() -> ModelSignature:
     """Rows of `audio` (base64) or `samples` with `sr` in; emotion and posteriors out."""
     from mlflow.models import ModelSignature
@@ -104,7 +93,7 @@ def signature() -> ModelSignature:
         ),
         outputs=Schema(
             [
-                # None where the model abstains, which the last column says why.
+                # None where the model abstains; the last column has the reason.
                 ColSpec(DataType.string, "emotion", required=False),
                 ColSpec(DataType.double, "confidence", required=False),
                 ColSpec(Map(DataType.double), "posteriors"),
@@ -115,7 +104,7 @@ def signature() -> ModelSignature:
 
 
 def example_audio() -> str:
-    """Half a second of a 200 Hz buzz, FLAC as base64: small, and audio all the same."""
+    """Half a second of a 200 Hz buzz, FLAC as base64."""
     sr = 8_000
     y = 0.5 * (np.arange(sr // 2) * 200 / sr % 1) - 0.25
     buffer = io.BytesIO()

@@ -1,8 +1,8 @@
 """The registered model as MLflow runs it: a script stored beside the bundle, not a pickle.
 
 One row is one recording: `audio`, a file of any supported container as base64, or `samples`
-with `sr` in Hz. One row of the answer is {emotion, confidence, posteriors, abstention}. What is
-no such row is answered with status 400 and what was expected.
+with `sr` in Hz. One row of the answer is {emotion, confidence, posteriors, abstention}. Any other
+row is answered with status 400 and what was expected.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class EmotionPyfunc(PythonModel):
             self._answer(number, row)
             for number, row in enumerate(model_input.to_dict("records"), start=1)
         ]
-        # What is None stays None, which JSON knows; else pandas would make it NaN.
+        # dtype: else pandas would make NaN of None, and JSON has no NaN.
         return pd.DataFrame(answers, dtype=object)
 
     def _answer(self, number: int, row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class EmotionPyfunc(PythonModel):
 
 
 def _refusal(message: str) -> MlflowException:
-    """What MLflow's server answers with status 400, without a stack trace."""
+    """An error that MLflow's server answers with status 400, without a stack trace."""
     return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
 
 

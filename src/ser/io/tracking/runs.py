@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +20,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import RegistryError
+from ser.files import file_hash
 from ser.io.tracking.address import sqlite_file
-from ser.io.tracking.lineage import git_diff, lineage_tags, lock_sha256
+from ser.io.tracking.health import lookup
+from ser.io.tracking.lineage import git_diff, lineage_tags
 from ser.io.tracking.store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 #: Learning curves are `epoch/<name>`. A final score never shares a name with one: MLflow shows a
 #: metric's value at its highest step, which would be that of the last epoch.
 CURVE = "epoch"
-#: Artifact of a run whose code git does not hold.
+#: Artifact of a run whose code is not committed.
 DIFF = "git.diff"
 
 
@@ -43,10 +44,10 @@ class Run:
     _client: MlflowClient
 
     def log_params(self, params: Mapping[str, object]) -> None:
+        """Log parameters in batches of 100: MLflow takes no more at once."""
         from mlflow.entities import Param
 
         entries = [Param(key, str(value)) for key, value in params.items()]
-        # MLflow takes at most 100 parameters a batch.
         for start in range(0, len(entries), 100):
             self._client.log_batch(self.run_id, params=entries[start : start + 100])
 
@@ -56,40 +57,30 @@ class Run:
 
         now = int(time.time() * 1000)
         entries = [Metric(k, float(v), now, step or 0) for k, v in metrics.items()]
-        for start in range(0, len(entries), 1000):
-            self._client.log_batch(self.run_id, metrics=entries[start : start + 1000])
+        self._client.log_batch(self.run_id, metrics=entries)
 
     def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
         """A model's `on_epoch`: one point on each learning curve."""
         self.log_metrics({f"{CURVE}/{name}": v for name, v in scores.items()}, step=epoch)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(key, str(value)) for key, value in tags.items()]
-        self._client.log_batch(self.run_id, tags=entries)
+        for key, value in tags.items():
+            self._client.set_tag(self.run_id, key, str(value))
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Store a file, or a directory's files, under `folder` of the run's artifacts."""
-        if path.is_dir():
-            self._client.log_artifacts(self.run_id, str(path), folder)
-        else:
-            self._client.log_artifact(self.run_id, str(path), folder)
+        """Store a file, or a directory by its name, in `folder` of the run's artifacts."""
+        self._client.log_artifact(self.run_id, str(path), folder)
 
-    def log_dataset(
-        self, *, name: str, digest: str, source: str, context: str = "training"
-    ) -> None:
-        """Record an input of the run.
+    def log_dataset(self, *, name: str, digest: str, source: str) -> None:
+        """Record what the run trains on.
 
         digest : DVC's md5 of a file or directory, at most 36 characters.
-        source : where it lies, relative to the project or a URL.
+        source : its place, relative to the project.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        dataset = Dataset(
-            name=name, digest=digest, source_type="dvc", source=json.dumps({"url": source})
-        )
-        tag = InputTag("mlflow.data.context", context)
+        dataset = Dataset(name, digest, source_type="dvc", source=json.dumps({"url": source}))
+        tag = InputTag("mlflow.data.context", "training")
         self._client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [tag])])
 
 
@@ -110,7 +101,7 @@ def start_run(
     """
     experiment_id = prepare_store(root, experiment)
     client = connect(root)
-    end_orphans(root, client=client, experiment=experiment)
+    end_orphans(root, experiment=experiment)
     every_tag = {**lineage_tags(root), **(tags or {}), "mlflow.source.name": name}
     if run_id is None:
         created = client.create_run(
@@ -125,7 +116,10 @@ def start_run(
     try:
         with _sigterm_unwinds():
             if every_tag.get("git.dirty") == "true":
-                _log_diff(root, run)
+                with TemporaryDirectory() as folder:
+                    path = Path(folder) / DIFF
+                    path.write_bytes(git_diff(root))
+                    run.log_artifact(path)
             run.log_params(flatten(params))
             yield run
         status = "FINISHED"
@@ -136,41 +130,34 @@ def start_run(
         client.set_terminated(run.run_id, status)
 
 
-def _log_diff(root: Path, run: Run) -> None:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / DIFF
-        path.write_bytes(git_diff(root))
-        run.log_artifact(path)
-
-
 def resume_run(root: Path, run_id: str) -> Run:
     """The handle of an ended run, to log more into it; its status stays as it is."""
     return Run(run_id, connect(root))
 
 
 def log_lineage(root: Path, run_id: str) -> None:
-    """Log the dvc.lock that holds after evaluation: code, data and outs of the run, by hash.
+    """Log dvc.lock as it is after evaluation: the hashes of the run's code, data and outs.
 
-    Only a run that is registered has it: while it trains, its own lock is not written.
+    Only registered runs have it: DVC writes dvc.lock after the training.
     """
     run = resume_run(root, run_id)
     run.log_artifact(root / "dvc.lock")
-    run.set_tags({"dvc.lock.sha256": lock_sha256(root)})
+    run.set_tags({"dvc.lock.sha256": file_hash(root / "dvc.lock")})
 
 
 def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
     """A file that a run logged, on this machine; raises RegistryError if it is gone."""
     from mlflow.exceptions import MlflowException
 
-    copies = None
+    place = None
     try:
         if sqlite_file(root) is None:
-            # What a server has is copied: into one place, where the next copy replaces it.
+            # A server's file is copied to one place, where the next copy replaces it.
             copies = root / ".ser" / "artifacts"
             shutil.rmtree(copies, ignore_errors=True)
             copies.mkdir(parents=True)
+            place = str(copies)
         with as_default_store(root):
-            place = str(copies) if copies else None
             return Path(connect(root).download_artifacts(run_id, path, place))
     except (MlflowException, OSError) as error:
         raise RegistryError(
@@ -179,23 +166,14 @@ def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
 
 
 def run_exists(root: Path, run_id: str) -> bool:
-    """Whether the store knows this run, and it is not deleted."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = connect(root).get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise
-    return run.info.lifecycle_stage == "active"
+    """Whether the store has this run, and it is not deleted."""
+    run = lookup(connect(root).get_run, run_id)
+    return run is not None and run.info.lifecycle_stage == "active"
 
 
-def end_orphans(
-    root: Path, *, client: MlflowClient | None = None, experiment: str = EXPERIMENT
-) -> list[str]:
+def end_orphans(root: Path, *, experiment: str = EXPERIMENT) -> list[str]:
     """End runs that a SIGKILL left RUNNING on this host; returns their ids."""
-    client = client or connect(root)
+    client = connect(root)
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return []
@@ -239,9 +217,6 @@ def _sigterm_unwinds() -> Iterator[None]:
     def leave(signum: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + signum)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     previous = signal.signal(signal.SIGTERM, leave)
     try:
         yield

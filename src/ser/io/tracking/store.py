@@ -23,12 +23,11 @@ from ser.errors import RegistryError
 from ser.io.tracking.address import (
     VARIABLE,
     adopt_credentials,
-    masked,
     shown_uri,
     sqlite_file,
     tracking_uri,
 )
-from ser.io.tracking.health import check_database, guarded, is_outdated, store_errors
+from ser.io.tracking.health import check_database, first_line, guarded, is_outdated, store_errors
 from ser.io.web.loopback import bypass_proxies
 
 if TYPE_CHECKING:
@@ -59,18 +58,14 @@ def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
         # Beside the database; a server has its own place.
         artifacts = (database.parent / "artifacts").as_uri() if database else None
         try:
-            return str(
-                client.create_experiment(
-                    experiment, artifact_location=artifacts, tags=TRAINING_VIEW
-                )
-            )
+            return client.create_experiment(experiment, artifacts, tags=TRAINING_VIEW)
         except MlflowException:
-            # Another process was quicker; if none was, the creation's own error stands.
+            # Another process may have created it.
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        # A shell that has the variable set needs no more of it, least of all a password.
+        # Not where the shell has the variable already: it may hold a password.
         uri = f"{VARIABLE}={shlex.quote(tracking_uri(root))} "
         command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
         raise RegistryError(
@@ -83,26 +78,24 @@ def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
 def connect(root: Path, *, thoroughly: bool = False) -> MlflowClient:
     """A client of the store of `root`, which is created or migrated first if need be.
 
-    A store that is there is only read. thoroughly : look for damage in all of a SQLite file.
+    An existing store is only read. thoroughly : check all pages of a SQLite file.
     Raises RegistryError, here and at each call, where the store fails.
     """
     uri = tracking_uri(root)
     adopt_credentials()
     bypass_proxies()
-    database = sqlite_file(root)
-    if database is not None:
-        _prepare_database(database, thoroughly=thoroughly)
-    elif uri.startswith(("http://", "https://")):
-        _check_server(uri)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     try:
         with store_errors(root):
+            if database := sqlite_file(root):
+                _prepare_database(database, thoroughly=thoroughly)
+            elif uri.startswith(("http://", "https://")):
+                _check_server(uri)
             return guarded(MlflowClient(uri, registry_uri=uri), root)
     except MlflowException as error:
-        first = str(error).splitlines()[0]
-        raise RegistryError(f"MLflow cannot use {shown_uri(root)}: {masked(first)}") from error
+        raise RegistryError(f"MLflow cannot use {shown_uri(root)}: {first_line(error)}.") from error
 
 
 @contextmanager
@@ -129,67 +122,48 @@ def as_default_store(root: Path) -> Iterator[None]:
 
 
 def _prepare_database(database: Path, *, thoroughly: bool) -> None:
-    """Create the SQLite store, or bring one of an older MLflow up to date."""
-    try:
-        if not os.path.lexists(database):
-            _create_database(database)
-        revision = check_database(database, thoroughly=thoroughly)
-        if is_outdated(database, revision):
-            _migrate_database(database)
-    except OSError as error:
-        # Of FileLock, too: a Timeout is one.
-        raise RegistryError(
-            f"{database}, MLflow's store, cannot be made ready ({error.strerror or error}). Give "
-            "this user write access to its folder, and end other processes that hold it."
-        ) from error
+    """Create the SQLite store, or upgrade that of an older MLflow and keep the old one beside it.
 
-
-def _create_database(database: Path) -> None:
-    """Create the SQLite store, in one process at a time."""
+    Built beside and renamed: a kill amid the migrations leaves no half-made store, which MLflow
+    could neither use nor repair.
+    """
+    if not _needs_upgrade(database, thoroughly=thoroughly):
+        return
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(database.with_suffix(".lock"), timeout=STORE_TIMEOUT):
-        if database.exists():
+        # Another process may have done it.
+        if not _needs_upgrade(database):
             return
-        # Built beside and renamed: a kill amid the migrations leaves no half-made store,
-        # which MLflow could neither use nor repair.
-        unfinished = _unfinished(database)
-        _upgrade(unfinished)
-        unfinished.replace(database)
-
-
-def _migrate_database(database: Path) -> None:
-    """Bring a store of an older MLflow up to date; the old one is kept beside it."""
-    with FileLock(database.with_suffix(".lock"), timeout=STORE_TIMEOUT):
-        if not is_outdated(database, check_database(database)):
-            return
-        unfinished = _unfinished(database)
-        shutil.copy2(database, unfinished)
-        try:
+        unfinished = database.with_suffix(".new")
+        for debris in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):
+            debris.unlink(missing_ok=True)
+        if not database.exists():
             _upgrade(unfinished)
-        except Exception as error:
-            unfinished.unlink(missing_ok=True)
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RegistryError(
-                f"{database}, MLflow's store, has an older schema and cannot be upgraded "
-                f"({first}); it is as it was. Copy it, try `mlflow db upgrade "
-                f"sqlite:///{database}`, or move it away to start an empty store."
-            ) from error
-        shutil.copy2(database, database.with_suffix(".before-upgrade.db"))
+        else:
+            shutil.copy2(database, unfinished)
+            try:
+                _upgrade(unfinished)
+            except Exception as error:
+                unfinished.unlink(missing_ok=True)
+                raise RegistryError(
+                    f"{database}, MLflow's store, has an older schema and cannot be upgraded "
+                    f"({first_line(error)}); it is unchanged. Copy it, try `mlflow db upgrade "
+                    f"sqlite:///{database}`, or move it away to start an empty store."
+                ) from error
+            shutil.copy2(database, database.with_suffix(".before-upgrade.db"))
         unfinished.replace(database)
 
 
-def _unfinished(database: Path) -> Path:
-    """Where a store is made before it takes its place; what a kill left there is removed."""
-    path = database.with_suffix(".new")
-    for leftover in (path, path.with_name(f"{path.name}-journal")):
-        leftover.unlink(missing_ok=True)
-    return path
+def _needs_upgrade(database: Path, *, thoroughly: bool = False) -> bool:
+    if not os.path.lexists(database):
+        return True
+    return is_outdated(database, check_database(database, thoroughly=thoroughly))
 
 
 def _upgrade(database: Path) -> None:
     from mlflow.db import commands
 
-    # What creates many tables says so in as many lines.
+    # They log a line for each table.
     for name in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # The command line's own `mlflow db upgrade`, without the four seconds of a new process.
@@ -200,7 +174,7 @@ def _check_server(uri: str) -> None:
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT).close()
     except urllib.error.HTTPError:
-        # It answers, if only to ask who we are.
+        # It answers, if only that it wants a password.
         return
     except (OSError, HTTPException, ValueError) as error:
         raise RegistryError(
