@@ -45,7 +45,7 @@ def test_no_file_of_a_bundle_is_a_pickle(directory):
     [
         (lambda head: head | {"format": 99}, "has format 99; this release reads 2"),
         (lambda head: head | {"model": "oracle"}, "'oracle'"),
-        (lambda head: head | {"classes": ["anger"]}, "says anger"),
+        (lambda head: head | {"classes": ["anger"]}, "names anger"),
         (lambda head: head | {"features": {"hop": 1}}, "does not describe a model"),
         (lambda head: [], "has format None"),
     ],

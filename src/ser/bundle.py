@@ -128,7 +128,7 @@ class Bundle:
         return self.model.enrolment is not None
 
     def posteriors(self, inputs: Inputs, *, voice: Voice | None = None) -> np.ndarray:
-        """Calibrated posteriors, (n, n_classes), of one speaker's inputs, known or not."""
+        """Calibrated posteriors, (n, n_classes), of inputs of one speaker, enrolled or not."""
         raw = posteriors(self.model, inputs, voice=voice)
         return _finite(self.calibration_of(voice).posteriors(raw))
 
@@ -198,7 +198,7 @@ def load_bundle(directory: Path) -> Bundle:
         ) from error
     if model.classes != head.classes:
         raise BundleError(
-            f"{directory}: weights are for {', '.join(model.classes)} but {CARD_FILE} says "
+            f"{directory}: weights are for {', '.join(model.classes)} but {CARD_FILE} names "
             f"{', '.join(head.classes)}. Take the bundle from its registry again."
         )
     return Bundle(
@@ -236,7 +236,7 @@ def _finite(posteriors: np.ndarray) -> np.ndarray:
 
 
 def _read_head(directory: Path) -> _Head:
-    """`bundle.json`, all of it checked; raises BundleError."""
+    """`bundle.json`, checked; raises BundleError."""
     path = directory / CARD_FILE
     try:
         head = json.loads(path.read_text())
@@ -252,7 +252,7 @@ def _read_head(directory: Path) -> _Head:
         found = head.get("format") if isinstance(head, dict) else None
         raise BundleError(f"{path} has format {found!r}; this release reads {FORMAT}. Train again.")
     if isinstance(head.get("features"), dict):
-        # Bundles from before the high-pass filter and the floor of contrast are without both.
+        # Older bundles have neither the high-pass filter nor the floor of contrast.
         head["features"] = {"high_pass_hz": None, "contrast_top_db": None, **head["features"]}
     try:
         return _Head.model_validate(head)

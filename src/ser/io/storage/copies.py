@@ -1,4 +1,4 @@
-"""Recordings that are there twice, found by their fingerprints and decided by their samples."""
+"""Copies of recordings: candidates by their fingerprints, decided by their samples."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ser.core.utterance.waveform import resample
 from ser.io.audio.read import load_segments
 from ser.parallel import in_parallel
 
-#: Candidates from which other processes are worth their start.
+#: From so many candidates on, starting other processes saves time.
 MANY = 64
 
 
 def find_copies(root: Path, table: pd.DataFrame, fingerprints: pd.Series) -> pd.DataFrame:
-    """The copies among a manifest's rows, as `copies_of` returns; reads what may be one.
+    """The copies among a manifest's rows, as `copies_of` returns; reads the candidates.
 
     root : of the paths in `table`. Raises AudioError where a recording is gone or changed.
     """

@@ -14,15 +14,12 @@ from ser.errors import TableError
 from ser.io.storage.tables import read_table
 from ser.project import MANIFEST
 
-#: Recordings of a shard: about this many, never more than twice as many.
+#: Recordings in a shard: about this many, at most twice as many.
 SHARD = 256
 
 
 def load_manifest(root: Path, corpora: Sequence[str]) -> pd.DataFrame:
-    """The manifests of the chosen corpora, one below the other, as `gather` wrote them.
-
-    Raises TableError where they are those of other corpora.
-    """
+    """The table that `gather` wrote; raises TableError where it is of other corpora."""
     table = read_table(root / MANIFEST, check_manifest)
     found = tuple(table["corpus"].unique())
     if found != tuple(corpora):
@@ -34,7 +31,7 @@ def load_manifest(root: Path, corpora: Sequence[str]) -> pd.DataFrame:
 
 
 def by_key(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The manifest indexed by what each utterance is stored under."""
+    """The manifest indexed by `utterance_keys`."""
     return manifest.set_axis(pd.Index(utterance_keys(manifest)))
 
 
@@ -44,7 +41,7 @@ def parts(manifest: pd.DataFrame) -> Iterator[pd.DataFrame]:
     manifest : `by_key`. Which shard an utterance is in depends on the manifest alone.
     """
     for _, corpus in manifest.groupby("corpus", sort=True):
-        count = max(1, 2 ** round(np.log2(max(1, len(corpus) / SHARD))))
+        count = 2 ** round(np.log2(max(1, len(corpus) / SHARD)))
         bucket = corpus["speaker"].map(lambda speaker: crc32(speaker.encode())) % count
         for _, rows in corpus.groupby(bucket, sort=True):
             ordered = rows.rename_axis("key").sort_values(["speaker", "key"])

@@ -1,9 +1,9 @@
 """Features on disk: Arrow files named after their content, and an index of their SHA-256.
 
-A folder of shards is a function of the recordings, the feature parameters and the feature code
-alone, whatever was computed when: a shard is named after all three. The index, `shards.json`,
-shows a flipped byte before anything is trained on it. The stage `embed` stores its embeddings in
-such a folder, too (see `io.storage.embeddings`).
+A folder of shards depends on the recordings, the feature parameters and the feature code alone,
+never on the order of computing: a shard is named after all three. The index, `shards.json`, shows
+a flipped byte before anything is trained on it. The stage `embed` stores its embeddings in such a
+folder, too (see `io.storage.embeddings`).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def read_index(folder: Path) -> tuple[Recipe, dict[str, str]]:
     """The recipe and the shards' SHA-256; raises DamagedFeatures where the index was changed."""
     index = read_json(folder / INDEX)
     content = {key: index.get(key) for key in ("params", "code", "shards")}
-    # Byte for byte as it was written: nor may a flipped bit hide in a blank.
+    # Byte for byte: a flipped bit in a blank counts, too.
     as_written = json_text({**content, "sha256": _proof(content)})
     if (folder / INDEX).read_text() != as_written:
         raise _damaged(folder, f"{folder / INDEX} was changed after it was written")
@@ -109,7 +109,7 @@ def read_index(folder: Path) -> tuple[Recipe, dict[str, str]]:
 
 
 def intact_shards(folder: Path, recipe: Recipe) -> dict[str, str]:
-    """Shards of this recipe whose bytes are those recorded, name -> SHA-256; {} where none is."""
+    """Shards of this recipe with the SHA-256 in the index, name -> SHA-256."""
     try:
         recorded, shards = read_index(folder)
     except (TableError, DamagedFeatures):
@@ -121,7 +121,7 @@ def intact_shards(folder: Path, recipe: Recipe) -> dict[str, str]:
 
 
 def check_shards(folder: Path) -> None:
-    """Raise DamagedFeatures unless every shard is there with the bytes that were recorded."""
+    """Raise DamagedFeatures unless every shard has the SHA-256 in the index."""
     shards = read_index(folder)[1]
     found = _hashes(folder, shards)
     for name, sha256 in shards.items():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: MLflow's error codes where the store works: a thing is missing, exists already, or is invalid.
+#: MLflow's error codes of a store that works: a thing is missing, exists already, or is invalid.
 ANSWERS = {
     "ALREADY_EXISTS",
     "ENDPOINT_NOT_FOUND",
@@ -112,7 +112,7 @@ def is_outdated(path: Path, revision: str) -> bool:
 
 @contextmanager
 def store_errors(root: Path) -> Iterator[None]:
-    """Turn a failure of the store into a RegistryError; MLflow's answers pass as they are."""
+    """Turn a failure of the store into a RegistryError; errors of `ANSWERS` pass unchanged."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

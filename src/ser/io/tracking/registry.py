@@ -33,7 +33,7 @@ from ser.io.tracking.versions import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Tag of the registered model by which the journal tells stores apart, wherever they move.
+#: Tag of the registered model: the id of this store in the journal, also after a move.
 IDENTITY = "ser.store"
 
 

@@ -166,25 +166,24 @@ def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
 
 
 def run_exists(root: Path, run_id: str) -> bool:
-    """Whether the store has this run, and it is not deleted."""
+    """Whether the store has this run and it is not deleted."""
     run = lookup(connect(root).get_run, run_id)
     return run is not None and run.info.lifecycle_stage == "active"
 
 
-def end_orphans(root: Path, *, experiment: str = EXPERIMENT) -> list[str]:
-    """End runs that a SIGKILL left RUNNING on this host; returns their ids."""
+def end_orphans(root: Path, *, experiment: str = EXPERIMENT) -> None:
+    """End runs that a SIGKILL left RUNNING on this host."""
     client = connect(root)
     found = client.get_experiment_by_name(experiment)
     if found is None:
-        return []
+        return
     running = client.search_runs(
         [found.experiment_id],
         f"attributes.status = 'RUNNING' AND tags.`process.host` = '{socket.gethostname()}'",
     )
-    orphans = [run.info.run_id for run in running if not _alive(int(run.data.tags["process.pid"]))]
-    for run_id in orphans:
-        client.set_terminated(run_id, "KILLED")
-    return orphans
+    for run in running:
+        if not _alive(int(run.data.tags["process.pid"])):
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -206,6 +205,7 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
+        # It is another user's.
         return True
     return True
 
