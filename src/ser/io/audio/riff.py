@@ -45,7 +45,7 @@ KNOWN = (*METADATA, b"fmt ", b"data", b"SSND")
 def whole_riff(data: Bytes, name: str) -> View:
     """A WAV or AIFF as libsndfile reads all of it, with another header where its own is wrong.
 
-    Raises CorruptAudio where samples are missing, or more follow than the header says.
+    Raises CorruptAudio where samples are missing, or more follow than the header states.
     """
     base = after_tags(data)
     form = data[base : base + 4]
