@@ -34,12 +34,12 @@ def without_silero(monkeypatch):
 
 @pytest.mark.parametrize("detector", DETECTORS)
 @pytest.mark.parametrize("name", SOUNDS)
-def test_no_detector_hears_speech_where_there_is_none(name, detector):
+def test_no_detector_finds_speech_where_there_is_none(name, detector):
     assert speech_seconds(SOUNDS[name](2.0).astype(np.float32), sr=SR, detector=detector) == 0
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
-def test_every_detector_hears_speech_loud_and_soft(spoken, detector):
+def test_every_detector_finds_speech_loud_and_soft(spoken, detector):
     for y in spoken[::3]:
         loud = speech_seconds(y, sr=SR, detector=detector)
         soft = speech_seconds(y * np.float32(0.01), sr=SR, detector=detector)
@@ -48,7 +48,7 @@ def test_every_detector_hears_speech_loud_and_soft(spoken, detector):
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
-def test_every_detector_hears_actors(real_corpora, detector):
+def test_every_detector_finds_actors_speech(real_corpora, detector):
     for file in sorted((real_corpora / "ravdess").rglob("*.flac"))[::180]:
         y, sr = soundfile.read(file, dtype="float32")
         assert speech_seconds(mono(y), sr=sr, detector=detector) > 0.9, file.name

@@ -21,11 +21,11 @@ def seconds_of(y, *, sr=SR):
 
 
 @pytest.mark.parametrize("name", SOUNDS)
-def test_what_nobody_says_is_no_speech(name):
+def test_other_sounds_are_no_speech(name):
     assert seconds_of(SOUNDS[name](3.0)) == 0
 
 
-def test_speech_is_heard_in_every_voice_and_emotion(spoken):
+def test_speech_is_found_in_every_voice_and_emotion(spoken):
     for y in spoken:
         assert 0.4 < seconds_of(y) <= y.size / SR
 
@@ -38,7 +38,7 @@ def test_level_does_not_matter(spoken):
 
 
 @pytest.mark.parametrize("snr_db", [20, 10])
-def test_speech_in_noise_is_still_heard(spoken, snr_db):
+def test_speech_in_noise_is_still_found(spoken, snr_db):
     rng = np.random.default_rng(0)
     for y in spoken[:6]:
         for sound in (rng.standard_normal(y.size), pink(y.size, rng)):
@@ -71,7 +71,7 @@ def test_the_sampling_rate_does_not_matter():
     assert at_48k == pytest.approx(seconds_of(speak(utterance, sr=SR)), rel=0.25)
 
 
-def test_speech_over_hum_is_heard(spoken):
+def test_speech_over_hum_is_found(spoken):
     y = spoken[0]
     hum = sum(tone(50 * k, seconds=y.size / SR, level=1 / k) for k in range(1, 8))[: y.size]
     assert seconds_of(at_snr(y, hum, snr_db=10)) > 0.5 * seconds_of(y)
@@ -82,7 +82,7 @@ def test_the_shortest_recordings_have_no_speech():
     assert speech_spans(np.ones(1, np.float32), sr=SR) == ()
 
 
-def test_actors_are_heard_loud_and_soft(real_corpora):
+def test_actors_speech_is_found_loud_and_soft(real_corpora):
     for file in sorted((real_corpora / "ravdess").rglob("*.flac"))[::180]:
         y, sr = soundfile.read(file, dtype="float32")
         y = mono(y)

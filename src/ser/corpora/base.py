@@ -43,7 +43,7 @@ Labelled = Mapping[PurePath, Labels | tuple[Labels, ...]]
 
 @dataclass(frozen=True)
 class Archive:
-    """Published as one ZIP or TAR file. `size` in bytes; None where the publisher names none."""
+    """Published as one ZIP or TAR file; `size` in bytes, None where none is published."""
 
     url: str
     size: int | None = None
@@ -71,7 +71,7 @@ class Dataverse:
 
 @dataclass(frozen=True)
 class Form:
-    """Given out on request only: what to do, exactly."""
+    """Given out on request only; the instructions name each step."""
 
     instructions: str
 

@@ -58,14 +58,14 @@ def check_own_name(name: str) -> None:
 
 
 def check_present(root: Path, names: tuple[str, ...]) -> None:
-    """Raise UnknownCorpus or MissingCorpus unless each corpus is in data/raw or is made there."""
+    """Raise UnknownCorpus or MissingCorpus unless each corpus is in data/raw or synthesised."""
     raw = root / "data" / "raw"
     for name in names:
         corpus = corpus_named(name, raw)
         if corpus is not SYNTHETIC and not (raw / name).is_dir():
             raise MissingCorpus(
                 f"data.corpora names {name}, but data/raw/{name} does not exist. "
-                f"Get it: `ser corpus info {name}` says how; `ser corpus add {name} PATH` takes "
+                f"Get it: `ser corpus info {name}` shows how; `ser corpus add {name} PATH` takes "
                 "your copy."
             )
 
@@ -81,7 +81,7 @@ def label_files(folder: Path, corpus: Corpus) -> Labelled:
 def list_recordings(folder: Path, corpus: Corpus) -> list[PurePath]:
     """The corpus's recordings, relative to `folder`, sorted, whether it labels them or not.
 
-    Raises MissingCorpus where there are none, CorpusError for a name that is no text.
+    Raises MissingCorpus where there are none, CorpusError for a name that is not UTF-8.
     """
     if not os.path.isdir(folder):
         raise MissingCorpus(f"{folder} is not a folder; expected the recordings of {corpus.name}.")

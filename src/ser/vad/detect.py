@@ -14,12 +14,12 @@ from ser.vad.pitch import speech_spans, total_seconds
 Detector = Literal["auto", "silero", "energy"]
 #: Probability from which a frame is speech, the network's own default.
 LEAST_PROBABILITY = 0.5
-#: Peak that a recording is brought to: 40 dB below it the network detects nothing.
+#: Peak that a recording is scaled to: at a peak 40 dB lower the network detects nothing.
 PEAK = 0.5
 
 
 def choose_detector(detector: Detector = "auto") -> Literal["silero", "energy"]:
-    """The detector that `speech_seconds` uses; raises ParamsError where it is not to be had."""
+    """The detector that `speech_seconds` uses; ParamsError where it is unknown or not installed."""
     if detector not in ("auto", "silero", "energy"):
         raise ParamsError(
             f"The speech detector is {detector!r}; expected auto, silero or energy. Correct it."

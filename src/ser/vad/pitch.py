@@ -14,7 +14,7 @@ from ser.core.features.pitch import track_f0
 from ser.core.features.spectrum import BLOCK, centred_frames, power_blocks
 from ser.core.utterance.waveform import resample
 
-#: Rate at which voice is sought, its frames (64 and 10 ms) and the range of its pitch.
+#: Hz at which voice is sought; samples of a frame and a hop (64 and 10 ms); Hz of its pitch.
 SR, N_FFT, HOP = 8_000, 512, 80
 F0_MIN, F0_MAX = 65.0, 500.0
 #: Bins below this hold no more of a voice than of the mains.
@@ -65,7 +65,7 @@ def speech_spans(y: np.ndarray, *, sr: int) -> Spans:
 
 
 def total_seconds(spans: Spans) -> float:
-    """How long spans last together."""
+    """Seconds of all spans together."""
     return float(sum(end - start for start, end in spans))
 
 

@@ -1,8 +1,8 @@
-"""Silero's voice-activity network, run by NumPy on the weights that its package ships.
+"""Silero's voice-activity network, run by NumPy on the weights in its package.
 
 Silero Team (2024), "Silero VAD", MIT licence; the layers are those of the 16 kHz model, release
-6.2. The package's own road needs torch, sets the threads of the whole process on import, and
-keeps the state of one caller in the model: here there is neither torch nor state.
+6.2. The package's own code needs torch, sets the threads of the whole process on import, and
+keeps the state of one caller in the model.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import safetensors.numpy
 from ser.core.utterance.waveform import resample
 from ser.errors import BundleError, ParamsError
 
-#: The network's rate, the samples of a frame, and those of the one before that it also takes.
+#: The network's rate, samples of a frame, and samples of the frame before that it takes again.
 SR, FRAME, CONTEXT = 16_000, 512, 64
-#: Its transform: window, hop, and how much of the frame's end is mirrored.
+#: Samples of its transform: window, hop, and those mirrored at the frame's end.
 N_FFT, HOP, MIRRORED = 256, 128, 64
-#: Frames that are worked on at once.
+#: Frames that are computed at once.
 BLOCK = 512
 WEIGHTS = "data/silero_vad_16k.safetensors"
 
@@ -30,7 +30,7 @@ Weights = dict[str, np.ndarray]
 
 
 def installed() -> bool:
-    """Whether the extra `vad` is."""
+    """Whether the extra `vad` is installed."""
     return find_spec("silero_vad") is not None
 
 
@@ -49,7 +49,7 @@ def speech_probabilities(y: np.ndarray, *, sr: int) -> np.ndarray:
     if n == 0:
         return np.zeros(0, dtype=np.float32)
     codes = [_encoded(frames[start : start + BLOCK], weights) for start in range(0, n, BLOCK)]
-    return _remembered(np.concatenate(codes), weights)
+    return _decoded(np.concatenate(codes), weights)
 
 
 @lru_cache(maxsize=1)
@@ -98,7 +98,7 @@ SHAPES = {
 
 
 def _encoded(frames: np.ndarray, weights: Weights) -> np.ndarray:
-    """What the convolutions make of frames (n, CONTEXT + FRAME): (n, 128)."""
+    """Output of the convolutions for frames (n, CONTEXT + FRAME): (n, 128)."""
     y = np.pad(frames, [(0, 0), (0, MIRRORED)], mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(y, N_FFT, axis=1)[:, ::HOP]
     spectrum = windows @ weights["stft_conv.weight"][:, 0].T
@@ -117,7 +117,7 @@ def _convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, stride: i
     return np.maximum(flat @ weight.reshape(len(weight), -1).T + bias, 0.0)
 
 
-def _remembered(codes: np.ndarray, weights: Weights) -> np.ndarray:
+def _decoded(codes: np.ndarray, weights: Weights) -> np.ndarray:
     """P(speech) (n,) by the recurrent layer over codes (n, 128), frame after frame."""
     width = codes.shape[1]
     # torch's order of gates is input, forget, new, output; here `new` comes last. Of the others

@@ -142,7 +142,7 @@ def test_a_sparse_file_is_refused_unread(tmp_path, monkeypatch):
         with path.open("wb") as file:
             file.write(head + struct.pack("<I", size))
             file.truncate(3 * 2**30)
-        with pytest.raises(TooLongAudio, match=r"lasts 28\.0 h|lasts 27\.\d h|lasts 18\.6 h"):
+        with pytest.raises(TooLongAudio, match=r"lasts 28\.0 h by its header"):
             load_mono(path)
     assert sum(read) < 2**25
 

@@ -1,4 +1,4 @@
-"""Which recordings are just as their publisher gave them: a mark of each, four bytes long."""
+"""Which recordings have the published bytes: a mark of each, four bytes long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How six emotions sound, and how speakers differ in showing them.
+"""The prosody of six emotions, and how speakers differ in it.
 
 The directions follow Burkhardt & Sendlmeier (2000), "Verification of acoustical correlates of
 emotional speech using formant synthesis", and Banse & Scherer (1996), "Acoustic profiles in
@@ -73,13 +73,13 @@ PROSODY = {
 
 EMOTIONS = tuple(PROSODY)
 
-#: One standard deviation of a speaker's own way with an emotion.
+#: Standard deviation of a speaker's own departure in an emotion.
 HABIT = Prosody(
     f0=0.5, f0_range=0.10, rate=0.035, level=0.8, tilt=0.25, breath=0.8, rough=0.4, tremor=0.03,
     slope=0.3, opening=0.012, articulation=0.5,
 )  # fmt: skip
 
-#: One standard deviation from utterance to utterance of one speaker and emotion.
+#: Standard deviation between utterances of one speaker and emotion.
 WANDER = Prosody(
     f0=0.7, f0_range=0.13, rate=0.05, level=1.2, tilt=0.28, breath=1.0, rough=0.5, tremor=0.04,
     slope=0.4, opening=0.014, articulation=0.6,
@@ -88,14 +88,14 @@ WANDER = Prosody(
 
 @dataclass(frozen=True)
 class Voice:
-    """What stays the same in all that a speaker says, and where it is recorded.
+    """What all utterances of a speaker have in common, and the place where they are recorded.
 
     f0_hz, f0_range_semitones : mean and span (5th to 95th percentile) of neutral F0.
     words_per_minute : neutral rate, as espeak counts it.
     formants, strengths, widths : frequency, height and bandwidth of F1 to F5, ratios.
     tilt, breath, rough : as in Prosody, the neutral voice's own.
     flutter : slow irregularity of F0, in espeak's steps.
-    expressiveness : how far the speaker goes, a factor on the emotion's departures.
+    expressiveness : a factor on the emotion's departures.
     gain_db, snr_db : the recording's level and its noise below neutral speech.
     noise_tilt : colour of that noise, dB per octave.
     """
@@ -143,7 +143,7 @@ def draw_voice(sex: str, *, rng: np.random.Generator) -> Voice:
 
 
 def draw_habit(emotion: str, *, rng: np.random.Generator) -> Prosody:
-    """A speaker's own way with one emotion; that with neutral is the voice itself."""
+    """A speaker's own departure in one emotion; in neutral there is none."""
     if emotion == "neutral":
         return Prosody()
     return Prosody(*(HABIT.vector() * rng.standard_normal(len(fields(Prosody)))).tolist())
@@ -152,7 +152,7 @@ def draw_habit(emotion: str, *, rng: np.random.Generator) -> Prosody:
 def draw_prosody(
     emotion: str, expressiveness: float, habit: Prosody, *, rng: np.random.Generator
 ) -> Prosody:
-    """One utterance's departure: the emotion's, scaled, with the speaker's habit and chance."""
+    """One utterance's departure: the emotion's, scaled, the speaker's habit and a random part."""
     wander = WANDER.vector() * rng.standard_normal(len(fields(Prosody)))
     drawn = expressiveness * PROSODY[emotion].vector() + habit.vector() + wander
     return Prosody(*drawn.tolist())

@@ -1,7 +1,7 @@
-"""The embedded corpus: six emotions spoken by espeak-ng; same parameters, same bytes.
+"""The embedded corpus: six emotions synthesised by espeak-ng; same parameters, same bytes.
 
 It stands in for a recorded corpus where none is at hand: tests, demonstrations, a first
-`dvc repro`. What it says of a model, it says about synthetic speech only.
+`dvc repro`. Scores on it hold for synthetic speech only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ser.corpora.synthetic.prosody import (
 )
 from ser.params import SyntheticParams
 
-#: Everyday statements that any emotion can colour, 7 to 9 words each.
+#: Everyday statements that fit any emotion, 7 to 9 words each.
 SENTENCES = {
     "s01": "The letter is lying on the kitchen table.",
     "s02": "They moved the meeting to Monday at noon.",
@@ -51,7 +51,7 @@ NAMES = Names(
 
 @dataclass(frozen=True)
 class Utterance:
-    """One planned recording: its labels, and all that was drawn for it.
+    """One planned recording: its labels, and all that was drawn at random for it.
 
     file : relative to the corpus's folder, with forward slashes.
     seed : of the recording's own noise.
@@ -83,7 +83,7 @@ def utterances(params: SyntheticParams, *, seed: int) -> list[Utterance]:
 
 def speak(utterance: Utterance, *, sr: int = 16_000) -> np.ndarray:
     """The utterance as recorded: float32 (n,), mono, within ±0.97."""
-    # Naming the corpus must not load the synthesizer.
+    # Importing this module must not load the synthesizer.
     from ser.corpora.synthetic.voicing import render
 
     rng = np.random.default_rng(utterance.seed)
@@ -131,7 +131,7 @@ def _sex(speaker: str) -> str:
 
 
 def _rng(seed: int, *identity: str) -> np.random.Generator:
-    """Chance that belongs to one thing, whatever else is drawn."""
+    """A generator for one speaker or utterance: its draws depend on no others."""
     digest = hashlib.sha256("/".join([str(seed), *identity]).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

@@ -27,7 +27,7 @@ replace 03 I2 i
 
 
 def voice_file(voice: Voice, prosody: Prosody) -> str:
-    """The espeak-ng voice file of a speaker in that mood."""
+    """The espeak-ng voice file of a speaker with that prosody."""
     low, high = _pitch_range(
         voice.f0_hz * 2 ** (prosody.f0 / 12),
         voice.f0_range_semitones * 2**prosody.f0_range,
@@ -54,7 +54,7 @@ def voice_file(voice: Voice, prosody: Prosody) -> str:
 def render(
     text: str, voice: Voice, prosody: Prosody, *, sr: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """`text` in that voice and mood, as recorded: float32 (n,), mono, within ±0.97."""
+    """`text` in that voice and prosody, as recorded: float32 (n,), mono, within ±0.97."""
     pauses = rng.uniform(0.08, 0.30, size=2)
     snr_db = voice.snr_db + rng.normal(0, 2)
     words_per_minute = round(np.clip(voice.words_per_minute * 2**prosody.rate, 90, 330))
@@ -128,7 +128,7 @@ def _slope(hz: np.ndarray, db_per_octave: float) -> np.ndarray:
 
 def _filter(y: np.ndarray, gain: Callable[[np.ndarray], np.ndarray], *, sr: int) -> np.ndarray:
     """y through a zero-phase filter whose gain is a function of frequency in Hz."""
-    # A multiple of 4096 has small factors, which a length as it comes may not: 20 times faster.
+    # A multiple of 4096 has small factors, which other lengths may lack: 20 times faster.
     size = -(-y.size // 4096) * 4096
     hz = np.fft.rfftfreq(size, 1 / sr)
     return np.fft.irfft(np.fft.rfft(y, n=size) * gain(hz), n=size)[: y.size]

@@ -74,7 +74,7 @@ def decode(data: Bytes, *, container: Container, name: str, limits: Limits) -> R
             first = next(frames, None)
             if first is None:
                 raise EmptyAudio(f"{name} holds no samples; expected speech. Leave it out.")
-            # Only the decoder knows the rate of HE-AAC, which is twice the header's.
+            # The rate of HE-AAC is twice the header's.
             rate, channels = first.sample_rate, first.layout.nb_channels
             limits.check_header(sr=rate, channels=channels, n_samples=None, name=name)
             blocks = _blocks(chain([first], frames), sr=rate, channels=channels, name=name)

@@ -22,6 +22,8 @@ FORMS = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 SLACK = 2**16
 #: SoX's size of an AIFF into a pipe.
 SOX_AIFF = 0x7F000008
+#: The largest size that a header can state.
+MOST_STATED = 2**32 - 1
 #: A file has few chunks; one that has more was made to keep readers busy.
 MOST_CHUNKS = 4096
 #: Bytes of a chunk that are kept: those that describe the samples are short.
@@ -43,7 +45,7 @@ KNOWN = (*METADATA, b"fmt ", b"data", b"SSND")
 def whole_riff(data: Bytes, name: str) -> View:
     """A WAV or AIFF as libsndfile reads all of it, with another header where its own is wrong.
 
-    Raises CorruptAudio where samples are missing, or more follow than the header says.
+    Raises CorruptAudio where samples are missing, or more follow than the header states.
     """
     base = after_tags(data)
     form = data[base : base + 4]
@@ -158,6 +160,6 @@ def _header(form: bytes, size: int, chunks: dict[bytes, bytes], order: Order) ->
     content = chunks.get(about, b"")
     padding = bytes(len(content) % 2)
     inner = form[8:12] + about + pack(len(content)) + content + padding + sound
-    size = min(size, 2**31)
-    outer = (form[:4] if order == "big" else b"RIFF") + pack(len(inner) + 4 + size)
-    return outer + inner + pack(size)
+    outer = min(len(inner) + 4 + size, MOST_STATED)
+    kind = form[:4] if order == "big" else b"RIFF"
+    return kind + pack(outer) + inner + pack(min(size, MOST_STATED))

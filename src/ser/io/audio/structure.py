@@ -90,7 +90,7 @@ def check_mp4(data: Bytes, name: str) -> None:
             count, covered = _index(data, start, end)
             if end + covered > len(data):
                 raise broken(name, f"{len(data) - end} of {covered} bytes of its fragments")
-            # Where each fragment has an index of its own, none says how many there are.
+            # Where each fragment has an index of its own, none counts all fragments.
             indexed = indexed or count > 1
         if kind == b"moof":
             boxes = _boxes(data, start, end, name)

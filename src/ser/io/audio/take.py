@@ -20,7 +20,6 @@ def take(front_end: FrontEnd, file: Path) -> Taken:
         y, sr = load_mono(file)
         return front_end.take(y, sr=sr)
     except TooLongAudio as error:
-        # The header alone says so: nothing is decoded.
         return Abstention("too_long", str(error))
     except AudioError as error:
         return error
