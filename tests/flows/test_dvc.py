@@ -249,17 +249,15 @@ def test_many_reasons_are_counted_not_listed() -> None:
     entries = [{"changed deps": {f"file{i}": "modified" for i in range(9)}}]
 
     expected = "file0 changed, file1 changed, file2 changed and 6 more"
-    assert dvc.explain(entries) == expected
+    assert dvc.explain(entries, {}, {}) == expected
 
 
-def test_a_changed_section_is_told_by_the_keys_that_changed():
+def test_a_changed_section_is_reported_by_the_keys_that_changed() -> None:
     changed = {"changed deps": {"params.yaml": {"model": "modified", "seed": "modified"}}}
     locked = {"model": {"name": "svc", "svc": {"c": 1.0, "gamma": 2.0}}, "seed": 1}
     current = {"model": {"name": "lda", "svc": {"c": 1.0, "gamma": 3.0}}, "seed": 2}
-    finer = dvc.by_leaf(["changed command", changed], locked, current)
-    assert finer[0] == "changed command"
-    assert finer[1]["changed deps"]["params.yaml"] == {
-        "model.name": "modified",
-        "model.svc.gamma": "modified",
-        "seed": "modified",
-    }
+    names = ["model.name", "model.svc.gamma", "seed"]
+    first, second, third = (f"params.yaml: {name} changed" for name in names)
+
+    assert dvc.explain([changed], locked, current) == f"{first}, {second} and {third}"
+    assert dvc.explain(["changed command"], locked, current) == "its command changed"
