@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import DRAWS, _draws
-from ser.benchmark.folds import assign_all, count_folds
+from ser.benchmark.folds import Clock, assign_all, count_folds
 from ser.benchmark.page import page
 from ser.benchmark.workspace import HOME
 from ser.cli import main

@@ -58,9 +58,10 @@ def benchmark(
     """
     from ser.benchmark.figure import comparison
     from ser.benchmark.folds import run_folds
-    from ser.benchmark.page import page, sections
+    from ser.benchmark.page import page, read_result, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
+    from ser.core.scores.metrics import interval_text
     from ser.files import atomic_path, write_json
     from ser.io.tracking.lineage import git_revision
     from ser.io.tracking.store import BENCHMARKS, prepare_store
@@ -85,7 +86,8 @@ def benchmark(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(result, json_file)
     if page_file and json_file:
-        results = [r for p in sorted(json_file.parent.glob("*.json")) if (r := _result(p))]
+        found = map(read_result, sorted(json_file.parent.glob("*.json")))
+        results = [one for one in found if one]
         figure = f"{page_file.stem}-{{section}}.png"
         for section, group in sections(results):
             picture = figure.format(section=section.slug)
@@ -93,27 +95,13 @@ def benchmark(
                 comparison(group).savefig(temporary, format="png", dpi=110)
         with atomic_path(page_file) as temporary:
             temporary.write_text(page(results, figure=figure))
-    interval = result["uar_ci95"]
-    between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    score = f"UAR {result['uar']:.3f} {interval_text(result['uar_ci95'])}".rstrip()
     print(
         f"{corpus}, {protocol}, {count_of(result['folds'], 'fold')}, "
         f"{count_of(result['speakers'], 'unseen speaker')}, {result['normalisation']}: "
-        f"UAR {result['uar']:.3f}{between}, chance {result['chance']:.3f}, "
+        f"{score}, chance {result['chance']:.3f}, "
         f"ECE {result['ece']:.3f}, {result['seconds']:.0f} s, splits {result['split_sha256'][:12]}."
     )
-
-
-def _result(path: Path) -> dict[str, Any] | None:
-    """A result of a benchmark; None for any other file that lies beside results."""
-    from ser.benchmark.page import is_result
-    from ser.errors import TableError
-    from ser.files import read_json
-
-    try:
-        content = read_json(path)
-    except (TableError, OSError, UnicodeDecodeError):
-        return None
-    return content if is_result(content) else None
 
 
 def _params(

@@ -1,4 +1,4 @@
-"""Stage `split`: give every utterance of the chosen corpora a split; refuse a split that leaks."""
+"""Stage `split`: assign every utterance to train, dev or test; refuse a split that leaks."""
 
 from __future__ import annotations
 
@@ -27,15 +27,7 @@ def run(root: Path, params: Params) -> None:
     manifest, labels = choose_labels(manifest, params)
     fingerprints = manifest.pop("fingerprint")
     split = params.split
-    folds = assign(
-        manifest,
-        protocol=split.protocol,
-        fold=split.fold,
-        folds=split.folds,
-        test_fraction=split.test_fraction,
-        dev_fraction=split.dev_fraction,
-        seed=params.seed,
-    )
+    folds = assign(manifest, seed=params.seed, **split.model_dump())
     copies = find_copies(root, folds, fingerprints)
     found = leakage.audit(folds, copies, dev_shares_speakers=shares_dev_speakers(split.protocol))
     leakage.check(found, folds)
