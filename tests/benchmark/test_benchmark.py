@@ -235,7 +235,7 @@ def test_results_of_other_emotions_stand_under_a_heading_and_a_chance_of_their_o
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed"], "KEY=VALUE"),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.name=svc"],
-            "--model says that",
+            "--model sets that",
         ),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.lda.shrinkage=0"],

@@ -17,14 +17,14 @@ from ser.output import count_of
 from ser.project import project_root
 from ser.strict_yaml import load_yaml
 
-#: What cannot be set, and why not.
-SAID_ELSEWHERE = {
-    "data.corpora": "--corpus says that",
-    "features.log_mel": "the model says that",
-    "model.enrolled": "--enrolled says that",
-    "model.name": "--model says that",
+#: What `--set` does not take, and why not.
+SET_ELSEWHERE = {
+    "data.corpora": "--corpus sets that",
+    "features.log_mel": "the model sets that",
+    "model.enrolled": "--enrolled sets that",
+    "model.name": "--model sets that",
     "split.fold": "all folds are run",
-    "split.protocol": "--protocol says that",
+    "split.protocol": "--protocol sets that",
 }
 
 
@@ -34,14 +34,14 @@ def benchmark(
         str, typer.Option(help="holdout, grouped-kfold, or a published one: see `ser corpus info`.")
     ],
     model: Annotated[
-        str, typer.Option(help="A model of params.yaml; `default` is what model.name says there.")
+        str, typer.Option(help="A model of params.yaml; `default` is its model.name.")
     ] = "default",
     enrolled: Annotated[
-        bool, typer.Option("--enrolled", help="Speakers are known by unlabelled clips of theirs.")
+        bool, typer.Option("--enrolled", help="Speakers are enrolled with unlabelled clips.")
     ] = False,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE, instead of what params.yaml says; repeatable."),
+        typer.Option("--set", help="KEY=VALUE, instead of params.yaml's value; repeatable."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all scores to this file.")
@@ -53,7 +53,7 @@ def benchmark(
 ) -> None:
     """Train and test a model on every fold of a protocol, and compare it with published scores.
 
-    Choices are made on dev speakers inside each training fold; a test speaker is answered once.
+    Choices are made on dev speakers inside each training fold; a test speaker is scored once.
     Parameters are those of params.yaml. A benchmark that was stopped goes on where it was.
     """
     from ser.benchmark.figure import comparison
@@ -77,7 +77,7 @@ def benchmark(
     words += [word for chosen in sets or [] for word in ("--set", chosen)]
     command = shlex.join(["ser", "benchmark", *words])
     params = _params(root, corpus, protocol, model, enrolled, sets or [])
-    # A store that takes no runs is found out now, not after the features.
+    # A store that takes no runs is found now, not after the features.
     prepare_store(root, BENCHMARKS)
     home = prepare(root, params)
     result = summarise(run_folds(root, home, params), params, command=command)
@@ -107,7 +107,7 @@ def benchmark(
 def _params(
     root: Path, corpus: str, protocol: str, model: str, enrolled: bool, sets: list[str]
 ) -> Any:
-    """params.yaml, with what the command line says instead."""
+    """params.yaml, with the values of the command line."""
     from ser.params import MODELS, ModelParams, load_params, parse_params
 
     values = json.loads(load_params(root / "params.yaml").model_dump_json())
@@ -120,7 +120,7 @@ def _params(
         values["model"]["name"] = model
         if model not in MODELS:
             raise ParamsError(f"No model is called {model!r}; known are {', '.join(MODELS)}.")
-    # Where the model is wrong, parsing all says what and how to correct it.
+    # Where the model is wrong, the error of parsing all of it names what, and the remedy.
     with suppress(ValidationError):
         used = ModelParams.model_validate(values["model"]).used
         values["features"]["log_mel"] = "byol_s" if "byol_s" in used else "ser"
@@ -128,10 +128,10 @@ def _params(
 
 
 def _set(values: dict[str, Any], chosen: str) -> None:
-    """Put what `chosen`, KEY=VALUE, says into nested values; a wrong key is refused later."""
+    """Put `chosen`, KEY=VALUE, into nested values; a wrong key is refused later."""
     key, equals, value = chosen.partition("=")
-    if key in SAID_ELSEWHERE:
-        raise ParamsError(f"--set {chosen}: {SAID_ELSEWHERE[key]}. Leave it out.")
+    if key in SET_ELSEWHERE:
+        raise ParamsError(f"--set {chosen}: {SET_ELSEWHERE[key]}. Leave it out.")
     *sections, name = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
