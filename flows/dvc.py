@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import attrgetter
@@ -58,15 +57,9 @@ class Outcome:
 
 
 def stage_names(root: Path, params: Params) -> list[str]:
-    """Names as DVC writes them, in the order of dvc.yaml, which is the order they run in."""
-    if not (root / "dvc.yaml").exists():
-        raise StageError(f"dvc.yaml is not in {root}; run from the project's root.")
-    with _as_stage_errors():
-        stages = (dvc.read_yaml(root / "dvc.yaml") or {}).get("stages")
-    if not (isinstance(stages, dict) and all(isinstance(s, dict) for s in stages.values())):
-        raise StageError("dvc.yaml has no readable `stages`; mend it or restore it.")
+    """Names as DVC writes them, in the order they run in, of a dvc.yaml that DVC has accepted."""
     names: list[str] = []
-    for name, stage in stages.items():
+    for name, stage in ((dvc.read_yaml(root / "dvc.yaml") or {}).get("stages") or {}).items():
         items = stage.get("foreach")
         if isinstance(items, str):
             # "${data.corpora}"
@@ -75,24 +68,16 @@ def stage_names(root: Path, params: Params) -> list[str]:
     return names
 
 
-@contextmanager
-def _as_stage_errors() -> Iterator[None]:
-    try:
-        yield
-    except SerError as error:
-        raise StageError(str(error)) from error
-
-
 def changes(root: Path) -> dict[str, str]:
     """Stale stages, and why, from one `dvc status`: `{"train": "params.yaml: seed changed"}`.
 
-    Stages that only depend on stale ones are not in it.
+    Stages that only depend on stale ones are not in it. Raises SerError where dvc.yaml, dvc.lock
+    or params.yaml cannot be read.
     """
-    with _as_stage_errors():
-        # DVC names no file where it stumbles over a merge conflict.
-        dvc.check_files(root)
-        locked = dvc.locked_stages(root)
-        current = dvc.read_yaml(root / PARAMS) or {}
+    # DVC names no file where it stumbles over a merge conflict.
+    dvc.check_files(root)
+    locked = dvc.locked_stages(root)
+    current = dvc.read_yaml(root / PARAMS) or {}
     with guards() as start:
         command = [sys.executable, "-m", "dvc", "status", "--json"]
         env, pipe = command_environment(), subprocess.PIPE

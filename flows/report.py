@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from flows.dvc import Outcome
 from ser.core.scores.metrics import emotions_text
@@ -46,10 +47,6 @@ class Tick:
     uncommitted: tuple[str, ...] = ()
 
     @property
-    def corpora(self) -> str:
-        return "+".join(self.metrics["protocol"]["corpora"])
-
-    @property
     def is_synthetic(self) -> bool:
         return "synthetic" in self.metrics["protocol"]["corpora"]
 
@@ -65,26 +62,34 @@ class Tick:
         return f"Nothing changed, so nothing was trained or registered: the model is {before}."
 
 
+def rows(tick: Tick) -> dict[str, str]:
+    """Scores and verdict, with rich's markup."""
+    test = tick.metrics["test"]
+    champion = f"version {tick.champion.version}" if tick.champion else "none yet"
+    return {
+        "Corpus": "+".join(tick.metrics["protocol"]["corpora"]),
+        "Protocol": protocol_text(tick),
+        "Audit": audit_text(tick),
+        "Model": tick.metrics["model"],
+        "UAR": f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}",
+        "Emotions": emotions_text(test),
+        **{title: f"{test[name]:.3f}" for name, title in SCORES.items()},
+        "Verdict": tick.summary,
+        "Champion": f"{champion} of {MODEL}",
+    }
+
+
 def markdown(tick: Tick) -> str:
     """The report that Prefect keeps with the run."""
-    test, version = tick.metrics["test"], tick.version
+    version = tick.version
+    scores = "\n".join(f"| {k} | {Text.from_markup(v).plain} |" for k, v in rows(tick).items())
     stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
-    champion = f"version {tick.champion.version}" if tick.champion else "none"
-    rows = {
-        f"UAR over {emotions_text(test)}": uar_text(test),
-        "Chance": f"{test['chance']:.3f}",
-        **_other_scores(test),
-    }
-    scores = "\n".join(f"| {title} | {value} |" for title, value in rows.items())
     note = f"\n{SYNTHETIC}\n" if tick.is_synthetic else ""
     run = f"{tick.mlflow_ui}/#/experiments/{tick.experiment_id}/runs/{version.run_id}"
     model = f"{tick.mlflow_ui}/#/models/{MODEL}/versions/{version.version}"
     return f"""# {tick.summary}
 
-Champion: {champion}. {tick.metrics["model"]} on {tick.corpora}, {protocol_text(tick)}.
-{audit_text(tick)}
-
-| Score (test speakers) | |
+| Test speakers | |
 |---|---|
 {scores}
 {note}
@@ -98,23 +103,10 @@ In MLflow (`make ui` serves the project's own): [the run]({run}), [the version](
 
 def print_closing(tick: Tick, console: Console) -> None:
     """The last thing that a person sees: scores, verdict, and what to type next."""
-    test = tick.metrics["test"]
-    champion = f"version {tick.champion.version}" if tick.champion else "none yet"
-    rows = {
-        "Corpus": tick.corpora,
-        "Protocol": protocol_text(tick),
-        "Audit": audit_text(tick),
-        "Model": tick.metrics["model"],
-        "UAR": f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}",
-        "Emotions": emotions_text(test),
-        **_other_scores(test),
-        "Verdict": tick.summary,
-        "Champion": f"{champion} of {MODEL}",
-    }
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for row in rows.items():
+    for row in rows(tick).items():
         table.add_row(*row)
     console.print()
     console.print(table)
@@ -136,10 +128,6 @@ def print_closing(tick: Tick, console: Console) -> None:
         )
 
 
-def _other_scores(test: dict[str, Any]) -> dict[str, str]:
-    return {title: f"{test[name]:.3f}" for name, title in SCORES.items()}
-
-
 def uar_text(scores: dict[str, Any]) -> str:
     interval = scores["uar_ci95"]
     between = f" [95 % {interval[0]:.3f} to {interval[1]:.3f}]" if interval else ""
@@ -156,7 +144,7 @@ def protocol_text(tick: Tick) -> str:
 
 
 def audit_text(tick: Tick) -> str:
-    """The leakage audit's receipt, which stands beside every score."""
+    """The receipt of the leakage audit, which stands beside every score."""
     audit = tick.metrics["protocol"]["audit"]
     return (
         f"Split {audit['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "

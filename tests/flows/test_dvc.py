@@ -12,7 +12,7 @@ import pytest
 
 from flows import dvc
 from flows.dvc import Outcome, StageCrashed
-from ser.errors import MissingCorpus, StageError
+from ser.errors import MissingCorpus, SerError, StageError
 from ser.params import Params
 
 PIPELINE = """
@@ -207,7 +207,7 @@ def test_a_broken_pipeline_file_is_one_line(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages: [")
 
     for look in (lambda: dvc.changes(root), lambda: dvc.stage_names(root, Params())):
-        with pytest.raises(StageError, match=r"dvc\.yaml") as caught:
+        with pytest.raises(SerError, match=r"dvc\.yaml") as caught:
             look()
         assert "\n" not in str(caught.value)
 
@@ -219,7 +219,7 @@ def test_a_merge_conflict_is_one_line_that_names_the_file(root: Path, name: str)
     text = path.read_text() if path.exists() else "outs: []\n"
     path.write_text(f"{text}<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n")
 
-    with pytest.raises(StageError, match="merge conflict") as caught:
+    with pytest.raises(SerError, match="merge conflict") as caught:
         dvc.changes(root)
 
     assert f"{path}, line {text.count(chr(10)) + 1}," in str(caught.value)

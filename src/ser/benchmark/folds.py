@@ -1,4 +1,4 @@
-"""All folds of a protocol: trained, tested, tracked; a benchmark that was killed goes on."""
+"""All folds of a protocol: trained, tested, tracked; a benchmark that was killed is continued."""
 
 from __future__ import annotations
 
@@ -50,12 +50,8 @@ TIMED = 20
 
 @dataclass(frozen=True)
 class Fold:
-    """What one fold gave.
-
-    predictions : of its test speakers, with `candidates`, the size of each set, and `covered`,
-    whether it held the true emotion. curve : see `enrolment_curve`; None for a model that knows
-    no voices. receipt : split, seconds, parameters, dev UAR, run.
-    """
+    """predictions : for its test speakers, see `with_sets`. curve : see `enrolment_curve`; None
+    for a model without enrolment. receipt : split, seconds, parameters, dev UAR, run."""
 
     predictions: pd.DataFrame
     curve: pd.DataFrame | None
@@ -105,7 +101,14 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
             folder = place / f"fold-{number}"
             if not (folder / RECEIPT).is_file():
                 _run_fold(root, home, folder, folds, params, parent.run_id)
-            results.append(_read_fold(folder))
+            curve = folder / CURVE
+            results.append(
+                Fold(
+                    predictions=read_table(folder / PREDICTIONS, check_predictions),
+                    curve=read_table(curve) if curve.is_file() else None,
+                    receipt=read_json(folder / RECEIPT),
+                )
+            )
             pooled = pd.concat([fold.predictions for fold in results], ignore_index=True)
             bar.set_postfix(uar=f"{metrics.uar(pooled):.3f}")
         ece = metrics.expected_calibration_error(pooled)
@@ -218,15 +221,6 @@ def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
         predictor.posteriors(y, sr=sr)
         times.append(time.perf_counter() - started)
     return 1000 * float(np.median(times))
-
-
-def _read_fold(folder: Path) -> Fold:
-    curve = folder / CURVE
-    return Fold(
-        predictions=read_table(folder / PREDICTIONS, check_predictions),
-        curve=read_table(curve) if curve.is_file() else None,
-        receipt=read_json(folder / RECEIPT),
-    )
 
 
 def decisive_params(params: Params) -> dict[str, Any]:
