@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from flows.guard import SIGNALLED, guards
 from flows.process import Finished, run_streamed
 from ser.errors import MissingCorpus, SerError, StageError
 from ser.io.intake import dvc
+from ser.io.tracking.runs import flatten
 from ser.params import Params
 from ser.stages.base import MAY_PASS, USER_ERROR
 
@@ -102,6 +102,8 @@ def explain(
 
     locked : the stage's parameters, by the keys that dvc.yaml names. current : params.yaml.
     """
+    before, now = flatten(locked), flatten(current)
+    differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     reasons: list[str] = []
     for entry in entries:
         if isinstance(entry, str):
@@ -112,26 +114,14 @@ def explain(
                 reasons.append(f"{path} {WORDS.get(change, change)}")
                 continue
             for key, how in change.items():
-                # Of a section, the parameters in it that changed.
-                now = reduce(_item, key.split("."), current)
-                leaves = _leaves(key, locked.get(key), now) if how == "modified" else []
-                reasons += [f"{path}: {leaf} {WORDS.get(how, how)}" for leaf in leaves or [key]]
+                # Of a section that changed, the parameters in it.
+                inside = [name for name in differing if f"{name}.".startswith(f"{key}.")]
+                names = inside if inside and how == "modified" else [key]
+                reasons += [f"{path}: {name} {WORDS.get(how, how)}" for name in names]
     if len(reasons) > SHOWN_REASONS:
         reasons[SHOWN_REASONS:] = [f"{len(reasons) - SHOWN_REASONS} more"]
     *first, last = reasons
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def _item(section: Any, name: str) -> Any:
-    return section.get(name) if isinstance(section, Mapping) else None
-
-
-def _leaves(key: str, before: Any, now: Any) -> list[str]:
-    """The keys below `key` whose values differ."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        names = sorted({*before, *now})
-        return [x for n in names for x in _leaves(f"{key}.{n}", before.get(n), now.get(n))]
-    return [] if before == now else [key]
 
 
 def reproduce(

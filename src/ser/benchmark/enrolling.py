@@ -54,7 +54,7 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
 def _draws(
     rows: np.ndarray, emotion: np.ndarray, rng: np.random.Generator
 ) -> Iterator[tuple[str, int, int, np.ndarray]]:
-    """(known by, number of clips, draw, rows of those clips) of one speaker."""
+    """(kind of clips, number of them, draw, their rows) of one speaker."""
     calm = rows[np.isin(emotion, CALM)]
     kinds = [("any", clips, rows) for clips in CLIPS if clips < len(rows)]
     if CALM_CLIPS <= len(calm) < len(rows):

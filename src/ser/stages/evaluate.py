@@ -62,12 +62,9 @@ def run(root: Path, params: Params) -> None:
     write_json({**scores, "protocol": protocol, "model": bundle.model_name}, root / project.METRICS)
     write_json(_headline(scores), root / project.HEADLINE)
     write_table(test[["emotion", "predicted"]], root / project.PLOTS / "confusion.csv")
-    write_table(
-        pd.DataFrame(
-            [{"emotion": e, **values} for e, values in scores["test"]["per_class"].items()]
-        ),
-        root / project.PLOTS / "per_class.csv",
-    )
+    per_class = pd.DataFrame.from_dict(scores["test"]["per_class"], orient="index")
+    per_class = per_class.rename_axis("emotion").reset_index()
+    write_table(per_class, root / project.PLOTS / "per_class.csv")
     _draw(root, bundle, folds, test, scores["test"], protocol)
     _track(root, scores)
     print(headline(scores["test"], protocol))
@@ -155,8 +152,8 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     for emotion, (recorded, sr) in zip(rows.index, load_utterances(root, rows), strict=True):
         samples[emotion] = trim(audible(recorded, sr=sr, params=features), sr=features.sr)
         log_mels[emotion] = extract(samples[emotion], params=features).log_mel
-    said = "sentences unknown" if known.empty else f"sentence {sentence!r}"
-    title = f"Speaker {speaker}, {said}: one recording of each emotion"
+    spoken = "sentences unknown" if known.empty else f"sentence {sentence!r}"
+    title = f"Speaker {speaker}, {spoken}: one recording of each emotion"
     return emotion_panels(samples, log_mels, features=features, title=title)
 
 
@@ -164,7 +161,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
     run_id = read_json(root / project.TRAIN_RECEIPT)["run_id"]
     if not runs.run_exists(root, run_id):
         raise StageError(
-            f"MLflow at {shown_uri(root)} does not know run {run_id} that trained this "
+            f"MLflow at {shown_uri(root)} does not have run {run_id}, which trained this "
             "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
         )
     tracked = runs.resume_run(root, run_id)

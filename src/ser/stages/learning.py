@@ -90,7 +90,7 @@ def learn(
     )
     posteriors = np.empty(raw.shape[1:])
     for rows in rows_of(dev.speaker).values():
-        # As `Bundle.posteriors_by_speaker` serves a speaker who is known by these clips.
+        # As `Bundle.posteriors_by_speaker` for a speaker who is enrolled with these clips.
         posteriors[rows] = calibrations.at(len(rows)).posteriors(raw[-1][rows])
     return Learned(bundle, predictions_table(dev_rows, posteriors, classes), seconds)
 

@@ -33,15 +33,10 @@ def run(root: Path, params: Params) -> None:
     leakage.check(found, folds)
     write_table(folds, root / FOLDS)
     notes = read_notes(root / MANIFEST).get(LEFT_OUT, {})
-    left_out = {name: counted(LeftOut(**one) for one in ones) for name, ones in notes.items()}
-    write_json(
-        {
-            **found.receipt,
-            "labels": labels,
-            "left_out": {name: counts for name, counts in left_out.items() if counts},
-        },
-        root / AUDIT,
-    )
+    left_out = {
+        name: counted(LeftOut(**one) for one in ones) for name, ones in notes.items() if ones
+    }
+    write_json({**found.receipt, "labels": labels, "left_out": left_out}, root / AUDIT)
     for name in SPLITS:
         speakers = count_of(found.speakers[name], "speaker")
         print(f"{name}: {count_of(found.utterances[name], 'utterance')} of {speakers}.")
@@ -60,7 +55,7 @@ def run(root: Path, params: Params) -> None:
 def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, dict[str, object]]:
     """The utterances that `data.labels` keeps, under their emotions, and an account of it.
 
-    Nothing is merged or dropped without a line that says so.
+    What is merged or dropped is printed.
     """
     chosen = params.data.labels
     rule = label_rule(chosen.keep, chosen.merge)
@@ -82,8 +77,8 @@ def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame,
     for alone, corpora in corpora_of.items():
         if len(corpora) < len(params.data.corpora):
             print(
-                f"note: {alone} occurs in {' and '.join(corpora)} alone: a model may learn the "
-                "corpus for the emotion. data.labels can merge or drop it."
+                f"note: {alone} occurs in {' and '.join(corpora)} alone: a model may recognise "
+                "the corpus instead. data.labels can merge or drop it."
             )
     return manifest, {"keep": chosen.keep, **account}
 
