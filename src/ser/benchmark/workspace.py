@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from ser.corpora.catalogue import check_present
@@ -65,10 +64,8 @@ def extract(home: Path, params: Params) -> None:
 def listing_sha256(folder: Path) -> str:
     """Hash of the names, sizes and times of all files under `folder`."""
     digest = hashlib.sha256()
-    for directory, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            path = Path(directory, file)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
             status = path.stat()
             entry = [path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns]
             digest.update(json.dumps(entry).encode())
