@@ -37,7 +37,8 @@ from flows.server import (
 )
 from ser.errors import SerError, StageError
 from ser.files import write_json
-from ser.io.tracking.address import VARIABLE
+from ser.io.tracking.address import VARIABLE, tracking_uri
+from ser.io.tracking.store import prepare_store
 
 
 def main() -> int:
@@ -71,11 +72,17 @@ def _serve(root: Path, *, mlflow_port: int | None, prefect_port: int) -> None:
     servers: dict[str, subprocess.Popen[Any]] = {}
     with guards() as start:
         if "mlflow" not in urls:
+            prepare_store(root)
             # Links in reports go on pointing to the port of the last time.
             last = urlsplit(shown.get("mlflow", "")).port
             port = free_port(mlflow_port or last or MLFLOW_PORT)
             urls["mlflow"] = f"http://127.0.0.1:{port}"
-            command = _mlflow(root, port)
+            artifacts = (root / "mlruns" / "artifacts").as_uri()
+            command = [
+                *("mlflow", "server", "--port", str(port), "--workers", "1"),
+                *("--backend-store-uri", tracking_uri(root)),
+                *("--default-artifact-root", artifacts),
+            ]
             servers["mlflow"] = start_server(start, "mlflow", command, root=root, env=env)
         if "prefect_api" not in urls:
             port = free_port(prefect_port)
@@ -115,18 +122,6 @@ def _elsewhere(root: Path, prefect_port: int) -> dict[str, str]:
     elif is_prefect(usual := f"http://127.0.0.1:{prefect_port}/api"):
         urls["prefect_api"] = usual
     return urls
-
-
-def _mlflow(root: Path, port: int) -> list[str]:
-    """The command of a server on the project's store."""
-    from ser.io.tracking.store import prepare_store, tracking_uri
-
-    prepare_store(root)
-    artifacts = (root / "mlruns" / "artifacts").as_uri()
-    return [
-        *("mlflow", "server", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", tracking_uri(root), "--default-artifact-root", artifacts),
-    ]
 
 
 def _print(urls: dict[str, Any]) -> None:
