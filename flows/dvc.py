@@ -1,4 +1,4 @@
-"""DVC's stages as the flow sees them: which are stale and why, and how each is run."""
+"""DVC's stages for the flow: which are stale and why, and how each is run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
 from flows.environment import command_environment
-from flows.guard import SIGNALLED, guarded, lifeline
-from flows.process import run_streamed
+from flows.guard import SIGNALLED, guards
+from flows.process import Finished, run_streamed
 from ser.errors import MissingCorpus, SerError, StageError
 from ser.io.intake import dvc
+from ser.io.tracking.runs import flatten
 from ser.params import Params
 from ser.stages.base import MAY_PASS, USER_ERROR
 
-#: What DVC says around a stage's own words, and nobody needs to read.
+#: What DVC prints around a stage's own output, and nobody needs to read.
 CHATTER = re.compile(
     r"\s*(Running stage|> |Updating lock file|Generating lock file|To track the changes|"
     r"To enable auto staging|git add|dvc config core|Use `dvc push`|Data and pipelines are|"
@@ -56,127 +57,71 @@ class Outcome:
 
 
 def stage_names(root: Path, params: Params) -> list[str]:
-    """Names as DVC knows them, in the order of dvc.yaml, which is the order they run in."""
-    if not (root / "dvc.yaml").exists():
-        raise StageError(f"dvc.yaml is not in {root}; run from the project's root.")
-    with _as_stage_errors():
-        stages = (dvc.read_yaml(root / "dvc.yaml") or {}).get("stages")
-    if not (isinstance(stages, dict) and all(isinstance(s, dict) for s in stages.values())):
-        raise StageError("dvc.yaml has no readable `stages`; mend it or restore it.")
+    """Names as DVC writes them, in the order they run in, of a dvc.yaml that DVC has accepted."""
     names: list[str] = []
-    for name, stage in stages.items():
-        if "foreach" in stage:
-            names += [f"{name}@{item}" for item in _items(stage["foreach"], params)]
-        else:
-            names.append(name)
+    for name, stage in ((dvc.read_yaml(root / "dvc.yaml") or {}).get("stages") or {}).items():
+        items = stage.get("foreach")
+        if isinstance(items, str):
+            # "${data.corpora}"
+            items = attrgetter(items.strip("${}"))(params)
+        names += [name] if items is None else [f"{name}@{item}" for item in items]
     return names
-
-
-@contextmanager
-def _as_stage_errors() -> Iterator[None]:
-    try:
-        yield
-    except SerError as error:
-        raise StageError(str(error)) from error
-
-
-def _items(foreach: Any, params: Params) -> list[str]:
-    if not isinstance(foreach, str):
-        return [str(item) for item in foreach]
-    value: Any = params
-    for part in foreach.strip("${}").split("."):
-        value = getattr(value, part)
-    return [str(item) for item in value]
 
 
 def changes(root: Path) -> dict[str, str]:
     """Stale stages, and why, from one `dvc status`: `{"train": "params.yaml: seed changed"}`.
 
-    Stages that only depend on stale ones are not in it.
+    Stages that only depend on stale ones are not in it. Raises SerError where dvc.yaml, dvc.lock
+    or params.yaml cannot be read.
     """
-    with _as_stage_errors():
-        # DVC names no file where it stumbles over a merge conflict.
-        dvc.check_files(root)
-        known = dvc.locked_stages(root)
-        current = dvc.read_yaml(root / PARAMS) or {}
-    with lifeline() as alive:
-        done = subprocess.run(
-            guarded([sys.executable, "-m", "dvc", "status", "--json"]),
-            cwd=root,
-            env=command_environment(),
-            stdin=alive,
-            capture_output=True,
-            text=True,
-        )
-    if done.returncode:
-        raise StageError(f"DVC cannot read the pipeline: {dvc.reason(done.stderr or done.stdout)}")
+    # DVC names no file where it stumbles over a merge conflict.
+    dvc.check_files(root)
+    locked = dvc.locked_stages(root)
+    current = dvc.read_yaml(root / PARAMS) or {}
+    with guards() as start:
+        command = [sys.executable, "-m", "dvc", "status", "--json"]
+        env, pipe = command_environment(), subprocess.PIPE
+        process = start(command, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True)
+        output, errors = process.communicate()
+    if process.returncode:
+        raise StageError(f"DVC cannot read the pipeline: {dvc.reason(errors or output)}")
     return {
         name: (
-            explain(by_leaf(entries, _locked_params(known[name]), current))
-            if name in known
+            explain(entries, locked[name].get("params", {}).get(PARAMS, {}), current)
+            if name in locked
             else "it has not run yet"
         )
-        for name, entries in json.loads(done.stdout).items()
+        for name, entries in json.loads(output).items()
     }
 
 
-def _locked_params(stage: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(stage.get("params", {}).get(PARAMS, {}))
-
-
-def by_leaf(
+def explain(
     entries: list[str | Mapping[str, Any]], locked: Mapping[str, Any], current: Mapping[str, Any]
-) -> list[str | Mapping[str, Any]]:
-    """DVC's account with the parameters that changed instead of the sections that hold them.
+) -> str:
+    """DVC's account of a stale stage, in words.
 
-    locked : parameters by the keys that dvc.yaml names. current : params.yaml.
+    locked : the stage's parameters, by the keys that dvc.yaml names. current : params.yaml.
     """
-    finer: list[str | Mapping[str, Any]] = []
-    for entry in entries:
-        changed = {} if isinstance(entry, str) else entry.get("changed deps", {}).get(PARAMS)
-        if isinstance(entry, str) or not isinstance(changed, Mapping):
-            finer.append(entry)
-            continue
-        leaves: dict[str, str] = {}
-        for key, how in changed.items():
-            now: Any = current
-            for part in key.split("."):
-                now = now.get(part) if isinstance(now, Mapping) else None
-            changes = _leaves(key, locked.get(key), now) if how == "modified" else []
-            leaves |= dict.fromkeys(changes or [key], str(how))
-        finer.append({**entry, "changed deps": {**entry["changed deps"], PARAMS: leaves}})
-    return finer
-
-
-def _leaves(key: str, before: Any, now: Any) -> list[str]:
-    """The keys below `key` whose values differ."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        names = sorted({*before, *now})
-        return [x for n in names for x in _leaves(f"{key}.{n}", before.get(n), now.get(n))]
-    return [] if before == now else [key]
-
-
-def explain(entries: list[str | Mapping[str, Any]]) -> str:
-    """DVC's account of a stale stage, in words."""
-    outs: Mapping[str, Any] = {}
-    deps: Mapping[str, Any] = {}
+    before, now = flatten(locked), flatten(current)
+    differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     reasons: list[str] = []
     for entry in entries:
         if isinstance(entry, str):
-            reasons.append({"changed command": "its command changed"}.get(entry, entry))
-        else:
-            outs = entry.get("changed outs", outs)
-            deps = entry.get("changed deps", deps)
-    for path, change in deps.items():
-        if isinstance(change, Mapping):
-            reasons += [f"{path}: {key} {WORDS.get(how, how)}" for key, how in change.items()]
-        else:
-            reasons.append(f"{path} {WORDS.get(change, change)}")
-    reasons += [f"{path} {WORDS.get(change, change)}" for path, change in outs.items()]
-    shown = reasons[:SHOWN_REASONS]
-    if len(reasons) > len(shown):
-        shown.append(f"{len(reasons) - len(shown)} more")
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
+            reasons.append("its command changed" if entry == "changed command" else entry)
+            continue
+        for path, change in (p for changed in entry.values() for p in changed.items()):
+            if isinstance(change, str):
+                reasons.append(f"{path} {WORDS.get(change, change)}")
+                continue
+            for key, how in change.items():
+                # Of a section that changed, the parameters in it.
+                inside = [name for name in differing if f"{name}.".startswith(f"{key}.")]
+                names = inside if inside and how == "modified" else [key]
+                reasons += [f"{path}: {name} {WORDS.get(how, how)}" for name in names]
+    if len(reasons) > SHOWN_REASONS:
+        reasons[SHOWN_REASONS:] = [f"{len(reasons) - SHOWN_REASONS} more"]
+    *first, last = reasons
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def reproduce(
@@ -194,13 +139,13 @@ def reproduce(
         env=command_environment(),
         on_line=lambda line: None if _is_noise(line) else on_line(line),
     )
+    seconds = time.monotonic() - started
+    text = "\n".join(finished.lines)
     log = root / LOGS / f"{stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text("\n".join(finished.lines) + "\n")
+    log.write_text(f"{text}\n")
     if finished.returncode:
-        raise _failure(stage, finished.returncode, finished.lines, log.relative_to(root))
-    text = "\n".join(finished.lines)
-    seconds = time.monotonic() - started
+        raise _failure(stage, finished)
     if "is cached - skipping run" in text:
         return Outcome(stage, "restored", why, seconds)
     if "didn't change, skipping" in text:
@@ -213,20 +158,21 @@ def _is_noise(line: str) -> bool:
     return bool(CHATTER.match(line)) or line.startswith(("error: ", "ERROR: "))
 
 
-def _failure(stage: str, returncode: int, lines: tuple[str, ...], log: Path) -> SerError:
+def _failure(stage: str, finished: Finished) -> SerError:
     """What went wrong, from the last words of the stage or, failing those, of DVC."""
+    lines = finished.lines
     own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     reason = dvc.reason("\n".join(lines))
     found = re.search(r"exited with (-?\d+)", reason)
-    status = int(found[1]) if found else returncode
+    status = int(found[1]) if found else finished.returncode
     if found or may_pass(status):
         kind = StageCrashed if may_pass(status) else StageError
         if status in (USER_ERROR, MAY_PASS) and own:
             return kind(f"{stage}: {own[-1]}")
-        last = next((line for line in reversed(lines) if _is_word(line)), "no output")
+        words = [line.strip() for line in lines if not _is_noise(line)]
         return kind(
-            f"{stage} crashed with status {status} ({last.strip()}). See {log}, or run with "
-            "--debug."
+            f"{stage} crashed with status {status} ({words[-1] if words else 'no output'}). "
+            f"See {LOGS / f'{stage}.log'}, or run with --debug."
         )
     missing = re.search(r"data/raw/([\w-]+)", reason)
     if missing and re.search(r"missing|No such file|does not exist", reason):
@@ -247,7 +193,3 @@ def may_pass(status: int) -> bool:
     # A shell turns the signal -9 into 137.
     ended_by = -status if status < 0 else status - SIGNALLED
     return status == MAY_PASS or ended_by in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-
-
-def _is_word(line: str) -> bool:
-    return bool(line.strip()) and not _is_noise(line)

@@ -1,4 +1,4 @@
-"""What the process environment must hold before Prefect, MLflow or DVC is imported."""
+"""What the commands of `flows` share: their environment, and how they fail."""
 
 from __future__ import annotations
 
@@ -8,13 +8,26 @@ from pathlib import Path
 
 from ser.io.web.loopback import bypass_proxies
 from ser.io.web.quiet import QUIET, set_quiet
+from ser.output import escape_unencodable, print_error
+
+FAILED = 1
 
 
-def set_defaults(root: Path) -> None:
-    """Set what the user has not set; call before importing Prefect."""
+def begin() -> Path:
+    """The project's root; sets what Prefect, MLflow and DVC read from the environment when they
+    are imported, where the user has not set it."""
+    escape_unencodable()
+    root = Path.cwd()
     set_quiet()
     os.environ.setdefault("PREFECT_HOME", str(root / ".prefect"))
     bypass_proxies()
+    return root
+
+
+def failed(error: object) -> int:
+    """Print the error in one line; the exit status."""
+    print_error(error)
+    return FAILED
 
 
 def command_environment() -> dict[str, str]:

@@ -1,9 +1,8 @@
 """`python flows/guard.py SECONDS COMMAND …`: run a command that ends when whoever started it ends.
 
 Its stdin is the lifeline: a pipe whose other end the starting process holds and the kernel
-closes when that process dies, of SIGKILL too. Then, on SIGINT and on SIGTERM, all that the
-command has started is ended, whatever group or session it moved to. Only the standard library
-is imported, so that a guard costs 20 ms.
+closes when that process dies, of SIGKILL too. Then, and on SIGINT, SIGTERM and SIGHUP, all that
+the command has started is ended, whatever group or session it moved to.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import Any
+
+import psutil
 
 #: Seconds that a command may take to end on SIGINT, on which stages clean up.
 GRACE = 10.0
@@ -32,30 +33,44 @@ PR_SET_CHILD_SUBREAPER = 36
 #: A shell's status of a command that a signal ended, above the signal's number.
 SIGNALLED = 128
 
+Start = Callable[..., "subprocess.Popen[Any]"]
+
 
 @contextmanager
-def lifeline() -> Iterator[int]:
-    """The guard's stdin: a pipe that closes when the block, or this process, ends."""
+def guards() -> Iterator[Start]:
+    """`start(command, grace=…, **options of Popen)`: a command under a guard of its own.
+
+    All that was started ends, and is waited for, when the block ends; it also ends when this
+    process does. grace : seconds from SIGINT to SIGKILL.
+    """
     reader, writer = os.pipe()
+    started: list[subprocess.Popen[Any]] = []
+
+    def start(
+        command: Sequence[str], *, grace: float = GRACE, **options: Any
+    ) -> subprocess.Popen[Any]:
+        guard = [sys.executable, "-I", __file__, str(grace)]
+        # Ctrl-C in a terminal comes to this process alone, which ends the others in its own time.
+        process = subprocess.Popen(
+            [*guard, *command], stdin=reader, start_new_session=True, **options
+        )
+        started.append(process)
+        return process
+
     try:
-        yield reader
+        yield start
     finally:
         os.close(reader)
         os.close(writer)
-
-
-def guarded(command: Sequence[str], *, grace: float = GRACE) -> list[str]:
-    """The command line that runs `command` under a guard; start it with `lifeline` as stdin.
-
-    grace : seconds from SIGINT to SIGKILL, when it is to end.
-    """
-    guard = str(Path(__file__).resolve())
-    return [sys.executable, "-I", "-S", guard, str(grace), *command]
+        for process in started:
+            process.wait()
 
 
 def main(command: list[str], grace: float) -> int:
     """Run the command; its exit status, or 128 and the number of the signal that ended it."""
-    _adopt_orphans()
+    if sys.platform == "linux":
+        # Orphans of the command stay descendants.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -64,56 +79,36 @@ def main(command: list[str], grace: float) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    told = False
-    while process.poll() is None and not told:
+    to_end = False
+    while process.poll() is None and not to_end:
         readable, *_ = select.select([LIFELINE, woken], [], [])
+        # Nothing is ever written into the lifeline: it is readable once it is closed.
+        to_end = LIFELINE in readable
         if woken in readable and set(os.read(woken, 512)) - {signal.SIGCHLD}:
-            told = True
-        if LIFELINE in readable and not os.read(LIFELINE, 512):
-            told = True
-    if told:
+            to_end = True
+    if to_end:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGINT)
-    deadline, ended = time.monotonic() + grace, False
-    while left := _left(process):
-        if not ended and process.poll() is not None:
-            deadline, ended = min(deadline, time.monotonic() + LINGER), True
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
+    deadline = time.monotonic() + LINGER
+    while left := _descendants():
         if time.monotonic() > deadline:
-            for pid in left:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            for descendant in left:
+                with suppress(psutil.Error):
+                    descendant.kill()
         time.sleep(PAUSE)
     status = process.wait()
     return status if status >= 0 else SIGNALLED - status
 
 
-def _adopt_orphans() -> None:
-    """On Linux, be the parent of all descendants whose own parent has ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _left(process: subprocess.Popen[bytes]) -> list[int]:
-    """Descendants that still run; without /proc only those of the command's own group."""
-    ended = process.poll() is not None
-    if not Path("/proc/self/stat").exists():
-        try:
-            os.killpg(process.pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return [] if ended else [process.pid]
-        return [-process.pid]
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # The name, in parentheses, may hold anything.
-            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(stat.parent.name))
-    found, waiting = [], [os.getpid()]
-    while waiting:
-        of_this = children.get(waiting.pop(), [])
-        found += of_this
-        waiting += of_this
+def _descendants() -> list[psutil.Process]:
+    """Descendants that still run."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
     return found
 
 

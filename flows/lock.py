@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from ser.errors import StageError
@@ -32,19 +31,22 @@ def hold(root: Path) -> Iterator[None]:
     lock = FileLock(folder / "retrain.lock", timeout=0, is_singleton=True)
     holder = folder / "retrain.json"
     if lock.is_locked:
-        with lock:
-            yield
+        yield
         return
     try:
         lock.acquire()
     except Timeout as error:
-        raise StageError(_who(holder)) from error
+        facts = _read(holder)
+        by = f" by process {facts['pid']} since {facts['since']}" if facts else ""
+        raise StageError(
+            f"A retraining is under way{by}; wait for it, or end it, then start again."
+        ) from error
     try:
-        _end_leftovers(holder)
-        mark = uuid.uuid4().hex
-        os.environ[MARK] = mark
+        if mark := _read(holder).get("mark"):
+            _end_marked(mark)
+        os.environ[MARK] = uuid.uuid4().hex
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "mark": mark}
+        facts = {"pid": os.getpid(), "since": since, "mark": os.environ[MARK]}
         holder.write_text(json.dumps(facts) + "\n")
         yield
     finally:
@@ -53,37 +55,24 @@ def hold(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def _who(holder: Path) -> str:
-    facts = _read(holder)
-    by = f" by process {facts['pid']} since {facts['since']}" if facts else ""
-    return f"A retraining is under way{by}; wait for it, or end it, then start again."
-
-
-def _read(holder: Path) -> dict[str, str]:
+def _read(holder: Path) -> dict[str, object]:
     with suppress(OSError, ValueError):
         return dict(json.loads(holder.read_text()))
     return {}
 
 
-def _end_leftovers(holder: Path) -> None:
+def _end_marked(mark: object) -> None:
     """End what a killed retraining left running: it holds DVC's lock, or writes the outs."""
-    mark = _read(holder).get("mark")
-    if not mark:
-        return
-    for sign in (signal.SIGTERM, signal.SIGKILL):
+    for end in (psutil.Process.terminate, psutil.Process.kill):
         deadline = time.monotonic() + GRACE
         while (left := _marked(mark)) and time.monotonic() < deadline:
-            for pid in left:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, sign)
+            for process in left:
+                with suppress(psutil.Error):
+                    end(process)
             time.sleep(0.2)
 
 
-def _marked(mark: str) -> list[int]:
-    """Processes whose environment holds the mark; none where there is no /proc."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if f"{MARK}={mark}".encode() in environment.read_bytes():
-                found.append(int(environment.parent.name))
-    return found
+def _marked(mark: object) -> list[psutil.Process]:
+    """Processes that carry the mark; one whose environment cannot be read does not."""
+    running = psutil.process_iter(["environ"])
+    return [p for p in running if (p.info["environ"] or {}).get(MARK) == mark]

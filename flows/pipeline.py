@@ -26,7 +26,6 @@ from flows.report import Tick, markdown
 from flows.server import mlflow_ui
 from flows.supervision import crash_dead_runs, supervise, watch_heartbeats
 from ser.corpora.catalogue import check_present
-from ser.errors import DamagedVersion
 from ser.files import read_json
 from ser.io.tracking import bundles, journal, lineage, registry, runs, store, versions
 from ser.io.tracking.versions import MODEL, Version
@@ -47,15 +46,20 @@ RETRY_DELAYS = [2.0, 10.0]
 def retrain(root: str = ".") -> Tick:
     """Bring the project at `root` up to date; registers nothing when nothing changed."""
     project = Path(root).resolve()
+    log = get_run_logger()
     bypass_proxies()
     supervise()
     with hold(project):
-        make_states_true(project)
+        try:
+            crash_dead_runs(project)
+            watch_heartbeats()
+        except (PrefectException, HTTPError) as error:
+            log.warning("Dead flow runs may be shown as running: %s", error)
         params = load_params(project / "params.yaml")
         check_present(project, params.data.corpora)
-        # An MLflow server that is away is found out now, not after a training.
+        # An MLflow server that is away or a journal that cannot be read is found now, not after
+        # a training.
         experiment_id = store.prepare_store(project)
-        # As is a journal that cannot be read.
         journal.rows(project)
         outcomes = reproduce_all(project, params)
         receipt = read_json(project / TRAIN_RECEIPT)
@@ -66,11 +70,15 @@ def retrain(root: str = ".") -> Tick:
 
         verdict = None
         with journal.locked(project):
-            champion = versions.champion(project) or reinstate(project)
+            champion = versions.champion(project)
+            if champion is None and (champion := registry.reinstate(project)):
+                log.warning(
+                    "No version had the alias champion; version %d has it again.", champion.version
+                )
             version = versions.find_version(project, receipt["bundle_sha256"])
             wrong = bundles.defect(project, version) if version else None
             if wrong:
-                get_run_logger().warning("%s It is registered again.", wrong.found)
+                log.warning("%s It is registered again.", wrong.found)
             if version is None or wrong:
                 version = register(project, params, receipt)
             if version.verdict is None or champion is None:
@@ -91,15 +99,6 @@ def retrain(root: str = ".") -> Tick:
         return tick
 
 
-def make_states_true(root: Path) -> None:
-    """Mark runs that were killed before; have the server notice where this one is."""
-    try:
-        crash_dead_runs(root)
-        watch_heartbeats()
-    except (PrefectException, HTTPError) as error:
-        get_run_logger().warning("Dead flow runs may be shown as running: %s", error)
-
-
 def reproduce_all(root: Path, params: Params) -> list[Outcome]:
     """Every stage in order; one that nothing stale leads to costs no process."""
     stale = dvc.changes(root)
@@ -112,8 +111,8 @@ def reproduce_all(root: Path, params: Params) -> list[Outcome]:
 
 
 def train_again(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
-    """Train and evaluate although nothing is stale: MLflow no longer knows the run."""
-    get_run_logger().warning("MLflow does not know the run of reports/train.json any more.")
+    """Train and evaluate although nothing is stale: MLflow no longer has the run."""
+    get_run_logger().warning("MLflow no longer has the run of reports/train.json.")
     train = reproduce(root, "train", "its MLflow run is gone from the store", force=True)
     evaluate = reproduce(root, "evaluate", "train ran again", force=True)
     before = [o for o in outcomes if o.stage not in ("train", "evaluate")]
@@ -121,15 +120,11 @@ def train_again(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
 
 
 def reproduce(root: Path, stage: str, why: str | None, *, force: bool = False) -> Outcome:
-    """Run the stage's task, and say what it did."""
+    """Run the stage's task, and log what it did."""
     state = run_stage.with_options(name=stage)(root, stage, why, force=force)
     outcome: Outcome = state.result()
     get_run_logger().info(str(outcome))
     return outcome
-
-
-def _may_pass(_: Any, __: Any, state: State[Any]) -> bool:
-    return isinstance(state.result(raise_on_failure=False), StageCrashed)
 
 
 @task(
@@ -137,7 +132,9 @@ def _may_pass(_: Any, __: Any, state: State[Any]) -> bool:
     task_run_name="{stage}",
     retries=len(RETRY_DELAYS),
     retry_delay_seconds=RETRY_DELAYS,
-    retry_condition_fn=_may_pass,
+    retry_condition_fn=lambda _task, _run, state: isinstance(
+        state.result(raise_on_failure=False), StageCrashed
+    ),
 )
 def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -> State[Outcome]:
     """One DVC stage; its final state is named after what it did."""
@@ -148,16 +145,6 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
         log.info("starts, because %s", why)
         outcome = dvc.reproduce(root, stage, why=why, force=force, on_line=log.info)
     return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
-
-
-def reinstate(root: Path) -> Version | None:
-    """Give the alias back where somebody took it away, or deleted the version that had it."""
-    found = registry.reinstate(root)
-    if found:
-        get_run_logger().warning(
-            "No version had the alias champion; version %d has it again.", found.version
-        )
-    return found
 
 
 @task(cache_policy=NO_CACHE, task_run_name="register")
@@ -195,15 +182,11 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
 
     wrong = bundles.defect(root, champion) if champion else None
     if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:
-        reason = f"The bundle of the champion again, as {wrong.found[0].lower()}{wrong.found[1:]}"
-        verdict = Verdict(True, reason)
+        verdict = Verdict(True, f"It is the champion's bundle again. {wrong.found}")
     else:
-        try:
-            verdict = judge_version(root, params, version, champion)
-        except DamagedVersion:
-            # This one names what to do instead of this flow.
-            registry.check_champion(root, otherwise=version)
-            raise
+        # Where the champion is damaged, this names what to do.
+        registry.check_champion(root, otherwise=version)
+        verdict = judge_version(root, params, version, champion)
     get_run_logger().info(verdict.reason)
     return verdict
 
@@ -218,22 +201,22 @@ def settle(root: Path, version: Version, verdict: Verdict) -> Version:
 
 @task(cache_policy=NO_CACHE, task_run_name="report")
 def report(tick: Tick) -> None:
-    """Publish the tick as a Markdown artifact, and say its end in a line."""
+    """Publish the tick as a Markdown artifact, and log its summary."""
     create_markdown_artifact(key="retrain", markdown=markdown(tick), description=tick.summary)
     get_run_logger().info(tick.summary)
 
 
 def wait_until_recorded(state: State[Any], *, timeout: float = 5.0) -> None:
-    """Wait until the server has written the final states of all tasks, which it learns late.
+    """Wait until the server has written the final states of all tasks, which reach it late.
 
     Without this, a server that is stopped now would show them as running for ever.
     """
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-    deadline, known = time.monotonic() + timeout, -1
+    deadline, before = time.monotonic() + timeout, -1
     with get_client(sync_client=True) as client:
         while time.monotonic() < deadline:
             tasks = client.read_task_runs(flow_run_filter=of_run)
-            if len(tasks) == known and all(t.state and t.state.is_final() for t in tasks):
+            if len(tasks) == before and all(t.state and t.state.is_final() for t in tasks):
                 return
-            known = len(tasks)
+            before = len(tasks)
             time.sleep(0.3)

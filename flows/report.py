@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from flows.dvc import Outcome
 from ser.core.scores.metrics import emotions_text
@@ -46,8 +47,8 @@ class Tick:
     uncommitted: tuple[str, ...] = ()
 
     @property
-    def changed(self) -> bool:
-        return any(o.did != "unchanged" for o in self.outcomes)
+    def is_synthetic(self) -> bool:
+        return "synthetic" in self.metrics["protocol"]["corpora"]
 
     @property
     def summary(self) -> str:
@@ -56,31 +57,39 @@ class Tick:
             fate = "promoted" if self.verdict.promote else "kept out"
             return f"Version {number} is {fate}. {self.verdict.reason}"
         before = f"version {number}, judged before ({self.version.verdict})"
-        if self.changed:
+        if any(outcome.did != "unchanged" for outcome in self.outcomes):
             return f"Nothing to register: the stages made the very bundle of {before}."
         return f"Nothing changed, so nothing was trained or registered: the model is {before}."
 
 
+def rows(tick: Tick) -> dict[str, str]:
+    """Scores and verdict, with rich's markup."""
+    test = tick.metrics["test"]
+    champion = f"version {tick.champion.version}" if tick.champion else "none yet"
+    return {
+        "Corpus": "+".join(tick.metrics["protocol"]["corpora"]),
+        "Protocol": protocol_text(tick),
+        "Audit": audit_text(tick),
+        "Model": tick.metrics["model"],
+        "UAR": f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}",
+        "Emotions": emotions_text(test),
+        **{title: f"{test[name]:.3f}" for name, title in SCORES.items()},
+        "Verdict": tick.summary,
+        "Champion": f"{champion} of {MODEL}",
+    }
+
+
 def markdown(tick: Tick) -> str:
     """The report that Prefect keeps with the run."""
-    test, version = tick.metrics["test"], tick.version
+    version = tick.version
+    scores = "\n".join(f"| {k} | {Text.from_markup(v).plain} |" for k, v in rows(tick).items())
     stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
-    champion = f"version {tick.champion.version}" if tick.champion else "none"
-    rows = {
-        f"UAR over {emotions_text(test)}": uar_text(test),
-        "Chance": f"{test['chance']:.3f}",
-    }
-    rows |= {title: f"{test[name]:.3f}" for name, title in SCORES.items()}
-    scores = "\n".join(f"| {title} | {value} |" for title, value in rows.items())
-    note = f"\n{SYNTHETIC}\n" if is_synthetic(tick) else ""
+    note = f"\n{SYNTHETIC}\n" if tick.is_synthetic else ""
     run = f"{tick.mlflow_ui}/#/experiments/{tick.experiment_id}/runs/{version.run_id}"
     model = f"{tick.mlflow_ui}/#/models/{MODEL}/versions/{version.version}"
     return f"""# {tick.summary}
 
-Champion: {champion}. {what_was_scored(tick)}.
-{audit_text(tick)}
-
-| Score (test speakers) | |
+| Test speakers | |
 |---|---|
 {scores}
 {note}
@@ -94,24 +103,14 @@ In MLflow (`make ui` serves the project's own): [the run]({run}), [the version](
 
 def print_closing(tick: Tick, console: Console) -> None:
     """The last thing that a person sees: scores, verdict, and what to type next."""
-    test = tick.metrics["test"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("Corpus", "+".join(tick.metrics["protocol"]["corpora"]))
-    table.add_row("Protocol", protocol_text(tick))
-    table.add_row("Audit", audit_text(tick))
-    table.add_row("Model", tick.metrics["model"])
-    table.add_row("UAR", f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}")
-    table.add_row("Emotions", emotions_text(test))
-    for name, title in SCORES.items():
-        table.add_row(title, f"{test[name]:.3f}")
-    table.add_row("Verdict", tick.summary)
-    champion = f"version {tick.champion.version}" if tick.champion else "none yet"
-    table.add_row("Champion", f"{champion} of {MODEL}")
+    for row in rows(tick).items():
+        table.add_row(*row)
     console.print()
     console.print(table)
-    if is_synthetic(tick):
+    if tick.is_synthetic:
         console.print(f"\n[dim]{SYNTHETIC}[/]")
     console.print(
         "\nNext:  [bold]make ui[/]  compares runs in MLflow and shows the flow in Prefect\n"
@@ -119,17 +118,14 @@ def print_closing(tick: Tick, console: Console) -> None:
         highlight=False,
     )
     if tick.uncommitted:
-        console.print(f"       {commit_text(tick)}", highlight=False, soft_wrap=True)
-
-
-def commit_text(tick: Tick) -> str:
-    """What to type so that git holds what this model was made of."""
-    # A bracket in a file's name would be markup.
-    files = escape(shlex.join(tick.uncommitted))
-    return (
-        f"[bold]git add {files} && git commit[/]  keeps what version {tick.version.version} was "
-        "made of; then `dvc push`"
-    )
+        # A bracket in a file's name would be markup.
+        files = escape(shlex.join(tick.uncommitted))
+        console.print(
+            f"       [bold]git add {files} && git commit[/]  keeps what version "
+            f"{tick.version.version} was made of; then `dvc push`",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def uar_text(scores: dict[str, Any]) -> str:
@@ -148,7 +144,7 @@ def protocol_text(tick: Tick) -> str:
 
 
 def audit_text(tick: Tick) -> str:
-    """The leakage audit's receipt, which stands beside every score."""
+    """The receipt of the leakage audit, which stands beside every score."""
     audit = tick.metrics["protocol"]["audit"]
     return (
         f"Split {audit['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "
@@ -162,12 +158,3 @@ def left_out_text(left_out: dict[str, dict[str, int]]) -> str:
     """The recordings that are in no split, by corpus and reason."""
     each = [f"{name} ({in_words(counts)})" for name, counts in left_out.items()]
     return f" Recordings left out: {', '.join(each)}." if each else ""
-
-
-def what_was_scored(tick: Tick) -> str:
-    corpora = "+".join(tick.metrics["protocol"]["corpora"])
-    return f"{tick.metrics['model']} on {corpora}, {protocol_text(tick)}"
-
-
-def is_synthetic(tick: Tick) -> bool:
-    return "synthetic" in tick.metrics["protocol"]["corpora"]

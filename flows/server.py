@@ -1,4 +1,4 @@
-"""The Prefect server that a retraining reports to."""
+"""Servers on this machine: the Prefect server that a retraining reports to, and how one starts."""
 
 from __future__ import annotations
 
@@ -11,34 +11,57 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from flows.guard import guarded, lifeline
+from flows.guard import GRACE, Start, guards
 from ser.errors import StageError
+from ser.io.tracking.address import VARIABLE
 
 API_URL = "PREFECT_API_URL"
 #: Seconds until a server must answer: a first start migrates its database.
-START_TIMEOUT = 120.0
-#: Seconds that a server may take to end; all that matters is written by then.
+START_TIMEOUT = 180.0
+#: Seconds that the temporary server may take to end; all that matters is written by then.
 STOP_TIMEOUT = 1.0
-LOG = Path(".ser/logs/prefect-server.log")
 #: Where `flows.ui` writes the addresses of the user interfaces.
 UI_FILE = Path(".ser/ui.json")
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
 #: Ports after the preferred one that are tried before any free one.
 NEARBY = 20
+#: Names of our servers, and of their logs -> the variable that names a running one.
+NAMED_BY = {"mlflow": VARIABLE, "prefect": API_URL, "prefect-server": API_URL}
+#: With these Prefect itself starts a temporary server: without interface and schedules.
+TEMPORARY = {
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+}
 
 
-class Server(Protocol):
+@dataclass(frozen=True)
+class Server:
+    """process : that of a temporary server, on the project's own database."""
+
+    root: Path
     url: str
-    #: Whether a browser finds a page there, beside the API.
-    has_ui: bool
+    process: subprocess.Popen[Any] | None = None
+
+    @property
+    def has_ui(self) -> bool:
+        """Whether a browser finds a page there, beside the API."""
+        return self.process is None
 
     def wait(self) -> None:
         """Return when the server answers; raises StageError if it does not."""
+        if self.process is None:
+            check_answers("Prefect", self.url, API_URL)
+        else:
+            wait_for({"prefect-server": self.process}, [self.url], self.root)
 
 
 def prefect_server(root: Path) -> Server:
@@ -48,22 +71,70 @@ def prefect_server(root: Path) -> Server:
     terminal when it is stopped between two writes, and taking five seconds over that.
     Call this before importing Prefect, and `wait` before running a flow.
     """
-    named = bool(os.environ.get(API_URL))
-    found = running_server(root)
-    server: _Running | _Temporary
-    if found:
-        server = _Running(found, f"unset {API_URL}" if named else f"remove {UI_FILE}")
-    else:
-        server = _Temporary(root)
-        # Prefect sends its last words at exit too; handlers that are registered later run
-        # earlier, so that they still find the server.
-        atexit.register(server.stop)
-    os.environ[API_URL] = server.url
-    return server
+    if found := running_server(root):
+        os.environ[API_URL] = found
+        return Server(root, found)
+    port = free_port()
+    os.environ[API_URL] = url = f"http://127.0.0.1:{port}/api"
+    command = [
+        *("uvicorn", "--factory", "prefect.server.api.server:create_app"),
+        *("--port", str(port), "--log-level", "error"),
+    ]
+    env = {**os.environ, **TEMPORARY}
+    life = ExitStack()
+    start = life.enter_context(guards())
+    process = start_server(start, "prefect-server", command, root=root, env=env, grace=STOP_TIMEOUT)
+    # Prefect sends its last words at exit too; handlers that are registered later run
+    # earlier, so that they still find the server.
+    atexit.register(life.close)
+    return Server(root, url, process)
+
+
+def start_server(
+    start: Start,
+    name: str,
+    command: Sequence[str],
+    *,
+    root: Path,
+    env: Mapping[str, str],
+    grace: float = GRACE,
+) -> subprocess.Popen[Any]:
+    """`python -m COMMAND` under a guard, with a log of that name."""
+    log = log_of(root, name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", *command]
+        return start(command, grace=grace, cwd=root, env=env, stdout=out, stderr=out)
+
+
+def log_of(root: Path, name: str) -> Path:
+    return root / ".ser" / "logs" / f"{name}.log"
+
+
+def wait_for(servers: Mapping[str, subprocess.Popen[Any]], urls: Iterable[str], root: Path) -> None:
+    """Return when all addresses answer; raises StageError where a server ends before."""
+    deadline = time.monotonic() + START_TIMEOUT
+    for url in urls:
+        while not answers(url):
+            for name, server in servers.items():
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise StageError(
+                        f"{name} did not start; its log is {log_of(root, name)}. "
+                        f"Name a running server with {NAMED_BY[name]} to do without it."
+                    )
+            time.sleep(0.05)
+
+
+def check_answers(what: str, url: str, variable: str) -> None:
+    """Raise StageError where nothing answers at an address that the variable names."""
+    if not answers(url):
+        raise StageError(
+            f"No {what} server answers at {url}; start it, or unset {variable} to do without it."
+        )
 
 
 def answers(url: str) -> bool:
-    """Whether a server is there; one that asks who we are is there too."""
+    """Whether a server is there; one that asks for a password is there, too."""
     try:
         urllib.request.urlopen(f"{url}/health", timeout=5).close()
     except urllib.error.HTTPError:
@@ -92,22 +163,22 @@ def free_port(preferred: int = 0) -> int:
     raise StageError("No port is free on 127.0.0.1; end a server, then start again.")
 
 
-def user_interfaces(root: Path) -> dict[str, str]:
-    """Addresses from `make ui`: `mlflow` of the last one, `prefect_api` while it runs."""
+def user_interfaces(root: Path) -> dict[str, Any]:
+    """What `make ui` noted: the address `mlflow` of the last one; `prefect_api` and `pid`, too,
+    while it runs."""
     try:
-        found = dict(json.loads((root / UI_FILE).read_text()))
+        return dict(json.loads((root / UI_FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return {}
-    return {name: url for name, url in found.items() if isinstance(url, str)}
 
 
 def mlflow_ui(root: Path) -> str:
     """Where a browser finds the runs: MLFLOW_TRACKING_URI's server, else that of `make ui`."""
-    uri = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    uri = urlsplit(os.environ.get(VARIABLE, ""))
     if uri.scheme in ("http", "https"):
         # Name and password are not for reports.
         return urlunsplit((uri.scheme, uri.netloc.rpartition("@")[2], uri.path.rstrip("/"), "", ""))
-    return user_interfaces(root).get("mlflow", f"http://127.0.0.1:{MLFLOW_PORT}")
+    return str(user_interfaces(root).get("mlflow", f"http://127.0.0.1:{MLFLOW_PORT}"))
 
 
 def running_server(root: Path) -> str | None:
@@ -116,65 +187,3 @@ def running_server(root: Path) -> str | None:
         return os.environ[API_URL]
     url = user_interfaces(root).get("prefect_api")
     return url if url and answers(url) else None
-
-
-class _Running:
-    has_ui = True
-
-    def __init__(self, url: str, remedy: str) -> None:
-        self.url, self._remedy = url, remedy
-
-    def wait(self) -> None:
-        if not answers(self.url):
-            raise StageError(
-                f"No Prefect server answers at {self.url}; start it, or {self._remedy}."
-            )
-
-
-class _Temporary:
-    """A server on the project's own database, without interface and schedules."""
-
-    has_ui = False
-
-    def __init__(self, root: Path) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}/api"
-        self._log = root / LOG
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        command = ["-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-        # The variables are those with which Prefect starts a temporary server.
-        light = {
-            "PREFECT__SERVER_EPHEMERAL": "1",
-            "PREFECT__SERVER_FINAL": "1",
-            "PREFECT_UI_ENABLED": "0",
-            "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
-        }
-        self._life = ExitStack()
-        alive = self._life.enter_context(lifeline())
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                guarded(
-                    [sys.executable, *command, "--port", str(port), "--log-level", "error"],
-                    grace=STOP_TIMEOUT,
-                ),
-                env={**os.environ, **light},
-                stdin=alive,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C must end it last, not first.
-                start_new_session=True,
-            )
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not answers(self.url):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise StageError(
-                    f"Prefect's temporary server did not start; its log is {self._log}. "
-                    "Name a running server with PREFECT_API_URL to do without it."
-                )
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        self._life.close()
-        self._process.wait()

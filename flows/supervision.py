@@ -1,9 +1,9 @@
 """What makes a flow run's state true after a process was killed.
 
-A flow run that a worker started ends with it, and a witness records its end where nobody else
-does: its state is then Crashed within seconds. Where the whole machine goes down, only the
-heartbeat is left: the server marks a run whose heartbeat stays away. Whoever holds the project's
-lock knows that no other run of it is alive.
+A flow run that a worker started ends with it, and a witness (`python flows/supervision.py RUN`)
+records its end where nobody else does: its state is then Crashed within seconds. Where the whole
+machine goes down, only the heartbeat is left: the server marks a run whose heartbeat stays away.
+Whoever holds the project's lock may mark its other runs: none of them is alive.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from ser.io.web.loopback import is_loopback
+from uuid import UUID
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -33,10 +32,13 @@ STDERR = 2
 LOOK = 1.0
 #: Seconds that a flow run may take to record its end; then it is killed.
 GRACE = 40.0
+#: Seconds that the witness leaves for others to record a run's end, and until it gives up where
+#: no server answers.
+FIRST, LIMIT = 2.0, 50
 AUTOMATION = "retrain: a run without heartbeat has crashed"
 #: Seconds without a heartbeat, of which prefect.yaml asks for one in 30.
 SILENCE = 120
-MESSAGE = "Its process is gone."
+MESSAGE = "Its process is gone: it was killed, its worker was stopped, or its machine went down."
 
 
 def supervise() -> None:
@@ -47,7 +49,7 @@ def supervise() -> None:
     # The writing end closes with this process, and not before.
     reader, _ = os.pipe()
     witness = subprocess.Popen(
-        [sys.executable, "-P", str(Path(__file__).with_name("witness.py")), run],
+        [sys.executable, "-P", __file__, run],
         stdin=reader,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -74,6 +76,30 @@ def _is_unread(stream: int) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
+def witness(run: UUID) -> None:
+    """Record the flow run as crashed when its process, which holds our stdin, has ended.
+
+    A worker that is stopped kills its flow runs without waiting for them, and a killed one cannot
+    record anything.
+    """
+    # What ends the flow run may be meant for all processes around it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.read()
+    signal.alarm(LIMIT)
+    time.sleep(FIRST)
+
+    # Not before: a witness that waits costs next to nothing.
+    from prefect.client.orchestration import get_client
+    from prefect.states import Crashed
+
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run).state
+        # Not one that waits for a retry, or is paused: that needs no process.
+        if state is not None and (state.is_running() or state.is_pending()):
+            client.set_flow_run_state(run, Crashed(message=MESSAGE), force=True)
+
+
 def crash_dead_runs(root: Path) -> None:
     """Mark other runs of this project as crashed; call it in a run that holds its lock."""
     from prefect.client.orchestration import get_client
@@ -81,6 +107,8 @@ def crash_dead_runs(root: Path) -> None:
     from prefect.client.schemas.objects import StateType
     from prefect.context import FlowRunContext
     from prefect.states import Crashed
+
+    from ser.io.web.loopback import is_loopback
 
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -90,10 +118,10 @@ def crash_dead_runs(root: Path) -> None:
     states = [StateType.RUNNING, StateType.PENDING]
     running = FlowRunFilter.model_validate({"state": {"type": {"any_": states}}})
     with get_client(sync_client=True) as client:
+        # A path names a project on one machine only.
+        local = str(root) if is_loopback(client.api_url.host) else None
         for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=running):
-            # A path names a project on one machine only.
-            local = is_loopback(client.api_url.host)
-            if run.id != own.id and _is_of(run, own, str(root) if local else None):
+            if run.id != own.id and _is_of(run, own, local):
                 client.set_flow_run_state(run.id, Crashed(message=MESSAGE), force=True)
 
 
@@ -134,3 +162,7 @@ def watch_heartbeats() -> None:
         actions=[ChangeFlowRunState(state=StateType.CRASHED, message=MESSAGE)],
     )
     automation.create()
+
+
+if __name__ == "__main__":
+    witness(UUID(sys.argv[1]))

@@ -12,7 +12,7 @@ import soundfile
 
 from ser import __version__, cli
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io.tracking import registry, runs
+from ser.io.tracking import registry, runs, versions
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_rolling_back_asks_first(ser, registered, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.confirm", lambda _: False)
     assert ser("roll-back")[0] == cli.SOME_FAILED
-    assert registry.champion(registered).version == 2
+    assert versions.champion(registered).version == 2
     status, out, _ = ser("roll-back", "--yes")
     assert (status, out) == (0, "Version 1 is the champion again.\n")
     assert json.loads(ser("history", "--json")[1])[-1]["event"] == "rolled_back"

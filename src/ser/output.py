@@ -19,6 +19,11 @@ def escape_unencodable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def print_error(error: object) -> None:
+    """The one line on stderr with which a command, or a file of it, fails."""
+    print(f"error: {one_line(str(error))}", file=sys.stderr)
+
+
 def count_of(n: int, noun: str) -> str:
     """
     >>> count_of(1, "speaker"), count_of(2, "speaker")

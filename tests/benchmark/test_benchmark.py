@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import DRAWS, _draws
-from ser.benchmark.folds import assign_all, count_folds
+from ser.benchmark.folds import Clock, assign_all, count_folds
 from ser.benchmark.page import page
 from ser.benchmark.workspace import HOME
 from ser.cli import main
@@ -236,7 +235,7 @@ def test_results_of_other_emotions_stand_under_a_heading_and_a_chance_of_their_o
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed"], "KEY=VALUE"),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.name=svc"],
-            "--model says that",
+            "--model sets that",
         ),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.lda.shrinkage=0"],

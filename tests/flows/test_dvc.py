@@ -12,7 +12,7 @@ import pytest
 
 from flows import dvc
 from flows.dvc import Outcome, StageCrashed
-from ser.errors import MissingCorpus, StageError
+from ser.errors import MissingCorpus, SerError, StageError
 from ser.params import Params
 
 PIPELINE = """
@@ -207,7 +207,7 @@ def test_a_broken_pipeline_file_is_one_line(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages: [")
 
     for look in (lambda: dvc.changes(root), lambda: dvc.stage_names(root, Params())):
-        with pytest.raises(StageError, match=r"dvc\.yaml") as caught:
+        with pytest.raises(SerError, match=r"dvc\.yaml") as caught:
             look()
         assert "\n" not in str(caught.value)
 
@@ -219,7 +219,7 @@ def test_a_merge_conflict_is_one_line_that_names_the_file(root: Path, name: str)
     text = path.read_text() if path.exists() else "outs: []\n"
     path.write_text(f"{text}<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n")
 
-    with pytest.raises(StageError, match="merge conflict") as caught:
+    with pytest.raises(SerError, match="merge conflict") as caught:
         dvc.changes(root)
 
     assert f"{path}, line {text.count(chr(10)) + 1}," in str(caught.value)
@@ -249,17 +249,15 @@ def test_many_reasons_are_counted_not_listed() -> None:
     entries = [{"changed deps": {f"file{i}": "modified" for i in range(9)}}]
 
     expected = "file0 changed, file1 changed, file2 changed and 6 more"
-    assert dvc.explain(entries) == expected
+    assert dvc.explain(entries, {}, {}) == expected
 
 
-def test_a_changed_section_is_told_by_the_keys_that_changed():
+def test_a_changed_section_is_reported_by_the_keys_that_changed() -> None:
     changed = {"changed deps": {"params.yaml": {"model": "modified", "seed": "modified"}}}
     locked = {"model": {"name": "svc", "svc": {"c": 1.0, "gamma": 2.0}}, "seed": 1}
     current = {"model": {"name": "lda", "svc": {"c": 1.0, "gamma": 3.0}}, "seed": 2}
-    finer = dvc.by_leaf(["changed command", changed], locked, current)
-    assert finer[0] == "changed command"
-    assert finer[1]["changed deps"]["params.yaml"] == {
-        "model.name": "modified",
-        "model.svc.gamma": "modified",
-        "seed": "modified",
-    }
+    names = ["model.name", "model.svc.gamma", "seed"]
+    first, second, third = (f"params.yaml: {name} changed" for name in names)
+
+    assert dvc.explain([changed], locked, current) == f"{first}, {second} and {third}"
+    assert dvc.explain(["changed command"], locked, current) == "its command changed"

@@ -12,6 +12,8 @@ import pytest
 
 from flows.lock import MARK, hold
 
+ROOT = Path(__file__).parents[2]
+SOURCE = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 HOLD = """
 import subprocess, sys, time
 from pathlib import Path
@@ -43,7 +45,7 @@ def test_a_second_start_says_who_holds_the_lock_and_ends(holder, tmp_path: Path)
     second = subprocess.run(
         [sys.executable, "-m", "flows.retrain"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": SOURCE},
         capture_output=True,
         text=True,
     )

@@ -20,7 +20,8 @@ from ser.core.scores.gate import judge
 from ser.core.scores.metrics import uar
 from ser.errors import RegistryError, SerError, StageError
 from ser.io.storage.tables import read_table
-from ser.io.tracking import journal, registry, runs, store
+from ser.io.tracking import bundles, journal, registry, runs, store, versions
+from ser.io.tracking.versions import MODEL
 from support.project import Project
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -97,7 +98,7 @@ def test_the_first_model_is_registered_and_promoted(after_one: tuple[Project, Ti
 
     assert first.verdict is not None
     assert first.verdict.promote
-    champion = registry.champion(project.root)
+    champion = versions.champion(project.root)
     assert champion == first.version == first.champion
     assert champion.bundle_sha256 == project.json("reports/train.json")["bundle_sha256"]
     assert champion.run_id == project.json("reports/train.json")["run_id"]
@@ -119,7 +120,7 @@ def test_nothing_changed_registers_nothing_and_says_so(project: Project) -> None
     assert set(did(second).values()) == {"unchanged"}
     assert second.verdict is None
     assert second.summary.startswith("Nothing changed")
-    assert len(registry.all_versions(project.root)) == 1
+    assert len(versions.all_versions(project.root)) == 1
     assert len(journal.rows(project.root)) == 1
 
 
@@ -140,7 +141,7 @@ def test_a_changed_model_is_judged_against_the_champion(
     assert second.verdict.delta_uar == pytest.approx(uar(new) - uar(old))
     assert second.version.version == 2
     serving = 2 if second.verdict.promote else 1
-    assert registry.champion(project.root).version == serving
+    assert versions.champion(project.root).version == serving
     assert second.version.verdict == ("promoted" if second.verdict.promote else "kept")
     assert len(journal.rows(project.root)) == 2
 
@@ -157,12 +158,12 @@ def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(
         patch.setattr(registry, "promote", die)
         with pytest.raises(StageError, match="killed"):
             tick(project)
-    assert [v.verdict for v in registry.all_versions(project.root)] == [None]
+    assert [v.verdict for v in versions.all_versions(project.root)] == [None]
 
     again = tick(project)
 
     assert again.verdict is not None
-    assert [v.verdict for v in registry.all_versions(project.root)] == ["promoted"]
+    assert [v.verdict for v in versions.all_versions(project.root)] == ["promoted"]
 
 
 def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:
@@ -175,25 +176,25 @@ def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:
     found = project.json("reports/train.json")["run_id"]
     assert found != lost
     assert runs.run_exists(project.root, found)
-    assert len(registry.all_versions(project.root)) == 1, "the same training gives the same bundle"
+    assert len(versions.all_versions(project.root)) == 1, "the same training gives the same bundle"
 
 
 def unserviceable(project: Project, damage: str) -> None:
     """What people and disks do to a champion."""
     client = store.connect(project.root)
-    champion = registry.champion(project.root)
-    bundle = registry.fetch_bundle(project.root)
+    champion = versions.champion(project.root)
+    bundle = bundles.fetch_bundle(project.root)
     if damage in ("files gone", "files and alias gone"):
         shutil.rmtree(bundle)
     if damage == "files changed":
         card = bundle / "bundle.json"
         card.write_text(card.read_text().replace('"hop_length": 160', '"hop_length": 320'))
     if damage in ("alias gone", "files and alias gone"):
-        client.delete_registered_model_alias(registry.MODEL, "champion")
+        client.delete_registered_model_alias(MODEL, "champion")
     if damage == "version deleted":
-        client.delete_model_version(registry.MODEL, str(champion.version))
+        client.delete_model_version(MODEL, str(champion.version))
     if damage == "model deleted":
-        client.delete_registered_model(registry.MODEL)
+        client.delete_registered_model(MODEL)
 
 
 @pytest.mark.parametrize(
@@ -213,12 +214,12 @@ def test_a_champion_that_cannot_serve_serves_again_after_the_next_flow(
     project = own_artifacts
     unserviceable(project, damage)
     with pytest.raises(RegistryError, match="make run"):
-        registry.fetch_bundle(project.root)
+        bundles.fetch_bundle(project.root)
 
     again = tick(project)
 
     assert set(did(again).values()) == {"unchanged"}
-    assert bundle_sha256(registry.fetch_bundle(project.root)) == again.version.bundle_sha256
+    assert bundle_sha256(bundles.fetch_bundle(project.root)) == again.version.bundle_sha256
     if damage != "alias gone":
         assert "is promoted" in again.summary
     assert tick(project).summary.startswith("Nothing changed")

@@ -1,4 +1,4 @@
-"""How the score grows with the clips by which a speaker is known."""
+"""How the score grows with a speaker's enrolment clips."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from ser.bundle import Bundle
 from ser.core.speakers.enrolment import rows_of
 from ser.core.uncertainty.calibration import held
 from ser.core.utterance.tables import predictions_table
-from ser.errors import StageError
 from ser.io.storage.examples import load_examples
 from ser.models.voices import posteriors_in, voice_in
 from ser.stages.learning import indices_of
 
 #: Enrolment clips of any emotion; 0 is an unknown speaker.
 CLIPS = (0, 1, 3, 10)
-#: Enrolment clips as people have them: whoever is calm.
+#: Enrolment clips as people have them: of calm speech.
 CALM_CLIPS, CALM = 10, ("calm", "neutral")
 #: How often clips are drawn for each number of them.
 DRAWS = 5
@@ -29,12 +28,10 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
     """Predictions, one per utterance, number of clips and draw, with the columns known_by (any
     emotion, or calm), clips, draw, and `covered`: whether the set holds the true emotion.
 
-    A clip that a speaker was known by is not scored in that draw. Of a speaker who has fewer clips
-    than such a number there are no rows.
+    An enrolment clip is not scored in its draw. A speaker with fewer clips than a number has no
+    rows for it.
     """
     model = bundle.model
-    if not bundle.knows_voices:
-        raise StageError(f"{bundle.model_name} knows no voices; train with model.enrolled.")
     examples = load_examples(home, model.kinds, test)
     embeddings = model.embed(examples.inputs)
     parts = []
@@ -57,7 +54,7 @@ def enrolment_curve(home: Path, bundle: Bundle, test: pd.DataFrame, *, seed: int
 def _draws(
     rows: np.ndarray, emotion: np.ndarray, rng: np.random.Generator
 ) -> Iterator[tuple[str, int, int, np.ndarray]]:
-    """(known by, number of clips, draw, rows of those clips) of one speaker."""
+    """(kind of clips, number of them, draw, their rows) of one speaker."""
     calm = rows[np.isin(emotion, CALM)]
     kinds = [("any", clips, rows) for clips in CLIPS if clips < len(rows)]
     if CALM_CLIPS <= len(calm) < len(rows):

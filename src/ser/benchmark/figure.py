@@ -1,4 +1,4 @@
-"""Results as a picture: ours beside the published, and what a speaker's clips are worth."""
+"""Results as a picture: ours beside the published, and UAR by enrolment clips."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OURS, ENROLLED, THEIRS = "#0072b2", "#009e73", "#b0b0b0"
 def comparison(results: Sequence[Result]) -> Figure:
     """Scores of one corpus and protocol with their intervals, beside published ones and chance.
 
-    Right of them, where a model knows voices: UAR by the clips that a speaker is known by.
+    Right of them, where a model takes enrolment: UAR by the number of enrolment clips.
     """
     first = results[0]
     curves = [result for result in results if result["by_enrolment_clips"]]
@@ -26,14 +26,8 @@ def comparison(results: Sequence[Result]) -> Figure:
     bars = figure.add_subplot(grid[0])
     _bars(bars, results)
     bars.axvline(first["chance"], color="black", linestyle="--", linewidth=1)
-    bars.text(
-        first["chance"],
-        1.01,
-        "chance",
-        fontsize=8,
-        ha="center",
-        transform=bars.get_xaxis_transform(),
-    )
+    above = bars.get_xaxis_transform()
+    bars.text(first["chance"], 1.01, "chance", fontsize=8, ha="center", transform=above)
     bars.set(xlim=(0, 1), xlabel="UAR", title=section.title)
     if curves:
         lines = figure.add_subplot(grid[1])

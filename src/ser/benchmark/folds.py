@@ -1,4 +1,4 @@
-"""All folds of a protocol: trained, tested, tracked; a benchmark that was killed goes on."""
+"""All folds of a protocol: trained, tested, tracked; a benchmark that was killed is continued."""
 
 from __future__ import annotations
 
@@ -16,28 +16,25 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser.benchmark.clock import Clock
 from ser.benchmark.enrolling import enrolment_curve
 from ser.benchmark.workspace import extract
 from ser.bundle import Bundle, load_encoder_of, save_bundle
 from ser.core.scores import metrics
 from ser.core.splits import leakage
 from ser.core.splits.assign import assign, shares_dev_speakers
-from ser.core.uncertainty.calibration import held
-from ser.core.utterance.tables import check_predictions, posterior_columns, split_sha256
+from ser.core.utterance.tables import check_predictions, split_sha256
 from ser.files import code_sha256, read_json, write_json
 from ser.io.storage.copies import find_copies
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.recordings import load_utterances
-from ser.io.storage.shards import check_shards, read_index
+from ser.io.storage.shards import read_index
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import Params
 from ser.params.protocols import PUBLISHED
 from ser.predictor import Predictor
-from ser.project import AUGMENTED, EMBEDDINGS, FEATURES
-from ser.stages.learning import answers, chosen_params, indices_of, learn
+from ser.stages.learning import answers, check_stored, chosen_params, learn, with_sets
 from ser.stages.split import choose_labels
 
 PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.parquet"
@@ -53,16 +50,28 @@ TIMED = 20
 
 @dataclass(frozen=True)
 class Fold:
-    """What one fold gave.
-
-    predictions : of its test speakers, with `candidates`, the size of each set, and `covered`,
-    whether it held the true emotion. curve : see `enrolment_curve`; None for a model that knows
-    no voices. receipt : split, seconds, parameters, dev UAR, run.
-    """
+    """predictions : for its test speakers, see `with_sets`. curve : see `enrolment_curve`; None
+    for a model without enrolment. receipt : split, seconds, parameters, dev UAR, run."""
 
     predictions: pd.DataFrame
     curve: pd.DataFrame | None
     receipt: dict[str, Any]
+
+
+class Clock:
+    """Seconds that a fold takes, those before it was cut off and begun again included."""
+
+    def __init__(self, record: Path) -> None:
+        self.record, self.started = record, time.monotonic()
+        self.before = float(read_json(record)["seconds"]) if record.is_file() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def note(self) -> None:
+        """Keep the seconds for the case that the fold is cut off now."""
+        write_json({"seconds": self.seconds}, self.record)
 
 
 def title_of(params: Params) -> str:
@@ -79,11 +88,8 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
     """
     splits = assign_all(home, params)
     extract(home, params)
-    check_shards(home / FEATURES)
-    check_shards(home / AUGMENTED)
-    if params.model.takes_encoder:
-        check_shards(home / EMBEDDINGS)
-    key = _key(home, params, splits)
+    stored = check_stored(home, params)
+    key = _key(home, params, splits, stored)
     place = home / "runs" / key
     place.mkdir(parents=True, exist_ok=True)
     results: list[Fold] = []
@@ -95,7 +101,14 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
             folder = place / f"fold-{number}"
             if not (folder / RECEIPT).is_file():
                 _run_fold(root, home, folder, folds, params, parent.run_id)
-            results.append(_read_fold(folder))
+            curve = folder / CURVE
+            results.append(
+                Fold(
+                    predictions=read_table(folder / PREDICTIONS, check_predictions),
+                    curve=read_table(curve) if curve.is_file() else None,
+                    receipt=read_json(folder / RECEIPT),
+                )
+            )
             pooled = pd.concat([fold.predictions for fold in results], ignore_index=True)
             bar.set_postfix(uar=f"{metrics.uar(pooled):.3f}")
         ece = metrics.expected_calibration_error(pooled)
@@ -167,7 +180,7 @@ def _run_fold(
 
         learned = learn(home, folds, params, on_epoch=on_epoch, workdir=checkpoints)
         bundle, test = learned.bundle, folds[folds["split"] == "test"]
-        predictions = _with_sets(answers(home, bundle, test), bundle)
+        predictions = with_sets(answers(home, bundle, test), bundle)
         save_bundle(bundle, folder / "bundle")
         if bundle.knows_voices:
             write_table(enrolment_curve(home, bundle, test, seed=params.seed), folder / CURVE)
@@ -199,15 +212,6 @@ def _run_fold(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
-    sets = bundle.sets_by_speaker(
-        predictions[posterior_columns(predictions)].to_numpy(),
-        speaker=predictions["speaker"].to_numpy(str),
-    )
-    target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
-    return predictions.assign(candidates=sets.sum(axis=1), covered=held(sets, target))
-
-
 def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
     """Median time from decoded samples to posteriors, features included."""
     predictor = Predictor(bundle, load_encoder_of(bundle))
@@ -219,35 +223,23 @@ def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
     return 1000 * float(np.median(times))
 
 
-def _read_fold(folder: Path) -> Fold:
-    curve = folder / CURVE
-    return Fold(
-        predictions=read_table(folder / PREDICTIONS, check_predictions),
-        curve=read_table(curve) if curve.is_file() else None,
-        receipt=read_json(folder / RECEIPT),
-    )
-
-
 def decisive_params(params: Params) -> dict[str, Any]:
     """The parameters that a benchmark's folds depend on; others may change between its parts."""
     ignored = ("gate", "evaluate", "synthetic")
     return {k: v for k, v in chosen_params(params).items() if k not in ignored}
 
 
-def _key(home: Path, params: Params, splits: list[pd.DataFrame]) -> str:
+def _key(home: Path, params: Params, splits: list[pd.DataFrame], stored: list[Path]) -> str:
     """Names what the results depend on: splits, features, parameters, and the code that trains."""
     weights = None
     if "byol_s" in params.model.used:
         from ser.models.networks.ntt import weights_sha256
 
         weights = weights_sha256(params.model.section("byol_s"))
-    recipe, shards = read_index(home / FEATURES)
-    embeddings = read_index(home / EMBEDDINGS)[1] if params.model.takes_encoder else None
     content = {
         "splits": [split_sha256(folds) for folds in splits],
-        "features": [dict(recipe.params), recipe.code, shards],
-        "augmented": read_index(home / AUGMENTED)[1],
-        "embeddings": embeddings,
+        # A shard's name and hash stand for its recordings, parameters and code.
+        "stored": [read_index(home / folder)[1] for folder in stored],
         "params": decisive_params(params),
         "code": code_sha256(*CODE),
         "weights": weights,

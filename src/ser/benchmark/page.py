@@ -3,48 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from ser.benchmark.published import CHOSEN_ON, PUBLISHED_ROWS, PublishedRow
+from ser.core.scores.metrics import interval_text
+from ser.errors import TableError
+from ser.files import read_json
 
+#: What `summarise` returns.
 Result = Mapping[str, Any]
 
+INTRODUCTION = """# Benchmarks
 
-def is_result(content: Any) -> bool:
-    """Whether what a JSON file held is what `summarise` returns."""
+UAR is the unweighted average recall over all folds' test speakers, each tested once, \
+with a 95 % interval bootstrapped over speakers. Whatever was chosen or calibrated was \
+so on dev speakers inside the training folds. *Speaker-enrolled* means that each test \
+speaker is known by his or her own unlabelled clips, all those of the test; *plain*, that \
+nobody is known. Made by `ser benchmark`; the JSON files have everything."""
+
+
+def read_result(path: Path) -> Result | None:
+    """A result; None for any other file that lies beside results."""
+    try:
+        content = read_json(path)
+    except (TableError, OSError, UnicodeDecodeError):
+        return None
     known = {"protocol", "uar", "per_fold", "by_enrolment_clips"}
-    return (
-        isinstance(content, dict)
-        and known <= set(content)
-        and all("known_by" in row for row in content["by_enrolment_clips"])
-    )
+    return content if known <= content.keys() else None
 
 
 def page(results: Iterable[Result], *, figure: str | None = None) -> str:
-    """A section for each corpus, protocol and set of emotions; a result is what `summarise`
-    returns.
+    """A section for each corpus, protocol and set of emotions.
 
     figure : path of a section's picture, with {section} to fill in.
     """
-    lines = [
-        "# Benchmarks",
-        "",
-        "UAR is the unweighted average recall over all folds' test speakers, each tested once, "
-        "with a 95 % interval bootstrapped over speakers. Whatever was chosen or calibrated was "
-        "so on dev speakers inside the training folds. *Speaker-enrolled* means that each test "
-        "speaker is known by his or her own unlabelled clips, all those of the test; *plain*, that "
-        "nobody is known. Made by `ser benchmark`; the JSON files have everything.",
-    ]
+    blocks = [INTRODUCTION]
     for section, group in sections(results):
-        lines += ["", f"## {section.title}"]
+        blocks.append(f"## {section.title}")
         if figure:
-            picture = figure.format(section=section.slug)
-            lines += ["", f"![UAR on {section.title}]({picture})"]
-        lines += _section(group, section)
-    return "\n".join(lines) + "\n"
+            blocks.append(f"![UAR on {section.title}]({figure.format(section=section.slug)})")
+        blocks += _section(group, section)
+    return "\n\n".join(blocks) + "\n"
 
 
 @dataclass(frozen=True)
@@ -83,57 +86,55 @@ class Section:
 
 def sections(results: Iterable[Result]) -> Iterator[tuple[Section, list[Result]]]:
     """Results by corpus, protocol and emotions, plain ones first, the best of each first."""
-    for section, group in groupby(sorted(results, key=_place), key=Section.of):
+
+    def place(result: Result) -> tuple[Any, ...]:
+        return *vars(Section.of(result)).values(), result["normalisation"], -result["uar"]
+
+    for section, group in groupby(sorted(results, key=place), key=Section.of):
         yield section, list(group)
 
 
-def _place(result: Result) -> tuple[Any, ...]:
-    section = Section.of(result)
-    shared = section.corpus, section.protocol, section.labels, section.emotions
-    return *shared, result["normalisation"], -result["uar"]
-
-
 def _section(results: Sequence[Result], section: Section) -> list[str]:
+    """Paragraphs and tables."""
     first = results[0]
-    lines = [
-        "",
+    emotions = list(first["per_class"])
+    scores = [
+        *map(_scores, results),
+        *(
+            (f"{row.system} ({row.kind})", f"{row.score} {row.note}".strip(), "", "", "")
+            for row in section.published
+        ),
+    ]
+    costs = (
+        *("system", "ECE", "coverage (asked)", "set size", "female", "male"),
+        *("parameters", "benchmark", "one clip"),
+    )
+    by_fold = [str(fold["fold"]) for fold in first["per_fold"]]
+    blocks = [
         f"{first['speakers']} speakers, {first['utterances']} utterances, "
-        f"{len(first['per_class'])} emotions, {first['folds']} folds; chance "
+        f"{len(emotions)} emotions, {first['folds']} folds; chance "
         f"{first['chance']:.3f}. {CHOSEN_ON.get(first['corpus'], '')}".rstrip(),
-        "",
-        *_table(
-            ("system", "UAR", "95 %", "accuracy", "macro F1"),
-            [_scores(result) for result in results]
-            + [
-                (f"{row.system} ({row.kind})", f"{row.score} {row.note}".strip(), "", "", "")
-                for row in section.published
-            ],
-        ),
-        "",
-        *_table(
-            ("system", "ECE", "coverage (asked)", "set size", "female", "male", "parameters",
-             "benchmark", "one clip"),
-            [_costs(result) for result in results],
-        ),
-        "",
+        _table(("system", "UAR", "95 %", "accuracy", "macro F1"), scores),
+        _table(costs, map(_costs, results)),
         "Recall by emotion:",
-        "",
-        *_recalls(results),
-    ]  # fmt: skip
-    lines += ["", "UAR by fold:", "", *_folds(results)]
+        _by_system(results, emotions, lambda r: [r["per_class"][e]["recall"] for e in emotions], 2),
+        "UAR by fold:",
+        _by_system(results, by_fold, lambda r: [f["scores"]["test/uar"] for f in r["per_fold"]], 3),
+    ]
     for result in results:
-        if result["by_enrolment_clips"]:
-            lines += ["", f"UAR of {name_of(result)} by the clips that a speaker is known by:", ""]
-            lines += _clips(result)
-    lines += ["", "Made with:", ""]
-    lines += [
+        if clips := result["by_enrolment_clips"]:
+            blocks += [
+                f"UAR of {name_of(result)} by the clips that a speaker is known by:",
+                _table(("clips", "UAR", "95 %", "ECE", "coverage"), map(_clips, clips)),
+            ]
+    made = [
         f"- `{r['command']}`, {_made_by(r)}, splits `{r['split_sha256'][:12]}`" for r in results
     ]
-    return lines
+    return [*blocks, "Made with:", "\n".join(made)]
 
 
 def _made_by(result: Result) -> str:
-    """The commit of the code; results from before it was kept do not say."""
+    """The commit of the code; results from before it was kept have none."""
     commit = result.get("commit")
     return f"commit `{commit[:7]}`" if commit else "an earlier commit"
 
@@ -142,7 +143,7 @@ def _scores(result: Result) -> tuple[str, ...]:
     return (
         f"**{name_of(result)}**",
         f"**{result['uar']:.3f}**",
-        _interval(result["uar_ci95"]),
+        interval_text(result["uar_ci95"]),
         f"{result['accuracy']:.3f}",
         f"{result['f1_macro']:.3f}",
     )
@@ -162,36 +163,14 @@ def _costs(result: Result) -> tuple[str, ...]:
     )
 
 
-def _recalls(results: Sequence[Result]) -> list[str]:
-    emotions = list(results[0]["per_class"])
-    rows = [
-        (name_of(result), *(f"{result['per_class'][e]['recall']:.2f}" for e in emotions))
-        for result in results
-    ]
-    return _table(("system", *emotions), rows)
-
-
-def _folds(results: Sequence[Result]) -> list[str]:
-    head = [str(fold["fold"]) for fold in results[0]["per_fold"]]
-    rows = [
-        (name_of(result), *(f"{fold['scores']['test/uar']:.3f}" for fold in result["per_fold"]))
-        for result in results
-    ]
-    return _table(("system", *head), rows)
-
-
-def _clips(result: Result) -> list[str]:
-    rows = [
-        (
-            f"{row['clips']} calm or neutral" if row["known_by"] == "calm" else str(row["clips"]),
-            f"{row['uar']:.3f}",
-            _interval(row["uar_ci95"]),
-            f"{row['ece']:.3f}",
-            f"{row['coverage']:.3f}",
-        )
-        for row in result["by_enrolment_clips"]
-    ]
-    return _table(("clips", "UAR", "95 %", "ECE", "coverage"), rows)
+def _clips(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{row['clips']} calm or neutral" if row["known_by"] == "calm" else str(row["clips"]),
+        f"{row['uar']:.3f}",
+        interval_text(row["uar_ci95"]),
+        f"{row['ece']:.3f}",
+        f"{row['coverage']:.3f}",
+    )
 
 
 def name_of(result: Result) -> str:
@@ -199,10 +178,16 @@ def name_of(result: Result) -> str:
     return f"{result['model']}, enrolled" if enrolled else str(result["model"])
 
 
-def _interval(interval: Sequence[float] | None) -> str:
-    return f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+def _by_system(
+    results: Iterable[Result],
+    head: Sequence[str],
+    scores: Callable[[Result], list[float]],
+    digits: int,
+) -> str:
+    rows = [[name_of(r), *(f"{score:.{digits}f}" for score in scores(r))] for r in results]
+    return _table(("system", *head), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """kind : what the system knew beforehand; score : in [0, 1], or a range."""
+    """kind : what the system was trained on before; score : in [0, 1], or a range."""
 
     system: str
     kind: str

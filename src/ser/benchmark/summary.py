@@ -47,7 +47,7 @@ def summarise(folds: list[Fold], params: Params, *, command: str) -> dict[str, A
 
 
 def _labels(params: Params) -> str:
-    """What `data.labels` made of the corpus's emotions, in a few words; `all`: nothing."""
+    """What `data.labels` made of the corpus's emotions, in a few words; `all`: no change."""
     chosen = params.data.labels
     kept = chosen.keep if isinstance(chosen.keep, str) else ", ".join(chosen.keep)
     merged = [f"{old} as {new}" for old, new in sorted(chosen.merge.items())]
@@ -55,7 +55,7 @@ def _labels(params: Params) -> str:
 
 
 def _by_clips(folds: list[Fold], options: dict[str, Any]) -> list[dict[str, Any]]:
-    """UAR for speakers who are known by so many clips, draws averaged."""
+    """UAR by the number of enrolment clips, draws averaged."""
     parts = [fold.curve for fold in folds if fold.curve is not None]
     if not parts:
         return []

@@ -1,10 +1,9 @@
-"""Manifest, features and embeddings of one corpus for benchmarks, apart from the pipeline's own."""
+"""Manifest, features and embeddings of one corpus for benchmarks, apart from the pipeline's."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from ser.corpora.catalogue import check_present
@@ -37,23 +36,21 @@ def prepare(root: Path, params: Params) -> Path:
     home = root / HOME / name
     raw = home / RAW / name
     raw.parent.mkdir(parents=True, exist_ok=True)
-    made_of = home / MADE_OF
     # A list in a file of the project's is not in `home`.
     data = params.data.model_copy(update={"exclude": entries_of(root, params.data, name)})
     params = params.model_copy(update={"data": data})
+    before, recipe = _made_of(home / MADE_OF), None
     if name == SYNTHETIC.name:
         recipe = {"seed": params.seed, **params.synthetic.model_dump(mode="json")}
-        if not raw.is_dir() or _made_of(made_of).get("synthetic") != recipe:
+        if not raw.is_dir() or before.get("synthetic") != recipe:
             synthesize.run(home, params)
-        content = {"synthetic": recipe, **_content(raw, params)}
-    else:
-        if not raw.is_symlink():
-            raw.symlink_to(root.resolve() / RAW / name, target_is_directory=True)
-        content = _content(raw, params)
-    if _made_of(made_of) != content or not (home / MANIFEST).is_file():
+    elif not raw.is_symlink():
+        raw.symlink_to(root.resolve() / RAW / name, target_is_directory=True)
+    content = {"synthetic": recipe, **_content(raw, params)}
+    if before != content or not (home / MANIFEST).is_file():
         manifest.run(home, params, name)
         gather.run(home, params)
-        write_json(content, made_of)
+        write_json(content, home / MADE_OF)
     return home
 
 
@@ -67,10 +64,8 @@ def extract(home: Path, params: Params) -> None:
 def listing_sha256(folder: Path) -> str:
     """Hash of the names, sizes and times of all files under `folder`."""
     digest = hashlib.sha256()
-    for directory, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            path = Path(directory, file)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
             status = path.stat()
             entry = [path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns]
             digest.update(json.dumps(entry).encode())

@@ -1,4 +1,4 @@
-"""`ser …`: what a person types. Translates words to calls, results and errors to lines."""
+"""`ser …`: what a person types. Turns words into calls, results and errors into lines."""
 
 from ser.cli.commands import app, main
 from ser.cli.words import SOME_FAILED, USER_ERROR

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ser.errors import AudioError
-from ser.output import one_line
+from ser.output import one_line, print_error
 
 if TYPE_CHECKING:
     from ser.predictor import Prediction
@@ -24,7 +24,7 @@ def print_answers(
     *,
     form: Form,
 ) -> int:
-    """Print each answer as soon as it is made; how many recordings could not be answered.
+    """Print each prediction as soon as it is made; returns how many recordings have none.
 
     json : an array on stdout, with errors in it. text, json lines : errors on stderr.
     """
@@ -37,7 +37,7 @@ def print_answers(
             text = json.dumps(_as_dict(file, answer), indent=2)
             print("[" if place == 0 else ",", *text.splitlines(), sep="\n  ", end="")
         elif isinstance(answer, AudioError):
-            print(f"error: {one_line(str(answer.about(str(file))))}", file=sys.stderr)
+            print_error(answer.about(str(file)))
         elif form == "json lines":
             print(json.dumps(_as_dict(file, answer)))
         else:
@@ -61,10 +61,8 @@ def _text(name: str, answer: Prediction) -> str:
     """
     by_size = sorted(answer.posteriors.items(), key=lambda item: -item[1])
     words = [f"{emotion} {p:.2f}" for emotion, p in by_size]
-    if answer.abstention:
-        refused = answer.abstention
+    if refused := answer.abstention:
         line = f"{refused.reason:<15}  {name}  {'  '.join(words)}".rstrip()
         return f"{line}\n  {one_line(refused.detail)}"
-    words = words[1:]
-    words.insert(len(answer.candidates) - 1, "|")
-    return f"{answer.emotion:<9}  {answer.confidence:.2f}  {name}  {'  '.join(words)}"
+    words.insert(len(answer.candidates), "|")
+    return f"{answer.emotion:<9}  {answer.confidence:.2f}  {name}  {'  '.join(words[1:])}"

@@ -17,14 +17,14 @@ from ser.output import count_of
 from ser.project import project_root
 from ser.strict_yaml import load_yaml
 
-#: What cannot be set, and why not.
-SAID_ELSEWHERE = {
-    "data.corpora": "--corpus says that",
-    "features.log_mel": "the model says that",
-    "model.enrolled": "--enrolled says that",
-    "model.name": "--model says that",
+#: What `--set` does not take, and why not.
+SET_ELSEWHERE = {
+    "data.corpora": "--corpus sets that",
+    "features.log_mel": "the model sets that",
+    "model.enrolled": "--enrolled sets that",
+    "model.name": "--model sets that",
     "split.fold": "all folds are run",
-    "split.protocol": "--protocol says that",
+    "split.protocol": "--protocol sets that",
 }
 
 
@@ -34,14 +34,14 @@ def benchmark(
         str, typer.Option(help="holdout, grouped-kfold, or a published one: see `ser corpus info`.")
     ],
     model: Annotated[
-        str, typer.Option(help="A model of params.yaml; `default` is what model.name says there.")
+        str, typer.Option(help="A model of params.yaml; `default` is its model.name.")
     ] = "default",
     enrolled: Annotated[
-        bool, typer.Option("--enrolled", help="Speakers are known by unlabelled clips of theirs.")
+        bool, typer.Option("--enrolled", help="Speakers are enrolled with unlabelled clips.")
     ] = False,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE, instead of what params.yaml says; repeatable."),
+        typer.Option("--set", help="KEY=VALUE, instead of params.yaml's value; repeatable."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all scores to this file.")
@@ -53,14 +53,15 @@ def benchmark(
 ) -> None:
     """Train and test a model on every fold of a protocol, and compare it with published scores.
 
-    Choices are made on dev speakers inside each training fold; a test speaker is answered once.
+    Choices are made on dev speakers inside each training fold; a test speaker is scored once.
     Parameters are those of params.yaml. A benchmark that was stopped goes on where it was.
     """
     from ser.benchmark.figure import comparison
     from ser.benchmark.folds import run_folds
-    from ser.benchmark.page import page, sections
+    from ser.benchmark.page import page, read_result, sections
     from ser.benchmark.summary import summarise
     from ser.benchmark.workspace import prepare
+    from ser.core.scores.metrics import interval_text
     from ser.files import atomic_path, write_json
     from ser.io.tracking.lineage import git_revision
     from ser.io.tracking.store import BENCHMARKS, prepare_store
@@ -76,7 +77,7 @@ def benchmark(
     words += [word for chosen in sets or [] for word in ("--set", chosen)]
     command = shlex.join(["ser", "benchmark", *words])
     params = _params(root, corpus, protocol, model, enrolled, sets or [])
-    # A store that takes no runs is found out now, not after the features.
+    # A store that takes no runs is found now, not after the features.
     prepare_store(root, BENCHMARKS)
     home = prepare(root, params)
     result = summarise(run_folds(root, home, params), params, command=command)
@@ -85,7 +86,8 @@ def benchmark(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(result, json_file)
     if page_file and json_file:
-        results = [r for p in sorted(json_file.parent.glob("*.json")) if (r := _result(p))]
+        found = map(read_result, sorted(json_file.parent.glob("*.json")))
+        results = [one for one in found if one]
         figure = f"{page_file.stem}-{{section}}.png"
         for section, group in sections(results):
             picture = figure.format(section=section.slug)
@@ -93,33 +95,19 @@ def benchmark(
                 comparison(group).savefig(temporary, format="png", dpi=110)
         with atomic_path(page_file) as temporary:
             temporary.write_text(page(results, figure=figure))
-    interval = result["uar_ci95"]
-    between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    score = f"UAR {result['uar']:.3f} {interval_text(result['uar_ci95'])}".rstrip()
     print(
         f"{corpus}, {protocol}, {count_of(result['folds'], 'fold')}, "
         f"{count_of(result['speakers'], 'unseen speaker')}, {result['normalisation']}: "
-        f"UAR {result['uar']:.3f}{between}, chance {result['chance']:.3f}, "
+        f"{score}, chance {result['chance']:.3f}, "
         f"ECE {result['ece']:.3f}, {result['seconds']:.0f} s, splits {result['split_sha256'][:12]}."
     )
-
-
-def _result(path: Path) -> dict[str, Any] | None:
-    """A result of a benchmark; None for any other file that lies beside results."""
-    from ser.benchmark.page import is_result
-    from ser.errors import TableError
-    from ser.files import read_json
-
-    try:
-        content = read_json(path)
-    except (TableError, OSError, UnicodeDecodeError):
-        return None
-    return content if is_result(content) else None
 
 
 def _params(
     root: Path, corpus: str, protocol: str, model: str, enrolled: bool, sets: list[str]
 ) -> Any:
-    """params.yaml, with what the command line says instead."""
+    """params.yaml, with the values of the command line."""
     from ser.params import MODELS, ModelParams, load_params, parse_params
 
     values = json.loads(load_params(root / "params.yaml").model_dump_json())
@@ -132,7 +120,7 @@ def _params(
         values["model"]["name"] = model
         if model not in MODELS:
             raise ParamsError(f"No model is called {model!r}; known are {', '.join(MODELS)}.")
-    # Where the model is wrong, parsing all says what and how to correct it.
+    # Where the model is wrong, the error of parsing all of it names what, and the remedy.
     with suppress(ValidationError):
         used = ModelParams.model_validate(values["model"]).used
         values["features"]["log_mel"] = "byol_s" if "byol_s" in used else "ser"
@@ -140,10 +128,10 @@ def _params(
 
 
 def _set(values: dict[str, Any], chosen: str) -> None:
-    """Put what `chosen`, KEY=VALUE, says into nested values; a wrong key is refused later."""
+    """Put `chosen`, KEY=VALUE, into nested values; a wrong key is refused later."""
     key, equals, value = chosen.partition("=")
-    if key in SAID_ELSEWHERE:
-        raise ParamsError(f"--set {chosen}: {SAID_ELSEWHERE[key]}. Leave it out.")
+    if key in SET_ELSEWHERE:
+        raise ParamsError(f"--set {chosen}: {SET_ELSEWHERE[key]}. Leave it out.")
     *sections, name = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})

@@ -22,7 +22,7 @@ from ser.cli.versions import history, versions
 from ser.cli.words import INTERRUPTED, SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError, SerError
-from ser.output import escape_unencodable, one_line
+from ser.output import escape_unencodable, one_line, print_error
 from ser.project import project_root
 
 app = typer.Typer(
@@ -73,16 +73,16 @@ def predict(
     enrol: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of other recordings of the speaker, unlabelled and best in various "
-            "moods: a model that was trained with model.enrolled then knows the voice."
+            help="Enrolment clips: a folder of other recordings of the speaker, unlabelled, best "
+            "in various moods; for a model that was trained with model.enrolled."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")] = False,
     json_lines: Annotated[
-        bool, typer.Option("--json-lines", help="A JSON object a line, as answers are made.")
+        bool, typer.Option("--json-lines", help="A JSON object a line, one for each recording.")
     ] = False,
 ) -> None:
-    """Perceived emotion of each recording, with all posteriors, as answers are made.
+    """Perceived emotion of each recording, with all posteriors.
 
     The emotions left of the bar hold the true one as often as calibrate.coverage asks.
     A file that fails does not stop the others; the exit status is then 1.
@@ -92,14 +92,12 @@ def predict(
     from ser.api import load
     from ser.interrupts import interrupted_between
 
+    def left_out(why: str) -> None:
+        print(f"left out: {one_line(why)}", file=sys.stderr)
+
     recordings = list(_recordings(files))
     loaded = load(model)
-    voice = None
-    if enrol:
-        clips = _recordings([enrol])
-        voice = loaded.enrol(
-            clips, on_left_out=lambda why: print(f"left out: {one_line(why)}", file=sys.stderr)
-        )
+    voice = loaded.enrol(_recordings([enrol]), on_left_out=left_out) if enrol else None
     form: Form = "json" if as_json else "json lines" if json_lines else "text"
     # An interrupt amid joblib's own work ends in tracebacks of its threads.
     answers = interrupted_between(loaded.predict_all(recordings, voice=voice))
@@ -108,7 +106,7 @@ def predict(
         try:
             failed = print_answers(recordings, answers, form=form)
         except KeyboardInterrupt:
-            print("error: interrupted; what is printed stands.", file=sys.stderr)
+            print_error("interrupted; what is printed stands.")
             _end_silently()
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
@@ -144,8 +142,8 @@ def roll_back(
     if champion is not None and not yes:
         if not sys.stdin.isatty():
             raise SerError(
-                f"Nobody is here to ask whether version {champion.version} shall serve no longer. "
-                "If so: `ser roll-back --yes`."
+                f"Version {champion.version} serves, and stdin is no terminal to confirm the "
+                "roll-back in. Confirm it by `ser roll-back --yes`."
             )
         if not typer.confirm(f"Version {champion.version} serves. Roll back to the one before it?"):
             raise typer.Exit(SOME_FAILED)
@@ -171,7 +169,7 @@ def audit(
 ) -> None:
     """Look recordings over before anything is trained: copies, labels, what cannot be read.
 
-    Says also how far a random split, where speakers stand on both sides, flatters a score.
+    Shows also by how much a random split, with speakers on both sides, raises the score.
 
     The exit status is 1 where a recording is there twice or cannot be read.
     """
@@ -205,14 +203,13 @@ def main() -> None:
     except SerError as error:
         if debug:
             raise
-        # People know their files by the paths they typed.
-        line = one_line(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
-        print(f"error: {line}", file=sys.stderr)
+        # Paths as they were typed.
+        print_error(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
         sys.exit(USER_ERROR)
 
 
 def _end_silently() -> None:
-    """Nothing more is printed: joblib would warn of the work that it stops when Python ends."""
+    """Print nothing more: joblib would warn of the work that it stops when Python ends."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     sys.stderr = os.fdopen(nothing, "w")
     os.dup2(nothing, sys.stdout.fileno())

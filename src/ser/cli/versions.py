@@ -28,9 +28,7 @@ def versions(as_json: AsJson = False) -> None:
         {
             "version": version.version,
             "aliases": list(version.aliases),
-            "model": version.tags.get("model"),
-            "corpora": version.tags.get("corpora"),
-            "protocol": version.tags.get("protocol"),
+            **{name: version.tags.get(name) for name in ("model", "corpora", "protocol")},
             **{score: _number(version.tags.get(score)) for score in SCORES},
             "verdict": version.verdict,
             "reason": version.verdict_reason,

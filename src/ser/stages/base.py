@@ -1,4 +1,4 @@
-"""What all stages share: where files lie, how a stage is started and how it fails."""
+"""What all stages share: how a stage is started and how it fails."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from ser.errors import SerError, StageError
 from ser.io.web.loopback import bypass_proxies
-from ser.output import escape_unencodable, one_line
+from ser.output import escape_unencodable, print_error
 from ser.params import load_params
 
-T = TypeVar("T")
-
-#: Exit status of an error that says what to do: trying again without doing it is no use.
+#: Exit status of an error that the user can mend: trying again before that is no use.
 USER_ERROR = 2
 #: Exit status of an error that may pass (EX_TEMPFAIL of sysexits.h): the flow tries again. Any
 #: other status is a fault of ours, which stays.
 MAY_PASS = 75
+INTERRUPTED = 130
 #: The errors that may pass: a server or the network is away, a lock is held, a process was killed.
 PASSING = frozenset(
     {
@@ -55,19 +53,18 @@ def run_stage(run: Callable[..., None]) -> None:
     try:
         _check_arguments(run, arguments)
         run(root, load_params(root / "params.yaml"), *arguments)
-    except SerError as error:
-        if debug:
-            raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        sys.exit(MAY_PASS if may_pass(error) else USER_ERROR)
     except Exception as error:
-        if debug or not may_pass(error):
+        passes, mendable = may_pass(error), isinstance(error, SerError)
+        if debug or not (passes or mendable):
             raise
-        traceback.print_exc()
-        sys.exit(MAY_PASS)
+        if mendable:
+            print_error(error)
+        else:
+            traceback.print_exc()
+        sys.exit(MAY_PASS if passes else USER_ERROR)
     except KeyboardInterrupt:
-        print("error: interrupted; nothing half-written was kept.", file=sys.stderr)
-        sys.exit(130)
+        print_error("interrupted; nothing half-written was kept.")
+        sys.exit(INTERRUPTED)
 
 
 def may_pass(error: BaseException | None) -> bool:
@@ -76,17 +73,17 @@ def may_pass(error: BaseException | None) -> bool:
         kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
         if kinds & PASSING or "database is locked" in str(error):
             return True
-        # urllib hides the error of the socket here.
+        # urllib keeps the error of the socket here.
         reason = getattr(error, "reason", None)
         if isinstance(reason, BaseException) and may_pass(reason):
             return True
-        context = None if error.__suppress_context__ else error.__context__
-        error = error.__cause__ or context
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
 
 
 def _check_arguments(run: Callable[..., None], arguments: list[str]) -> None:
-    expected = [name.upper() for name in list(inspect.signature(run).parameters)[2:]]
+    _, _, *names = inspect.signature(run).parameters
+    expected = [name.upper() for name in names]
     if len(arguments) != len(expected):
         raise StageError(
             f"Found the arguments {' '.join(arguments) or 'none'}; this stage takes "

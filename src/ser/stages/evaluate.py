@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the bundle answers the test split once; scores, tables and pictures."""
+"""Stage `evaluate`: scores of the bundle on the test split, tables and figures."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ser import project
 from ser.bundle import Bundle, load_bundle
 from ser.core.features.extract import audible, extract
 from ser.core.scores import metrics
-from ser.core.uncertainty.calibration import coverage_of
 from ser.core.utterance.intensity import grade
-from ser.core.utterance.tables import (
-    check_folds,
-    check_predictions,
-    is_known,
-    split_sha256,
-)
+from ser.core.utterance.tables import check_folds, check_predictions, is_known, split_sha256
 from ser.core.utterance.waveform import trim
 from ser.errors import StageError
 from ser.files import atomic_path, read_json, write_json
@@ -28,42 +23,23 @@ from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
 from ser.output import count_of
 from ser.params import Params
-from ser.project import (
-    AUDIT,
-    BUNDLE,
-    DEV_PREDICTIONS,
-    FIGURES,
-    FOLDS,
-    HEADLINE,
-    METRICS,
-    PLOTS,
-    PREDICTIONS,
-    TRAIN_RECEIPT,
-)
 from ser.reporting.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
 from ser.stages.base import run_stage
-from ser.stages.learning import answers, indices_of
+from ser.stages.learning import answers, with_sets
 
 #: The top-level scores that MLflow shows beside one another.
 SCORES = (
-    "uar",
-    "accuracy",
-    "precision_macro",
-    "recall_macro",
-    "f1_macro",
-    "ece",
-    "coverage",
-    "set_size",
-    "chance",
+    *("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro"),
+    *("ece", "coverage", "set_size", "chance"),
 )
 
 
 def run(root: Path, params: Params) -> None:
-    folds = read_table(root / FOLDS, check_folds)
-    bundle = load_bundle(root / BUNDLE)
-    # The bundle was trained on dev, too, after it answered for dev.
+    folds = read_table(root / project.FOLDS, check_folds)
+    bundle = load_bundle(root / project.BUNDLE)
+    # The bundle was trained on dev, too, after the predictions for dev were made.
     tables = {
-        "dev": read_table(root / DEV_PREDICTIONS, check_predictions),
+        "dev": read_table(root / project.DEV_PREDICTIONS, check_predictions),
         "test": answers(root, bundle, folds[folds["split"] == "test"]),
     }
     options = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
@@ -78,60 +54,55 @@ def run(root: Path, params: Params) -> None:
         "labels": list(bundle.classes),
         "split_sha256": split_sha256(folds),
         "normalisation": "speaker-enrolled" if bundle.knows_voices else "plain",
-        "audit": read_json(root / AUDIT),
+        "audit": read_json(root / project.AUDIT),
     }
     test = tables["test"]
     check_predictions(test)
-    write_table(test, root / PREDICTIONS)
-    write_json({**scores, "protocol": protocol, "model": bundle.model_name}, root / METRICS)
-    write_json(_headline(scores), root / HEADLINE)
-    write_table(test[["emotion", "predicted"]], root / PLOTS / "confusion.csv")
-    write_table(
-        pd.DataFrame(
-            [{"emotion": e, **values} for e, values in scores["test"]["per_class"].items()]
-        ),
-        root / PLOTS / "per_class.csv",
-    )
+    write_table(test, root / project.PREDICTIONS)
+    write_json({**scores, "protocol": protocol, "model": bundle.model_name}, root / project.METRICS)
+    write_json(_headline(scores), root / project.HEADLINE)
+    write_table(test[["emotion", "predicted"]], root / project.PLOTS / "confusion.csv")
+    per_class = pd.DataFrame.from_dict(scores["test"]["per_class"], orient="index")
+    per_class = per_class.rename_axis("emotion").reset_index()
+    write_table(per_class, root / project.PLOTS / "per_class.csv")
     _draw(root, bundle, folds, test, scores["test"], protocol)
     _track(root, scores)
     print(headline(scores["test"], protocol))
 
 
+def _interval(test: dict[str, Any]) -> dict[str, float]:
+    """The bounds of the UAR by name; none where there is one speaker."""
+    return dict(zip(("uar_low", "uar_high"), test["uar_ci95"] or (), strict=False))
+
+
 def _headline(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What `dvc metrics diff` and `dvc exp show` compare, by the names that MLflow has, too."""
     test = scores["test"]
-    interval = dict(zip(("uar_low", "uar_high"), test["uar_ci95"] or (), strict=False))
+    others = {name: test[name] for name in ("accuracy", "f1_macro", "ece", "chance")}
     return {
-        "test": {
-            "uar": test["uar"],
-            **interval,
-            **{name: test[name] for name in ("accuracy", "f1_macro", "ece", "chance")},
-        },
+        "test": {"uar": test["uar"], **_interval(test), **others},
         "dev": {"uar": scores["dev"]["uar"]},
     }
 
 
 def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
     """One line: protocol, UAR with interval, the emotions it is over, chance."""
-    interval = scores["uar_ci95"]
-    between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else " (one speaker)"
+    interval = metrics.interval_text(scores["uar_ci95"]) or "(one speaker)"
     return (
         f"{'+'.join(protocol['corpora'])}, {protocol['name']} fold {protocol['fold']}, "
-        f"{count_of(scores['speakers'], 'unseen speaker')}: UAR {scores['uar']:.3f}{between} "
+        f"{count_of(scores['speakers'], 'unseen speaker')}: UAR {scores['uar']:.3f} {interval} "
         f"over {metrics.emotions_text(scores)}, chance {scores['chance']:.3f}, "
         f"split {protocol['split_sha256'][:12]}."
     )
 
 
 def set_scores(bundle: Bundle, predictions: pd.DataFrame) -> dict[str, float]:
-    """How often the sets hold the true emotion, as often as they shall, and how large they are."""
-    posteriors = predictions[[f"p_{emotion}" for emotion in bundle.classes]].to_numpy()
-    sets = bundle.sets_by_speaker(posteriors, speaker=predictions["speaker"].to_numpy(str))
-    target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
+    """How often prediction sets hold the true emotion, how often they should, and their size."""
+    table = with_sets(predictions, bundle)
     return {
-        "coverage": coverage_of(sets, target),
+        "coverage": float(table["covered"].mean()),
         "coverage_asked": bundle.calibrations.coverage or 0.0,
-        "set_size": float(sets.sum(axis=1).mean()),
+        "set_size": float(table["candidates"].mean()),
     }
 
 
@@ -150,10 +121,10 @@ def _draw(
         "recall": recall_bars(recalls, chance=scores["chance"], title=title),
         "emotions": _panels(root, bundle, folds),
     }
-    curves = pd.read_csv(root / PLOTS / "curves.csv")
+    curves = pd.read_csv(root / project.PLOTS / "curves.csv")
     if curves["train_loss"].notna().any():
         figures["curves"] = learning_curves(curves)
-    with atomic_path(root / FIGURES) as folder:
+    with atomic_path(root / project.FIGURES) as folder:
         folder.mkdir()
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=110)
@@ -167,36 +138,30 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     test = folds[folds["split"] == "test"]
     known = test[is_known(test["sentence"])]
     test = test if known.empty else known
-    group = (
-        test.groupby(["speaker", "sentence"])["emotion"]
-        .nunique()
-        .sort_values(ascending=False, kind="stable")
-    )
-    speaker, sentence = group.index[0]
+    counts = test.groupby(["speaker", "sentence"])["emotion"].nunique()
+    speaker, sentence = counts.index[int(counts.argmax())]
     rows = test[(test["speaker"] == speaker) & (test["sentence"] == sentence)]
     # The strongest intensity first: it shows an emotion best.
-    ordered = rows.assign(grade=rows["intensity"].map(grade)).sort_values(
+    rows = rows.assign(grade=rows["intensity"].map(grade)).sort_values(
         ["grade", "file", "start"], ascending=[False, True, True]
     )
-    rows = ordered.groupby("emotion").head(1)
+    rows = rows.drop_duplicates("emotion").set_index("emotion")
+    rows = rows.loc[[emotion for emotion in bundle.classes if emotion in rows.index]]
     features = bundle.features
-    loaded = zip(rows["emotion"], load_utterances(root, rows), strict=True)
-    by_emotion = dict(loaded)
     samples, log_mels = {}, {}
-    for emotion in [e for e in bundle.classes if e in by_emotion]:
-        recorded, sr = by_emotion[emotion]
+    for emotion, (recorded, sr) in zip(rows.index, load_utterances(root, rows), strict=True):
         samples[emotion] = trim(audible(recorded, sr=sr, params=features), sr=features.sr)
         log_mels[emotion] = extract(samples[emotion], params=features).log_mel
-    said = "sentences unknown" if known.empty else f"sentence {sentence!r}"
-    title = f"Speaker {speaker}, {said}: one recording of each emotion"
+    spoken = "sentences unknown" if known.empty else f"sentence {sentence!r}"
+    title = f"Speaker {speaker}, {spoken}: one recording of each emotion"
     return emotion_panels(samples, log_mels, features=features, title=title)
 
 
 def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
-    run_id = read_json(root / TRAIN_RECEIPT)["run_id"]
+    run_id = read_json(root / project.TRAIN_RECEIPT)["run_id"]
     if not runs.run_exists(root, run_id):
         raise StageError(
-            f"MLflow at {shown_uri(root)} does not know run {run_id} that trained this "
+            f"MLflow at {shown_uri(root)} does not have run {run_id}, which trained this "
             "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
         )
     tracked = runs.resume_run(root, run_id)
@@ -205,8 +170,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
         values |= {f"{split}/{name}": of_split[name] for name in SCORES}
     test = scores["test"]
     values |= {f"test/recall_{emotion}": v["recall"] for emotion, v in test["per_class"].items()}
-    if test["uar_ci95"]:
-        values |= dict(zip(("test/uar_low", "test/uar_high"), test["uar_ci95"], strict=True))
+    values |= {f"test/{name}": bound for name, bound in _interval(test).items()}
     tracked.log_metrics(values)
     tracked.set_tags(
         {
@@ -214,8 +178,8 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
             for split, of_split in scores.items()
         }
     )
-    tracked.log_artifact(root / FIGURES)
-    for path in (METRICS, PREDICTIONS, FOLDS, AUDIT):
+    tracked.log_artifact(root / project.FIGURES, "figures")
+    for path in (project.METRICS, project.PREDICTIONS, project.FOLDS, project.AUDIT):
         tracked.log_artifact(root / path, "reports")
 
 

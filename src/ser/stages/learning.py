@@ -1,4 +1,4 @@
-"""From folds and stored features to a bundle: the one road of stage `train` and of benchmarks."""
+"""From folds and stored features to a bundle, for stage `train` and for benchmarks."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import pandas as pd
 
 from ser.bundle import Bundle
 from ser.core.speakers.enrolment import rows_of
-from ser.core.uncertainty.calibration import Calibrations, calibrate
+from ser.core.uncertainty.calibration import Calibrations, calibrate, held
 from ser.core.uncertainty.novelty import Novelty
 from ser.core.utterance.emotions import classes_of
-from ser.core.utterance.tables import predictions_table
+from ser.core.utterance.tables import posterior_columns, predictions_table
 from ser.errors import TableError
 from ser.io.storage.examples import load_examples, reference_of
-from ser.io.storage.shards import read_index
+from ser.io.storage.shards import check_shards, read_index
 from ser.models.base import Examples, Fitting, Kind, OnEpoch
 from ser.models.build import build_model
 from ser.models.voices import FEW_CLIPS
 from ser.params import FeatureParams, Params
-from ser.project import FEATURES
+from ser.project import AUGMENTED, EMBEDDINGS, FEATURES
 
 
 @dataclass(frozen=True)
 class Learned:
     """bundle : without a card; dev : predictions for dev, by models not trained on its speakers;
-    seconds : what learning took."""
+    seconds : time of training and calibration."""
 
     bundle: Bundle
     dev: pd.DataFrame
@@ -44,7 +44,7 @@ def learn(
     on_epoch: OnEpoch | None = None,
     workdir: Path | None = None,
 ) -> Learned:
-    """Learn from the split `train`; choose and calibrate on `dev`; `test` is not looked at.
+    """Train on the split `train`; tune and calibrate on `dev`; `test` is not read.
 
     The model is tuned and calibrated on predictions for dev speakers made before it was trained
     on them, too.
@@ -90,7 +90,7 @@ def learn(
     )
     posteriors = np.empty(raw.shape[1:])
     for rows in rows_of(dev.speaker).values():
-        # As `Bundle.posteriors_by_speaker` serves a speaker who is known by these clips.
+        # As `Bundle.posteriors_by_speaker` for a speaker who is enrolled with these clips.
         posteriors[rows] = calibrations.at(len(rows)).posteriors(raw[-1][rows])
     return Learned(bundle, predictions_table(dev_rows, posteriors, classes), seconds)
 
@@ -98,8 +98,10 @@ def learn(
 def _calibrated(
     raw: np.ndarray, target: np.ndarray, speaker: np.ndarray, *, coverage: float
 ) -> Calibrations:
-    """From raw posteriors for dev by how much is known of speakers, (n_levels, n, n_classes)."""
-    # Of all clips of a speaker there are about so many.
+    """Of raw posteriors for dev, (n_levels, n, n_classes): a level is a number of enrolment clips.
+
+    The last level is all clips of the speaker.
+    """
     most = int(np.median([len(rows) for rows in rows_of(speaker).values()] or [0]))
     few = [] if len(raw) == 1 else list(FEW_CLIPS)
     levels = [(n, own) for n, own in zip(few, raw, strict=False) if n < most]
@@ -119,10 +121,29 @@ def _novelty(recorded: Examples) -> Novelty | None:
     return Novelty.of(functionals.to_numpy(), speaker=speaker)
 
 
+def check_stored(root: Path, params: Params) -> list[Path]:
+    """Check the shards that a model is trained on against their indices; their folders."""
+    folders = [FEATURES, AUGMENTED, *([EMBEDDINGS] if params.model.takes_encoder else [])]
+    for folder in folders:
+        check_shards(root / folder)
+    return folders
+
+
 def answers(root: Path, bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
-    """The bundle's predictions for `rows`; it knows their speakers if it knows speakers at all."""
+    """The bundle's predictions for `rows`; their speakers are enrolled where the model takes it."""
     examples = load_examples(root, bundle.model.kinds, rows)
     return predictions_table(rows, bundle.posteriors_by_speaker(examples), bundle.classes)
+
+
+def with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
+    """Predictions with `candidates`, the size of each prediction set, and `covered`, whether it
+    holds the true emotion."""
+    sets = bundle.sets_by_speaker(
+        predictions[posterior_columns(predictions)].to_numpy(),
+        speaker=predictions["speaker"].to_numpy(str),
+    )
+    target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
+    return predictions.assign(candidates=sets.sum(axis=1), covered=held(sets, target))
 
 
 def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:

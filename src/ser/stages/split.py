@@ -1,4 +1,4 @@
-"""Stage `split`: give every utterance of the chosen corpora a split; refuse a split that leaks."""
+"""Stage `split`: assign every utterance to train, dev or test; refuse a split that leaks."""
 
 from __future__ import annotations
 
@@ -27,29 +27,16 @@ def run(root: Path, params: Params) -> None:
     manifest, labels = choose_labels(manifest, params)
     fingerprints = manifest.pop("fingerprint")
     split = params.split
-    folds = assign(
-        manifest,
-        protocol=split.protocol,
-        fold=split.fold,
-        folds=split.folds,
-        test_fraction=split.test_fraction,
-        dev_fraction=split.dev_fraction,
-        seed=params.seed,
-    )
+    folds = assign(manifest, seed=params.seed, **split.model_dump())
     copies = find_copies(root, folds, fingerprints)
     found = leakage.audit(folds, copies, dev_shares_speakers=shares_dev_speakers(split.protocol))
     leakage.check(found, folds)
     write_table(folds, root / FOLDS)
     notes = read_notes(root / MANIFEST).get(LEFT_OUT, {})
-    left_out = {name: counted(LeftOut(**one) for one in ones) for name, ones in notes.items()}
-    write_json(
-        {
-            **found.receipt,
-            "labels": labels,
-            "left_out": {name: counts for name, counts in left_out.items() if counts},
-        },
-        root / AUDIT,
-    )
+    left_out = {
+        name: counted(LeftOut(**one) for one in ones) for name, ones in notes.items() if ones
+    }
+    write_json({**found.receipt, "labels": labels, "left_out": left_out}, root / AUDIT)
     receipt = found.receipt
     for name in SPLITS:
         speakers = count_of(receipt["speakers"][name], "speaker")
@@ -69,7 +56,7 @@ def run(root: Path, params: Params) -> None:
 def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame, dict[str, object]]:
     """The utterances that `data.labels` keeps, under their emotions, and an account of it.
 
-    Nothing is merged or dropped without a line that says so.
+    What is merged or dropped is printed.
     """
     chosen = params.data.labels
     rule = label_rule(chosen.keep, chosen.merge)
@@ -91,8 +78,8 @@ def choose_labels(manifest: pd.DataFrame, params: Params) -> tuple[pd.DataFrame,
     for alone, corpora in corpora_of.items():
         if len(corpora) < len(params.data.corpora):
             print(
-                f"note: {alone} occurs in {' and '.join(corpora)} alone: a model may learn the "
-                "corpus for the emotion. data.labels can merge or drop it."
+                f"note: {alone} occurs in {' and '.join(corpora)} alone: a model may recognise "
+                "the corpus instead. data.labels can merge or drop it."
             )
     return manifest, {"keep": chosen.keep, **account}
 

@@ -1,4 +1,4 @@
-"""Stage `synthesize`: speak the embedded corpus into data/raw/synthetic."""
+"""Stage `synthesize`: the embedded corpus, synthesised into data/raw/synthetic."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def run(root: Path, params: Params) -> None:
     with atomic_path(root / RAW / "synthetic") as folder:
         folder.mkdir()
         if "synthetic" not in params.data.corpora:
-            print("data.corpora does not name synthetic: nothing to speak.")
+            print("data.corpora does not name synthetic: nothing to synthesise.")
             return
         plan = utterances(params.synthetic, seed=params.seed)
-        written = in_parallel(_write, [(u, folder / u.file) for u in plan], doing="speak")
+        written = in_parallel(_write, [(u, folder / u.file) for u in plan], doing="synthesize")
         count = sum(1 for _ in written)
-    print(f"{count} utterances spoken into {RAW / 'synthetic'}.")
+    print(f"{count} utterances synthesised into {RAW / 'synthetic'}.")
 
 
 def _write(utterance: Utterance, path: Path) -> None:

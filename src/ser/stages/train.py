@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ser import project
 from ser.bundle import bundle_sha256, save_bundle
 from ser.core.scores.metrics import uar
 from ser.core.utterance.tables import check_folds, split_sha256
@@ -20,25 +21,13 @@ from ser.files import code_sha256, file_hash, read_json, write_json
 from ser.io.intake.dvc import folder_md5
 from ser.io.intake.verify import check_cache
 from ser.io.storage.recordings import check_recordings
-from ser.io.storage.shards import INDEX, check_shards
+from ser.io.storage.shards import INDEX
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.params import Params
-from ser.project import (
-    AUDIT,
-    AUGMENTED,
-    BUNDLE,
-    CHECKPOINTS,
-    DEV_PREDICTIONS,
-    EMBEDDINGS,
-    FEATURES,
-    FOLDS,
-    PLOTS,
-    RAW,
-    TRAIN_RECEIPT,
-)
+from ser.project import AUDIT, FEATURES, FOLDS
 from ser.stages.base import run_stage
-from ser.stages.learning import chosen_params, learn
+from ser.stages.learning import check_stored, chosen_params, learn
 
 #: Columns of the learning curves that dvc.yaml plots.
 CURVES = ("epoch", "train_loss", "dev_loss", "dev_uar")
@@ -51,7 +40,7 @@ AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap", "sente
 def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     audit = read_json(root / AUDIT)
-    check_bytes(root, folds, params)
+    stored = check_bytes(root, folds, params)
     split = params.split
     trained_on = f"{'+'.join(params.data.corpora)} · {split.protocol} {split.fold}"
     with runs.start_run(
@@ -60,7 +49,7 @@ def run(root: Path, params: Params) -> None:
         params=chosen_params(params),
         tags={
             "split_sha256": split_sha256(folds),
-            "inputs.sha256": inputs_sha256(root, params),
+            "inputs.sha256": inputs_sha256(root, params, stored),
             "model": params.model.name,
             "machine.threads": params.machine.threads,
             **{f"audit.{name}": tag_text(audit[name]) for name in AUDITED},
@@ -83,64 +72,54 @@ def run(root: Path, params: Params) -> None:
             folds,
             params,
             on_epoch=on_epoch,
-            workdir=root / CHECKPOINTS / code_sha256(*CODE)[:16],
+            workdir=root / project.CHECKPOINTS / code_sha256(*CODE)[:16],
         )
         dev_uar = uar(learned.dev)
         bundle = replace(learned.bundle, card=_card(params, folds, audit, dev_uar))
-        save_bundle(bundle, root / BUNDLE)
-        write_table(learned.dev, root / DEV_PREDICTIONS)
+        save_bundle(bundle, root / project.BUNDLE)
+        write_table(learned.dev, root / project.DEV_PREDICTIONS)
         tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": learned.seconds})
-        write_table(
-            # Without epochs the curve is a point, which DVC draws beside other models' curves.
-            pd.DataFrame(curves or [{"epoch": 0, "dev_uar": dev_uar}], columns=_columns(curves)),
-            root / PLOTS / "curves.csv",
-        )
+        # Without epochs the curve is a point, which DVC draws beside other models' curves.
+        table = pd.DataFrame(curves or [{"epoch": 0, "dev_uar": dev_uar}])
+        columns = dict.fromkeys([*CURVES, *table.columns])
+        write_table(table.reindex(columns=list(columns)), root / project.PLOTS / "curves.csv")
         write_json(
             {
                 "run_id": tracked.run_id,
-                "bundle_sha256": bundle_sha256(root / BUNDLE),
+                "bundle_sha256": bundle_sha256(root / project.BUNDLE),
                 "split_sha256": split_sha256(folds),
                 "model": params.model.name,
                 "left_out": audit["left_out"],
                 "dev": {"uar": dev_uar},
             },
-            root / TRAIN_RECEIPT,
+            root / project.TRAIN_RECEIPT,
         )
     # Only a training that was cut off may be taken up again; a finished one is done anew.
-    shutil.rmtree(root / CHECKPOINTS, ignore_errors=True)
+    shutil.rmtree(root / project.CHECKPOINTS, ignore_errors=True)
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {learned.seconds:.0f} s.")
 
 
-def _columns(curves: list[dict[str, float]]) -> list[str]:
-    """Those that dvc.yaml plots, and what else a model reports."""
-    return list(dict.fromkeys([*CURVES, *(name for row in curves for name in row)]))
-
-
-def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> None:
-    """Refuse to train where a recording, a feature, or DVC's copy of one has rotted.
+def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> list[Path]:
+    """Refuse to train where a recording, a feature, or DVC's copy of one has changed on disk;
+    the folders of features.
 
     DVC looks at sizes and times alone, so this hashes them all: about a second a gigabyte.
     """
     check_recordings(root, folds)
-    check_shards(root / FEATURES)
-    check_shards(root / AUGMENTED)
-    learnt_from = [*(RAW / name for name in params.data.corpora), FEATURES, AUGMENTED]
-    if params.model.takes_encoder:
-        check_shards(root / EMBEDDINGS)
-        learnt_from.append(EMBEDDINGS)
-    check_cache(root, learnt_from)
+    stored = check_stored(root, params)
+    check_cache(root, [*(project.RAW / name for name in params.data.corpora), *stored])
+    return stored
 
 
-def inputs_sha256(root: Path, params: Params) -> str:
+def inputs_sha256(root: Path, params: Params, stored: list[Path]) -> str:
     """Hash of the data and parameters that a training reads, as they are when it starts.
 
-    dvc.lock cannot say that of a stage that runs: DVC writes its entry when it has ended.
+    stored : folders of shards whose bytes were checked against their indices.
+    dvc.lock lacks them while the stage runs: DVC writes its entry when it has ended.
     """
-    # `check_bytes` has held every shard against its index.
-    embedded = [EMBEDDINGS] if params.model.takes_encoder else []
-    data = [FOLDS, AUDIT, *(folder / INDEX for folder in (FEATURES, AUGMENTED, *embedded))]
+    data = [FOLDS, AUDIT, *(folder / INDEX for folder in stored)]
     content = {
-        "data": {p.as_posix(): file_hash(root / p) for p in data if (root / p).is_file()},
+        "data": {path.as_posix(): file_hash(root / path) for path in data},
         "params": _trained_by(params),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -157,9 +136,7 @@ def tag_text(value: float | None) -> str:
 
 def _left_out_tags(left_out: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
     """How many recordings are in no split, in all and by reason, of the receipt's `left_out`."""
-    by_reason: Counter[str] = Counter()
-    for counts in left_out.values():
-        by_reason.update(counts)
+    by_reason = sum(map(Counter, left_out.values()), Counter[str]())
     each = {f"left_out.{reason.replace(' ', '_')}": str(n) for reason, n in by_reason.items()}
     return {"left_out": str(by_reason.total()), **each}
 

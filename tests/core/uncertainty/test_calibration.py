@@ -6,8 +6,8 @@ from ser.core.uncertainty.calibration import (
     Calibrations,
     calibrate,
     conformal_threshold,
-    coverage_of,
     fit_temperature,
+    held,
     level_for_strangers,
     tempered,
 )
@@ -41,7 +41,7 @@ def test_sets_cover_unseen_utterances_as_often_as_asked(coverage):
     speaker = np.arange(6000) % 20
     heard, unseen = slice(0, 3000), slice(3000, None)
     found = calibrate(raw[heard], target[heard], speaker=speaker[heard], coverage=coverage)
-    covered = coverage_of(found.sets(found.posteriors(raw[unseen])), target[unseen])
+    covered = held(found.sets(found.posteriors(raw[unseen])), target[unseen]).mean()
     # Where one guess covers more than was asked, a set of one is the least there is.
     least = (raw[unseen].argmax(axis=1) == target[unseen]).mean()
     assert covered == pytest.approx(max(coverage, least), abs=0.02)

@@ -6,6 +6,7 @@ recall, leads: it is the macro recall over the emotions that were uttered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,14 @@ def emotions_text(scores: dict[str, Any]) -> str:
         f"{uttered} of {uttered + len(missing)} emotions (nobody tested utters "
         f"{', '.join(missing)})"
     )
+
+
+def interval_text(interval: Sequence[float] | None) -> str:
+    """
+    >>> interval_text((0.4123, 0.5371)), interval_text(None)
+    ('[0.412, 0.537]', '')
+    """
+    return f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
 
 
 def _per_class(

@@ -166,12 +166,3 @@ def level_for_strangers(true: np.ndarray, speaker: np.ndarray, coverage: float) 
 def held(sets: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Whether sets (n, n_classes) hold their `target` (n,): bool (n,); -1 is never held."""
     return np.where(target >= 0, sets[np.arange(len(sets)), target], False)
-
-
-def coverage_of(sets: np.ndarray, target: np.ndarray) -> float:
-    """The share of sets (n, n_classes) that hold their `target` (n,).
-
-    >>> coverage_of(np.array([[True, False], [True, True]]), np.array([1, 1]))
-    0.5
-    """
-    return float(held(sets, target).mean())
