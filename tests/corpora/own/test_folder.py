@@ -143,7 +143,6 @@ ROW = ("a.wav", "sad", "03")
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
-        (table(("a.wav", "sad"), columns=("file", "emotion")), CorpusError, "lacks speaker; it ha"),
         (table(ROW, ("./a.wav", "calm", "1")), CorpusError, r"lists a\.wav more than once"),
         (table(ROW, ("b.wav", "calm", "1")), CorpusError, r"1 files .*not there, first b\.wav"),
         (
@@ -203,7 +202,7 @@ def test_words_for_nothing_are_no_sentence_sex_or_intensity(word):
 
 
 def test_what_the_table_does_not_say_a_pattern_may():
-    rows = table(("anna_1.wav", "sad"), columns=("file", "emotion"))
+    rows = table(("x/anna_1.wav", "sad"), columns=("file", "emotion"))
     labels = label_recordings(paths("x/anna_1.wav"), table=rows, pattern="(?P<speaker>[a-z]+)_")
     assert said(labels, *COLUMNS[:3]) == [("x/anna_1.wav", "sadness", "anna")]
     with pytest.raises(CorpusError, match="Both the table and the pattern name the speaker"):

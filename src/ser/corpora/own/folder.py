@@ -13,10 +13,8 @@ import pandas as pd
 from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
 from ser.core.utterance.tables import UNKNOWN, is_known
 from ser.corpora.base import UNSPECIFIED, several
-from ser.corpora.own.matching import match_files
 from ser.corpora.own.segments import (
     SEGMENT,
-    TIMES,
     check_segments,
     read_segments,
     without_empty,
@@ -25,7 +23,6 @@ from ser.corpora.own.words import (
     DROP,
     NOTHING,
     SEXES,
-    fold,
     skeleton,
     two_or_one,
     unknown_sexes,
@@ -83,14 +80,13 @@ def label_recordings(
     if table is None:
         rows = _from_paths(files, words, groups)
     else:
-        table = _named_as_here(table, files)
         table = _with_groups(table, groups) if groups else table
         rows = _from_table(files, table, drop_unlisted, seconds_of)
     rows = _written(rows)
-    unknown = {label for label in rows["label"] if fold(label) not in words}
+    unknown = {label for label in rows["label"] if spelling_key(label) not in words}
     if unknown:
         raise unknown_words(unknown)
-    rows["emotion"] = [words[fold(label)] for label in rows["label"]]
+    rows["emotion"] = [words[spelling_key(label)] for label in rows["label"]]
     rows = rows[rows["emotion"] != DROP]
     if rows.empty:
         raise CorpusError("No recording is left to add: all are dropped. Mend the mapping.")
@@ -139,15 +135,6 @@ def _written(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _named_as_here(table: pd.DataFrame, files: Sequence[PurePath]) -> pd.DataFrame:
-    """The table with the recordings' own paths, where only one recording can be meant."""
-    if "file" not in table:
-        return table
-    text = table["file"].astype("string").fillna("")
-    matched = match_files(text, files)
-    return table.assign(file=[matched.get(file, file) for file in text])
-
-
 def _with_groups(table: pd.DataFrame, pattern: re.Pattern[str]) -> pd.DataFrame:
     """The table with what the pattern finds in each of its files."""
     if twice := sorted(set(pattern.groupindex) & set(table.columns)):
@@ -155,8 +142,6 @@ def _with_groups(table: pd.DataFrame, pattern: re.Pattern[str]) -> pd.DataFrame:
             f"Both the table and the pattern name the {twice[0]} of a recording; one is needed. "
             "Leave the group out, or take the column out of the table."
         )
-    if "file" not in table:
-        return table
     said = _searched([PurePosixPath(file) for file in table["file"]], pattern)
     return table.assign(
         **{group: [found.get(group, "") for found in said] for group in pattern.groupindex}
@@ -169,7 +154,7 @@ def _from_paths(
     rows, nameless, problems = [], [], []
     found: Sequence[dict[str, str]] = _searched(files, pattern) if pattern else [{}] * len(files)
     for file, said in zip(files, found, strict=True):
-        folders = [part for part in file.parts[:-1] if fold(part) in words]
+        folders = [part for part in file.parts[:-1] if spelling_key(part) in words]
         emotions = [said["emotion"]] if "emotion" in said else folders
         others = [part for part in file.parts[:-1] if part not in folders[:1]]
         if not emotions:
@@ -231,13 +216,6 @@ def _from_table(
     drop_unlisted: bool,
     seconds_of: Callable[[str], float | None],
 ) -> pd.DataFrame:
-    missing = [column for column in REQUIRED if column not in table.columns]
-    if missing:
-        raise CorpusError(
-            f"The table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
-            f"Required are {', '.join(REQUIRED)}; {', '.join((*OPTIONAL, *TIMES))} may be there. "
-            f"Say which column is meant with --columns '{missing[0]}=HEADER'."
-        )
     columns = [column for column in (*REQUIRED, *OPTIONAL) if column in table.columns]
     said = table[columns].astype("string").fillna("").apply(lambda column: column.str.strip())
     for column in REQUIRED:
@@ -257,7 +235,9 @@ def _from_table(
             said[column] = otherwise
         elif column != "sex":
             # Of a sex, a mapping may explain `-` or `?` first.
-            said[column] = [otherwise if fold(word) in NOTHING else word for word in said[column]]
+            said[column] = [
+                otherwise if spelling_key(word) in NOTHING else word for word in said[column]
+            ]
     return said.rename(columns={"emotion": "label"})
 
 
@@ -317,7 +297,10 @@ def _without_emotion(
 ) -> CorpusError:
     """What to say of files in no emotion's folder: the words, where the layout shows which."""
     levels = {
-        level for file in files for level, part in enumerate(file.parts[:-1]) if fold(part) in words
+        level
+        for file in files
+        for level, part in enumerate(file.parts[:-1])
+        if spelling_key(part) in words
     }
     if len(levels) == 1:
         (level,) = levels

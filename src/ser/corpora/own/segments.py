@@ -28,35 +28,33 @@ def read_segments(table: pd.DataFrame) -> pd.DataFrame:
     A duration stands for an end where the table has starts. Raises CorpusError where a cell is no
     time, or a duration is not end - start.
     """
-    values: dict[str, list[float | None]] = {}
+    times = pd.DataFrame(index=table.index)
     problems: list[tuple[int, str]] = []
     for column, empty in (("start", 0.0), ("end", np.nan), ("duration", np.nan)):
-        if column not in table:
-            values[column] = [empty] * len(table)
-            continue
-        texts = table[column].astype("string").fillna("").str.strip()
-        values[column] = [_seconds(text) if text else empty for text in texts]
+        texts = [""] * len(table)
+        if column in table:
+            texts = table[column].astype("string").fillna("").str.strip().tolist()
+        seconds = [_seconds(text) if text else empty for text in texts]
         problems += [
             (row, f"{column} is {text!r}; expected seconds such as 12.5, or HH:MM:SS.mmm")
-            for row, (text, value) in enumerate(zip(texts, values[column], strict=True))
-            if value is None
+            for row, text in enumerate(texts)
+            if seconds[row] is None
         ]
+        times[column] = np.array(seconds, dtype=float)
     _raise_first(problems)
-    times = pd.DataFrame(values, index=table.index, dtype=float)
     if "start" in table:
         by_duration = times["start"] + times["duration"]
-        wrong = ((by_duration - times["end"]).abs() > ROUNDED).to_numpy()
+        wrong = ((by_duration - times["end"]).abs() > ROUNDED).tolist()
         _raise_first(
             [
                 (
-                    int(row),
+                    row,
                     f"start {start:g} and duration {duration:g} make the end "
                     f"{start + duration:g}, but end is {end:g}; expected the same, or only one of "
                     "the columns end and duration",
                 )
-                for row, (start, end, duration) in zip(
-                    np.flatnonzero(wrong), times[wrong].to_numpy(), strict=True
-                )
+                for row, (start, end, duration) in enumerate(times.to_numpy())
+                if wrong[row]
             ]
         )
         times["end"] = times["end"].fillna(by_duration)

@@ -86,15 +86,8 @@ def labelled(rows: pd.DataFrame) -> Labelled:
     """What `rows` (COLUMNS, and SEGMENT if there) say of each recording."""
     found: dict[PurePath, list[Labels]] = defaultdict(list)
     for row, segment in zip(rows.to_dict("records"), segments_in(rows), strict=True):
-        label = Labels(
-            speaker=row["speaker"],
-            sex=row["sex"],
-            emotion=row["emotion"],
-            intensity=row["intensity"],
-            sentence=row["sentence"],
-            start=segment.start,
-            end=segment.end,
-        )
+        facts = {name: row[name] for name in ("speaker", "sex", "emotion", "intensity", "sentence")}
+        label = Labels(**facts, start=segment.start, end=segment.end)
         found[PurePath(row["file"])].append(label)
     return {file: own[0] if len(own) == 1 else tuple(own) for file, own in found.items()}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from ser.corpora.own.reading import read_bytes
 from ser.errors import CorpusError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-#: First bytes of what is no text, and what to do with it.
+#: First bytes of a file that is no text, and what to do with it.
 NO_TEXT = {
     b"PK\x03\x04": "an Excel or OpenDocument workbook; save the sheet as CSV UTF-8",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV UTF-8",
@@ -39,7 +38,7 @@ MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 class LabelTable:
     """A table as text: headers as written, one row a record, indexed by `line` of the file.
 
-    notes : what a person should know of how it was read.
+    notes : lines for the user on how it was read.
     """
 
     rows: pd.DataFrame
@@ -67,7 +66,10 @@ def read_label_table(path: Path) -> LabelTable:
         if content.startswith(magic):
             raise CorpusError(f"{path} is {what}, then name that file.")
     text, notes = _text(content, path)
-    return LabelTable(_table(text, path), notes)
+    try:
+        return LabelTable(_table(text, path), notes)
+    except (ValueError, csv.Error) as error:
+        raise _unreadable(path, "CSV", str(error)) from error
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:
@@ -77,7 +79,7 @@ def _parquet(content: bytes, path: Path) -> pd.DataFrame:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, "Parquet", str(error)) from error
     rows.columns = rows.columns.map(str)
-    return rows.set_axis(pd.RangeIndex(1, len(rows) + 1, name="row"))
+    return rows.reset_index(drop=True)
 
 
 def _text(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
@@ -90,7 +92,7 @@ def _text(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
         text = content.decode(encoding or "utf-8")
     except UnicodeDecodeError as error:
         if encoding:
-            raise _unreadable(path, "CSV", f"it is no {encoding}") from error
+            raise _unreadable(path, "CSV", f"it is not {encoding}") from error
         try:
             text = content.decode("cp1252")
         except UnicodeDecodeError as error:
@@ -110,15 +112,14 @@ def _text(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
 def _table(text: str, path: Path) -> pd.DataFrame:
     text, delimiter, first = _declared(text)
     text, above = _from_header(text)
-    if not text.strip():
-        raise _unreadable(path, "CSV", "it is empty")
     text = _unquoted(text)
-    delimiter = delimiter or _delimiter(text)
+    header_line = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = delimiter or _worth(header_line)[2]
     records = [
-        (line + first + above, [field.strip() for field in fields])
-        for line, fields in _records(text, delimiter, path)
-        if any(field.strip() for field in fields)
+        (line + first + above, fields) for line, fields in _records(text, delimiter) if any(fields)
     ]
+    if not records:
+        raise ValueError("it is empty")
     # Of a header that is marked as a comment.
     header = [clean(name).lstrip("# ") or name for name in records[0][1]]
     width = len(header)
@@ -148,17 +149,17 @@ def _table(text: str, path: Path) -> pd.DataFrame:
 
 
 def _declared(text: str) -> tuple[str, str | None, int]:
-    """The text without Excel's `sep=;`, the delimiter that names, and lines taken away."""
+    """The text without Excel's line `sep=;`, its delimiter, and how many lines were removed."""
     line, _, rest = text.partition("\n")
     word = line.strip("\r\n\" '")
     if word.lower().startswith("sep=") and len(word) in (4, 5):
-        # The tab may be gone with the white space.
+        # `strip` may have removed a tab.
         return rest, word[4:] or "\t", 1
     return text, None, 0
 
 
 def _from_header(text: str) -> tuple[str, int]:
-    """The text without blank lines and comments above its header, and how many these are."""
+    """The text without blank lines and comments above its header, and how many were removed."""
     at = above = 0
     # A comment that names columns is the header.
     while (line := _ABOVE.match(text, at)) and _worth(line[0].replace("#", "", 1))[0] < 2:
@@ -174,13 +175,8 @@ def _unquoted(text: str) -> str:
     return _WHOLE.sub(lambda line: line[1].replace('""', '"'), text)
 
 
-def _delimiter(text: str) -> str:
-    """The one that makes most known names of the first line, then most columns."""
-    return _worth(next(line for line in text.splitlines() if line.strip()))[2]
-
-
 def _worth(line: str) -> tuple[int, int, str]:
-    """By the delimiter that suits a header best: its known names, its columns, the delimiter."""
+    """Of the delimiter that suits a header best: known names, columns, and itself."""
     found = []
     for delimiter in DELIMITERS:
         fields = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
@@ -188,36 +184,28 @@ def _worth(line: str) -> tuple[int, int, str]:
     return max(found, key=lambda one: one[:2])
 
 
-def _records(text: str, delimiter: str, path: Path) -> Iterable[tuple[int, list[str]]]:
-    """(line it begins in, fields) of each record."""
-    try:
-        found = list(_parsed(text, delimiter, csv.QUOTE_MINIMAL))
-    except csv.Error as error:
-        if delimiter != "\t":
-            line = str(error.args[1]) if len(error.args) > 1 else "1"
-            raise _unreadable(
-                path, "CSV", f"line {line}: {error.args[0]}; is a quote not closed?"
-            ) from error
-        found = []
-    # In tab-separated text a quote is often but a quote, and would swallow lines.
-    if delimiter == "\t" and (not found or any("\n" in f for _, fields in found for f in fields)):
-        return list(_parsed(text, delimiter, csv.QUOTE_NONE))
-    return found
-
-
-def _parsed(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[tuple[int, list[str]]]:
+def _records(
+    text: str, delimiter: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+) -> list[tuple[int, list[str]]]:
+    """(line it begins in, stripped fields) of each record; raises ValueError."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True
     )
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise csv.Error(str(error), line) from error
-        yield line, fields
+    records: list[tuple[int, list[str]]] = []
+    line, error = 1, None
+    try:
+        for fields in reader:
+            records.append((line, [field.strip() for field in fields]))
+            line = reader.line_num + 1
+    except csv.Error as caught:
+        error = caught
+    # In tab-separated text a quote is often but a quote, and would swallow lines.
+    swallows = error or any("\n" in field for _, fields in records for field in fields)
+    if swallows and delimiter == "\t" and quoting == csv.QUOTE_MINIMAL:
+        return _records(text, delimiter, csv.QUOTE_NONE)
+    if error:
+        raise ValueError(f"line {line}: {error}; is a quote not closed?") from error
+    return records
 
 
 def _unreadable(path: Path, kind: str, why: str) -> CorpusError:

@@ -17,10 +17,16 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ser.core.utterance.names import clean
+from ser.core.utterance.names import clean, spelling_key
 from ser.corpora.listing import Listing, list_folder, others_in_words
 from ser.corpora.own.columns import choose_columns, time_like
-from ser.corpora.own.folder import REQUIRED, check_speakers, label_recordings, one_spelling
+from ser.corpora.own.folder import (
+    GROUPS,
+    REQUIRED,
+    check_speakers,
+    label_recordings,
+    one_spelling,
+)
 from ser.corpora.own.matching import match_files
 from ser.corpora.own.reading import load_yaml
 from ser.corpora.own.segments import (
@@ -40,7 +46,7 @@ from ser.corpora.own.shelf import (
     read_card,
     read_labels,
 )
-from ser.corpora.own.words import SECTIONS, check_sexes, fold
+from ser.corpora.own.words import SECTIONS, check_sexes
 from ser.errors import AudioError, CorpusError, MissingCorpus
 from ser.io.audio.read import LONG, read_recording
 from ser.io.intake.checksums import SUMS
@@ -120,7 +126,8 @@ def prepare_own(
         listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
         ignored = [c for c in read.rows.columns if c not in chosen.values()]
         _check_times(listed, time_like(ignored))
-        notes += [*_understood(chosen, ignored), *_matched(listed, recordings)]
+        listed, renamed = _named_as_here(listed, recordings)
+        notes += [*_understood(chosen, ignored), *renamed]
     labels = label_recordings(
         recordings,
         table=listed,
@@ -255,7 +262,8 @@ def _near(path: Path, source: Path) -> Path:
 
 
 def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -> None:
-    lacks = [ours for ours in REQUIRED if ours not in chosen and f"(?P<{ours}>" not in pattern]
+    by_pattern = {ours for ours in GROUPS if f"(?P<{ours}>" in pattern}
+    lacks = [ours for ours in REQUIRED if ours not in {*chosen, *by_pattern}]
     if lacks:
         raise CorpusError(
             f"The table lacks {', '.join(lacks)}; it has {', '.join(rows.columns)}. Say which is "
@@ -266,7 +274,7 @@ def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -
 
 def _check_times(listed: pd.DataFrame, like_times: Sequence[str]) -> None:
     """Raise CorpusError where files are listed again and no column of times is understood."""
-    if not like_times or "file" not in listed or not set(TIMES).isdisjoint(listed):
+    if not like_times or not set(TIMES).isdisjoint(listed):
         return
     again = listed.loc[listed["file"].duplicated(), "file"]
     if not again.empty:
@@ -279,7 +287,9 @@ def _check_times(listed: pd.DataFrame, like_times: Sequence[str]) -> None:
 
 
 def _understood(chosen: Mapping[str, str], ignored: Sequence[str]) -> list[str]:
-    others = [f"{theirs} is the {ours}" for ours, theirs in chosen.items() if fold(theirs) != ours]
+    others = [
+        f"{theirs} is the {ours}" for ours, theirs in chosen.items() if spelling_key(theirs) != ours
+    ]
     lines = [f"Columns: {', '.join(others)}."] if others else []
     lines += [f"Columns that are not read: {', '.join(ignored)}."] if ignored else []
     if "start" in chosen and set(chosen).isdisjoint(("end", "duration")):
@@ -289,16 +299,18 @@ def _understood(chosen: Mapping[str, str], ignored: Sequence[str]) -> list[str]:
     return lines
 
 
-def _matched(listed: pd.DataFrame, recordings: tuple[PurePath, ...]) -> list[str]:
-    """How many recordings the table names otherwise than they are here."""
-    if "file" not in listed:
-        return []
-    matched = match_files(listed["file"], recordings)
-    other = [(told, here) for told, here in matched.items() if told != here]
+def _named_as_here(
+    listed: pd.DataFrame, recordings: Sequence[PurePath]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The table with the recordings' own paths where only one can be meant, and a note on these."""
+    files = listed["file"].astype("string").fillna("")
+    matched = match_files(files, recordings)
+    other = {told: here for told, here in matched.items() if told != here}
+    listed = listed.assign(file=[matched.get(file, file) for file in files])
     if not other:
-        return []
-    told, here = other[0]
-    return [f"{len(other)} files of the table are here by another path, first {told} as {here}."]
+        return listed, []
+    told, here = next(iter(other.items()))
+    return listed, [f"{len(other)} files of the table are here by another path: {told} as {here}."]
 
 
 def _recordings(source: Path, described: Collection[Path]) -> Listing:

@@ -1,4 +1,4 @@
-"""What stands in data/raw: which corpora are here, and how one goes."""
+"""What lies in data/raw: which corpora, how many files of each; and how one is removed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from ser.core.utterance.fitness import LEFT_OUT, LeftOut
 from ser.core.utterance.formats import is_audio
+from ser.corpora.base import Corpus
 from ser.errors import CorpusError, TableError
 from ser.files import one_at_a_time
 from ser.io.intake import dvc
@@ -44,6 +45,16 @@ def left_out(root: Path, name: str) -> list[LeftOut] | None:
     except TableError:
         return None
     return [LeftOut(**one) for one in notes.get(LEFT_OUT, [])]
+
+
+def count_bad(root: Path, name: str, corpus: Corpus | None) -> int:
+    """Recordings that are here and known to be unfit for training."""
+    declared = {
+        (RAW / name / file).as_posix()
+        for file in listed_files(root / RAW / name)
+        if corpus and PurePath(file).stem in corpus.known_bad
+    }
+    return len(declared | {one.file for one in left_out(root, name) or () if one.is_bad})
 
 
 def parts(root: Path, name: str) -> list[Path]:
