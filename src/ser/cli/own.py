@@ -10,6 +10,7 @@ import typer
 
 from ser.cli.arrivals import track_and_report
 from ser.corpora.own.columns import parse_columns
+from ser.corpora.own.segments import count_overlaps, segments_in
 from ser.corpora.own.shelf import ADAPTER
 from ser.errors import CorpusError
 from ser.project import RAW
@@ -101,11 +102,12 @@ def add(
 def _lines(own: OwnCorpus) -> list[str]:
     """What was understood of the user's recordings."""
     rows, lines = own.labels, []
-    if own.has_segments:
+    has_segments = not all(segment.is_whole for segment in segments_in(rows))
+    if has_segments:
         lines.append(f"{len(rows)} segments of {own.recordings} recordings are utterances.")
-    if own.overlaps:
+    if overlaps := count_overlaps(rows):
         lines.append(
-            f"note: {own.overlaps} segments overlap another one of their recording that has "
+            f"note: {overlaps} segments overlap another one of their recording that has "
             "another emotion or speaker."
         )
     speakers = rows["speaker"].unique()
@@ -115,6 +117,6 @@ def _lines(own: OwnCorpus) -> list[str]:
         lines.append(f"  {label}: {len(same)} as {emotion}")
     if own.left_out:
         lines.append(f"Left out: {own.left_out} of {own.left_out + own.recordings} recordings.")
-    if own.has_segments and own.dropped:
+    if has_segments and own.dropped:
         lines.append(f"Left out: {own.dropped} of {own.dropped + len(rows)} rows of the table.")
     return [*lines, *own.notes]

@@ -24,7 +24,7 @@ def table(*rows, columns=("file", "emotion", "speaker")):
 
 def test_folders_name_emotion_and_speaker_in_either_order():
     labels = label_recordings(paths("anna/Angry/1.wav", "fear/ben/2.wav"))
-    assert list(labels.columns) == list(COLUMNS)
+    assert list(labels.columns) == [*COLUMNS, "start", "end"]
     assert said(labels, "file", "emotion", "speaker", "label") == [
         ("anna/Angry/1.wav", "anger", "anna", "Angry"),
         ("fear/ben/2.wav", "fear", "ben", "fear"),

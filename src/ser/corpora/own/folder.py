@@ -13,12 +13,7 @@ import pandas as pd
 from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
 from ser.core.utterance.tables import UNKNOWN, is_known
 from ser.corpora.base import UNSPECIFIED, several
-from ser.corpora.own.segments import (
-    SEGMENT,
-    check_segments,
-    read_segments,
-    without_empty,
-)
+from ser.corpora.own.segments import SEGMENT, check_segments, read_segments
 from ser.corpora.own.words import (
     DROP,
     NOTHING,
@@ -35,7 +30,7 @@ from ser.params import FeatureParams
 #: What may stay empty, and what then stands there.
 OPTIONAL = {"sex": UNKNOWN, "intensity": UNSPECIFIED, "sentence": UNKNOWN}
 REQUIRED = ("file", "emotion", "speaker")
-#: `label` is the user's own word for the emotion. Where recordings hold segments, SEGMENT follows.
+#: `label` is the user's own word for the emotion.
 COLUMNS = (*REQUIRED, *OPTIONAL, "label")
 #: Columns that hold a person's own words.
 WRITTEN = ("speaker", *OPTIONAL, "label")
@@ -60,10 +55,7 @@ def label_recordings(
     drop_unlisted: bool = False,
     seconds_of: Callable[[str], float | None] = lambda file: None,
 ) -> pd.DataFrame:
-    """Labels of the utterances, one row each: COLUMNS; dropped utterances have none.
-
-    Where a recording holds segments that are utterances, SEGMENT follow: float64 seconds, NaN for
-    an end that is the recording's.
+    """Labels of the utterances, one row each: COLUMNS and SEGMENT; dropped utterances have none.
 
     files : relative to the user's folder.
     table : REQUIRED and, if known, OPTIONAL and TIMES columns; without it the folders' names say.
@@ -96,9 +88,7 @@ def label_recordings(
     for column in ("intensity", "sentence"):
         rows[column] = one_spelling(rows[column])
     rows["sex"] = _one_sex(rows)
-    rows = without_empty(rows)
-    columns = [*COLUMNS, *(name for name in SEGMENT if name in rows)]
-    return rows.sort_values(["file", *columns[len(COLUMNS) :]], ignore_index=True)[columns]
+    return rows.sort_values(["file", *SEGMENT], ignore_index=True)[[*COLUMNS, *SEGMENT]]
 
 
 def check_speakers(speakers: Iterable[str], where: str = "") -> None:
@@ -171,7 +161,8 @@ def _from_paths(
         raise _without_emotion(nameless, files, words)
     if problems:
         raise several([CorpusError(f"{problem}one is needed. {WAYS_OUT}.") for problem in problems])
-    return pd.DataFrame(rows, columns=["file", "label", "speaker", *OPTIONAL])
+    table = pd.DataFrame(rows, columns=["file", "label", "speaker", *OPTIONAL])
+    return table.join(read_segments(table))
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

@@ -62,22 +62,16 @@ def read_segments(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def segments_in(rows: pd.DataFrame) -> list[Segment]:
-    """The segment of each row; rows without SEGMENT are whole recordings."""
-    both = with_segments(rows)
+    """The segment of each row, by SEGMENT."""
     return [
         Segment(start, None if np.isnan(end) else end)
-        for start, end in zip(both["start"], both["end"], strict=True)
+        for start, end in zip(rows["start"], rows["end"], strict=True)
     ]
-
-
-def with_segments(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with SEGMENT, which whole recordings may lack."""
-    return rows if "start" in rows else rows.assign(start=0.0, end=np.nan)
 
 
 def without_empty(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows without SEGMENT where all are whole recordings."""
-    if "start" in rows and all(segment.is_whole for segment in segments_in(rows)):
+    if all(segment.is_whole for segment in segments_in(rows)):
         return rows.drop(columns=list(SEGMENT))
     return rows
 
@@ -117,13 +111,13 @@ def check_segments(
 def count_overlaps(rows: pd.DataFrame) -> int:
     """How many segments overlap another of their recording that has another emotion or speaker."""
     found = 0
-    for _, own in with_segments(rows).groupby("file"):
+    for _, own in rows.groupby("file"):
         if len(own) == 1:
             continue
         start, end = own["start"].to_numpy(), own["end"].fillna(np.inf).to_numpy()
-        said = (own["speaker"] + "\n" + own["emotion"]).to_numpy()
+        label = (own["speaker"] + "\n" + own["emotion"]).to_numpy()
         for i in range(len(own)):
-            found += bool(np.any((start < end[i]) & (end > start[i]) & (said != said[i])))
+            found += bool(np.any((start < end[i]) & (end > start[i]) & (label != label[i])))
     return found
 
 

@@ -58,7 +58,7 @@ def own_corpus(folder: Path) -> Corpus:
 
 
 def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
-    """The corpus of the recordings that `rows` (COLUMNS) list, whatever else is in a folder."""
+    """The corpus of the recordings in `rows` (COLUMNS, SEGMENT), whatever else is in a folder."""
     labels = labelled(rows)
 
     def label(_folder: Path, files: Sequence[PurePath]) -> Labelled:
@@ -67,11 +67,7 @@ def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
 
     return Corpus(
         name=name,
-        title=card.title,
-        licence=card.licence,
-        citation=card.citation,
-        homepage=card.homepage,
-        languages=card.languages,
+        **card.model_dump(include={"title", "licence", "citation", "homepage", "languages"}),
         speakers=rows["speaker"].nunique(),
         utterances=len(rows),
         codes=card.mapping,
@@ -83,7 +79,7 @@ def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
 
 
 def labelled(rows: pd.DataFrame) -> Labelled:
-    """What `rows` (COLUMNS, and SEGMENT if there) say of each recording."""
+    """Labels by recording, of `rows` of COLUMNS and SEGMENT."""
     found: dict[PurePath, list[Labels]] = defaultdict(list)
     for row, segment in zip(rows.to_dict("records"), segments_in(rows), strict=True):
         facts = {name: row[name] for name in ("speaker", "sex", "emotion", "intensity", "sentence")}
@@ -114,7 +110,7 @@ def read_card(folder: Path) -> Card:
 
 
 def read_labels(path: Path) -> pd.DataFrame:
-    """The labels of a corpus in data/raw, COLUMNS and SEGMENT if there; raises CorpusError."""
+    """The labels of a corpus in data/raw, COLUMNS and SEGMENT; raises CorpusError."""
     try:
         rows = pd.read_csv(io.BytesIO(read_bytes(path)), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -127,9 +123,9 @@ def read_labels(path: Path) -> pd.DataFrame:
     for column in ("file", *WRITTEN):
         if wrong := [text for text in rows[column].unique() if not (text and is_fit(text))]:
             raise _restore(path, f"has a {column} {wrong[0]!a}; expected text")
-    # Corpora that were added by an older release may still hold two spellings of one speaker.
+    # The file may be edited by hand.
     check_speakers(rows["speaker"], f"{path}: remove the corpus and add it again. ")
-    return rows.assign(**read_segments(rows)) if "start" in rows else rows
+    return rows.assign(**read_segments(rows))
 
 
 def _restore(path: Path, found: str) -> CorpusError:

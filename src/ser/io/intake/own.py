@@ -32,9 +32,7 @@ from ser.corpora.own.reading import load_yaml
 from ser.corpora.own.segments import (
     SEGMENT,
     TIMES,
-    count_overlaps,
     segments_in,
-    with_segments,
     without_empty,
 )
 from ser.corpora.own.shelf import (
@@ -71,17 +69,8 @@ class OwnCorpus:
     dropped: int = 0
 
     @property
-    def has_segments(self) -> bool:
-        return "start" in self.labels
-
-    @property
     def recordings(self) -> int:
         return self.labels["file"].nunique()
-
-    @property
-    def overlaps(self) -> int:
-        """Segments that overlap another of their recording with another emotion or speaker."""
-        return count_overlaps(self.labels)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -89,7 +78,7 @@ class OwnCorpus:
         card = yaml.safe_dump(
             self.card.model_dump(mode="json"), sort_keys=False, allow_unicode=True
         )
-        labels = self.labels.to_csv(index=False, lineterminator="\n")
+        labels = without_empty(self.labels).to_csv(index=False, lineterminator="\n")
         return {LABELS_FILE: labels.encode(), CARD_FILE: card.encode()}
 
 
@@ -162,12 +151,11 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     """The labels of what is at `dest` and of what is added."""
     if not (dest / LABELS_FILE).exists():
         return own
-    before, new = with_segments(read_labels(dest / LABELS_FILE)), with_segments(own.labels)
-    new = new.copy()
+    before, new = read_labels(dest / LABELS_FILE), own.labels.copy()
     for column in ("intensity", "sentence"):
         new[column] = one_spelling(new[column], known=before[column])
-    both = without_empty(pd.concat([before, new], ignore_index=True).drop_duplicates())
-    key = ["file", *(name for name in SEGMENT if name in both)]
+    both = pd.concat([before, new], ignore_index=True).drop_duplicates()
+    key = ["file", *SEGMENT]
     whole = np.array([segment.is_whole for segment in segments_in(both)])
     clash = both.duplicated(key) | (both["file"].duplicated(keep=False) & whole)
     if clash.any():
@@ -213,7 +201,7 @@ def read_mapping(path: Path) -> Words:
     if any(isinstance(part, dict) for part in values.values()):
         if strange := [part for part in values if part not in SECTIONS]:
             raise CorpusError(
-                f"{path} has the part {_shown(strange[0])}; known are {', '.join(SECTIONS)}. "
+                f"{path} has the part {strange[0]!r:.60}; known are {', '.join(SECTIONS)}. "
                 "Put each line `word: meaning` below one of these."
             )
         parts = {part: _pairs(path, values[part]) for part in values}
@@ -226,12 +214,12 @@ def read_mapping(path: Path) -> Words:
 
 def _pairs(path: Path, values: Any) -> dict[str, str]:
     if not isinstance(values, dict):
-        raise CorpusError(f"{path} holds {_shown(values)}; expected lines `word: meaning`.")
+        raise CorpusError(f"{path} holds {values!r:.60}; expected lines `word: meaning`.")
     for word, to in values.items():
         # YAML reads no, yes, on and off as truth values.
         if not isinstance(word, str | int) or isinstance(word, bool) or not isinstance(to, str):
             raise CorpusError(
-                f"{path} maps {_shown(word)} to {_shown(to)}; expected words. Put both in quotes."
+                f"{path} maps {word!r:.60} to {to!r:.60}; expected words. Put both in quotes."
             )
     return {str(word): to for word, to in values.items()}
 
@@ -248,11 +236,6 @@ def _lengths(source: Path) -> Callable[[str], float | None]:
             return None
 
     return seconds_of
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _near(path: Path, source: Path) -> Path:
