@@ -1,7 +1,7 @@
 """A user's own recordings into data/raw, with the files that make them a corpus.
 
-`prepare_own` reads and decides, `add_own` lets them in as any other corpus; a corpus that is there
-grows.
+`prepare_own` reads and labels them, `add_own` copies them as those of any other corpus; a corpus
+that is there grows.
 """
 
 from __future__ import annotations
@@ -19,31 +19,10 @@ import yaml
 
 from ser.core.utterance.names import clean, spelling_key
 from ser.corpora.listing import Listing, list_folder, others_in_words
+from ser.corpora.own import folder, segments, shelf
 from ser.corpora.own.columns import choose_columns, time_like
-from ser.corpora.own.folder import (
-    GROUPS,
-    REQUIRED,
-    check_speakers,
-    label_recordings,
-    one_spelling,
-)
 from ser.corpora.own.matching import match_files
 from ser.corpora.own.reading import load_yaml
-from ser.corpora.own.segments import (
-    SEGMENT,
-    TIMES,
-    segments_in,
-    without_empty,
-)
-from ser.corpora.own.shelf import (
-    CARD_FILE,
-    LABELS_FILE,
-    Card,
-    listed_corpus,
-    parse_card,
-    read_card,
-    read_labels,
-)
 from ser.corpora.own.words import SECTIONS, check_sexes
 from ser.errors import AudioError, CorpusError, MissingCorpus
 from ser.io.audio.read import LONG, read_recording
@@ -63,7 +42,7 @@ class OwnCorpus:
     """
 
     labels: pd.DataFrame
-    card: Card
+    card: shelf.Card
     left_out: int
     notes: tuple[str, ...] = ()
     dropped: int = 0
@@ -78,8 +57,8 @@ class OwnCorpus:
         card = yaml.safe_dump(
             self.card.model_dump(mode="json"), sort_keys=False, allow_unicode=True
         )
-        labels = without_empty(self.labels).to_csv(index=False, lineterminator="\n")
-        return {LABELS_FILE: labels.encode(), CARD_FILE: card.encode()}
+        labels = segments.without_empty(self.labels).to_csv(index=False, lineterminator="\n")
+        return {shelf.LABELS_FILE: labels.encode(), shelf.CARD_FILE: card.encode()}
 
 
 def prepare_own(
@@ -117,7 +96,7 @@ def prepare_own(
         _check_times(listed, time_like(ignored))
         listed, renamed = _named_as_here(listed, recordings)
         notes += [*_understood(chosen, ignored), *renamed]
-    labels = label_recordings(
+    labels = folder.label_recordings(
         recordings,
         table=listed,
         mapping=words.emotion,
@@ -128,7 +107,7 @@ def prepare_own(
         seconds_of=_lengths(source),
     )
     occur = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
-    card = parse_card({**facts, "mapping": occur}, "The corpus's facts")
+    card = shelf.parse_card({**facts, "mapping": occur}, "The corpus's facts")
     return OwnCorpus(
         labels=labels,
         card=card,
@@ -143,20 +122,20 @@ def add_own(own: OwnCorpus, source: Path, dest: Path) -> Ingested:
 
     Where a corpus is there already, its facts stay and its recordings keep their labels.
     """
-    corpus = listed_corpus(dest.name, own.card, own.labels)
+    corpus = shelf.listed_corpus(dest.name, own.card, own.labels)
     return ingest(source, dest, corpus, notes=_grown(own, dest).files)
 
 
 def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
-    """The labels of what is at `dest` and of what is added."""
-    if not (dest / LABELS_FILE).exists():
+    """The labels of the recordings at `dest` and of those that are added."""
+    if not (dest / shelf.LABELS_FILE).exists():
         return own
-    before, new = read_labels(dest / LABELS_FILE), own.labels.copy()
+    before, new = shelf.read_labels(dest / shelf.LABELS_FILE), own.labels.copy()
     for column in ("intensity", "sentence"):
-        new[column] = one_spelling(new[column], known=before[column])
+        new[column] = folder.one_spelling(new[column], known=before[column])
     both = pd.concat([before, new], ignore_index=True).drop_duplicates()
-    key = ["file", *SEGMENT]
-    whole = np.array([segment.is_whole for segment in segments_in(both)])
+    key = ["file", *segments.SEGMENT]
+    whole = np.array([segment.is_whole for segment in segments.segments_in(both)])
     clash = both.duplicated(key) | (both["file"].duplicated(keep=False) & whole)
     if clash.any():
         file = both.loc[clash, "file"].iloc[0]
@@ -164,8 +143,8 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
             f"{file} has other labels than the one in {dest}. Nothing came in. Rename it, or "
             f"start afresh with `ser corpus remove {dest.name}`."
         )
-    check_speakers(both["speaker"], f"Together with what is in {dest}: ")
-    card = read_card(dest)
+    folder.check_speakers(both["speaker"], f"Together with what is in {dest}: ")
+    card = shelf.read_card(dest)
     words = dict(sorted(zip(both["label"], both["emotion"], strict=True)))
     return replace(
         own,
@@ -245,8 +224,8 @@ def _near(path: Path, source: Path) -> Path:
 
 
 def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -> None:
-    by_pattern = {ours for ours in GROUPS if f"(?P<{ours}>" in pattern}
-    lacks = [ours for ours in REQUIRED if ours not in {*chosen, *by_pattern}]
+    by_pattern = {ours for ours in folder.GROUPS if f"(?P<{ours}>" in pattern}
+    lacks = [ours for ours in folder.REQUIRED if ours not in {*chosen, *by_pattern}]
     if lacks:
         raise CorpusError(
             f"The table lacks {', '.join(lacks)}; it has {', '.join(rows.columns)}. Say which is "
@@ -257,7 +236,7 @@ def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -
 
 def _check_times(listed: pd.DataFrame, like_times: Sequence[str]) -> None:
     """Raise CorpusError where files are listed again and no column of times is understood."""
-    if not like_times or not set(TIMES).isdisjoint(listed):
+    if not like_times or not set(segments.TIMES).isdisjoint(listed):
         return
     again = listed.loc[listed["file"].duplicated(), "file"]
     if not again.empty:
@@ -286,20 +265,19 @@ def _named_as_here(
     listed: pd.DataFrame, recordings: Sequence[PurePath]
 ) -> tuple[pd.DataFrame, list[str]]:
     """The table with the recordings' own paths where only one can be meant, and a note on these."""
-    files = listed["file"].astype("string").fillna("")
-    matched = match_files(files, recordings)
-    other = {told: here for told, here in matched.items() if told != here}
-    listed = listed.assign(file=[matched.get(file, file) for file in files])
-    if not other:
-        return listed, []
-    told, here = next(iter(other.items()))
-    return listed, [f"{len(other)} files of the table are here by another path: {told} as {here}."]
+    matched = match_files(listed["file"], recordings)
+    other = [f"{told} as {here}" for told, here in matched.items() if told != here]
+    listed = listed.assign(file=[matched.get(file, file) for file in listed["file"]])
+    counted = (
+        f"{len(other)} files of the table are here by another path, first {''.join(other[:1])}."
+    )
+    return listed, [counted] if other else []
 
 
 def _recordings(source: Path, described: Collection[Path]) -> Listing:
     if not os.path.isdir(source):
         raise MissingCorpus(f"{source} is not a folder; name the one that holds the recordings.")
-    ours = (LABELS_FILE, CARD_FILE, SUMS)
+    ours = (shelf.LABELS_FILE, shelf.CARD_FILE, SUMS)
     found = list_folder(
         source,
         aside=lambda path: str(path) in ours or (source / path).resolve() in described,
