@@ -23,14 +23,14 @@ from ser.errors import CorpusError
 from ser.params import Section
 
 LABELS_FILE, CARD_FILE = "labels.csv", "corpus.yaml"
-#: What `ser corpus add` calls recordings that are no published corpus.
+#: The corpus name in `ser corpus add` that stands for recordings of no published corpus.
 ADAPTER: Literal["folder"] = "folder"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Card(Section):
-    """What `corpus.yaml` says.
+    """What `corpus.yaml` holds.
 
     languages : ISO 639-1 codes.
     mapping : the user's words that occur -> canonical emotions.
@@ -46,7 +46,7 @@ class Card(Section):
 
 
 def is_own_name(name: str) -> bool:
-    """True for what a user may call a corpus: up to 64 small letters, digits, `-` and `_`."""
+    """True for a name that a user may give: up to 64 small letters, digits, `-` and `_`."""
     return _NAME.fullmatch(name) is not None and name != ADAPTER
 
 
@@ -104,38 +104,38 @@ def read_card(folder: Path) -> Card:
     """What CARD_FILE in `folder` holds; raises CorpusError."""
     path = folder / CARD_FILE
     try:
-        return parse_card(load_yaml(path), f"{folder.name}/{CARD_FILE}")
-    except (OSError, ValueError) as error:
-        raise _restore(path, f"is not readable as YAML ({_why(error)})") from error
+        values = load_yaml(path, remedy=_remedy(path))
+    except ValueError as error:
+        raise _wrong(path, f"is not readable as YAML ({str(error).strip()})") from error
+    return parse_card(values, f"{folder.name}/{CARD_FILE}")
 
 
 def read_labels(path: Path) -> pd.DataFrame:
     """The labels of a corpus in data/raw, COLUMNS and SEGMENT; raises CorpusError."""
+    content = io.BytesIO(read_bytes(path, remedy=_remedy(path)))
     try:
-        rows = pd.read_csv(io.BytesIO(read_bytes(path)), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise _restore(path, f"is not readable as CSV ({_why(error)})") from error
+        rows = pd.read_csv(content, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise _wrong(path, f"is not readable as CSV ({str(error).strip()})") from error
     if list(rows.columns) not in (list(COLUMNS), [*COLUMNS, *SEGMENT]):
-        raise _restore(
+        raise _wrong(
             path, f"has the columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}"
         )
     check_emotions(rows["emotion"])
     for column in ("file", *WRITTEN):
         if wrong := [text for text in rows[column].unique() if not (text and is_fit(text))]:
-            raise _restore(path, f"has a {column} {wrong[0]!a}; expected text")
+            raise _wrong(path, f"has a {column} {wrong[0]!a}; expected text")
     # The file may be edited by hand.
     check_speakers(rows["speaker"], f"{path}: remove the corpus and add it again. ")
     return rows.assign(**read_segments(rows))
 
 
-def _restore(path: Path, found: str) -> CorpusError:
-    return CorpusError(
-        f"{path} {found}. Restore it with `dvc checkout`, or add {path.parent.name} again."
-    )
+def _wrong(path: Path, found: str) -> CorpusError:
+    return CorpusError(f"{path} {found}. {_remedy(path)}")
 
 
-def _why(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _remedy(path: Path) -> str:
+    return f"Restore it with `dvc checkout`, or add {path.parent.name} again."
 
 
 def _check_same(name: str, files: Sequence[PurePath], labels: set[PurePath]) -> None:

@@ -48,17 +48,12 @@ def hashes(folder: Path, files: Sequence[str]) -> dict[str, str]:
 def read_sums(folder: Path) -> dict[str, str]:
     """Relative path -> SHA-256; raises CorpusError where the list is missing or malformed."""
     path = folder / SUMS
-    try:
-        text = read_bytes(path).decode()
-    except FileNotFoundError as error:
-        raise CorpusError(
-            f"{path} does not exist. Restore the corpus with `dvc checkout`, or remove it and "
-            "add it again: that writes the list."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(
-            f"{path} cannot be read ({error}). Restore it with `dvc checkout`."
-        ) from error
+    remedy = (
+        "Restore the corpus with `dvc checkout`, or remove it and add it again: that writes the "
+        "list."
+    )
+    # A name with bytes that are no UTF-8 is refused below.
+    text = read_bytes(path, remedy=remedy).decode(errors="surrogateescape")
     sums = {}
     for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         match = LINE.fullmatch(line)

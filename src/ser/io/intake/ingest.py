@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ser.core.utterance.formats import is_audio
-from ser.corpora.base import Corpus, recordings_digest, several, utterances
+from ser.corpora.base import Corpus, recordings_digest, utterances
 from ser.corpora.catalogue import label_files, list_recordings
 from ser.corpora.listing import describe, is_hidden, leading_out, list_folder, suffix_of
 from ser.errors import CorpusError, DoubledRecordings
@@ -50,10 +50,10 @@ def ingest(
 ) -> Ingested:
     """Copy the recordings and label files of `source`, a folder or an archive, into `dest`.
 
-    A corpus that is at `dest` grows: files of the same path and bytes are left alone, new ones
-    are added, other bytes are refused. What was damaged or deleted at `dest` is restored if the
-    source has it, else nothing comes in. Every name must be one of the corpus. SHA256SUMS is
-    written beside the files. Raises MissingCorpus or CorpusError, and then `dest` is untouched.
+    A corpus at `dest` grows: files of the same path and bytes are left alone, new ones are added,
+    other bytes are refused. Damaged or deleted files at `dest` are restored if the source has
+    them, else nothing comes in. Every name must be one of the corpus. SHA256SUMS is written beside
+    the files. Raises MissingCorpus or CorpusError, and then `dest` is untouched.
 
     as_published : refuse recordings whose digest is not the corpus's.
     notes : label files by relative path that the caller made and vouches for, for all that is
@@ -143,7 +143,7 @@ def _is_label_file(path: PurePath, corpus: Corpus) -> bool:
 
 
 def _as_folder(source: Path, unpacked: Path, corpus: Corpus) -> tuple[Path, Counter[str]]:
-    """Where the corpus's files are to be read, and what else is there, by suffix."""
+    """The folder to read the corpus's files from, and counts of other files, by suffix."""
     if os.path.isdir(source):
 
         def aside(path: PurePath) -> bool:
@@ -195,14 +195,10 @@ def _elsewhere(recordings: list[str], sums: Mapping[str, str], here: Mapping[str
 def _check_links(source: Path, folder: Path, files: list[str]) -> None:
     """A link may bring in a file that its maker could not read, and this user can."""
     if outside := leading_out(folder, map(PurePath, files)):
-        raise several(
-            [
-                CorpusError(
-                    f"{source}: {file} is a link to {os.path.realpath(folder / file)}, outside of "
-                    "the folder; refused. Put the recording itself there: `cp -rL` copies it."
-                )
-                for file in outside
-            ]
+        raise CorpusError(
+            f"{source}: {outside[0]} is a link to {os.path.realpath(folder / outside[0])}, outside "
+            f"of the folder ({len(outside)} such links); refused. Put the recording itself there: "
+            "`cp -rL` copies it."
         )
 
 
@@ -237,7 +233,7 @@ def _check_published(source: Path, corpus: Corpus, sums: Mapping[str, str]) -> N
 
 
 def _sums_of(dest: Path) -> dict[str, str]:
-    """Hashes of what is at `dest`: those of its list, so that damage is not blessed."""
+    """Hashes of the files at `dest`: those of its list, so that damage is not accepted."""
     if not dest.is_dir():
         return {}
     if (dest / SUMS).exists():
@@ -263,19 +259,19 @@ def _new_files(
 
 
 def _check_labels(source: Path, dest: Path, build: Path, corpus: Corpus) -> None:
-    """A label file may name more recordings, and nothing else of those that are here."""
+    """A label file may label more recordings, but none of those that are here otherwise."""
     before, after = (dict(utterances(label_files(at, corpus))) for at in (dest, build))
     if others := [
         file for file, labels in before.items() if not {*labels} <= {*after.get(file, ())}
     ]:
         raise CorpusError(
             f"{source} labels {others[0]} otherwise than {dest} does ({len(others)} recordings). "
-            "Nothing came in. Name a folder whose label files keep what is there."
+            "Nothing came in. Name a folder whose label files keep the labels that are there."
         )
 
 
 def _link_all(folder: Path, build: Path) -> None:
-    """The same files in another folder: links, so that it costs no room and keeps their times."""
+    """The same files in another folder, as links: they take no room and keep their times."""
     build.mkdir()
     for file in [*listed_files(folder), SUMS] if folder.is_dir() else []:
         if (folder / file).exists():
@@ -288,7 +284,7 @@ def _link_all(folder: Path, build: Path) -> None:
 
 def _bring(file: Path, target: Path, note: bytes | None, *, ours: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # What is there may be a link into DVC's cache: it is replaced, never written through.
+    # The file there may be a link into DVC's cache: it is replaced, never written through.
     target.unlink(missing_ok=True)
     if note is not None:
         target.write_bytes(note)
@@ -300,7 +296,7 @@ def _bring(file: Path, target: Path, note: bytes | None, *, ours: bool) -> None:
 
 @contextmanager
 def _scratch(dest: Path) -> Iterator[Path]:
-    """A hidden folder beside `dest`, on its file system, gone afterwards."""
+    """A hidden folder beside `dest`, on its file system, deleted afterwards."""
     scratch = dest.with_name(f".{dest.name}.ingest.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)

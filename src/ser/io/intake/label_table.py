@@ -31,7 +31,7 @@ NO_TEXT = {
 _ABOVE = re.compile(r'[^\S\r\n]*(?:"?#(?!"?[,;\t|])[^\r\n]*)?(?:\r\n?|\n)')
 #: A line, or several, in one pair of quotes, as Excel saves a table that it holds in one column.
 _WHOLE = re.compile(r'(?<![^\r\n])"((?:[^"]|"")*)"[,;\t ]*(?=[\r\n]|\Z)')
-MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+MARKS = {b"\xef\xbb\xbf": "UTF-8-sig", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,18 @@ class LabelTable:
 def read_label_table(path: Path) -> LabelTable:
     """A CSV, TSV or Parquet table, its columns unchecked; raises CorpusError.
 
-    Delimiter (comma, semicolon, tab, vertical bar, or as `sep=` says), encoding (UTF-8, UTF-16,
+    Delimiter (comma, semicolon, tab, vertical bar, or that of `sep=`), encoding (UTF-8, UTF-16,
     else Windows-1252), byte-order mark, quotes (of whole lines, too), blank lines and comments
-    above the header are taken as they come.
+    above the header are recognised.
     """
-    try:
-        content = read_bytes(path)
-    except FileNotFoundError as error:
-        raise CorpusError(f"{path} does not exist; name a CSV or Parquet table.") from error
-    except OSError as error:
-        raise CorpusError(
-            f"{path} cannot be read ({error.strerror or error}). Give access to it."
-        ) from error
+    content = read_bytes(path, remedy="Name a CSV or Parquet table.")
     if content.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
         return LabelTable(_parquet(content, path))
     for magic, what in NO_TEXT.items():
         if content.startswith(magic):
             raise CorpusError(f"{path} is {what}, then name that file.")
-    text, notes = _text(content, path)
     try:
+        text, notes = _text(content, path)
         return LabelTable(_table(text, path), notes)
     except (ValueError, csv.Error) as error:
         raise _unreadable(path, "CSV", str(error)) from error
@@ -83,29 +76,27 @@ def _parquet(content: bytes, path: Path) -> pd.DataFrame:
 
 
 def _text(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
-    encoding = next((e for mark, e in MARKS.items() if content.startswith(mark)), None)
-    if encoding is None and b"\0" in content[:200]:
+    marked = next((e for mark, e in MARKS.items() if content.startswith(mark)), None)
+    if marked is None and b"\0" in content[:200]:
         # UTF-16 without its mark: each second byte of plain letters is zero.
-        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+        marked = "UTF-16-BE" if content[:1] == b"\0" else "UTF-16-LE"
     notes: tuple[str, ...] = ()
     try:
-        text = content.decode(encoding or "utf-8")
+        text = content.decode(marked or "UTF-8")
     except UnicodeDecodeError as error:
-        if encoding:
-            raise _unreadable(path, "CSV", f"it is not {encoding}") from error
+        if marked:
+            raise ValueError(f"it is not {marked}") from error
         try:
-            text = content.decode("cp1252")
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"{path} is neither UTF-8 nor Windows-1252. Save the table as CSV UTF-8."
-            ) from error
+            text = content.decode("Windows-1252")
+        except UnicodeDecodeError as again:
+            raise ValueError("it is neither UTF-8 nor Windows-1252") from again
         strange = next(line for line in text.splitlines() if not line.isascii())
         notes = (
             f"{path} is not UTF-8; read as Windows-1252 ({strange.strip()[:60]}). If letters are "
             "wrong, save it as CSV UTF-8 and add it again.",
         )
     if "\0" in text:
-        raise _unreadable(path, "CSV", "it holds zero bytes")
+        raise ValueError("it holds zero bytes")
     return text, notes
 
 
@@ -127,8 +118,7 @@ def _table(text: str, path: Path) -> pd.DataFrame:
         width -= 1
     # Spreadsheets end rows with delimiters of empty columns, which mean nothing.
     rows = [
-        (line, fields if len(fields) < width or any(fields[width:]) else fields[:width])
-        for line, fields in records[1:]
+        (line, fields if any(fields[width:]) else fields[:width]) for line, fields in records[1:]
     ]
     ragged = [(line, len(fields)) for line, fields in rows if len(fields) != width]
     if ragged:
@@ -210,5 +200,6 @@ def _records(
 
 def _unreadable(path: Path, kind: str, why: str) -> CorpusError:
     return CorpusError(
-        f"{path} is not readable as {kind} ({''.join(why.splitlines()[:1])}). Save it again."
+        f"{path} is not readable as {kind} ({''.join(why.splitlines()[:1])}). Save it again as CSV "
+        "UTF-8 or Parquet."
     )

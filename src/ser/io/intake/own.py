@@ -168,12 +168,10 @@ def read_mapping(path: Path) -> Words:
     Raises CorpusError.
     """
     try:
-        values = load_yaml(path)
-    except FileNotFoundError as error:
-        raise CorpusError(f"{path} does not exist; name a YAML file.") from error
-    except (OSError, ValueError) as error:
+        values = load_yaml(path, remedy="Name a YAML file.")
+    except ValueError as error:
         raise CorpusError(
-            f"{path} is not YAML ({str(error).splitlines()[0]}). Expected lines `word: emotion`."
+            f"{path} is not YAML ({error}). Expected lines `word: emotion`."
         ) from error
     if not isinstance(values, dict) or not values:
         raise CorpusError(f"{path} holds no mapping; expected lines `word: emotion`.")

@@ -60,28 +60,28 @@ def count_bad(root: Path, name: str, corpus: Corpus | None) -> int:
 def parts(root: Path, name: str) -> list[Path]:
     """All that belongs to a corpus and is here, relative to the project; DVC's cache excepted."""
     if not NAME.fullmatch(name):
-        raise CorpusError(f"{name!r} is no corpus's name; `ser corpus list` says which are here.")
+        raise CorpusError(f"{name!r} is no corpus's name; `ser corpus list` names those here.")
     places = (RAW / name, RAW / f"{name}.dvc", MANIFESTS / f"{name}.parquet", DOWNLOADS / name)
     found = [place for place in places if (root / place).exists() or (root / place).is_symlink()]
     if not found:
-        raise CorpusError(f"No corpus {name} is here; `ser corpus list` says which are.")
+        raise CorpusError(f"No corpus {name} is here; `ser corpus list` names those that are.")
     return found
 
 
 def remove(root: Path, name: str) -> None:
-    """Delete a corpus's `parts`; a call that was cut short is finished by another one."""
+    """Delete a corpus's `parts`; another call finishes one that was interrupted."""
     with one_at_a_time(root / RAW / name):
         for place in parts(root, name):
             if place.suffix == ".dvc":
                 continue
-            if (root / place).is_dir() and not (root / place).is_symlink():
+            path = root / place
+            if path.is_dir() and not path.is_symlink():
                 # Half a folder must not pass for a corpus.
-                aside = (root / place).with_name(f".{name}.removed.tmp")
-                if aside.exists():
-                    shutil.rmtree(aside)
-                (root / place).replace(aside)
+                aside = path.with_name(f".{name}.removed.tmp")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.replace(aside)
                 shutil.rmtree(aside)
             else:
-                (root / place).unlink()
+                path.unlink()
         if dvc.tracker_of(root, RAW / name).exists():
             dvc.forget(root, RAW / name)

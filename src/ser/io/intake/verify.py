@@ -1,4 +1,4 @@
-"""Whether what is on disk is still what came in: corpora, and DVC's own copies of anything.
+"""Whether files still have the bytes that they came in with: corpora, and DVC's own copies.
 
 DVC trusts an object that is in its cache: bytes that rot there come back with `dvc checkout`,
 and `dvc status` calls them up to date.
