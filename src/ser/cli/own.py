@@ -102,9 +102,10 @@ def add(
 def _lines(own: OwnCorpus) -> list[str]:
     """What was understood of the user's recordings."""
     rows, lines = own.labels, []
+    recordings = rows["file"].nunique()
     has_segments = not all(segment.is_whole for segment in segments_in(rows))
     if has_segments:
-        lines.append(f"{len(rows)} segments of {own.recordings} recordings are utterances.")
+        lines.append(f"{len(rows)} segments of {recordings} recordings are utterances.")
     if overlaps := count_overlaps(rows):
         lines.append(
             f"note: {overlaps} segments overlap another one of their recording that has "
@@ -116,7 +117,7 @@ def _lines(own: OwnCorpus) -> list[str]:
     for (label, emotion), same in rows.groupby(["label", "emotion"]):
         lines.append(f"  {label}: {len(same)} as {emotion}")
     if own.left_out:
-        lines.append(f"Left out: {own.left_out} of {own.left_out + own.recordings} recordings.")
+        lines.append(f"Left out: {own.left_out} of {own.left_out + recordings} recordings.")
     if has_segments and own.dropped:
         lines.append(f"Left out: {own.dropped} of {own.dropped + len(rows)} rows of the table.")
     return [*lines, *own.notes]

@@ -44,7 +44,7 @@ def label_recordings(
     sexes: Mapping[str, str] | None = None,
     pattern: str | None = None,
     drop_unlisted: bool = False,
-    seconds_of: Callable[[str], float | None] = lambda file: None,
+    seconds_of: Callable[[str], float] = lambda file: np.inf,
 ) -> pd.DataFrame:
     """Labels of the utterances, one row each: COLUMNS and SEGMENT; dropped utterances have none.
 
@@ -55,7 +55,7 @@ def label_recordings(
     pattern : a regular expression found in the relative path; its named groups, some of GROUPS,
         stand for what the table or the folders lack.
     drop_unlisted : leave recordings out that the table does not list; else they are an error.
-    seconds_of : duration of a recording that the table has segments of; None if not known.
+    seconds_of : duration of a recording that the table has segments of, infinite if not known.
     Raises UnknownEmotion for words without an emotion, CorpusError for whatever is unclear.
     """
     emotions = words.vocabulary(mapping or {})
@@ -196,7 +196,7 @@ def _from_table(
     files: Sequence[PurePath],
     table: pd.DataFrame,
     drop_unlisted: bool,
-    seconds_of: Callable[[str], float | None],
+    seconds_of: Callable[[str], float],
 ) -> pd.DataFrame:
     columns = [column for column in (*REQUIRED, *OPTIONAL) if column in table.columns]
     said = table[columns].astype("string").fillna("").apply(lambda column: column.str.strip())

@@ -76,20 +76,17 @@ def without_empty(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def check_segments(
-    rows: pd.DataFrame, *, seconds_of: Callable[[str], float | None], least: float
-) -> None:
+def check_segments(rows: pd.DataFrame, *, seconds_of: Callable[[str], float], least: float) -> None:
     """Raise CorpusError unless each row is an utterance of its own, inside its recording.
 
-    seconds_of : how long a file lasts; None where that is not known. It is not asked about files
-        that are listed as a whole.
+    seconds_of : duration of a file, infinite where not known; not called for whole recordings.
     least : how many seconds a segment lasts at least.
     """
-    segments, files = segments_in(rows), rows["file"].tolist()
-    cut = {file for file, segment in zip(files, segments, strict=True) if not segment.is_whole}
+    both = list(zip(rows["file"], segments_in(rows), strict=True))
+    cut = {file for file, segment in both if not segment.is_whole}
     first: dict[tuple[str, Segment], int] = {}
     problems = []
-    for row, (file, segment) in enumerate(zip(files, segments, strict=True)):
+    for row, (file, segment) in enumerate(both):
         before = first.setdefault((file, segment), row)
         if before != row:
             what = file if segment.is_whole else f"{segment} of {file}"
@@ -100,9 +97,8 @@ def check_segments(
         elif segment.is_whole and file in cut:
             problems.append((row, f"{file} has neither start nor end, but has them in other rows"))
         elif not segment.is_whole:
-            seconds = seconds_of(file)
             try:
-                segment.within(np.inf if seconds is None else seconds, least=least)
+                segment.within(seconds_of(file), least=least)
             except AudioError as error:
                 problems.append((row, f"{file}: {error}"))
     _raise_first(problems)

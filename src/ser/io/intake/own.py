@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
@@ -48,10 +48,6 @@ class OwnCorpus:
     dropped: int = 0
 
     @property
-    def recordings(self) -> int:
-        return self.labels["file"].nunique()
-
-    @property
     def files(self) -> dict[str, bytes]:
         """name -> content of the files that stand beside the recordings."""
         card = yaml.safe_dump(
@@ -82,7 +78,7 @@ def prepare_own(
     described = {_near(path, source).resolve() for path in (table, mapping) if path}
     found = _recordings(source, described)
     recordings = found.recordings
-    words = Words() if mapping is None else read_mapping(_near(mapping, source))
+    words = {} if mapping is None else read_mapping(_near(mapping, source))
     if columns and table is None:
         raise CorpusError("--columns names columns of a table, and there is none. Add --table.")
     read = None if table is None else read_label_table(_near(table, source))
@@ -99,12 +95,12 @@ def prepare_own(
     labels = folder.label_recordings(
         recordings,
         table=listed,
-        mapping=words.emotion,
-        speakers=words.speaker,
-        sexes=words.sex,
+        mapping=words.get("emotion"),
+        speakers=words.get("speaker"),
+        sexes=words.get("sex"),
         pattern=pattern,
         drop_unlisted=drop_unlisted,
-        seconds_of=_lengths(source),
+        seconds_of=_durations(source),
     )
     occur = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
     card = shelf.parse_card({**facts, "mapping": occur}, "The corpus's facts")
@@ -153,19 +149,10 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     )
 
 
-@dataclass(frozen=True)
-class Words:
-    """A mapping file: the user's words for emotions and sexes, speakers as written and as meant."""
+def read_mapping(path: Path) -> dict[str, dict[str, str]]:
+    """A mapping file: YAML `{word: emotion}`, or such a mapping below some of SECTIONS.
 
-    emotion: Mapping[str, str] = field(default_factory=dict)
-    speaker: Mapping[str, str] = field(default_factory=dict)
-    sex: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_mapping(path: Path) -> Words:
-    """A mapping file: YAML `{word: emotion}`, or such a mapping below each of SECTIONS.
-
-    Raises CorpusError.
+    Returns word -> meaning by section. Raises CorpusError.
     """
     try:
         values = load_yaml(path, remedy="Name a YAML file.")
@@ -185,8 +172,9 @@ def read_mapping(path: Path) -> Words:
     else:
         parts = {"emotion": _pairs(path, values)}
     check_sexes(parts.get("sex", {}))
-    speakers = {clean(word): clean(to) for word, to in parts.get("speaker", {}).items()}
-    return Words(parts.get("emotion", {}), speakers, parts.get("sex", {}))
+    if "speaker" in parts:
+        parts["speaker"] = {clean(word): clean(to) for word, to in parts["speaker"].items()}
+    return parts
 
 
 def _pairs(path: Path, values: Any) -> dict[str, str]:
@@ -201,16 +189,16 @@ def _pairs(path: Path, values: Any) -> dict[str, str]:
     return {str(word): to for word, to in values.items()}
 
 
-def _lengths(source: Path) -> Callable[[str], float | None]:
-    """How many seconds a recording under `source` lasts; None where it cannot be read."""
+def _durations(source: Path) -> Callable[[str], float]:
+    """Seconds of a recording under `source`, by its path; infinite where it cannot be read."""
 
     @cache
-    def seconds_of(file: str) -> float | None:
+    def seconds_of(file: str) -> float:
         try:
             return read_recording(source / file, limits=LONG)[0].seconds
         except AudioError:
             # Stage `manifest` names all of these, whole recordings and others.
-            return None
+            return np.inf
 
     return seconds_of
 
