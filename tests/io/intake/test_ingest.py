@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import os
@@ -15,7 +16,7 @@ from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
 from ser.files import one_at_a_time
 from ser.io.intake.checksums import SUMS, Changes, changed
-from ser.io.intake.ingest import Ingested, ingest
+from ser.io.intake.ingest import Ingested, ingest, unpacked
 
 NAMES = ("Actor_01/03-01-01-01-01-01-01.wav", "Actor_02/03-01-05-02-01-01-02.wav")
 NEW = "Actor_02/03-01-06-02-01-01-02.wav"
@@ -329,6 +330,23 @@ def test_what_is_not_taken_is_counted(tmp_path, folder, wav):
     (note,) = ingest(folder, tmp_path / "raw", RAVDESS).notes
     assert all(part in note for part in ("1 .mp4", "1 .txt", "1 pipes, sockets or devices"))
     assert ingest(tmp_path / "a.zip", tmp_path / "zip", RAVDESS).notes == ("Not taken: 1 .mp4.",)
+
+
+def test_a_disk_that_is_full_while_an_archive_is_unpacked_is_a_line(tmp_path, wav, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(NAMES[0], wav)
+    monkeypatch.setattr("ser.io.intake.archive._copy", full)
+    message = r"No room at .* for (a\.zip|ravdess)\. Make room"
+    with (
+        pytest.raises(CorpusError, match=message),
+        unpacked(tmp_path / "a.zip", tmp_path / "raw"),
+    ):
+        pass
+    with pytest.raises(CorpusError, match=message):
+        ingest(tmp_path / "a.zip", tmp_path / "raw" / "ravdess", RAVDESS)
 
 
 def test_nobody_waits_for_a_pipe(tmp_path, folder):
