@@ -152,7 +152,7 @@ def test_a_model_that_knows_no_voices_takes_no_clips(ser, recordings, tmp_path):
         (["corpus", "add", "folder", "."], "need a name"),
         (["corpus", "add", "folder", ".", "--name", "tess"], "cannot be called 'tess'"),
         (["corpus", "add", "tess", ".", "--language", "en"], "are for `ser corpus add folder"),
-        (["corpus", "add", "synthetic", "."], "is spoken by the pipeline"),
+        (["corpus", "add", "synthetic", "."], "is made by the pipeline"),
         (["promote", "7"], "no version 7"),
         (["roll-back"], "No champion, so there is nothing to roll back from"),
     ],

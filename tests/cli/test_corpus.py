@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from ser import cli
-from ser.cli import corpus as commands
 from ser.corpora.base import Archive, Form, recordings_digest
+from ser.corpora.catalogue import CORPORA
 from ser.corpora.published.marks import published_mark
 from ser.corpora.published.ravdess import RAVDESS
 from ser.io.intake import dvc
@@ -79,7 +79,7 @@ def published(publisher, monkeypatch):
         source=Archive(url, len(content), hashlib.md5(content).hexdigest()),
         digest=recordings_digest((n, hashlib.sha256(wav(n)).hexdigest()) for n in NAMES),
     )
-    monkeypatch.setattr(commands, "_corpus", lambda root, name: corpus)
+    monkeypatch.setitem(CORPORA, "ravdess", corpus)
     return corpus
 
 
@@ -187,7 +187,7 @@ def test_remove_stays_in_data_raw(ser, root, name):
     ("words", "message"),
     [
         (["remove", "ravdess"], "No corpus ravdess is here"),
-        (["fetch", "synthetic"], "is spoken by the pipeline"),
+        (["fetch", "synthetic"], "is made by the pipeline"),
         (["info", "ravdes"], "No corpus is called 'ravdes'"),
         (["verify", "ravdes"], "not here; `ser corpus list`"),
         (["verify", "ravdess"], "ser corpus fetch ravdess"),
@@ -211,9 +211,9 @@ def test_nothing_is_removed_unasked(ser, root):
 
 def test_a_corpus_behind_a_form_is_told_how_to_get(ser, monkeypatch):
     form = replace(
-        RAVDESS, source=Form("Register at https://a.b, then `ser corpus add savee PATH`.")
+        CORPORA["savee"], source=Form("Register at https://a.b, then `ser corpus add savee PATH`.")
     )
-    monkeypatch.setattr(commands, "_corpus", lambda root, name: form)
+    monkeypatch.setitem(CORPORA, "savee", form)
     status, _, err = ser("fetch", "savee", "--yes")
     assert status == cli.USER_ERROR
     assert "on request only. Register at https://a.b, then `ser corpus add savee PATH`" in err

@@ -2,71 +2,64 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ser.cli.unfit import say_unfit
+from ser.cli.arrivals import track_and_report
 from ser.corpora.own.columns import parse_columns
+from ser.corpora.own.segments import count_overlaps, segments_in
 from ser.corpora.own.shelf import ADAPTER
 from ser.errors import CorpusError
-from ser.output import count_of, printable
+from ser.project import RAW
 
-#: The panel of `--help` that these options stand in.
-PANEL = "Your own recordings"
+if TYPE_CHECKING:
+    from ser.io.intake.own import OwnCorpus
+
 #: Speakers that are named before the rest is only counted.
 SHOWN = 10
+#: These options stand in a panel of their own in `--help`.
+_option = partial(typer.Option, rich_help_panel="Your own recordings")
 
-Called = Annotated[
-    str | None, typer.Option("--name", help="What to call it.", rich_help_panel=PANEL)
-]
+Called = Annotated[str | None, _option("--name", help="What to call it.")]
 Table = Annotated[
     Path | None,
-    typer.Option(
+    _option(
         help="CSV, TSV or Parquet: file, emotion, speaker; sex, intensity, sentence if known; "
         "start, end or duration (seconds) where a recording holds several utterances. "
-        "Without it the folders' names say.",
-        rich_help_panel=PANEL,
+        "Without it the folders' names are the labels.",
     ),
 ]
 Mapping = Annotated[
     Path | None,
-    typer.Option(
+    _option(
         help="YAML, your word: emotion, or drop to leave out; below emotion:, speaker:, sex: "
         "where it is of several.",
-        rich_help_panel=PANEL,
     ),
 ]
 Columns = Annotated[
     list[str] | None,
-    typer.Option(
+    _option(
         help="What the table calls its columns: emotion=Label,speaker=Actor; common names are "
         "understood.",
-        rich_help_panel=PANEL,
     ),
 ]
 Pattern = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--pattern",
         "--speaker-pattern",
         help="Regular expression found in each path; its groups (?P<speaker>…), (?P<emotion>…), "
-        "sex, intensity, sentence say what table and folders do not.",
-        rich_help_panel=PANEL,
+        "sex, intensity, sentence name what table and folders do not.",
     ),
 ]
 DropUnlisted = Annotated[
-    bool,
-    typer.Option(
-        "--drop-unlisted", help="Leave out what the table does not list.", rich_help_panel=PANEL
-    ),
+    bool, _option("--drop-unlisted", help="Leave out what the table does not list.")
 ]
-Fact = Annotated[str | None, typer.Option(rich_help_panel=PANEL)]
-Language = Annotated[
-    list[str] | None,
-    typer.Option(help="ISO 639-1 code; may be repeated.", rich_help_panel=PANEL),
-]
+Fact = Annotated[str | None, _option()]
+Language = Annotated[list[str] | None, _option(help="ISO 639-1 code; may be repeated.")]
 
 
 def described(
@@ -76,7 +69,7 @@ def described(
     pattern: str | None,
     drop_unlisted: bool,
 ) -> dict[str, Any]:
-    """The options that say how recordings are labelled, those that were given."""
+    """Those options on how recordings are labelled that were given."""
     options = {
         "table": table,
         "columns": parse_columns(columns or ()),
@@ -90,9 +83,8 @@ def described(
 def add(
     root: Path, path: Path, name: str | None, described: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    """Label the recordings, copy them to data/raw/NAME, put them under DVC, say what came in."""
+    """Label the recordings, copy them to data/raw/NAME, put them under DVC, print what came in."""
     from ser.corpora.catalogue import check_own_name, corpus_named
-    from ser.io.intake import dvc, shelf
     from ser.io.intake.ingest import unpacked
     from ser.io.intake.own import add_own, prepare_own
 
@@ -101,30 +93,31 @@ def add(
             f"Your own recordings need a name: `ser corpus add {ADAPTER} PATH --name NAME`."
         )
     check_own_name(name)
-    dest = shelf.RAW / name
-    with unpacked(path, root / shelf.RAW) as folder:
+    with unpacked(path, root / RAW) as folder:
         own = prepare_own(folder, **described, facts={"title": name, **facts})
-        ingested = add_own(own, folder, root / dest)
-    dvc.add(root, dest)
-    new = "" if ingested.added == ingested.total else f" ({ingested.added} of them new)"
-    print(f"{count_of(ingested.total, 'recording')}{new} in {dest}, tracked by {dest}.dvc.")
-    if own.has_segments:
-        print(f"{len(own.labels)} segments of {own.recordings} recordings are utterances.")
-    if own.overlaps:
-        print(
-            f"note: {own.overlaps} segments overlap another one of their recording that has "
+        ingested = add_own(own, folder, root / RAW / name)
+    track_and_report(root, corpus_named(name, root / RAW), ingested, _lines(own))
+
+
+def _lines(own: OwnCorpus) -> list[str]:
+    """What was understood of the user's recordings."""
+    rows, lines = own.labels, []
+    recordings = rows["file"].nunique()
+    has_segments = not all(segment.is_whole for segment in segments_in(rows))
+    if has_segments:
+        lines.append(f"{len(rows)} segments of {recordings} recordings are utterances.")
+    if overlaps := count_overlaps(rows):
+        lines.append(
+            f"note: {overlaps} segments overlap another one of their recording that has "
             "another emotion or speaker."
         )
-    speakers = own.labels["speaker"].unique()
+    speakers = rows["speaker"].unique()
     more = f", … {len(speakers) - SHOWN} more" if len(speakers) > SHOWN else ""
-    print(printable(f"Speakers: {', '.join(speakers[:SHOWN])}{more}."))
-    for (label, emotion), rows in own.labels.groupby(["label", "emotion"]):
-        print(printable(f"  {label}: {len(rows)} as {emotion}"))
+    lines.append(f"Speakers: {', '.join(speakers[:SHOWN])}{more}.")
+    for (label, emotion), same in rows.groupby(["label", "emotion"]):
+        lines.append(f"  {label}: {len(same)} as {emotion}")
     if own.left_out:
-        print(f"Left out: {own.left_out} of {own.left_out + own.recordings} recordings.")
-    if own.has_segments and own.dropped:
-        print(f"Left out: {own.dropped} of {own.dropped + len(own.labels)} rows of the table.")
-    say_unfit(root, dest, corpus_named(name, root / shelf.RAW), ingested.new)
-    for note in own.notes:
-        print(printable(note))
-    print(f"Next: set data.corpora: [{name}] in params.yaml, then `make run`.")
+        lines.append(f"Left out: {own.left_out} of {own.left_out + recordings} recordings.")
+    if has_segments and own.dropped:
+        lines.append(f"Left out: {own.dropped} of {own.dropped + len(rows)} rows of the table.")
+    return [*lines, *own.notes]

@@ -10,7 +10,7 @@ import pytest
 
 from ser.errors import CorpusError
 from ser.io.intake import archive
-from ser.io.intake.archive import is_archive, unpack
+from ser.io.intake.archive import unpack
 
 GOOD = "Actor_01/a.wav"
 
@@ -232,7 +232,7 @@ def test_an_encrypted_entry_is_left_to_the_person(tmp_path):
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
     source.write_bytes(content)
-    with pytest.raises(CorpusError, match="is encrypted; unpack it yourself"):
+    with pytest.raises(CorpusError, match=r"is encrypted, .*unpack it yourself"):
         unpacked(tmp_path, source)
 
 
@@ -254,5 +254,4 @@ def test_publishers_layouts_unpack_and_only_what_is_wanted(tmp_path, kind):
         folder = tar_entry("./Actor_01", tarfile.DIRTYPE)
         mode = f"w:{kind[4:]}"
         write_tar(source, folder, *((f"./{name}", body) for name, body in entries), mode=mode)
-    assert is_archive(source)
     assert unpacked(tmp_path, source) == sorted(name for name, _ in entries if ".wav" in name)

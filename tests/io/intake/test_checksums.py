@@ -39,7 +39,7 @@ def test_sha256sum_reads_the_list_and_agrees(folder):
 
 
 def test_nothing_changed(folder):
-    assert not changed(folder)
+    assert changed(folder) == Changes()
     assert sorted(read_sums(folder)) == sorted(FILES)
 
 
@@ -47,7 +47,7 @@ def test_one_bit_in_any_file_is_noticed(folder):
     for name in FILES:
         content = (folder / name).read_bytes()
         flip(folder / name)
-        assert changed(folder) == Changes(missing=(), changed=(name,), unlisted=())
+        assert changed(folder) == Changes(changed=(name,))
         (folder / name).write_bytes(content)
 
 
@@ -64,7 +64,8 @@ def test_missing_unlisted_and_unreadable_files_are_told_apart(folder):
 def test_known_hashes_are_not_read_again(folder):
     sums = read_sums(folder)
     flip(folder / FILES[0])
-    assert write_sums(folder, known=sums) == sums
+    write_sums(folder, known=sums)
+    assert read_sums(folder) == sums
     assert changed(folder).changed == (FILES[0],)
 
 

@@ -97,6 +97,6 @@ def test_a_lock_file_that_dvc_did_not_write_is_a_line(root: Path, text: str) -> 
     (root / "dvc.lock").write_text(text)
 
     with pytest.raises(SerError, match=r"dvc\.lock.*git checkout") as caught:
-        dvc.locked_md5(root, OUT)
+        dvc.tracked_md5(root, OUT)
 
     assert "\n" not in str(caught.value)

@@ -22,7 +22,7 @@ from ser.corpora.base import (
 )
 from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, FetchError
-from ser.io.intake.checksums import changed
+from ser.io.intake.checksums import Changes, changed
 from ser.io.intake.fetch import fetch
 from ser.io.intake.ingest import Ingested
 from ser.io.web.requests import Patience
@@ -79,7 +79,7 @@ def come(tmp_path):
         dest = tmp_path / "raw" / corpus.name
         cache = tmp_path / ".fetch" / corpus.name
         ingested = fetch(corpus, dest, cache=cache, patience=PATIENCE, **options)
-        assert not changed(dest)
+        assert changed(dest) == Changes()
         assert not (tmp_path / ".fetch" / corpus.name).exists()
         files = {p.relative_to(dest).as_posix(): p for p in dest.rglob("*") if p.is_file()}
         recordings = {name for name in files if name.endswith(".wav")}

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import os
@@ -14,8 +15,8 @@ from ser.corpora.base import Labels, recordings_digest
 from ser.corpora.published.ravdess import RAVDESS
 from ser.errors import CorpusError, MissingCorpus, UnknownEmotion
 from ser.files import one_at_a_time
-from ser.io.intake.checksums import SUMS, changed
-from ser.io.intake.ingest import Ingested, ingest
+from ser.io.intake.checksums import SUMS, Changes, changed
+from ser.io.intake.ingest import Ingested, ingest, unpacked
 
 NAMES = ("Actor_01/03-01-01-01-01-01-01.wav", "Actor_02/03-01-05-02-01-01-02.wav")
 NEW = "Actor_02/03-01-06-02-01-01-02.wav"
@@ -88,7 +89,7 @@ def test_new_recordings_are_added_and_those_here_are_left_alone(tmp_path, folder
     assert ingest(folder, raw, RAVDESS) == Ingested(added=1, total=3)
     assert taken(raw) == sorted([*NAMES, NEW, SUMS])
     assert (raw / NAMES[0]).stat().st_ino == inode
-    assert not changed(raw)
+    assert changed(raw) == Changes()
     assert ingest(folder, raw, RAVDESS) == Ingested(added=0, total=3)
 
 
@@ -113,7 +114,7 @@ def test_what_was_damaged_or_deleted_is_restored_by_a_source_that_has_it(tmp_pat
     (raw / NAMES[1]).unlink()
     assert ingest(folder, raw, RAVDESS).added == 0
     assert (raw / NAMES[0]).read_bytes() == wav
-    assert not changed(raw)
+    assert changed(raw) == Changes()
     assert (raw / SUMS).read_text() == before
 
 
@@ -153,7 +154,7 @@ def test_files_that_dvc_links_into_its_cache_are_never_written_through(tmp_path,
     assert {path: path.read_bytes() for path in cache.iterdir()} == before
     assert (raw / "labels.csv").read_text() == "new"
     assert (raw / NAMES[0]).is_symlink()
-    assert not changed(raw)
+    assert changed(raw) == Changes()
 
 
 def test_label_files_come_in_and_may_only_grow(tmp_path, wav):
@@ -181,7 +182,7 @@ def test_label_files_come_in_and_may_only_grow(tmp_path, wav):
     assert ingest(source, raw, corpus) == Ingested(added=0, total=2)
     (source / "c.wav").write_bytes(wav)
     assert ingest(source, raw, corpus) == Ingested(added=1, total=3)
-    assert not changed(raw)
+    assert changed(raw) == Changes()
 
 
 def test_labels_that_the_caller_made_come_in_beside_the_recordings(tmp_path, folder, wav):
@@ -194,7 +195,7 @@ def test_labels_that_the_caller_made_come_in_beside_the_recordings(tmp_path, fol
     grown = ingest(folder, raw, own, notes={"labels.csv": b"three"})
     assert grown == Ingested(added=1, total=3)
     assert (raw / "labels.csv").read_bytes() == b"three"
-    assert not changed(raw)
+    assert changed(raw) == Changes()
 
 
 def test_label_files_are_found_below_any_folders(tmp_path, folder):
@@ -293,7 +294,9 @@ def test_a_mirror_that_holds_all_twice_comes_in_once(tmp_path, folder, wav):
             archive.write(path, path.relative_to(folder))
     for source in (folder, tmp_path / "a.zip"):
         raw = tmp_path / f"raw-{source.stem}"
-        assert ingest(source, raw, RAVDESS) == Ingested(added=2, total=2, doubled=2)
+        ingested = ingest(source, raw, RAVDESS)
+        assert ingested == Ingested(added=2, total=2)
+        assert ingested.notes[0].startswith("2 recordings are there twice")
         assert taken(raw) == sorted([*NAMES, SUMS])
     (folder / "set" / "all" / NAMES[0]).write_bytes(wav + b"x")
     with pytest.raises(CorpusError, match=r"are one recording by their names but have other byt"):
@@ -327,6 +330,23 @@ def test_what_is_not_taken_is_counted(tmp_path, folder, wav):
     (note,) = ingest(folder, tmp_path / "raw", RAVDESS).notes
     assert all(part in note for part in ("1 .mp4", "1 .txt", "1 pipes, sockets or devices"))
     assert ingest(tmp_path / "a.zip", tmp_path / "zip", RAVDESS).notes == ("Not taken: 1 .mp4.",)
+
+
+def test_a_disk_that_is_full_while_an_archive_is_unpacked_is_a_line(tmp_path, wav, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(NAMES[0], wav)
+    monkeypatch.setattr("ser.io.intake.archive._copy", full)
+    message = r"No room at .* for (a\.zip|ravdess)\. Make room"
+    with (
+        pytest.raises(CorpusError, match=message),
+        unpacked(tmp_path / "a.zip", tmp_path / "raw"),
+    ):
+        pass
+    with pytest.raises(CorpusError, match=message):
+        ingest(tmp_path / "a.zip", tmp_path / "raw" / "ravdess", RAVDESS)
 
 
 def test_nobody_waits_for_a_pipe(tmp_path, folder):

@@ -99,6 +99,9 @@ def test_quotes_in_tab_separated_text_are_text(tmp_path):
         ('file,emotion\na.wav,"sad\n', "line 2: .*quote not closed"),
         (b"file,emotion" + bytes(300), "zero bytes"),
         (" \n\n", "it is empty"),
+        (",,,\n", "it is empty"),
+        ("file\temotion\na.wav\t" + "x" * 140_000, "line 2: .*field limit"),
+        ("x" * 140_000, "field limit"),
     ],
 )
 def test_what_is_no_table_says_so_in_a_line(tmp_path, content, message):

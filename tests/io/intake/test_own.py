@@ -138,7 +138,7 @@ def test_a_word_that_is_mapped_twice_is_refused_with_its_lines(tmp_path):
 
 def test_numbers_may_be_words(tmp_path):
     (tmp_path / "m.yaml").write_text("1: anger\n'no': fear\n")
-    assert read_mapping(tmp_path / "m.yaml").emotion == {"1": "anger", "no": "fear"}
+    assert read_mapping(tmp_path / "m.yaml")["emotion"] == {"1": "anger", "no": "fear"}
 
 
 def test_what_cannot_be_added_leaves_nothing(tmp_path, source):
@@ -313,12 +313,11 @@ def test_files_that_hold_us_up_or_nest_for_ever_are_a_line(tmp_path):
 
 def test_a_mapping_may_have_parts(tmp_path):
     (tmp_path / "m.yaml").write_text("emotion: {Wut: anger}\nsex: {1: male}\nspeaker: {Ben: ben}\n")
-    words = read_mapping(tmp_path / "m.yaml")
-    assert (words.emotion, words.sex, words.speaker) == (
-        {"Wut": "anger"},
-        {"1": "male"},
-        {"Ben": "ben"},
-    )
+    assert read_mapping(tmp_path / "m.yaml") == {
+        "emotion": {"Wut": "anger"},
+        "sex": {"1": "male"},
+        "speaker": {"Ben": "ben"},
+    }
     for content, message in [
         ("emotion: {Wut: anger}\nmood: {a: b}\n", "has the part 'mood'"),
         ("emotion: {Wut: anger}\nsex: male\n", "holds 'male'; expected lines"),
@@ -354,7 +353,9 @@ def test_times_that_the_table_lacks_are_notes(tmp_path, source):
         return prepare_own(source, table=tmp_path / "t.csv", drop_unlisted=True, facts=FACTS)
 
     fact = noted("duration", "3.5")
-    assert not fact.has_segments
+    assert fact.files["labels.csv"].startswith(
+        b"file,emotion,speaker,sex,intensity,sentence,label\n"
+    )
     assert "Columns that are not read: duration." in fact.notes
     assert any("last to the recording's end" in note for note in noted("begin", "3.5").notes)
     assert any("begin with the recording" in note for note in noted("stop,length", "3,2").notes)

@@ -179,7 +179,7 @@ def test_settings_that_name_no_cache_are_a_line(root):
 
 def test_without_a_list_dvc_s_hashes_are_checked(root):
     (root / OUT / "SHA256SUMS").unlink()
-    with pytest.raises(CorpusError, match="DVC knows no hashes of it"):
+    with pytest.raises(CorpusError, match="DVC has no hashes of it"):
         verify(root, "ravdess")
     track(root, root / ".dvc" / "cache")
     assert verify(root, "ravdess").damaged == ()

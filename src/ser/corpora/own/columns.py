@@ -1,4 +1,4 @@
-"""Which column of a user's table means what: by its name, or as the user says."""
+"""Which column of a user's table means what: by its name, or by the user's choice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NAMES = {
 }
 #: Two names of these are a doubt; of the others the likeliest is taken.
 ASKED = ("file", "emotion", "speaker", "start", "end")
-#: Words in a header that speak of time.
+#: Words in a header that stand for a time.
 _TIMES = {
     *("start", "begin", "beginning", "onset", "xmin", "tmin", "from"),
     *("end", "ending", "stop", "finish", "offset", "xmax", "tmax", "to"),
@@ -55,8 +55,8 @@ def choose_columns(
 ) -> dict[str, str]:
     """Our column -> the header that stands for it, of those that are there.
 
-    chosen : what the user says of some. Raises CorpusError where a header is not there, or
-        two may be meant.
+    chosen : those that the user named. Raises CorpusError where a header is not there, or two
+        may be meant.
     """
     by_key: dict[str, str] = {}
     for header in headers:
@@ -65,7 +65,14 @@ def choose_columns(
                 f"The table has two columns {pair(by_key[spelling_key(header)], header)}. "
                 "Rename one."
             )
-    found = {ours: _told(ours, header, by_key) for ours, header in (chosen or {}).items()}
+    found: dict[str, str] = {}
+    for ours, header in (chosen or {}).items():
+        if spelling_key(header) not in by_key:
+            raise CorpusError(
+                f"--columns names {header!r} for {ours}; the table has {', '.join(headers)}. "
+                "Name one of these."
+            )
+        found[ours] = by_key[spelling_key(header)]
     for ours, names in NAMES.items():
         if ours in found:
             continue
@@ -92,7 +99,7 @@ def choose_columns(
 
 
 def time_like(headers: Iterable[str]) -> list[str]:
-    """Those of the headers that speak of time.
+    """Those of the headers that seem to be of times.
 
     >>> time_like(["from_ms", "StopTime", "gender", "sentiment"])
     ['from_ms', 'StopTime']
@@ -127,12 +134,3 @@ def parse_columns(words: Iterable[str]) -> dict[str, str]:
                 f"{', '.join(NAMES)}, HEADER as the table has it."
             )
     return chosen
-
-
-def _told(ours: str, header: str, by_key: Mapping[str, str]) -> str:
-    if spelling_key(header) not in by_key:
-        raise CorpusError(
-            f"--columns names {header!r} for {ours}; the table has "
-            f"{', '.join(by_key.values())}. Name one of these."
-        )
-    return by_key[spelling_key(header)]

@@ -13,32 +13,15 @@ import pandas as pd
 from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
 from ser.core.utterance.tables import UNKNOWN, is_known
 from ser.corpora.base import UNSPECIFIED, several
-from ser.corpora.own.matching import match_files
-from ser.corpora.own.segments import (
-    SEGMENT,
-    TIMES,
-    check_segments,
-    read_segments,
-    without_empty,
-)
-from ser.corpora.own.words import (
-    DROP,
-    NOTHING,
-    SEXES,
-    fold,
-    skeleton,
-    two_or_one,
-    unknown_sexes,
-    unknown_words,
-    vocabulary,
-)
+from ser.corpora.own import words
+from ser.corpora.own.segments import SEGMENT, check_segments, read_segments
 from ser.errors import CorpusError, UnknownEmotion
 from ser.params import FeatureParams
 
 #: What may stay empty, and what then stands there.
 OPTIONAL = {"sex": UNKNOWN, "intensity": UNSPECIFIED, "sentence": UNKNOWN}
 REQUIRED = ("file", "emotion", "speaker")
-#: `label` is the user's own word for the emotion. Where recordings hold segments, SEGMENT follows.
+#: `label` is the user's own word for the emotion.
 COLUMNS = (*REQUIRED, *OPTIONAL, "label")
 #: Columns that hold a person's own words.
 WRITTEN = ("speaker", *OPTIONAL, "label")
@@ -61,37 +44,33 @@ def label_recordings(
     sexes: Mapping[str, str] | None = None,
     pattern: str | None = None,
     drop_unlisted: bool = False,
-    seconds_of: Callable[[str], float | None] = lambda file: None,
+    seconds_of: Callable[[str], float] = lambda file: np.inf,
 ) -> pd.DataFrame:
-    """Labels of the utterances, one row each: COLUMNS; dropped utterances have none.
-
-    Where a recording holds segments that are utterances, SEGMENT follow: float64 seconds, NaN for
-    an end that is the recording's.
+    """Labels of the utterances, one row each: COLUMNS and SEGMENT; dropped utterances have none.
 
     files : relative to the user's folder.
-    table : REQUIRED and, if known, OPTIONAL and TIMES columns; without it the folders' names say.
+    table : REQUIRED and, if known, OPTIONAL and TIMES columns; None: folders' names are the labels.
     mapping : the user's words -> canonical emotions or `drop`; goes before SYNONYMS.
     speakers : a speaker as written -> as meant; sexes : the user's words -> female or male.
-    pattern : a regular expression found in the relative path, whose named groups, some of
-        GROUPS, say what the table or the folders do not.
+    pattern : a regular expression found in the relative path; its named groups, some of GROUPS,
+        stand for what the table or the folders lack.
     drop_unlisted : leave recordings out that the table does not list; else they are an error.
-    seconds_of : how long a recording lasts that the table has segments of; None if not known.
-    Raises UnknownEmotion for words without an emotion, CorpusError for all that is unclear.
+    seconds_of : duration of a recording that the table has segments of, infinite if not known.
+    Raises UnknownEmotion for words without an emotion, CorpusError for whatever is unclear.
     """
-    words = vocabulary(mapping or {})
+    emotions = words.vocabulary(mapping or {})
     groups = _compiled(pattern)
     if table is None:
-        rows = _from_paths(files, words, groups)
+        rows = _from_paths(files, emotions, groups)
     else:
-        table = _named_as_here(table, files)
         table = _with_groups(table, groups) if groups else table
         rows = _from_table(files, table, drop_unlisted, seconds_of)
     rows = _written(rows)
-    unknown = {label for label in rows["label"] if fold(label) not in words}
+    unknown = {label for label in rows["label"] if spelling_key(label) not in emotions}
     if unknown:
-        raise unknown_words(unknown)
-    rows["emotion"] = [words[fold(label)] for label in rows["label"]]
-    rows = rows[rows["emotion"] != DROP]
+        raise words.unknown_words(unknown)
+    rows["emotion"] = [emotions[spelling_key(label)] for label in rows["label"]]
+    rows = rows[rows["emotion"] != words.DROP]
     if rows.empty:
         raise CorpusError("No recording is left to add: all are dropped. Mend the mapping.")
     rows["sex"] = _sexes(list(rows["sex"]), sexes or {})
@@ -100,19 +79,17 @@ def label_recordings(
     for column in ("intensity", "sentence"):
         rows[column] = one_spelling(rows[column])
     rows["sex"] = _one_sex(rows)
-    rows = without_empty(rows)
-    columns = [*COLUMNS, *(name for name in SEGMENT if name in rows)]
-    return rows.sort_values(["file", *columns[len(COLUMNS) :]], ignore_index=True)[columns]
+    return rows.sort_values(["file", *SEGMENT], ignore_index=True)[[*COLUMNS, *SEGMENT]]
 
 
 def check_speakers(speakers: Iterable[str], where: str = "") -> None:
     """Raise CorpusError where two speakers differ by spelling alone.
 
     One person under two names would be in train and in test, and every score too good.
-    where : begins the error, and says whose speakers they are.
+    where : begins the error, and names whose speakers they are.
     """
     if pairs := doubtful(speakers):
-        raise two_or_one(pairs, where)
+        raise words.two_or_one(pairs, where)
 
 
 def one_spelling(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:
@@ -126,7 +103,7 @@ def one_spelling(values: Iterable[str], known: Iterable[str] = ()) -> list[str]:
 
 
 def _written(rows: pd.DataFrame) -> pd.DataFrame:
-    """What people wrote, without what cannot be seen; raises CorpusError for what is no text."""
+    """Rows without invisible characters in WRITTEN; raises CorpusError for control characters."""
     rows = rows.copy()
     for column in WRITTEN:
         cleaned = {value: clean(value) for value in rows[column].unique()}
@@ -139,15 +116,6 @@ def _written(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _named_as_here(table: pd.DataFrame, files: Sequence[PurePath]) -> pd.DataFrame:
-    """The table with the recordings' own paths, where only one recording can be meant."""
-    if "file" not in table:
-        return table
-    text = table["file"].astype("string").fillna("")
-    matched = match_files(text, files)
-    return table.assign(file=[matched.get(file, file) for file in text])
-
-
 def _with_groups(table: pd.DataFrame, pattern: re.Pattern[str]) -> pd.DataFrame:
     """The table with what the pattern finds in each of its files."""
     if twice := sorted(set(pattern.groupindex) & set(table.columns)):
@@ -155,8 +123,6 @@ def _with_groups(table: pd.DataFrame, pattern: re.Pattern[str]) -> pd.DataFrame:
             f"Both the table and the pattern name the {twice[0]} of a recording; one is needed. "
             "Leave the group out, or take the column out of the table."
         )
-    if "file" not in table:
-        return table
     said = _searched([PurePosixPath(file) for file in table["file"]], pattern)
     return table.assign(
         **{group: [found.get(group, "") for found in said] for group in pattern.groupindex}
@@ -164,12 +130,12 @@ def _with_groups(table: pd.DataFrame, pattern: re.Pattern[str]) -> pd.DataFrame:
 
 
 def _from_paths(
-    files: Sequence[PurePath], words: Mapping[str, str], pattern: re.Pattern[str] | None
+    files: Sequence[PurePath], known: Mapping[str, str], pattern: re.Pattern[str] | None
 ) -> pd.DataFrame:
     rows, nameless, problems = [], [], []
     found: Sequence[dict[str, str]] = _searched(files, pattern) if pattern else [{}] * len(files)
     for file, said in zip(files, found, strict=True):
-        folders = [part for part in file.parts[:-1] if fold(part) in words]
+        folders = [part for part in file.parts[:-1] if spelling_key(part) in known]
         emotions = [said["emotion"]] if "emotion" in said else folders
         others = [part for part in file.parts[:-1] if part not in folders[:1]]
         if not emotions:
@@ -183,10 +149,11 @@ def _from_paths(
             row = {**OPTIONAL, "speaker": "".join(others[:1]), **said}
             rows.append({**row, "file": file.as_posix(), "label": emotions[0]})
     if nameless:
-        raise _without_emotion(nameless, files, words)
+        raise _without_emotion(nameless, files, known)
     if problems:
         raise several([CorpusError(f"{problem}one is needed. {WAYS_OUT}.") for problem in problems])
-    return pd.DataFrame(rows, columns=["file", "label", "speaker", *OPTIONAL])
+    table = pd.DataFrame(rows, columns=["file", "label", "speaker", *OPTIONAL])
+    return table.join(read_segments(table))
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -229,15 +196,8 @@ def _from_table(
     files: Sequence[PurePath],
     table: pd.DataFrame,
     drop_unlisted: bool,
-    seconds_of: Callable[[str], float | None],
+    seconds_of: Callable[[str], float],
 ) -> pd.DataFrame:
-    missing = [column for column in REQUIRED if column not in table.columns]
-    if missing:
-        raise CorpusError(
-            f"The table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}. "
-            f"Required are {', '.join(REQUIRED)}; {', '.join((*OPTIONAL, *TIMES))} may be there. "
-            f"Say which column is meant with --columns '{missing[0]}=HEADER'."
-        )
     columns = [column for column in (*REQUIRED, *OPTIONAL) if column in table.columns]
     said = table[columns].astype("string").fillna("").apply(lambda column: column.str.strip())
     for column in REQUIRED:
@@ -257,7 +217,9 @@ def _from_table(
             said[column] = otherwise
         elif column != "sex":
             # Of a sex, a mapping may explain `-` or `?` first.
-            said[column] = [otherwise if fold(word) in NOTHING else word for word in said[column]]
+            said[column] = [
+                otherwise if spelling_key(word) in words.NOTHING else word for word in said[column]
+            ]
     return said.rename(columns={"emotion": "label"})
 
 
@@ -293,10 +255,10 @@ def _check_same_files(
 
 
 def _sexes(said: Sequence[str], mapping: Mapping[str, str]) -> list[str]:
-    known = {spelling_key(word): sex for word, sex in {**SEXES, **mapping}.items()}
+    known = {spelling_key(word): sex for word, sex in {**words.SEXES, **mapping}.items()}
     keys = [spelling_key(word) for word in said]
     if unknown := {word for word, key in zip(said, keys, strict=True) if key not in known}:
-        raise unknown_sexes(unknown)
+        raise words.unknown_sexes(unknown)
     return [known[key] for key in keys]
 
 
@@ -313,21 +275,20 @@ def _one_sex(rows: pd.DataFrame) -> pd.Series:
 
 
 def _without_emotion(
-    nameless: Sequence[PurePath], files: Sequence[PurePath], words: Mapping[str, str]
+    nameless: Sequence[PurePath], files: Sequence[PurePath], known: Mapping[str, str]
 ) -> CorpusError:
-    """What to say of files in no emotion's folder: the words, where the layout shows which."""
-    levels = {
-        level for file in files for level, part in enumerate(file.parts[:-1]) if fold(part) in words
-    }
+    """The error for files in no emotion's folder; it names the words if the layout shows them."""
+    parts = [(level, part) for file in files for level, part in enumerate(file.parts[:-1])]
+    levels = {level for level, part in parts if spelling_key(part) in known}
     if len(levels) == 1:
         (level,) = levels
         unknown = {file.parts[level] for file in nameless if level < len(file.parts) - 1}
         if unknown:
-            return unknown_words(unknown)
+            return words.unknown_words(unknown)
     folders = sorted({part for file in nameless for part in file.parts[:-1]})
     some = ", ".join(folders[:8]) + (", …" if len(folders) > 8 else "")
     return UnknownEmotion(
         f"{nameless[0]} and {len(nameless) - 1} more lie in no folder of a known emotion "
         f"({some or 'no folders at all'}). Map the folders that name one with --mapping "
-        f"({skeleton(folders[:2] or ['WORD'])}). {WAYS_OUT}."
+        f"({words.skeleton(folders[:2] or ['WORD'])}). {WAYS_OUT}."
     )

@@ -12,28 +12,23 @@ from ser.core.utterance.names import clean
 
 
 def match_files(listed: Iterable[str], files: Sequence[PurePath]) -> dict[str, str]:
-    """What the table says -> the recording's path, for those where only one can be meant.
+    """File as the table has it -> path of the recording, where only one can be meant.
 
-    Looked for in turn: the same path, in another Unicode form, in other capitals, with another
+    Compared in turn: the same path, in another Unicode form, in other capitals, with another
     suffix or none; then the one path that ends in it, or that it ends in, as an absolute path
     may. Files of the same name in other folders are no match.
     """
-    here = {file.as_posix(): file.as_posix() for file in files}
+    here = [file.as_posix() for file in files]
     matched: dict[str, str] = {}
-    missing = []
-    for text in dict.fromkeys(listed):
-        path = _posix(text)
-        if path in here:
-            matched[text] = path
-        else:
-            missing.append(text)
-    for key in (_composed, _folded, _bare) if missing else ():
+    missing = list(dict.fromkeys(listed))
+    for key in (str, clean, _folded, _bare):
+        if not missing:
+            return matched
         known = _unique(here, key)
-        matched |= {
-            text: known[key(_posix(text))] for text in missing if key(_posix(text)) in known
-        }
+        keys = {text: key(_posix(text)) for text in missing}
+        matched |= {text: known[keys[text]] for text in missing if keys[text] in known}
         missing = [text for text in missing if text not in matched]
-    return matched | _by_tail(missing, here) if missing else matched
+    return matched | _by_tail(missing, here)
 
 
 def _by_tail(missing: Sequence[str], here: Iterable[str]) -> dict[str, str]:
@@ -42,7 +37,7 @@ def _by_tail(missing: Sequence[str], here: Iterable[str]) -> dict[str, str]:
         by_stem[PurePosixPath(_bare(file)).name].append(file)
     matched = {}
     for text in missing:
-        # What is matched is one of `here`, so an absolute path leads nowhere else.
+        # A match is one of `here`, so an absolute path leads nowhere else.
         parts = PurePosixPath(_bare(_posix(text)).lstrip("/")).parts
         if not parts or ".." in parts:
             continue
@@ -69,10 +64,6 @@ def _unique(here: Iterable[str], key: Callable[[str], str]) -> Mapping[str, str]
 def _posix(text: str) -> str:
     """As paths are here: `.\\a\\b.wav` is `a/b.wav`."""
     return PurePosixPath(text.strip().replace("\\", "/")).as_posix()
-
-
-def _composed(path: str) -> str:
-    return clean(path)
 
 
 def _folded(path: str) -> str:

@@ -28,35 +28,33 @@ def read_segments(table: pd.DataFrame) -> pd.DataFrame:
     A duration stands for an end where the table has starts. Raises CorpusError where a cell is no
     time, or a duration is not end - start.
     """
-    values: dict[str, list[float | None]] = {}
+    times = pd.DataFrame(index=table.index)
     problems: list[tuple[int, str]] = []
     for column, empty in (("start", 0.0), ("end", np.nan), ("duration", np.nan)):
-        if column not in table:
-            values[column] = [empty] * len(table)
-            continue
-        texts = table[column].astype("string").fillna("").str.strip()
-        values[column] = [_seconds(text) if text else empty for text in texts]
+        texts = [""] * len(table)
+        if column in table:
+            texts = table[column].astype("string").fillna("").str.strip().tolist()
+        seconds = [_seconds(text) if text else empty for text in texts]
         problems += [
             (row, f"{column} is {text!r}; expected seconds such as 12.5, or HH:MM:SS.mmm")
-            for row, (text, value) in enumerate(zip(texts, values[column], strict=True))
-            if value is None
+            for row, text in enumerate(texts)
+            if seconds[row] is None
         ]
+        times[column] = np.array(seconds, dtype=float)
     _raise_first(problems)
-    times = pd.DataFrame(values, index=table.index, dtype=float)
     if "start" in table:
         by_duration = times["start"] + times["duration"]
-        wrong = ((by_duration - times["end"]).abs() > ROUNDED).to_numpy()
+        wrong = ((by_duration - times["end"]).abs() > ROUNDED).tolist()
         _raise_first(
             [
                 (
-                    int(row),
+                    row,
                     f"start {start:g} and duration {duration:g} make the end "
                     f"{start + duration:g}, but end is {end:g}; expected the same, or only one of "
                     "the columns end and duration",
                 )
-                for row, (start, end, duration) in zip(
-                    np.flatnonzero(wrong), times[wrong].to_numpy(), strict=True
-                )
+                for row, (start, end, duration) in enumerate(times.to_numpy())
+                if wrong[row]
             ]
         )
         times["end"] = times["end"].fillna(by_duration)
@@ -64,40 +62,31 @@ def read_segments(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def segments_in(rows: pd.DataFrame) -> list[Segment]:
-    """The segment of each row; rows without SEGMENT are whole recordings."""
-    both = with_segments(rows)
+    """The segment of each row, by SEGMENT."""
     return [
         Segment(start, None if np.isnan(end) else end)
-        for start, end in zip(both["start"], both["end"], strict=True)
+        for start, end in zip(rows["start"], rows["end"], strict=True)
     ]
-
-
-def with_segments(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with SEGMENT, which whole recordings may lack."""
-    return rows if "start" in rows else rows.assign(start=0.0, end=np.nan)
 
 
 def without_empty(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows without SEGMENT where all are whole recordings."""
-    if "start" in rows and all(segment.is_whole for segment in segments_in(rows)):
+    if all(segment.is_whole for segment in segments_in(rows)):
         return rows.drop(columns=list(SEGMENT))
     return rows
 
 
-def check_segments(
-    rows: pd.DataFrame, *, seconds_of: Callable[[str], float | None], least: float
-) -> None:
+def check_segments(rows: pd.DataFrame, *, seconds_of: Callable[[str], float], least: float) -> None:
     """Raise CorpusError unless each row is an utterance of its own, inside its recording.
 
-    seconds_of : how long a file lasts; None where that is not known. It is not asked about files
-        that are listed as a whole.
+    seconds_of : duration of a file, infinite where not known; not called for whole recordings.
     least : how many seconds a segment lasts at least.
     """
-    segments, files = segments_in(rows), rows["file"].tolist()
-    cut = {file for file, segment in zip(files, segments, strict=True) if not segment.is_whole}
+    both = list(zip(rows["file"], segments_in(rows), strict=True))
+    cut = {file for file, segment in both if not segment.is_whole}
     first: dict[tuple[str, Segment], int] = {}
     problems = []
-    for row, (file, segment) in enumerate(zip(files, segments, strict=True)):
+    for row, (file, segment) in enumerate(both):
         before = first.setdefault((file, segment), row)
         if before != row:
             what = file if segment.is_whole else f"{segment} of {file}"
@@ -108,9 +97,8 @@ def check_segments(
         elif segment.is_whole and file in cut:
             problems.append((row, f"{file} has neither start nor end, but has them in other rows"))
         elif not segment.is_whole:
-            seconds = seconds_of(file)
             try:
-                segment.within(np.inf if seconds is None else seconds, least=least)
+                segment.within(seconds_of(file), least=least)
             except AudioError as error:
                 problems.append((row, f"{file}: {error}"))
     _raise_first(problems)
@@ -119,13 +107,13 @@ def check_segments(
 def count_overlaps(rows: pd.DataFrame) -> int:
     """How many segments overlap another of their recording that has another emotion or speaker."""
     found = 0
-    for _, own in with_segments(rows).groupby("file"):
+    for _, own in rows.groupby("file"):
         if len(own) == 1:
             continue
         start, end = own["start"].to_numpy(), own["end"].fillna(np.inf).to_numpy()
-        said = (own["speaker"] + "\n" + own["emotion"]).to_numpy()
+        label = (own["speaker"] + "\n" + own["emotion"]).to_numpy()
         for i in range(len(own)):
-            found += bool(np.any((start < end[i]) & (end > start[i]) & (said != said[i])))
+            found += bool(np.any((start < end[i]) & (end > start[i]) & (label != label[i])))
     return found
 
 

@@ -23,14 +23,14 @@ from ser.errors import CorpusError
 from ser.params import Section
 
 LABELS_FILE, CARD_FILE = "labels.csv", "corpus.yaml"
-#: What `ser corpus add` calls recordings that are no published corpus.
+#: The corpus name in `ser corpus add` that stands for recordings of no published corpus.
 ADAPTER: Literal["folder"] = "folder"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Card(Section):
-    """What `corpus.yaml` says.
+    """What `corpus.yaml` holds.
 
     languages : ISO 639-1 codes.
     mapping : the user's words that occur -> canonical emotions.
@@ -46,7 +46,7 @@ class Card(Section):
 
 
 def is_own_name(name: str) -> bool:
-    """True for what a user may call a corpus: up to 64 small letters, digits, `-` and `_`."""
+    """True for a name that a user may give: up to 64 small letters, digits, `-` and `_`."""
     return _NAME.fullmatch(name) is not None and name != ADAPTER
 
 
@@ -58,7 +58,7 @@ def own_corpus(folder: Path) -> Corpus:
 
 
 def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
-    """The corpus of the recordings that `rows` (COLUMNS) list, whatever else is in a folder."""
+    """The corpus of the recordings in `rows` (COLUMNS, SEGMENT), whatever else is in a folder."""
     labels = labelled(rows)
 
     def label(_folder: Path, files: Sequence[PurePath]) -> Labelled:
@@ -67,11 +67,7 @@ def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
 
     return Corpus(
         name=name,
-        title=card.title,
-        licence=card.licence,
-        citation=card.citation,
-        homepage=card.homepage,
-        languages=card.languages,
+        **card.model_dump(include={"title", "licence", "citation", "homepage", "languages"}),
         speakers=rows["speaker"].nunique(),
         utterances=len(rows),
         codes=card.mapping,
@@ -83,18 +79,11 @@ def listed_corpus(name: str, card: Card, rows: pd.DataFrame) -> Corpus:
 
 
 def labelled(rows: pd.DataFrame) -> Labelled:
-    """What `rows` (COLUMNS, and SEGMENT if there) say of each recording."""
+    """Labels by recording, of `rows` of COLUMNS and SEGMENT."""
     found: dict[PurePath, list[Labels]] = defaultdict(list)
     for row, segment in zip(rows.to_dict("records"), segments_in(rows), strict=True):
-        label = Labels(
-            speaker=row["speaker"],
-            sex=row["sex"],
-            emotion=row["emotion"],
-            intensity=row["intensity"],
-            sentence=row["sentence"],
-            start=segment.start,
-            end=segment.end,
-        )
+        facts = {name: row[name] for name in ("speaker", "sex", "emotion", "intensity", "sentence")}
+        label = Labels(**facts, start=segment.start, end=segment.end)
         found[PurePath(row["file"])].append(label)
     return {file: own[0] if len(own) == 1 else tuple(own) for file, own in found.items()}
 
@@ -115,38 +104,38 @@ def read_card(folder: Path) -> Card:
     """What CARD_FILE in `folder` holds; raises CorpusError."""
     path = folder / CARD_FILE
     try:
-        return parse_card(load_yaml(path), f"{folder.name}/{CARD_FILE}")
-    except (OSError, ValueError) as error:
-        raise _restore(path, f"is not readable as YAML ({_why(error)})") from error
+        values = load_yaml(path, remedy=_remedy(path))
+    except ValueError as error:
+        raise _wrong(path, f"is not readable as YAML ({str(error).strip()})") from error
+    return parse_card(values, f"{folder.name}/{CARD_FILE}")
 
 
 def read_labels(path: Path) -> pd.DataFrame:
-    """The labels of a corpus in data/raw, COLUMNS and SEGMENT if there; raises CorpusError."""
+    """The labels of a corpus in data/raw, COLUMNS and SEGMENT; raises CorpusError."""
+    content = io.BytesIO(read_bytes(path, remedy=_remedy(path)))
     try:
-        rows = pd.read_csv(io.BytesIO(read_bytes(path)), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise _restore(path, f"is not readable as CSV ({_why(error)})") from error
+        rows = pd.read_csv(content, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise _wrong(path, f"is not readable as CSV ({str(error).strip()})") from error
     if list(rows.columns) not in (list(COLUMNS), [*COLUMNS, *SEGMENT]):
-        raise _restore(
+        raise _wrong(
             path, f"has the columns {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}"
         )
     check_emotions(rows["emotion"])
     for column in ("file", *WRITTEN):
         if wrong := [text for text in rows[column].unique() if not (text and is_fit(text))]:
-            raise _restore(path, f"has a {column} {wrong[0]!a}; expected text")
-    # Corpora that were added by an older release may still hold two spellings of one speaker.
+            raise _wrong(path, f"has a {column} {wrong[0]!a}; expected text")
+    # The file may be edited by hand.
     check_speakers(rows["speaker"], f"{path}: remove the corpus and add it again. ")
-    return rows.assign(**read_segments(rows)) if "start" in rows else rows
+    return rows.assign(**read_segments(rows))
 
 
-def _restore(path: Path, found: str) -> CorpusError:
-    return CorpusError(
-        f"{path} {found}. Restore it with `dvc checkout`, or add {path.parent.name} again."
-    )
+def _wrong(path: Path, found: str) -> CorpusError:
+    return CorpusError(f"{path} {found}. {_remedy(path)}")
 
 
-def _why(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _remedy(path: Path) -> str:
+    return f"Restore it with `dvc checkout`, or add {path.parent.name} again."
 
 
 def _check_same(name: str, files: Sequence[PurePath], labels: set[PurePath]) -> None:

@@ -11,7 +11,7 @@ from ser.core.utterance.emotions import EMOTIONS
 from ser.core.utterance.names import pair, spelling_key
 from ser.errors import CorpusError, UnknownEmotion
 
-#: Common words for canonical emotions, by `fold`.
+#: Common words for canonical emotions, by `spelling_key`.
 SYNONYMS = {
     "afraid": "fear",
     "angry": "anger",
@@ -35,7 +35,7 @@ _MALE = (
     *("masculino", "hombre", "maschile", "maschio", "uomo", "homem"),
     *("mężczyzna", "męska", "erkek", "мужской", "男", "男性"),
 )
-#: What people and programs write where a sex, sentence or intensity is not known, by `fold`.
+#: Words for a sex, sentence or intensity that is not known, by `spelling_key`.
 NOTHING = frozenset(
     spelling_key(word)
     for word in (
@@ -49,14 +49,14 @@ SEXES = {
     **dict.fromkeys(_MALE, "male"),
     **dict.fromkeys(NOTHING, "unknown"),
 }
-#: Parts of a mapping file; one without parts is of emotions.
+#: Parts of a mapping file; a file without parts maps emotions.
 SECTIONS = ("emotion", "speaker", "sex")
-#: What a mapping says of a word whose recordings are left out.
+#: What a mapping has for a word whose recordings are left out.
 DROP = "drop"
 
 
 def vocabulary(mapping: Mapping[str, str]) -> dict[str, str]:
-    """Words in small letters -> canonical emotion or `drop`, the user's before ours."""
+    """Words, by `spelling_key`, -> canonical emotion or `drop`; the user's go before ours."""
     wrong = {word: to for word, to in mapping.items() if to not in (*EMOTIONS, DROP)}
     if wrong:
         word, to = next(iter(wrong.items()))
@@ -64,14 +64,15 @@ def vocabulary(mapping: Mapping[str, str]) -> dict[str, str]:
             f"The mapping makes {word!r} {to!r}; known are {', '.join(EMOTIONS)}, and {DROP} to "
             "leave its recordings out. Choose one of these."
         )
-    said: dict[str, str] = {}
+    users: dict[str, str] = {}
     for word, to in mapping.items():
-        if said.setdefault(fold(word), to) != to:
+        before = users.setdefault(spelling_key(word), to)
+        if before != to:
             raise CorpusError(
-                f"The mapping makes {word!r} both {said[fold(word)]} and {to}; capitals make no "
-                "difference. Choose one."
+                f"The mapping makes {word!r} both {before} and {to}; capitals make no difference. "
+                "Choose one."
             )
-    return {emotion: emotion for emotion in EMOTIONS} | SYNONYMS | said
+    return {emotion: emotion for emotion in EMOTIONS} | SYNONYMS | users
 
 
 def check_sexes(mapping: Mapping[str, str]) -> None:
@@ -116,11 +117,6 @@ def skeleton(words: Iterable[str], section: str = "", to: str = "EMOTION") -> st
     """A mapping to complete, as YAML on one line."""
     mapping = dict.fromkeys(words, to)
     return _yaml({section: mapping} if section else mapping)
-
-
-def fold(word: str) -> str:
-    """A key by which the spellings of a word are one."""
-    return spelling_key(word)
 
 
 def _yaml(values: Any) -> str:

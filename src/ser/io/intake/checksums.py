@@ -1,4 +1,4 @@
-"""`SHA256SUMS` of a corpus: what its files were when they came in, as sha256sum writes it."""
+"""`SHA256SUMS` of a corpus: hashes of its files when they came in, as sha256sum writes them."""
 
 from __future__ import annotations
 
@@ -21,45 +21,39 @@ LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 class Changes:
     """Files that are listed but not here, here with other bytes, and here but not listed."""
 
-    missing: tuple[str, ...]
-    changed: tuple[str, ...]
-    unlisted: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.changed or self.unlisted)
+    missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
 
-def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Hash all files under `folder` into its SHA256SUMS, hidden files left out.
+def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> None:
+    """Write the hashes of all files under `folder`, hidden files left out, into its SHA256SUMS.
 
-    known : hashes of relative paths that need no reading. Returns what was written.
+    known : hashes by relative path; these files are not read.
     """
-    known = known or {}
-    files = listed_files(folder)
-    unknown = [file for file in files if file not in known]
-    sums = {file: known[file] for file in files if file in known}
-    sums |= hash_files({file: folder / file for file in unknown}, "sha256")
-    if unread := [file for file in files if file not in sums]:
-        raise CorpusError(f"{folder / unread[0]} cannot be read. Give access, then try again.")
+    files, known = listed_files(folder), known or {}
+    sums = {**hashes(folder, [file for file in files if file not in known]), **known}
     with atomic_path(folder / SUMS) as temporary:
         temporary.write_text("".join(f"{sums[file]}  {file}\n" for file in files), encoding="utf-8")
-    return {file: sums[file] for file in files}
+
+
+def hashes(folder: Path, files: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of files of a folder; raises CorpusError where one cannot be read."""
+    sums = hash_files({file: folder / file for file in files}, "sha256")
+    if unread := [file for file in files if file not in sums]:
+        raise CorpusError(f"{folder / unread[0]} cannot be read. Give access, then try again.")
+    return sums
 
 
 def read_sums(folder: Path) -> dict[str, str]:
     """Relative path -> SHA-256; raises CorpusError where the list is missing or malformed."""
     path = folder / SUMS
-    try:
-        text = read_bytes(path).decode()
-    except FileNotFoundError as error:
-        raise CorpusError(
-            f"{path} does not exist. Restore the corpus with `dvc checkout`, or remove it and "
-            "add it again: that writes the list."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(
-            f"{path} cannot be read ({error}). Restore it with `dvc checkout`."
-        ) from error
+    remedy = (
+        "Restore the corpus with `dvc checkout`, or remove it and add it again: that writes the "
+        "list."
+    )
+    # A name with bytes that are no UTF-8 is refused below.
+    text = read_bytes(path, remedy=remedy).decode(errors="surrogateescape")
     sums = {}
     for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         match = LINE.fullmatch(line)
@@ -72,11 +66,20 @@ def read_sums(folder: Path) -> dict[str, str]:
     return sums
 
 
-def changed(folder: Path, *, progress: Callable[[int], object] | None = None) -> Changes:
-    """What differs from SHA256SUMS. `progress` is called with a count of hashed files."""
-    sums, here = read_sums(folder), set(listed_files(folder))
+def changed(
+    folder: Path,
+    sums: Mapping[str, str] | None = None,
+    algorithm: str = "sha256",
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> Changes:
+    """How a folder differs from `sums`, by default those of its SHA256SUMS.
+
+    `progress` is called with counts of hashed files.
+    """
+    sums, here = read_sums(folder) if sums is None else sums, set(listed_files(folder))
     present = [file for file in sums if file in here]
-    found = hash_files({file: folder / file for file in present}, "sha256", progress=progress)
+    found = hash_files({file: folder / file for file in present}, algorithm, progress=progress)
     return Changes(
         missing=tuple(sorted(sums.keys() - here)),
         changed=tuple(file for file in present if found.get(file) != sums[file]),
@@ -95,7 +98,7 @@ def damage(folder: Path, files: Sequence[str]) -> CorpusError:
     """Files of a corpus that are not as they came in, and the way out."""
     return CorpusError(
         f"{folder / files[0]} is missing or has other bytes than it came in with ({len(files)} "
-        f"such files). `ser corpus verify {folder.name}` says how to restore it."
+        f"such files). `ser corpus verify {folder.name}` shows how to restore it."
     )
 
 

@@ -16,23 +16,7 @@ import yaml
 from ser.errors import SerError
 from ser.files import hash_files
 
-
-def folder_md5(folder: Path) -> str:
-    """The hash that DVC gives a folder as it lies there: `….dir`, 36 characters."""
-    files = {
-        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
-    }
-    md5 = hash_files(files, "md5")
-    # DVC's own listing, byte for byte: see the `.dir` objects in its cache.
-    listing = [{"md5": md5[file], "relpath": file} for file in sorted(md5, key=_parts)]
-    return f"{hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()}.dir"
-
-
-def _parts(file: str) -> list[str]:
-    return file.split("/")
-
-
-#: What DVC says -> the way out, where DVC names none.
+#: Pattern in an error of DVC's -> the way out, where DVC names none.
 WAYS_OUT = {
     r"not a git repository|not tracked by any supported SCM": (
         "Run `git init`, or use DVC without Git: `dvc config core.no_scm true`."
@@ -41,7 +25,7 @@ WAYS_OUT = {
         "Run `dvc init`, or `dvc init --no-scm` where there is no Git."
     ),
     r"[Uu]nable to acquire lock|is busy": (
-        "Another DVC command works here: let it end, or end it, then try again."
+        "Another DVC command works here. Wait for it, or end it, then try again."
     ),
     r"config(uration)? (file )?error": "Mend .dvc/config, or .dvc/config.local beside it.",
     r"possible merge conflicts": "Resolve the conflict in that file, then try again.",
@@ -49,16 +33,16 @@ WAYS_OUT = {
 MARKERS = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |$)", re.MULTILINE)
 
 
-def locked_md5(root: Path, path: Path) -> str | None:
-    """The hash that dvc.lock holds of a stage's out (`….dir` for a folder), None if it has none.
-
-    A stage reads the hash of what it depends on; its own outs are locked after it ended.
-    """
-    for stage in locked_stages(root).values():
-        for out in stage.get("outs", []):
-            if out["path"] == path.as_posix():
-                return str(out["md5"])
-    return None
+def folder_md5(folder: Path) -> str:
+    """The hash that DVC gives a folder as it lies there: `….dir`, 36 characters."""
+    files = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    md5 = hash_files(files, "md5")
+    # DVC's own listing, byte for byte: see the `.dir` objects in its cache.
+    by_parts = sorted(md5, key=lambda file: file.split("/"))
+    listing = [{"md5": md5[file], "relpath": file} for file in by_parts]
+    return f"{hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()}.dir"
 
 
 def locked_stages(root: Path) -> dict[str, Any]:
@@ -76,10 +60,16 @@ def locked_stages(root: Path) -> dict[str, Any]:
 
 
 def tracked_md5(root: Path, path: Path) -> str | None:
-    """The hash that `<path>.dvc` holds, or dvc.lock for a stage's out; None if neither does."""
+    """The hash that `<path>.dvc` holds, else dvc.lock for a stage's out; None if neither does.
+
+    A folder's ends in `.dir`. A stage reads the hash of what it depends on; its own outs are locked
+    after it ended.
+    """
     tracker = tracker_of(root, path)
     if not tracker.exists():
-        return locked_md5(root, path)
+        stages = locked_stages(root).values()
+        outs = [out for stage in stages for out in stage.get("outs", [])]
+        return next((str(out["md5"]) for out in outs if out["path"] == path.as_posix()), None)
     outs = (read_yaml(tracker) or {}).get("outs") or [{}]
     if not (isinstance(outs, list) and isinstance(outs[0], dict)):
         raise SerError(f"{tracker} is not as DVC writes it. {_restore(tracker)}")
@@ -132,7 +122,7 @@ def forget(root: Path, path: Path) -> None:
 
 
 def reason(output: str) -> str:
-    """Why DVC failed, by its own words, in one line, with the way out."""
+    """Why DVC failed, in its own words, in one line, with the way out."""
     lines = [line.strip() for line in output.splitlines()]
     errors = [line for line in lines if line.startswith("ERROR: ")]
     # A file that it cannot parse is shown without the prefix.

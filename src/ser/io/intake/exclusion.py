@@ -1,4 +1,4 @@
-"""Which recordings are left out of a manifest, by whose word, and how many may be.
+"""Which recordings are left out of a manifest, who decides it, and how many may be.
 
 `data.exclude` is a list of paths in data/raw, or a file that has one. A path may hold the wildcards
 of fnmatch, where `*` stands for folders as well; its first part is the corpus's name. An entry that
@@ -41,11 +41,11 @@ def excluded(
     found: set[PurePath] = set()
     unmatched = []
     for entry in entries_of(root, data, name):
-        if entry in by_path:
-            found.add(by_path[entry])
-        elif matching := [file for path, file in by_path.items() if fnmatchcase(path, entry)]:
-            found |= set(matching)
-        else:
+        # A path may hold brackets that are no wildcards.
+        same = [by_path[entry]] if entry in by_path else []
+        matching = same or [file for path, file in by_path.items() if fnmatchcase(path, entry)]
+        found.update(matching)
+        if not matching:
             unmatched.append(entry)
     if unmatched:
         more = f" ({len(unmatched)} such entries)" if len(unmatched) > 1 else ""
@@ -57,13 +57,13 @@ def excluded(
 
 
 def entries_of(root: Path, data: DataParams, name: str) -> tuple[str, ...]:
-    """The entries of `data.exclude`, there or in the file that it names, but other corpora's."""
+    """The entries of `data.exclude`, or of the file that it names, without other corpora's."""
     entries: Sequence[str] = data.exclude
     if isinstance(data.exclude, str):
         lines = _read(root, data.exclude).splitlines()
         entries = [s for line in lines if (s := line.strip()) and not s.startswith("#")]
-    # Messages name files from the project's root; such a path may be pasted.
-    paths = [_in_raw(_normal(entry)) for entry in entries]
+    # Paths in messages start at the project's root; one may be pasted.
+    paths = [_normal(entry).removeprefix(f"{RAW.as_posix()}/") for entry in entries]
     others = {*CORPORA, *own_names(root / RAW), *data.corpora} - {name}
     return tuple(path for path in paths if path.partition("/")[0] not in others)
 
@@ -71,7 +71,7 @@ def entries_of(root: Path, data: DataParams, name: str) -> tuple[str, ...]:
 def not_read(
     folder: Path, corpus: Corpus, recordings: Sequence[PurePath], chosen: Collection[PurePath] = ()
 ) -> dict[PurePath, LeftOut]:
-    """The recordings that are left out unread: those that the user chose, and the known bad."""
+    """Recordings that are left out undecoded: those that the user chose, and known bad ones."""
     found: dict[PurePath, LeftOut] = {}
     for file in recordings:
         path = (folder / file).as_posix()
@@ -92,16 +92,15 @@ def named(left_out: Iterable[LeftOut], *, shown: int = SHOWN) -> list[str]:
 def check_bad(name: str, bad: Sequence[LeftOut], *, of: int, data: DataParams) -> None:
     """Raise StageError unless `data.on_bad` lets so many of the corpus's recordings drop out.
 
-    What is not the recordings' fault is never dropped.
+    Recordings that can be restored are never dropped.
     """
     if mendable := [one for one in bad if one.reason in MENDABLE]:
         raise StageError(f"{mendable[0].why} ({len(mendable)} of {of} files fail so.)")
     if not (way := way_out(bad, of=of, data=data)):
         return
-    share = len(bad) / max(1, of)
-    limit = ""
-    if share > data.max_bad_share:
-        limit = f", more than data.max_bad_share {data.max_bad_share:g} allows"
+    share = len(bad) / of
+    above = share > data.max_bad_share
+    limit = f", more than data.max_bad_share {data.max_bad_share:g} allows" if above else ""
     raise StageError(
         f"{name}: {len(bad)} of {of} files fail, {share:.1%} unfit for training{limit} "
         f"({in_words(counted(bad))}). The first: {bad[0].why} {way}"
@@ -109,7 +108,7 @@ def check_bad(name: str, bad: Sequence[LeftOut], *, of: int, data: DataParams) -
 
 
 def way_out(bad: Sequence[LeftOut], *, of: int, data: DataParams) -> str:
-    """What to write into params.yaml so that the bad ones drop out; empty where they do so already.
+    """What to write into params.yaml so that bad recordings drop out; empty where they do.
 
     of : all of the corpus's recordings, whatever is excluded: with fewer, the share that is
         advised would rise with each exclusion.
@@ -171,10 +170,6 @@ def _remedy(entry: str, paths: Sequence[str]) -> str:
     return f"Expected a path such as {paths[0]}; correct the entry, or remove it."
 
 
-def _in_raw(path: str) -> str:
-    return path.removeprefix(f"{RAW.as_posix()}/")
-
-
 def _normal(path: str) -> str:
-    # Some systems write é as two letters.
+    # Some systems write é as two characters.
     return unicodedata.normalize("NFC", path)

@@ -1,10 +1,11 @@
-"""A corpus from its publisher, through the same door as `ser corpus add`."""
+"""A corpus from its publisher, taken in as by `ser corpus add`."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -27,6 +28,8 @@ POINTER = re.compile(
 )
 #: Bytes that Git LFS allows a pointer.
 MAX_POINTER = 1024
+#: `download_all` with this fetch's threads and patience.
+Download = Callable[..., object]
 
 
 def fetch(
@@ -39,19 +42,20 @@ def fetch(
 ) -> Ingested:
     """Fetch a corpus from its publisher into `dest`; every recording is checked on the way.
 
-    cache : folder for what is on its way; a later call goes on with it, and it is gone once
-        the corpus is in `dest`. Raises FetchError or CorpusError, and then `dest` is untouched.
+    cache : folder of downloads; a later call goes on with them, and they are deleted once the
+        corpus is in `dest`. Raises FetchError or CorpusError, and then `dest` is untouched.
     """
     check_fetchable(corpus)
+    download = partial(download_all, threads=threads, patience=patience)
     with one_at_a_time(cache):
         cache.mkdir(parents=True, exist_ok=True)
         match corpus.source:
             case Archive() as archive:
-                source = _fetch_archive(archive, corpus, cache, patience)
+                source = _fetch_archive(archive, corpus, cache, download)
             case LfsRepository() as repository:
-                source = _fetch_lfs(repository, corpus, cache, patience, threads)
+                source = _fetch_lfs(repository, corpus, cache, download)
             case Dataverse() as dataverse:
-                source = _fetch_dataverse(dataverse, corpus, cache, patience, threads)
+                source = _fetch_dataverse(dataverse, corpus, cache, download, patience)
         ingested = ingest(source, dest, corpus, as_published=True)
         shutil.rmtree(cache)
     return ingested
@@ -70,25 +74,22 @@ def check_fetchable(corpus: Corpus) -> None:
         )
 
 
-def _fetch_archive(archive: Archive, corpus: Corpus, cache: Path, patience: Patience) -> Path:
+def _fetch_archive(archive: Archive, corpus: Corpus, cache: Path, download: Download) -> Path:
     name = PurePosixPath(urlsplit(archive.url).path).name or "archive"
     dest = cache / safe_path(name, archive.url)
-    file = Remote(archive.url, dest, archive.size, archive.md5)
-    return download_all([file], doing=corpus.name, patience=patience)[0]
+    download([Remote(archive.url, dest, archive.size, archive.md5)], doing=corpus.name)
+    return dest
 
 
-def _fetch_lfs(
-    lfs: LfsRepository, corpus: Corpus, cache: Path, patience: Patience, threads: int
-) -> Path:
+def _fetch_lfs(lfs: LfsRepository, corpus: Corpus, cache: Path, download: Download) -> Path:
     """The repository's own archive holds pointers; each names its recording by SHA-256."""
     url = f"{lfs.host}/{lfs.repository}/zip/refs/heads/{quote(lfs.branch)}"
     archive, pointers, files = (cache / name for name in ("pointers.zip", "pointers", "files"))
     # A branch moves: the pointers are those of now, and what fits them is not fetched again.
     archive.unlink(missing_ok=True)
-    if pointers.exists():
-        shutil.rmtree(pointers)
+    shutil.rmtree(pointers, ignore_errors=True)
     pointers.mkdir()
-    download_all([Remote(url, archive)], doing=f"{corpus.name}: list", patience=patience)
+    download([Remote(url, archive)], doing=f"{corpus.name}: list")
 
     def wanted(path: PurePosixPath) -> bool:
         # GitHub puts everything into one folder, REPOSITORY-BRANCH.
@@ -110,12 +111,12 @@ def _fetch_lfs(
             (pointers / name).replace(target)
     if not remotes:
         raise CorpusError(f"{url} lists no recordings in {lfs.folder}. See {corpus.homepage}.")
-    _fetch_files(remotes, corpus, files, patience, threads)
+    _fetch_files(remotes, corpus, files, download)
     return files
 
 
 def _fetch_dataverse(
-    dataverse: Dataverse, corpus: Corpus, cache: Path, patience: Patience, threads: int
+    dataverse: Dataverse, corpus: Corpus, cache: Path, download: Download, patience: Patience
 ) -> Path:
     query = urlencode({"persistentId": dataverse.doi})
     url = f"{dataverse.server}/api/datasets/:persistentId/?{query}"
@@ -129,19 +130,19 @@ def _fetch_dataverse(
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise FetchError(
-            f"{url} answers with no listing as Dataverse writes it ({error!r} is amiss). "
+            f"{url} answers with no listing as Dataverse writes it ({error!r}). "
             f"See {corpus.homepage}."
         ) from error
     if not remotes:
         raise CorpusError(f"{url} lists no recordings of {corpus.name}. See {corpus.homepage}.")
-    _fetch_files(remotes, corpus, files, patience, threads)
+    _fetch_files(remotes, corpus, files, download)
     return files
 
 
 def _fetch_files(
-    remotes: Sequence[Remote], corpus: Corpus, files: Path, patience: Patience, threads: int
+    remotes: Sequence[Remote], corpus: Corpus, files: Path, download: Download
 ) -> None:
-    """Fetch all, and drop what an earlier attempt brought and no list names any more."""
+    """Fetch all, and drop files of an earlier attempt that the list no longer names."""
     targets = [remote.dest for remote in remotes]
     check_distinct([target.relative_to(files) for target in targets], corpus.homepage)
     if files.exists():
@@ -149,7 +150,7 @@ def _fetch_files(
             if is_audio(PurePosixPath(name)) and files / name not in set(targets):
                 (files / name).unlink()
     try:
-        download_all(remotes, doing=corpus.name, threads=threads, patience=patience)
+        download(remotes, doing=corpus.name)
     except FetchError as error:
         raise FetchError(
             f"{error} {corpus.homepage} may name other places; a copy comes in with "
@@ -173,7 +174,7 @@ def _pointer(path: Path) -> tuple[str, int]:
 def _dataverse_file(
     server: str, entry: Mapping[str, Any], files: Path, corpus: Corpus
 ) -> Remote | None:
-    """What the listing says of one file; None for one that the corpus does not need."""
+    """A file of the listing; None for one that the corpus does not need."""
     facts = entry["dataFile"]
     folder = entry.get("directoryLabel", "")
     name = safe_path(f"{folder}/{facts['filename']}".lstrip("/"), server)

@@ -8,19 +8,19 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ser.core.utterance.formats import is_audio
-from ser.corpora.base import Corpus, recordings_digest, several, utterances
+from ser.corpora.base import Corpus, recordings_digest, utterances
 from ser.corpora.catalogue import label_files, list_recordings
 from ser.corpora.listing import describe, is_hidden, leading_out, list_folder, suffix_of
-from ser.errors import CorpusError, DoubledRecordings, MissingCorpus
+from ser.errors import CorpusError, DoubledRecordings
 from ser.files import hash_files, one_at_a_time
-from ser.io.intake.archive import is_archive, unpack
-from ser.io.intake.checksums import SUMS, damage, listed_files, read_sums, write_sums
+from ser.io.intake.archive import unpack
+from ser.io.intake.checksums import SUMS, damage, hashes, listed_files, read_sums, write_sums
 from ser.io.intake.names import check_distinct, safe_path
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -30,14 +30,12 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 class Ingested:
     """Recordings that came in, and all that are there now.
 
-    doubled : copies of one of the recordings in another folder, which were left out.
-    notes : what a person should know of the source, a line each.
+    notes : what a person should read about the source, a line each.
     new : the recordings that came in, relative to the corpus's folder.
     """
 
     added: int
     total: int
-    doubled: int = 0
     notes: tuple[str, ...] = field(default=(), compare=False)
     new: tuple[str, ...] = field(default=(), compare=False)
 
@@ -52,10 +50,10 @@ def ingest(
 ) -> Ingested:
     """Copy the recordings and label files of `source`, a folder or an archive, into `dest`.
 
-    A corpus that is at `dest` grows: files of the same path and bytes are left alone, new ones
-    are added, other bytes are refused. What was damaged or deleted at `dest` is restored if the
-    source has it, else nothing comes in. Every name must be one of the corpus. SHA256SUMS is
-    written beside the files. Raises MissingCorpus or CorpusError, and then `dest` is untouched.
+    A corpus at `dest` grows: files of the same path and bytes are left alone, new ones are added,
+    other bytes are refused. Damaged or deleted files at `dest` are restored if the source has
+    them, else nothing comes in. Every name must be one of the corpus. SHA256SUMS is written beside
+    the files. Raises MissingCorpus or CorpusError, and then `dest` is untouched.
 
     as_published : refuse recordings whose digest is not the corpus's.
     notes : label files by relative path that the caller made and vouches for, for all that is
@@ -68,10 +66,11 @@ def ingest(
             folder, others = _as_folder(source, scratch / "unpacked", corpus)
             found, doubled = _once(folder, corpus, list_recordings(folder, corpus))
             recordings = [str(file) for file in found]
-            files = sorted({*recordings, *_label_files(folder, corpus)} - notes.keys())
+            labelling = {f for f in listed_files(folder) if _is_label_file(PurePath(f), corpus)}
+            files = sorted({*recordings, *labelling} - notes.keys())
             _check_links(source, folder, files)
             _check_contents(source, folder, recordings)
-            sums = _hashes(folder, files)
+            sums = hashes(folder, files)
             if as_published:
                 _check_published(source, corpus, {file: sums[file] for file in recordings})
             here = _sums_of(dest)
@@ -81,11 +80,11 @@ def ingest(
                 sums = {file: sha256 for file, sha256 in sums.items() if file not in moved}
             _check_names(source, [*sums, *notes], dest)
             sums |= {file: hashlib.sha256(note).hexdigest() for file, note in notes.items()}
-            damaged = _damaged(dest, here)
+            found_here = hash_files({file: dest / file for file in here}, "sha256")
+            damaged = [file for file in here if found_here.get(file) != here[file]]
             if lost := [file for file in damaged if sums.get(file) != here[file]]:
                 raise damage(dest, lost)
-            labels = set(sums) - set(recordings)
-            new = [*_new_files(source, dest, sums, here, may_grow=labels), *damaged]
+            new = [*_new_files(source, dest, sums, here, set(recordings)), *damaged]
             if new or (here and not (dest / SUMS).exists()):
                 build = scratch / "build"
                 _link_all(dest, build)
@@ -99,11 +98,16 @@ def ingest(
             raise _not_copied(error, dest) from error
     before = {file for file in here if is_audio(PurePath(file))}
     added = sorted(set(recordings) - before)
+    remarks = []
+    if doubled:
+        remarks.append(f"{doubled} recordings are there twice, with the same bytes; taken once.")
+    # Of a user's own folder, whoever made the labels reports what is not taken.
+    if others and not notes:
+        remarks.append(f"Not taken: {describe(others)}.")
     return Ingested(
         added=len(added),
         total=len(before | set(recordings)),
-        doubled=doubled,
-        notes=(f"Not taken: {describe(others)}.",) if others and not notes else (),
+        notes=tuple(remarks),
         new=tuple(added),
     )
 
@@ -112,12 +116,11 @@ def ingest(
 def unpacked(source: Path, near: Path) -> Iterator[Path]:
     """`source` if it is a folder, else what the archive holds, in a hidden folder in `near`.
 
-    Errors name the archive. Raises MissingCorpus or CorpusError.
+    Raises MissingCorpus, or CorpusError, which names the archive.
     """
     if os.path.isdir(source):
         yield source
         return
-    _check_archive(source)
     near.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpacked.", suffix=".tmp", dir=near) as temporary:
         try:
@@ -125,10 +128,12 @@ def unpacked(source: Path, near: Path) -> Iterator[Path]:
             yield Path(temporary)
         except CorpusError as error:
             raise CorpusError(str(error).replace(temporary, str(source))) from error
+        except OSError as error:
+            raise _not_copied(error, near / source.name) from error
 
 
 def is_corpus_file(path: PurePath, corpus: Corpus) -> bool:
-    """A recording or label file of the corpus, by its relative path."""
+    """True for a recording or label file of the corpus, by its relative path."""
     return (is_audio(path) and corpus.belongs(path)) or _is_label_file(path, corpus)
 
 
@@ -138,14 +143,13 @@ def _is_label_file(path: PurePath, corpus: Corpus) -> bool:
 
 
 def _as_folder(source: Path, unpacked: Path, corpus: Corpus) -> tuple[Path, Counter[str]]:
-    """Where the corpus's files are to be read, and what else is there, by suffix."""
+    """The folder to read the corpus's files from, and counts of other files, by suffix."""
     if os.path.isdir(source):
 
         def aside(path: PurePath) -> bool:
             return _is_label_file(path, corpus) or path.name == SUMS
 
         return source, list_folder(source, corpus.belongs, aside=aside).others
-    _check_archive(source)
     others: Counter[str] = Counter()
 
     def wanted(path: PurePath) -> bool:
@@ -158,21 +162,10 @@ def _as_folder(source: Path, unpacked: Path, corpus: Corpus) -> tuple[Path, Coun
     return unpacked, others
 
 
-def _check_archive(source: Path) -> None:
-    if not os.path.lexists(source):
-        raise MissingCorpus(f"{source} does not exist; name a folder, a ZIP or a TAR archive.")
-    # Opening a pipe would wait for somebody to write.
-    if not os.path.isfile(source) or not is_archive(source):
-        raise CorpusError(
-            f"{source} is neither a folder nor a ZIP or TAR archive. Name one of these."
-        )
-
-
 def _once(folder: Path, corpus: Corpus, found: list[PurePath]) -> tuple[list[PurePath], int]:
     """The recordings, each once, and how many identical copies of them are left out.
 
-    Mirrors hold some corpora twice. Every name must be one of the corpus; some recordings may
-    have no label by its rules.
+    Mirrors hold some corpora twice. Raises CorpusError where a name is not one of the corpus.
     """
     try:
         corpus.label(folder, found)
@@ -200,21 +193,13 @@ def _elsewhere(recordings: list[str], sums: Mapping[str, str], here: Mapping[str
 
 
 def _check_links(source: Path, folder: Path, files: list[str]) -> None:
-    """A link may bring in what its maker could not read, and we can."""
+    """A link may bring in a file that its maker could not read, and this user can."""
     if outside := leading_out(folder, map(PurePath, files)):
-        raise several(
-            [
-                CorpusError(
-                    f"{source}: {file} is a link to {os.path.realpath(folder / file)}, outside of "
-                    "the folder; refused. Put the recording itself there: `cp -rL` copies it."
-                )
-                for file in outside
-            ]
+        raise CorpusError(
+            f"{source}: {outside[0]} is a link to {os.path.realpath(folder / outside[0])}, outside "
+            f"of the folder ({len(outside)} such links); refused. Put the recording itself there: "
+            "`cp -rL` copies it."
         )
-
-
-def _label_files(folder: Path, corpus: Corpus) -> list[str]:
-    return [file for file in listed_files(folder) if _is_label_file(PurePath(file), corpus)]
 
 
 def _check_names(source: Path, files: list[str], dest: Path) -> None:
@@ -234,13 +219,6 @@ def _check_contents(source: Path, folder: Path, recordings: list[str]) -> None:
                 )
 
 
-def _hashes(folder: Path, files: list[str]) -> dict[str, str]:
-    sums = hash_files({file: folder / file for file in files}, "sha256")
-    if unread := sorted(set(files) - sums.keys()):
-        raise CorpusError(f"{folder / unread[0]} cannot be read. Give access, then try again.")
-    return sums
-
-
 def _check_published(source: Path, corpus: Corpus, sums: Mapping[str, str]) -> None:
     if corpus.digest is None or recordings_digest(sums.items()) == corpus.digest:
         return
@@ -255,24 +233,23 @@ def _check_published(source: Path, corpus: Corpus, sums: Mapping[str, str]) -> N
 
 
 def _sums_of(dest: Path) -> dict[str, str]:
-    """Hashes of what is at `dest`: those of its list, so that damage is not blessed."""
+    """Hashes of the files at `dest`: those of its list, so that damage is not accepted."""
     if not dest.is_dir():
         return {}
     if (dest / SUMS).exists():
         return read_sums(dest)
-    return _hashes(dest, listed_files(dest))
-
-
-def _damaged(dest: Path, here: Mapping[str, str]) -> list[str]:
-    found = hash_files({file: dest / file for file in here}, "sha256")
-    return [file for file in here if found.get(file) != here[file]]
+    return hashes(dest, listed_files(dest))
 
 
 def _new_files(
-    source: Path, dest: Path, sums: Mapping[str, str], here: Mapping[str, str], may_grow: set[str]
+    source: Path,
+    dest: Path,
+    sums: Mapping[str, str],
+    here: Mapping[str, str],
+    recordings: Collection[str],
 ) -> list[str]:
     new = [file for file in sums if here.get(file) != sums[file]]
-    if others := [file for file in new if file in here and file not in may_grow]:
+    if others := [file for file in new if file in here and file in recordings]:
         raise CorpusError(
             f"{others[0]} of {source} has other bytes than the one in {dest} "
             f"({len(others)} such files). Nothing came in. Rename it, or start afresh with "
@@ -282,19 +259,19 @@ def _new_files(
 
 
 def _check_labels(source: Path, dest: Path, build: Path, corpus: Corpus) -> None:
-    """A label file may name more recordings, and nothing else of those that are here."""
+    """A label file may label more recordings, but none of those that are here otherwise."""
     before, after = (dict(utterances(label_files(at, corpus))) for at in (dest, build))
     if others := [
         file for file, labels in before.items() if not {*labels} <= {*after.get(file, ())}
     ]:
         raise CorpusError(
             f"{source} labels {others[0]} otherwise than {dest} does ({len(others)} recordings). "
-            "Nothing came in. Name a folder whose label files keep what is there."
+            "Nothing came in. Name a folder whose label files keep the labels that are there."
         )
 
 
 def _link_all(folder: Path, build: Path) -> None:
-    """The same files in another folder: links, so that it costs no room and keeps their times."""
+    """The same files in another folder, as links: they take no room and keep their times."""
     build.mkdir()
     for file in [*listed_files(folder), SUMS] if folder.is_dir() else []:
         if (folder / file).exists():
@@ -307,7 +284,7 @@ def _link_all(folder: Path, build: Path) -> None:
 
 def _bring(file: Path, target: Path, note: bytes | None, *, ours: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # What is there may be a link into DVC's cache: it is replaced, never written through.
+    # The file there may be a link into DVC's cache: it is replaced, never written through.
     target.unlink(missing_ok=True)
     if note is not None:
         target.write_bytes(note)
@@ -319,10 +296,9 @@ def _bring(file: Path, target: Path, note: bytes | None, *, ours: bool) -> None:
 
 @contextmanager
 def _scratch(dest: Path) -> Iterator[Path]:
-    """A hidden folder beside `dest`, on its file system, gone afterwards."""
+    """A hidden folder beside `dest`, on its file system, deleted afterwards."""
     scratch = dest.with_name(f".{dest.name}.ingest.tmp")
-    if scratch.exists():
-        shutil.rmtree(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
         yield scratch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +18,7 @@ from ser.corpora.own.reading import read_bytes
 from ser.errors import CorpusError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-#: First bytes of what is no text, and what to do with it.
+#: First bytes of a file that is no text, and what to do with it.
 NO_TEXT = {
     b"PK\x03\x04": "an Excel or OpenDocument workbook; save the sheet as CSV UTF-8",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV UTF-8",
@@ -32,14 +31,14 @@ NO_TEXT = {
 _ABOVE = re.compile(r'[^\S\r\n]*(?:"?#(?!"?[,;\t|])[^\r\n]*)?(?:\r\n?|\n)')
 #: A line, or several, in one pair of quotes, as Excel saves a table that it holds in one column.
 _WHOLE = re.compile(r'(?<![^\r\n])"((?:[^"]|"")*)"[,;\t ]*(?=[\r\n]|\Z)')
-MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+MARKS = {b"\xef\xbb\xbf": "UTF-8-sig", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 @dataclass(frozen=True)
 class LabelTable:
     """A table as text: headers as written, one row a record, indexed by `line` of the file.
 
-    notes : what a person should know of how it was read.
+    notes : lines for the user on how it was read.
     """
 
     rows: pd.DataFrame
@@ -49,25 +48,21 @@ class LabelTable:
 def read_label_table(path: Path) -> LabelTable:
     """A CSV, TSV or Parquet table, its columns unchecked; raises CorpusError.
 
-    Delimiter (comma, semicolon, tab, vertical bar, or as `sep=` says), encoding (UTF-8, UTF-16,
+    Delimiter (comma, semicolon, tab, vertical bar, or that of `sep=`), encoding (UTF-8, UTF-16,
     else Windows-1252), byte-order mark, quotes (of whole lines, too), blank lines and comments
-    above the header are taken as they come.
+    above the header are recognised.
     """
-    try:
-        content = read_bytes(path)
-    except FileNotFoundError as error:
-        raise CorpusError(f"{path} does not exist; name a CSV or Parquet table.") from error
-    except OSError as error:
-        raise CorpusError(
-            f"{path} cannot be read ({error.strerror or error}). Give access to it."
-        ) from error
+    content = read_bytes(path, remedy="Name a CSV or Parquet table.")
     if content.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
         return LabelTable(_parquet(content, path))
     for magic, what in NO_TEXT.items():
         if content.startswith(magic):
             raise CorpusError(f"{path} is {what}, then name that file.")
-    text, notes = _text(content, path)
-    return LabelTable(_table(text, path), notes)
+    try:
+        text, notes = _text(content, path)
+        return LabelTable(_table(text, path), notes)
+    except (ValueError, csv.Error) as error:
+        raise _unreadable(path, "CSV", str(error)) from error
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:
@@ -77,48 +72,45 @@ def _parquet(content: bytes, path: Path) -> pd.DataFrame:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, "Parquet", str(error)) from error
     rows.columns = rows.columns.map(str)
-    return rows.set_axis(pd.RangeIndex(1, len(rows) + 1, name="row"))
+    return rows.reset_index(drop=True)
 
 
 def _text(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
-    encoding = next((e for mark, e in MARKS.items() if content.startswith(mark)), None)
-    if encoding is None and b"\0" in content[:200]:
+    marked = next((e for mark, e in MARKS.items() if content.startswith(mark)), None)
+    if marked is None and b"\0" in content[:200]:
         # UTF-16 without its mark: each second byte of plain letters is zero.
-        encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+        marked = "UTF-16-BE" if content[:1] == b"\0" else "UTF-16-LE"
     notes: tuple[str, ...] = ()
     try:
-        text = content.decode(encoding or "utf-8")
+        text = content.decode(marked or "UTF-8")
     except UnicodeDecodeError as error:
-        if encoding:
-            raise _unreadable(path, "CSV", f"it is no {encoding}") from error
+        if marked:
+            raise ValueError(f"it is not {marked}") from error
         try:
-            text = content.decode("cp1252")
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"{path} is neither UTF-8 nor Windows-1252. Save the table as CSV UTF-8."
-            ) from error
+            text = content.decode("Windows-1252")
+        except UnicodeDecodeError as again:
+            raise ValueError("it is neither UTF-8 nor Windows-1252") from again
         strange = next(line for line in text.splitlines() if not line.isascii())
         notes = (
             f"{path} is not UTF-8; read as Windows-1252 ({strange.strip()[:60]}). If letters are "
             "wrong, save it as CSV UTF-8 and add it again.",
         )
     if "\0" in text:
-        raise _unreadable(path, "CSV", "it holds zero bytes")
+        raise ValueError("it holds zero bytes")
     return text, notes
 
 
 def _table(text: str, path: Path) -> pd.DataFrame:
     text, delimiter, first = _declared(text)
     text, above = _from_header(text)
-    if not text.strip():
-        raise _unreadable(path, "CSV", "it is empty")
     text = _unquoted(text)
-    delimiter = delimiter or _delimiter(text)
+    header_line = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = delimiter or _worth(header_line)[2]
     records = [
-        (line + first + above, [field.strip() for field in fields])
-        for line, fields in _records(text, delimiter, path)
-        if any(field.strip() for field in fields)
+        (line + first + above, fields) for line, fields in _records(text, delimiter) if any(fields)
     ]
+    if not records:
+        raise ValueError("it is empty")
     # Of a header that is marked as a comment.
     header = [clean(name).lstrip("# ") or name for name in records[0][1]]
     width = len(header)
@@ -126,8 +118,7 @@ def _table(text: str, path: Path) -> pd.DataFrame:
         width -= 1
     # Spreadsheets end rows with delimiters of empty columns, which mean nothing.
     rows = [
-        (line, fields if len(fields) < width or any(fields[width:]) else fields[:width])
-        for line, fields in records[1:]
+        (line, fields if any(fields[width:]) else fields[:width]) for line, fields in records[1:]
     ]
     ragged = [(line, len(fields)) for line, fields in rows if len(fields) != width]
     if ragged:
@@ -148,17 +139,17 @@ def _table(text: str, path: Path) -> pd.DataFrame:
 
 
 def _declared(text: str) -> tuple[str, str | None, int]:
-    """The text without Excel's `sep=;`, the delimiter that names, and lines taken away."""
+    """The text without Excel's line `sep=;`, its delimiter, and how many lines were removed."""
     line, _, rest = text.partition("\n")
     word = line.strip("\r\n\" '")
     if word.lower().startswith("sep=") and len(word) in (4, 5):
-        # The tab may be gone with the white space.
+        # `strip` may have removed a tab.
         return rest, word[4:] or "\t", 1
     return text, None, 0
 
 
 def _from_header(text: str) -> tuple[str, int]:
-    """The text without blank lines and comments above its header, and how many these are."""
+    """The text without blank lines and comments above its header, and how many were removed."""
     at = above = 0
     # A comment that names columns is the header.
     while (line := _ABOVE.match(text, at)) and _worth(line[0].replace("#", "", 1))[0] < 2:
@@ -174,13 +165,8 @@ def _unquoted(text: str) -> str:
     return _WHOLE.sub(lambda line: line[1].replace('""', '"'), text)
 
 
-def _delimiter(text: str) -> str:
-    """The one that makes most known names of the first line, then most columns."""
-    return _worth(next(line for line in text.splitlines() if line.strip()))[2]
-
-
 def _worth(line: str) -> tuple[int, int, str]:
-    """By the delimiter that suits a header best: its known names, its columns, the delimiter."""
+    """Of the delimiter that suits a header best: known names, columns, and itself."""
     found = []
     for delimiter in DELIMITERS:
         fields = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
@@ -188,39 +174,32 @@ def _worth(line: str) -> tuple[int, int, str]:
     return max(found, key=lambda one: one[:2])
 
 
-def _records(text: str, delimiter: str, path: Path) -> Iterable[tuple[int, list[str]]]:
-    """(line it begins in, fields) of each record."""
-    try:
-        found = list(_parsed(text, delimiter, csv.QUOTE_MINIMAL))
-    except csv.Error as error:
-        if delimiter != "\t":
-            line = str(error.args[1]) if len(error.args) > 1 else "1"
-            raise _unreadable(
-                path, "CSV", f"line {line}: {error.args[0]}; is a quote not closed?"
-            ) from error
-        found = []
-    # In tab-separated text a quote is often but a quote, and would swallow lines.
-    if delimiter == "\t" and (not found or any("\n" in f for _, fields in found for f in fields)):
-        return list(_parsed(text, delimiter, csv.QUOTE_NONE))
-    return found
-
-
-def _parsed(text: str, delimiter: str, quoting: Literal[0, 3]) -> Iterator[tuple[int, list[str]]]:
+def _records(
+    text: str, delimiter: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+) -> list[tuple[int, list[str]]]:
+    """(line it begins in, stripped fields) of each record; raises ValueError."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True
     )
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise csv.Error(str(error), line) from error
-        yield line, fields
+    records: list[tuple[int, list[str]]] = []
+    line, error = 1, None
+    try:
+        for fields in reader:
+            records.append((line, [field.strip() for field in fields]))
+            line = reader.line_num + 1
+    except csv.Error as caught:
+        error = caught
+    # In tab-separated text a quote is often but a quote, and would swallow lines.
+    swallows = error or any("\n" in field for _, fields in records for field in fields)
+    if swallows and delimiter == "\t" and quoting == csv.QUOTE_MINIMAL:
+        return _records(text, delimiter, csv.QUOTE_NONE)
+    if error:
+        raise ValueError(f"line {line}: {error}; is a quote not closed?") from error
+    return records
 
 
 def _unreadable(path: Path, kind: str, why: str) -> CorpusError:
     return CorpusError(
-        f"{path} is not readable as {kind} ({''.join(why.splitlines()[:1])}). Save it again."
+        f"{path} is not readable as {kind} ({''.join(why.splitlines()[:1])}). Save it again as CSV "
+        "UTF-8 or Parquet."
     )

@@ -1,4 +1,4 @@
-"""Names from archives, servers and lists: none may lead elsewhere or fall onto another."""
+"""File names from archives, servers and lists: none may lead out or be another's name, too."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import PurePath, PurePosixPath
 from ser.core.utterance.names import is_fit
 from ser.errors import CorpusError
 
-#: Bytes, as common file systems have it: of one part, and of a whole relative path.
+#: Bytes that common file systems allow: of one part, and of a whole relative path.
 MAX_PART, MAX_PATH = 255, 1024
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def safe_path(name: str, where: str) -> PurePosixPath:
-    """`name` as a relative path of plain parts; raises CorpusError saying why it is none.
+    """`name` as a relative path of plain parts; raises CorpusError if it is none.
 
-    where : who gave the name, for the error.
+    where : the archive, server or list that has the name, for the error.
     """
     if name.startswith("/") or DRIVE.match(name) or ".." in name.split("/"):
         raise CorpusError(f"{where}: {name!r} leads out of the archive or folder; refused.")

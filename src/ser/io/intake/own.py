@@ -1,14 +1,14 @@
 """A user's own recordings into data/raw, with the files that make them a corpus.
 
-`prepare_own` reads and decides, `add_own` lets them in as any other corpus; a corpus that is there
-grows.
+`prepare_own` reads and labels them, `add_own` copies them as those of any other corpus; a corpus
+that is there grows.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,30 +17,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ser.core.utterance.names import clean
+from ser.core.utterance.names import clean, spelling_key
 from ser.corpora.listing import Listing, list_folder, others_in_words
+from ser.corpora.own import folder, segments, shelf
 from ser.corpora.own.columns import choose_columns, time_like
-from ser.corpora.own.folder import REQUIRED, check_speakers, label_recordings, one_spelling
 from ser.corpora.own.matching import match_files
 from ser.corpora.own.reading import load_yaml
-from ser.corpora.own.segments import (
-    SEGMENT,
-    TIMES,
-    count_overlaps,
-    segments_in,
-    with_segments,
-    without_empty,
-)
-from ser.corpora.own.shelf import (
-    CARD_FILE,
-    LABELS_FILE,
-    Card,
-    listed_corpus,
-    parse_card,
-    read_card,
-    read_labels,
-)
-from ser.corpora.own.words import SECTIONS, check_sexes, fold
+from ser.corpora.own.words import SECTIONS, check_sexes
 from ser.errors import AudioError, CorpusError, MissingCorpus
 from ser.io.audio.read import LONG, read_recording
 from ser.io.intake.checksums import SUMS
@@ -59,23 +42,10 @@ class OwnCorpus:
     """
 
     labels: pd.DataFrame
-    card: Card
+    card: shelf.Card
     left_out: int
     notes: tuple[str, ...] = ()
     dropped: int = 0
-
-    @property
-    def has_segments(self) -> bool:
-        return "start" in self.labels
-
-    @property
-    def recordings(self) -> int:
-        return self.labels["file"].nunique()
-
-    @property
-    def overlaps(self) -> int:
-        """Segments that overlap another of their recording with another emotion or speaker."""
-        return count_overlaps(self.labels)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -83,8 +53,8 @@ class OwnCorpus:
         card = yaml.safe_dump(
             self.card.model_dump(mode="json"), sort_keys=False, allow_unicode=True
         )
-        labels = self.labels.to_csv(index=False, lineterminator="\n")
-        return {LABELS_FILE: labels.encode(), CARD_FILE: card.encode()}
+        labels = segments.without_empty(self.labels).to_csv(index=False, lineterminator="\n")
+        return {shelf.LABELS_FILE: labels.encode(), shelf.CARD_FILE: card.encode()}
 
 
 def prepare_own(
@@ -108,7 +78,7 @@ def prepare_own(
     described = {_near(path, source).resolve() for path in (table, mapping) if path}
     found = _recordings(source, described)
     recordings = found.recordings
-    words = Words() if mapping is None else read_mapping(_near(mapping, source))
+    words = {} if mapping is None else read_mapping(_near(mapping, source))
     if columns and table is None:
         raise CorpusError("--columns names columns of a table, and there is none. Add --table.")
     read = None if table is None else read_label_table(_near(table, source))
@@ -120,19 +90,20 @@ def prepare_own(
         listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
         ignored = [c for c in read.rows.columns if c not in chosen.values()]
         _check_times(listed, time_like(ignored))
-        notes += [*_understood(chosen, ignored), *_matched(listed, recordings)]
-    labels = label_recordings(
+        listed, renamed = _named_as_here(listed, recordings)
+        notes += [*_understood(chosen, ignored), *renamed]
+    labels = folder.label_recordings(
         recordings,
         table=listed,
-        mapping=words.emotion,
-        speakers=words.speaker,
-        sexes=words.sex,
+        mapping=words.get("emotion"),
+        speakers=words.get("speaker"),
+        sexes=words.get("sex"),
         pattern=pattern,
         drop_unlisted=drop_unlisted,
-        seconds_of=_lengths(source),
+        seconds_of=_durations(source),
     )
     occur = dict(sorted(zip(labels["label"], labels["emotion"], strict=True)))
-    card = parse_card({**facts, "mapping": occur}, "The corpus's facts")
+    card = shelf.parse_card({**facts, "mapping": occur}, "The corpus's facts")
     return OwnCorpus(
         labels=labels,
         card=card,
@@ -147,21 +118,20 @@ def add_own(own: OwnCorpus, source: Path, dest: Path) -> Ingested:
 
     Where a corpus is there already, its facts stay and its recordings keep their labels.
     """
-    corpus = listed_corpus(dest.name, own.card, own.labels)
+    corpus = shelf.listed_corpus(dest.name, own.card, own.labels)
     return ingest(source, dest, corpus, notes=_grown(own, dest).files)
 
 
 def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
-    """The labels of what is at `dest` and of what is added."""
-    if not (dest / LABELS_FILE).exists():
+    """The labels of the recordings at `dest` and of those that are added."""
+    if not (dest / shelf.LABELS_FILE).exists():
         return own
-    before, new = with_segments(read_labels(dest / LABELS_FILE)), with_segments(own.labels)
-    new = new.copy()
+    before, new = shelf.read_labels(dest / shelf.LABELS_FILE), own.labels.copy()
     for column in ("intensity", "sentence"):
-        new[column] = one_spelling(new[column], known=before[column])
-    both = without_empty(pd.concat([before, new], ignore_index=True).drop_duplicates())
-    key = ["file", *(name for name in SEGMENT if name in both)]
-    whole = np.array([segment.is_whole for segment in segments_in(both)])
+        new[column] = folder.one_spelling(new[column], known=before[column])
+    both = pd.concat([before, new], ignore_index=True).drop_duplicates()
+    key = ["file", *segments.SEGMENT]
+    whole = np.array([segment.is_whole for segment in segments.segments_in(both)])
     clash = both.duplicated(key) | (both["file"].duplicated(keep=False) & whole)
     if clash.any():
         file = both.loc[clash, "file"].iloc[0]
@@ -169,8 +139,8 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
             f"{file} has other labels than the one in {dest}. Nothing came in. Rename it, or "
             f"start afresh with `ser corpus remove {dest.name}`."
         )
-    check_speakers(both["speaker"], f"Together with what is in {dest}: ")
-    card = read_card(dest)
+    folder.check_speakers(both["speaker"], f"Together with what is in {dest}: ")
+    card = shelf.read_card(dest)
     words = dict(sorted(zip(both["label"], both["emotion"], strict=True)))
     return replace(
         own,
@@ -179,73 +149,58 @@ def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
     )
 
 
-@dataclass(frozen=True)
-class Words:
-    """A mapping file: the user's words for emotions and sexes, speakers as written and as meant."""
+def read_mapping(path: Path) -> dict[str, dict[str, str]]:
+    """A mapping file: YAML `{word: emotion}`, or such a mapping below some of SECTIONS.
 
-    emotion: Mapping[str, str] = field(default_factory=dict)
-    speaker: Mapping[str, str] = field(default_factory=dict)
-    sex: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_mapping(path: Path) -> Words:
-    """A mapping file: YAML `{word: emotion}`, or such a mapping below each of SECTIONS.
-
-    Raises CorpusError.
+    Returns word -> meaning by section. Raises CorpusError.
     """
     try:
-        values = load_yaml(path)
-    except FileNotFoundError as error:
-        raise CorpusError(f"{path} does not exist; name a YAML file.") from error
-    except (OSError, ValueError) as error:
+        values = load_yaml(path, remedy="Name a YAML file.")
+    except ValueError as error:
         raise CorpusError(
-            f"{path} is not YAML ({str(error).splitlines()[0]}). Expected lines `word: emotion`."
+            f"{path} is not YAML ({error}). Expected lines `word: emotion`."
         ) from error
     if not isinstance(values, dict) or not values:
         raise CorpusError(f"{path} holds no mapping; expected lines `word: emotion`.")
     if any(isinstance(part, dict) for part in values.values()):
         if strange := [part for part in values if part not in SECTIONS]:
             raise CorpusError(
-                f"{path} has the part {_shown(strange[0])}; known are {', '.join(SECTIONS)}. "
+                f"{path} has the part {strange[0]!r:.60}; known are {', '.join(SECTIONS)}. "
                 "Put each line `word: meaning` below one of these."
             )
         parts = {part: _pairs(path, values[part]) for part in values}
     else:
         parts = {"emotion": _pairs(path, values)}
     check_sexes(parts.get("sex", {}))
-    speakers = {clean(word): clean(to) for word, to in parts.get("speaker", {}).items()}
-    return Words(parts.get("emotion", {}), speakers, parts.get("sex", {}))
+    if "speaker" in parts:
+        parts["speaker"] = {clean(word): clean(to) for word, to in parts["speaker"].items()}
+    return parts
 
 
 def _pairs(path: Path, values: Any) -> dict[str, str]:
     if not isinstance(values, dict):
-        raise CorpusError(f"{path} holds {_shown(values)}; expected lines `word: meaning`.")
+        raise CorpusError(f"{path} holds {values!r:.60}; expected lines `word: meaning`.")
     for word, to in values.items():
         # YAML reads no, yes, on and off as truth values.
         if not isinstance(word, str | int) or isinstance(word, bool) or not isinstance(to, str):
             raise CorpusError(
-                f"{path} maps {_shown(word)} to {_shown(to)}; expected words. Put both in quotes."
+                f"{path} maps {word!r:.60} to {to!r:.60}; expected words. Put both in quotes."
             )
     return {str(word): to for word, to in values.items()}
 
 
-def _lengths(source: Path) -> Callable[[str], float | None]:
-    """How many seconds a recording under `source` lasts; None where it cannot be read."""
+def _durations(source: Path) -> Callable[[str], float]:
+    """Seconds of a recording under `source`, by its path; infinite where it cannot be read."""
 
     @cache
-    def seconds_of(file: str) -> float | None:
+    def seconds_of(file: str) -> float:
         try:
             return read_recording(source / file, limits=LONG)[0].seconds
         except AudioError:
             # Stage `manifest` names all of these, whole recordings and others.
-            return None
+            return np.inf
 
     return seconds_of
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _near(path: Path, source: Path) -> Path:
@@ -255,7 +210,8 @@ def _near(path: Path, source: Path) -> Path:
 
 
 def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -> None:
-    lacks = [ours for ours in REQUIRED if ours not in chosen and f"(?P<{ours}>" not in pattern]
+    by_pattern = {ours for ours in folder.GROUPS if f"(?P<{ours}>" in pattern}
+    lacks = [ours for ours in folder.REQUIRED if ours not in {*chosen, *by_pattern}]
     if lacks:
         raise CorpusError(
             f"The table lacks {', '.join(lacks)}; it has {', '.join(rows.columns)}. Say which is "
@@ -266,7 +222,7 @@ def _check_enough(chosen: Mapping[str, str], pattern: str, rows: pd.DataFrame) -
 
 def _check_times(listed: pd.DataFrame, like_times: Sequence[str]) -> None:
     """Raise CorpusError where files are listed again and no column of times is understood."""
-    if not like_times or "file" not in listed or not set(TIMES).isdisjoint(listed):
+    if not like_times or not set(segments.TIMES).isdisjoint(listed):
         return
     again = listed.loc[listed["file"].duplicated(), "file"]
     if not again.empty:
@@ -279,7 +235,9 @@ def _check_times(listed: pd.DataFrame, like_times: Sequence[str]) -> None:
 
 
 def _understood(chosen: Mapping[str, str], ignored: Sequence[str]) -> list[str]:
-    others = [f"{theirs} is the {ours}" for ours, theirs in chosen.items() if fold(theirs) != ours]
+    others = [
+        f"{theirs} is the {ours}" for ours, theirs in chosen.items() if spelling_key(theirs) != ours
+    ]
     lines = [f"Columns: {', '.join(others)}."] if others else []
     lines += [f"Columns that are not read: {', '.join(ignored)}."] if ignored else []
     if "start" in chosen and set(chosen).isdisjoint(("end", "duration")):
@@ -289,22 +247,23 @@ def _understood(chosen: Mapping[str, str], ignored: Sequence[str]) -> list[str]:
     return lines
 
 
-def _matched(listed: pd.DataFrame, recordings: tuple[PurePath, ...]) -> list[str]:
-    """How many recordings the table names otherwise than they are here."""
-    if "file" not in listed:
-        return []
+def _named_as_here(
+    listed: pd.DataFrame, recordings: Sequence[PurePath]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The table with the recordings' own paths where only one can be meant, and a note on these."""
     matched = match_files(listed["file"], recordings)
-    other = [(told, here) for told, here in matched.items() if told != here]
-    if not other:
-        return []
-    told, here = other[0]
-    return [f"{len(other)} files of the table are here by another path, first {told} as {here}."]
+    other = [f"{told} as {here}" for told, here in matched.items() if told != here]
+    listed = listed.assign(file=[matched.get(file, file) for file in listed["file"]])
+    counted = (
+        f"{len(other)} files of the table are here by another path, first {''.join(other[:1])}."
+    )
+    return listed, [counted] if other else []
 
 
 def _recordings(source: Path, described: Collection[Path]) -> Listing:
     if not os.path.isdir(source):
         raise MissingCorpus(f"{source} is not a folder; name the one that holds the recordings.")
-    ours = (LABELS_FILE, CARD_FILE, SUMS)
+    ours = (shelf.LABELS_FILE, shelf.CARD_FILE, SUMS)
     found = list_folder(
         source,
         aside=lambda path: str(path) in ours or (source / path).resolve() in described,

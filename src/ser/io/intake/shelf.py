@@ -1,4 +1,4 @@
-"""What stands in data/raw: which corpora are here, and how one goes."""
+"""What lies in data/raw: which corpora, how many files of each; and how one is removed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from ser.core.utterance.fitness import LEFT_OUT, LeftOut
 from ser.core.utterance.formats import is_audio
+from ser.corpora.base import Corpus
 from ser.errors import CorpusError, TableError
 from ser.files import one_at_a_time
 from ser.io.intake import dvc
@@ -46,31 +47,41 @@ def left_out(root: Path, name: str) -> list[LeftOut] | None:
     return [LeftOut(**one) for one in notes.get(LEFT_OUT, [])]
 
 
+def count_bad(root: Path, name: str, corpus: Corpus | None) -> int:
+    """Recordings that are here and known to be unfit for training."""
+    declared = {
+        (RAW / name / file).as_posix()
+        for file in listed_files(root / RAW / name)
+        if corpus and PurePath(file).stem in corpus.known_bad
+    }
+    return len(declared | {one.file for one in left_out(root, name) or () if one.is_bad})
+
+
 def parts(root: Path, name: str) -> list[Path]:
     """All that belongs to a corpus and is here, relative to the project; DVC's cache excepted."""
     if not NAME.fullmatch(name):
-        raise CorpusError(f"{name!r} is no corpus's name; `ser corpus list` says which are here.")
+        raise CorpusError(f"{name!r} is no corpus's name; `ser corpus list` names those here.")
     places = (RAW / name, RAW / f"{name}.dvc", MANIFESTS / f"{name}.parquet", DOWNLOADS / name)
     found = [place for place in places if (root / place).exists() or (root / place).is_symlink()]
     if not found:
-        raise CorpusError(f"No corpus {name} is here; `ser corpus list` says which are.")
+        raise CorpusError(f"No corpus {name} is here; `ser corpus list` names those that are.")
     return found
 
 
 def remove(root: Path, name: str) -> None:
-    """Delete a corpus's `parts`; a call that was cut short is finished by another one."""
+    """Delete a corpus's `parts`; another call finishes one that was interrupted."""
     with one_at_a_time(root / RAW / name):
         for place in parts(root, name):
             if place.suffix == ".dvc":
                 continue
-            if (root / place).is_dir() and not (root / place).is_symlink():
+            path = root / place
+            if path.is_dir() and not path.is_symlink():
                 # Half a folder must not pass for a corpus.
-                aside = (root / place).with_name(f".{name}.removed.tmp")
-                if aside.exists():
-                    shutil.rmtree(aside)
-                (root / place).replace(aside)
+                aside = path.with_name(f".{name}.removed.tmp")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.replace(aside)
                 shutil.rmtree(aside)
             else:
-                (root / place).unlink()
+                path.unlink()
         if dvc.tracker_of(root, RAW / name).exists():
             dvc.forget(root, RAW / name)

@@ -1,4 +1,4 @@
-"""Whether what is on disk is still what came in: corpora, and DVC's own copies of anything.
+"""Whether files still have the bytes that they came in with: corpora, and DVC's own copies.
 
 DVC trusts an object that is in its cache: bytes that rot there come back with `dvc checkout`,
 and `dvc status` calls them up to date.
@@ -7,7 +7,7 @@ and `dvc status` calls them up to date.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ser.corpora.base import Corpus, recordings_digest
 from ser.corpora.published.marks import published_mark, published_marks
 from ser.errors import CorpusError, DamagedCache
 from ser.files import hash_files
-from ser.io.intake.checksums import SUMS, Changes, changed, listed_files, read_sums
+from ser.io.intake.checksums import SUMS, changed, listed_files, read_sums
 from ser.io.intake.dvc import tracked_md5
 from ser.io.intake.names import safe_path
 from ser.project import RAW
@@ -28,9 +28,9 @@ Progress = Callable[[int], object]
 class Verified:
     """What `verify` found of a corpus.
 
-    damaged, copies : one line a file of data/raw or of DVC's cache, paths as the project has them.
+    damaged, copies : a line for each file of data/raw or of DVC's cache, paths as in the project.
     as_published : None where the publication's digest is not known.
-    unpublished : recordings that came in with other bytes than the publication's, or more.
+    unpublished : recordings that came in with other bytes than the publication's, or beside it.
     """
 
     recordings: int
@@ -52,18 +52,15 @@ def verify(
     folder, md5 = root / out, tracked_md5(root, out)
     if not folder.is_dir():
         raise CorpusError(f"{out} does not exist; expected a corpus. Try `dvc checkout {out}`.")
-    if (folder / SUMS).exists():
-        sums = read_sums(folder)
-        changes = changed(folder, progress=progress)
-    elif listing := _listing(root, md5):
-        # The embedded corpus is a stage's out: DVC's hashes are all that is known of it.
-        sums = {}
-        changes = _changed_md5(folder, listing, progress)
-    else:
+    sums = read_sums(folder) if (folder / SUMS).exists() else {}
+    # The embedded corpus is a stage's out: only DVC has hashes of it.
+    listing = {} if sums else _listing(root, md5)
+    if not sums and not listing:
         raise CorpusError(
-            f"{out} has no {SUMS}, and DVC knows no hashes of it. Let `ser corpus add {name} "
+            f"{out} has no {SUMS}, and DVC has no hashes of it. Let `ser corpus add {name} "
             f"{out}` take it in as it is."
         )
+    changes = changed(folder, sums or listing, "sha256" if sums else "md5", progress=progress)
     wrong = {*changes.missing, *changes.changed}
     damaged = (
         *(f"{out / file} is missing" for file in changes.missing),
@@ -72,29 +69,28 @@ def verify(
     )
     copies = []
     if md5:
-        sound = set(listed_files(folder)) - wrong if sums else set()
+        sound = sums.keys() - wrong
         for file, path in damaged_objects(root, out, md5, sound=sound, progress=progress):
-            shown = path.relative_to(root) if path.is_relative_to(root) else path
-            copies.append(f"{shown}, DVC's copy of {out / file}, has other bytes")
+            copies.append(f"{_copy(root, path, out / file)}, has other bytes")
     recordings = [file for file in sums or listed_files(folder) if is_audio(Path(file))]
     published = None
     if corpus and corpus.digest and sums:
         digest = recordings_digest((file, sums[file]) for file in recordings)
         published = digest == corpus.digest and not wrong
-    others = () if published or not sums or corpus is None else unpublished(folder, corpus) or ()
+    others = unpublished(corpus, sums) if corpus and not published else ()
     return Verified(len(recordings), damaged, tuple(copies), published, others)
 
 
-def unpublished(folder: Path, corpus: Corpus) -> tuple[str, ...] | None:
-    """Recordings that came in other than published, by SHA256SUMS; None where not known."""
+def unpublished(corpus: Corpus, sums: Mapping[str, str]) -> tuple[str, ...]:
+    """Recordings, SHA-256 by path, that differ from the publication's, where these are known."""
     known = published_marks(corpus.name)
-    if known is None:
-        return None
-    sums = read_sums(folder)
-    recordings = [file for file in sums if is_audio(Path(file))]
-    if recordings_digest((file, sums[file]) for file in recordings) == corpus.digest:
-        return ()
-    return tuple(file for file in recordings if published_mark(file, sums[file]) not in known)
+    return tuple(
+        file
+        for file in sums
+        if known is not None
+        and is_audio(Path(file))
+        and published_mark(file, sums[file]) not in known
+    )
 
 
 def damaged_objects(
@@ -118,34 +114,37 @@ def damaged_objects(
         return []
     if hash_files({"": own}, "md5").get("") != md5.removesuffix(".dir"):
         return [(".", own)]
-    if not md5.endswith(".dir"):
-        return []
-    objects = {file: _object(cache, name) for file, name in _listing(root, md5).items()}
+    listing = _listing(root, md5)
     unread = {
         file: path
-        for file, path in objects.items()
-        if path.exists() and not (file in sound and path.samefile(root / out / file))
+        for file, name in listing.items()
+        if (path := _object(cache, name)).exists()
+        and not (file in sound and path.samefile(root / out / file))
     }
     if progress:
-        progress(len(objects) - len(unread))
+        progress(len(listing) - len(unread))
     found = hash_files(unread, "md5", progress=progress)
-    return [(file, path) for file, path in unread.items() if found.get(file) != _md5_of(path)]
+    return [(file, path) for file, path in unread.items() if found.get(file) != listing[file]]
 
 
 def check_cache(root: Path, outs: Sequence[Path]) -> None:
-    """Raise DamagedCache where DVC's cache holds other bytes of the outs than it says."""
+    """Raise DamagedCache where DVC's cache holds other bytes of the outs than its names promise."""
     for out in outs:
         md5 = tracked_md5(root, out)
-        damaged = damaged_objects(root, out, md5, sound=()) if md5 else []
+        damaged = damaged_objects(root, out, md5) if md5 else []
         if damaged:
             file, path = damaged[0]
             more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-            shown = path.relative_to(root) if path.is_relative_to(root) else path
             raise DamagedCache(
-                f"{shown}, DVC's copy of {out / file}{more}, has other bytes than its name says: "
-                f"`dvc checkout` would bring them here. Delete it, then `dvc commit {out}` or "
-                "`dvc pull`."
+                f"{_copy(root, path, out / file)}{more}, does not hash to its name: "
+                f"`dvc checkout` would bring these bytes here. Delete it, then `dvc commit {out}` "
+                "or `dvc pull`."
             )
+
+
+def _copy(root: Path, path: Path, file: Path) -> str:
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return f"{shown}, DVC's copy of {file}"
 
 
 def cache_folder(root: Path) -> Path:
@@ -171,12 +170,8 @@ def _object(cache: Path, md5: str) -> Path:
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def _md5_of(path: Path) -> str:
-    return path.parent.name + path.name
-
-
 def _listing(root: Path, md5: str | None) -> dict[str, str]:
-    """Relative path -> MD5 of a tracked folder's files; {} where DVC's cache does not say."""
+    """Relative path -> MD5 of a tracked folder's files; {} where DVC's cache has no listing."""
     if md5 is None or not md5.endswith(".dir"):
         return {}
     path = _object(cache_folder(root), md5)
@@ -189,17 +184,6 @@ def _listing(root: Path, md5: str | None) -> dict[str, str]:
         return {}
     except (ValueError, KeyError, TypeError) as error:
         raise CorpusError(
-            f"{path} is no listing of DVC any more: it is damaged. Delete it, then `dvc pull` or "
+            f"{path} is damaged; expected DVC's listing of a folder. Delete it, then `dvc pull` or "
             "add the corpus again."
         ) from error
-
-
-def _changed_md5(folder: Path, listing: dict[str, str], progress: Progress | None) -> Changes:
-    here = set(listed_files(folder))
-    present = {file: folder / file for file in listing if file in here}
-    found = hash_files(present, "md5", progress=progress)
-    return Changes(
-        missing=tuple(sorted(listing.keys() - here)),
-        changed=tuple(file for file in present if found.get(file) != listing[file]),
-        unlisted=tuple(sorted(here - listing.keys())),
-    )
