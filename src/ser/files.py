@@ -1,4 +1,4 @@
-"""Files of this machine: written whole or not at all, hashed, and changed by one at a time."""
+"""Local files: atomic writes, hashes, locks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ PACKAGE = Path(__file__).parent
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary sibling to write; it takes `target`'s place only if the block succeeds.
+    """A temporary sibling to write, which replaces `target` only if the block succeeds.
 
-    Works for a file or a folder; a failed write leaves the old artefact and no debris.
+    For a file or a folder; a failed write leaves the old one, and nothing else.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -55,7 +55,7 @@ def write_json(value: Mapping[str, Any], path: Path) -> None:
 
 
 def json_text(value: Mapping[str, Any]) -> str:
-    """JSON as `write_json` lays it out."""
+    """JSON as `write_json` writes it."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
@@ -78,32 +78,26 @@ def hash_files(
 ) -> dict[str, str]:
     """Hash of each file by its key, in threads; a file that cannot be read is left out."""
 
-    def hash_one(key: str) -> tuple[str, str] | None:
-        try:
-            return key, file_hash(paths[key], algorithm)
-        except OSError:
-            return None
+    hashes: dict[str, str] = {}
 
-    # hashlib gives the interpreter free while it works.
+    def hash_one(key: str) -> None:
+        with suppress(OSError):
+            hashes[key] = file_hash(paths[key], algorithm)
+
+    # hashlib releases the interpreter's lock.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return dict(pair for pair in _counted(pool.map(hash_one, paths), progress) if pair)
+        for _ in pool.map(hash_one, paths):
+            if progress:
+                progress(1)
+    return {key: hashes[key] for key in paths if key in hashes}
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:
-    # A pipe would be read until somebody writes to it.
+    # Reading a pipe would block until something writes to it.
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def _counted(
-    hashes: Iterable[tuple[str, str] | None], progress: Callable[[int], object] | None
-) -> Iterator[tuple[str, str] | None]:
-    for pair in hashes:
-        if progress:
-            progress(1)
-        yield pair
 
 
 @contextmanager
@@ -124,7 +118,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def code_sha256(*rooms: str) -> str:
-    """Hash of source of this package: files and folders by their paths in it."""
+    """Hash of source files of this package; rooms : paths of files or folders in it."""
     digest = hashlib.sha256()
     for room in rooms:
         place = PACKAGE / room

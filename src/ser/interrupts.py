@@ -1,4 +1,4 @@
-"""Ctrl-C, kept from what must not be cut in two."""
+"""Ctrl-C, delayed while work must not be interrupted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits; processes and threads that start inside leave it to this thread for good."""
-    resource_tracker.ensure_running()  # else it is started inside, and lets interrupts through
+    """Ctrl-C waits; processes and threads that start inside never get it."""
+    resource_tracker.ensure_running()  # Started inside, it would let interrupts through.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -23,7 +23,7 @@ def interrupts_held() -> Iterator[None]:
 
 
 def interrupted_between(items: Iterable[T]) -> Iterator[T]:
-    """The items; Ctrl-C raises KeyboardInterrupt before the next one, a second Ctrl-C at once."""
+    """The items. Ctrl-C raises KeyboardInterrupt before the next one; a second Ctrl-C, at once."""
     pressed = False
 
     def press(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""What a process prints reaches any terminal."""
+"""Text that any terminal can print."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JOINERS = "\u200c\u200d"
 
 
 def escape_unencodable() -> None:
-    """Print what stdout's or stderr's encoding lacks as an escape: it is no reason to fail."""
+    """Make stdout and stderr escape what their encoding lacks instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -33,7 +33,7 @@ def count_of(n: int, noun: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`printable` in one line: a file's name may hold a line break.
+    """`printable` text without line breaks, which a file's name may hold.
 
     >>> one_line("anna\\nb")
     'anna\\\\nb'
@@ -42,14 +42,14 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with everything escaped that a terminal obeys or that cannot be encoded.
+    """The text with control characters, and what cannot be encoded, escaped.
 
     >>> printable("anna\\x1b[2J")
     'anna\\\\x1b[2J'
     """
     if text.isascii() and text.isprintable():
         return text
-    # Bidirectional controls turn a line around; joiners belong to words.
+    # Bidirectional controls reverse a line; joiners belong to words.
     return "".join(
         c
         if c in "\n\t" + JOINERS or unicodedata.category(c) not in (*UNFIT, "Cf")

@@ -1,4 +1,4 @@
-"""Where the project lies, and where everything lies in it."""
+"""The project's root, and the paths of everything in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRAIN_RECEIPT = Path("reports/train.json")
 DEV_PREDICTIONS = Path("reports/dev.parquet")
 PREDICTIONS = Path("reports/predictions.parquet")
 METRICS = Path("reports/metrics.json")
-#: The few of them that `dvc exp show` has columns for.
+#: The few metrics that `dvc exp show` has columns for.
 HEADLINE = Path("reports/headline.json")
 PLOTS = Path("reports/plots")
 FIGURES = Path("reports/figures")
@@ -40,12 +40,12 @@ def project_root() -> Path:
     root = find_root()
     if root is None:
         raise SerError(
-            f"{Path.cwd()} is in no project: no params.yaml and dvc.yaml here or above. cd there."
+            f"{Path.cwd()} is in no project: no params.yaml and dvc.yaml here or above. "
+            "cd to a project."
         )
     return root
 
 
 def in_project(path: str) -> Path:
-    """A path of params.yaml: relative ones start at the project's root, whatever the current
-    folder is."""
+    """A path of params.yaml, relative to the project's root unless it is absolute."""
     return (find_root() or Path.cwd()) / Path(path).expanduser()

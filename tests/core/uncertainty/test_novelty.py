@@ -138,9 +138,9 @@ def test_equal_training_gives_equal_arrays(learnt):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"mean": None}, "expected components, held_out, mean"),
-        ({"components": np.zeros((3, 3))}, "components has shape"),
-        ({"held_out": np.full(PERCENTILES.shape, np.nan)}, "held_out"),
+        ({"mean": None}, "expected mean and scale"),
+        ({"components": np.zeros((3, 3))}, r"'components': \(3, 3\)"),
+        ({"held_out": np.full(PERCENTILES.shape, np.nan)}, "not finite"),
         ({"rest": np.zeros(1)}, "not positive"),
     ],
 )

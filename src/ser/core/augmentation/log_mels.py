@@ -1,6 +1,6 @@
-"""Changes to a log-mel that leave its emotion: other speakers, speeds, microphones. Pure.
+"""Augmented log-mels: other speakers, speeds and microphones, the same emotion. Pure.
 
-All work on log-mel instead of samples: a hundredth of the numbers, and no second STFT.
+A log-mel has a hundredth as many numbers as the samples, and needs no second STFT.
 """
 
 from __future__ import annotations

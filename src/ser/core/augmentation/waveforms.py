@@ -1,8 +1,8 @@
-"""Other voices and rooms from the recordings that there are: augmented waveforms. Pure.
+"""Augmented waveforms: other voices, noise and levels. Pure.
 
-A recording that is played faster has another pitch and shorter vocal tract (Ko et al. 2015), and
-so is another voice; its emotion stays. All recordings of a speaker are augmented alike, so that a
-version of a speaker is one voice, too; noise differs from recording to recording.
+A recording that is played faster has a higher pitch and a shorter vocal tract (Ko et al. 2015): it
+becomes another voice of the same emotion. All recordings of a speaker change speed alike, so that a
+version of a speaker is one voice; noise differs between recordings.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import soxr
 from ser.core.utterance.tables import utterance_keys
 from ser.params import WaveformAugmentParams
 
-#: Of the largest change of speed, the least that makes another voice.
+#: Least change of speed, as a share of the largest one.
 LEAST_CHANGE = 1 / 3
-#: The pole of the filter that colours noise is at most this: from white to nearly brown.
+#: Largest pole of the filter that colours noise, from white (0) to nearly brown.
 MOST_COLOUR = 0.95
 
 
@@ -46,7 +46,7 @@ def played(y: np.ndarray, *, speed: float) -> np.ndarray:
 
 
 def noisy(y: np.ndarray, *, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-    """y (n_samples,) with noise of a colour drawn from `rng`, `snr_db` below it: float32."""
+    """y (n_samples,) with noise of a random colour, `snr_db` below it: float32."""
     colour = rng.uniform(0.0, MOST_COLOUR)
     noise = scipy.signal.lfilter([1.0], [1.0, -colour], rng.standard_normal(y.size))
     ratio = np.sqrt(np.mean(np.square(y, dtype=np.float64)) / np.mean(np.square(noise)))
@@ -54,9 +54,9 @@ def noisy(y: np.ndarray, *, snr_db: float, rng: np.random.Generator) -> np.ndarr
 
 
 def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
-    """`rows` of a manifest with the column `version`, indexed by what they are stored under.
+    """`rows` of a manifest with the column `version`, indexed by the keys of their features.
 
-    That names all that a version depends on but the recipe, the speaker included.
+    A key names all that a version depends on except the parameters.
     """
     keys = [
         f"{key}.{version}.{crc32(speaker.encode()):08x}"

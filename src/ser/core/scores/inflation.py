@@ -1,4 +1,4 @@
-"""How much a random split flatters: the same model, scored on known and on unknown speakers."""
+"""How much a random split inflates a score: one model on known and on unknown speakers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ser.errors import ParamsError
 
 @dataclass(frozen=True)
 class Inflation:
-    """UAR of one model over all utterances, each predicted by a model that did not see it.
+    """UAR over all utterances, each predicted by a model that was not trained on it.
 
-    apart : no recording of its speaker was trained on; random : speakers were not looked at.
+    apart : folds by speakers; random : folds whatever the speakers.
     """
 
     apart: float
@@ -54,7 +54,7 @@ def inflation(
         )
     if all(len(np.unique(speaker[emotion == one])) < 2 for one in classes):
         raise ParamsError(
-            "Each emotion is of one speaker alone: emotion and voice cannot be kept apart. Add "
+            "Each emotion is of one speaker alone: emotion and voice cannot be separated. Add "
             "recordings of other speakers."
         )
     folds = min(5, len(speakers))
@@ -67,12 +67,7 @@ def inflation(
 
     apart = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     random = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return Inflation(
-        apart=uar(apart),
-        random=uar(random),
-        chance=1 / len(classes),
-        folds=folds,
-    )
+    return Inflation(uar(apart), uar(random), chance=1 / len(classes), folds=folds)
 
 
 def _splits(
@@ -81,9 +76,9 @@ def _splits(
     emotion: np.ndarray,
     speaker: np.ndarray,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to train on and to test on; folds that nothing fell into are left out."""
+    """Rows to train on and to test on; empty folds are left out."""
     with warnings.catch_warnings():
-        # An emotion with fewer utterances than there are folds is in fewer of them.
+        # An emotion may have fewer utterances than there are folds.
         warnings.simplefilter("ignore", UserWarning)
         try:
             found = list(splitter.split(functionals, emotion, speaker))

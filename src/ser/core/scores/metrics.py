@@ -19,11 +19,11 @@ ECE_BINS = 15
 
 
 def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, Any]:
-    """All scores of one split, ready for JSON.
+    """All scores of one split, for JSON.
 
     `uar_ci95` is a percentile bootstrap over speakers, or None with fewer than two. UAR, macro
-    scores and chance are over the `emotions` that were uttered; `emotions_missing` could have been
-    predicted, but nobody uttered them. Speakers of unknown sex are in no score by sex.
+    scores and chance are over the `emotions` that were uttered; `emotions_missing` are classes of
+    the model that nobody uttered. Scores by sex leave out speakers of unknown sex.
     """
     check_predictions(predictions)
     classes = classes_of(predictions["emotion"])
@@ -59,13 +59,13 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
 
 
 def missing_emotions(predictions: pd.DataFrame) -> tuple[str, ...]:
-    """Emotions that the model can predict and nobody uttered."""
+    """Classes of the model that nobody uttered."""
     known = {column.removeprefix("p_") for column in posterior_columns(predictions)}
     return classes_of(known - set(predictions["emotion"]))
 
 
 def emotions_text(scores: dict[str, Any]) -> str:
-    """What UAR and chance are over: "6 emotions", "5 of 6 emotions (no test speaker …)"."""
+    """The emotions of UAR and chance: "6 emotions", "5 of 6 emotions (nobody tested …)"."""
     missing, uttered = scores["emotions_missing"], scores["emotions"]
     if not missing:
         return f"{uttered} emotions"
@@ -86,7 +86,7 @@ def interval_text(interval: Sequence[float] | None) -> str:
 def _per_class(
     actual: pd.Series, predicted: pd.Series, classes: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall, F1 and support of each class; 0 where nothing was predicted so."""
+    """Precision, recall, F1 and support of each class, 0 for a class never predicted."""
     order = list(classes)
     support = actual.value_counts().reindex(order, fill_value=0).to_numpy(float)
     claimed = predicted.value_counts().reindex(order, fill_value=0).to_numpy(float)
@@ -110,9 +110,9 @@ def uar(predictions: pd.DataFrame) -> float:
 def speaker_hits(
     predictions: pd.DataFrame, classes: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Per speaker and emotion, how many were recognised and how many uttered.
+    """Numbers of recognised and of all utterances, each (n_speakers, n_classes).
 
-    Both (n_speakers, n_classes), speakers in sorted order.
+    Speakers are in sorted order.
     """
     right = (predictions["emotion"] == predictions["predicted"]).astype(float)
     by = right.groupby([predictions["speaker"], predictions["emotion"]])
@@ -140,8 +140,8 @@ def resampled_uar(hits: np.ndarray, total: np.ndarray, weights: np.ndarray) -> n
 def uar_interval(predictions: pd.DataFrame, *, resamples: int, seed: int) -> list[float] | None:
     """95 % percentile interval of UAR over resampled speakers; None for a single speaker.
 
-    Resamples in which nobody utters one of the emotions do not count, as long as there are others:
-    without the emotion of few they would score something else.
+    Resamples that lack one of the emotions do not count unless all do: their UAR would be over
+    fewer emotions.
     """
     hits, total = speaker_hits(predictions, classes_of(predictions["emotion"]))
     if len(hits) < 2:
@@ -153,17 +153,13 @@ def uar_interval(predictions: pd.DataFrame, *, resamples: int, seed: int) -> lis
     return [float(low), float(high)]
 
 
-def expected_calibration_error(predictions: pd.DataFrame, bins: int = ECE_BINS) -> float:
+def expected_calibration_error(predictions: pd.DataFrame) -> float:
     """Mean gap between confidence and accuracy over equal-width bins, Naeini et al. 2015."""
     confidence = predictions[posterior_columns(predictions)].to_numpy().max(axis=1)
     right = (predictions["emotion"] == predictions["predicted"]).to_numpy()
-    place = np.clip((confidence * bins).astype(int), 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    gap = np.abs(
-        np.bincount(place, weights=confidence, minlength=bins)
-        - np.bincount(place, weights=right, minlength=bins)
-    )
-    return float(gap.sum() / counts.sum())
+    place = np.clip((confidence * ECE_BINS).astype(int), 0, ECE_BINS - 1)
+    gap = np.bincount(place, weights=confidence) - np.bincount(place, weights=right)
+    return float(np.abs(gap).sum() / len(place))
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,9 @@
-"""How a speaker expresses each emotion, from clips that nobody labelled. Pure.
+"""Adaptation to how one speaker expresses each emotion, from unlabelled clips. Pure.
 
-Speakers who sound alike on average still differ in what their anger or joy sounds like. Where the
-clips of an emotion lie is known of speakers in general; the clips of one speaker, each as far as
-it seems to be of that emotion, move it towards where his or hers lie (maximum a posteriori, as in
-Gauvain and Lee 1994, with the relevance factor of Reynolds, Quatieri and Dunn 2000). An emotion
-that a speaker has no clips of stays where it is for all.
+Training gives each emotion a mean over all speakers. The clips of one speaker, weighted by their
+posteriors, move the means of their emotions (maximum a posteriori, as in Gauvain and Lee 1994,
+with the relevance factor of Reynolds, Quatieri and Dunn 2000). The mean of an emotion without
+clips stays.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ import numpy as np
 
 from ser.core.uncertainty.calibration import LEAST, fit_temperature, tempered
 
-#: How many clips of one's own tell as much of an emotion as those of all speakers do.
+#: Number of a speaker's clips of an emotion that weigh as much as all other speakers together.
 RELEVANCE = 10.0
-#: Directions in which clips of one emotion differ less than this, as a share of what all clips
-#: differ by at most, are none: a model that is never in doubt leaves nothing to adapt.
+#: Directions in which clips of one emotion vary less than this share of the largest variation of
+#: all clips are dropped: a model without doubt leaves nothing to adapt.
 LEAST_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Where the emotions lie among a model's log-posteriors for speakers it was not trained on.
+    """The emotions' means in a model's log-posteriors for speakers it was not trained on.
 
-    temperature : of the posteriors; axes : float64 (n_classes, r), under which clips of one
-    emotion vary by 1 in every direction; means : float64 (n_classes, r), each emotion's place.
+    temperature : of the posteriors; axes : float64 (n_classes, r), scaled so that clips of one
+    emotion vary by 1 in every direction; means : float64 (n_classes, r), of each emotion.
     """
 
     temperature: float
@@ -39,7 +38,7 @@ class Adaptation:
     def of(cls, posteriors: np.ndarray, target: np.ndarray) -> Self | None:
         """Estimate it from raw posteriors (n, n_classes) of models not trained on the speakers.
 
-        target : (n,) indices of the true classes. None where one of them has no two clips.
+        target : (n,) indices of the true classes. None where a class has fewer than two clips.
         """
         n, n_classes = posteriors.shape
         if (np.bincount(target, minlength=n_classes) < 2).any():
@@ -52,7 +51,7 @@ class Adaptation:
         return cls(fit_temperature(posteriors, target), axes, means @ axes)
 
     def own(self, posteriors: np.ndarray) -> np.ndarray:
-        """Where one speaker's emotions lie, (n_classes, r), by raw posteriors (n, n_classes)."""
+        """One speaker's means (n_classes, r), from raw posteriors (n, n_classes) of clips."""
         share = tempered(posteriors, self.temperature)
         place = centred_logs(posteriors) @ self.axes
         clips = share.sum(axis=0)[:, None]
@@ -60,12 +59,12 @@ class Adaptation:
         return result
 
     def posteriors(self, raw: np.ndarray, own: np.ndarray | None) -> np.ndarray:
-        """Posteriors (n, n_classes) of raw ones for the speaker of `own`; None: an unknown one."""
+        """Posteriors (n, n_classes) of raw ones; own : the speaker's means, None if unknown."""
         usual = tempered(raw, self.temperature)
         if own is None:
             return usual
         place = centred_logs(raw) @ self.axes
-        # How much likelier a clip is where the speaker's emotion lies than where all others' do.
+        # Log-likelihood ratio of the speaker's mean to that of all speakers.
         gain = place @ (own - self.means).T - 0.5 * (own**2 - self.means**2).sum(axis=1)
         logs = np.log(np.maximum(usual, LEAST)) + gain
         return tempered(np.exp(logs - logs.max(axis=1, keepdims=True)), 1.0)

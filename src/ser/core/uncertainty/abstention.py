@@ -1,4 +1,4 @@
-"""Why an utterance gets no answer: a reason instead of a forced guess. Pure."""
+"""When the answer is a reason instead of an emotion. Pure."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ser.params import AbstentionParams
 
 Reason = Literal["no_speech", "too_short", "too_long", "clipped", "out_of_domain", "unsure"]
 
-#: Samples in a row, within this share of the extreme, that are a flat top. A sound that was not
-#: clipped peaks in one or two; dither of 16 bits moves a flat top of a hundredth by less.
+#: So many samples in a row within this share of the extreme are a flat top. Unclipped sound peaks
+#: in one or two samples; the share allows for dither of 16 bits.
 FLAT_SAMPLES, FLAT_SHARE = 3, 0.005
 
 
 @dataclass(frozen=True)
 class Abstention:
-    """reason : for programs; detail : a sentence that says what was found and what expected."""
+    """reason : for programs; detail : a sentence with what was found and what was expected."""
 
     reason: Reason
     detail: str
 
 
 def clipped_share(y: np.ndarray) -> float:
-    """The share of samples of y (n_samples,) that stand in flat tops at either extreme.
+    """The share of samples of y (n_samples,) in flat tops at either extreme.
 
-    Give the samples as decoded: whatever their level, clipping leaves runs at the largest and
-    smallest value, which resampling, mixing channels or a lossy codec rounds off again. Clipping
-    before such a step is not seen. A constant is clipped throughout; silence is not.
+    y : as decoded. Clipping leaves runs at the largest and smallest value, which resampling, mixing
+    channels or a lossy codec smooths: clipping before such a step is not found. A constant is all
+    clipped; silence is not.
     """
     if y.size == 0 or not y.any():
         return 0.0
@@ -46,14 +46,13 @@ def decide(
     *,
     seconds: float | None = None,
     speech_seconds: float | None = None,
-    clipped: float | None = None,
+    clipped: float = 0.0,
     novelty: float | None = None,
-    confidence: float | None = None,
+    confidence: float = 1.0,
 ) -> Abstention | None:
-    """The first reason not to answer, or None; what is None is not looked at.
+    """The first reason not to answer, or None; what is left out is not checked.
 
-    The order is fixed: too short, too long, no speech, clipped, out of domain, unsure. So signal
-    may be judged before features are made, and everything after.
+    In this order: too short, too long, no speech, clipped, out of domain, unsure.
 
     seconds : of the recording; speech_seconds : of speech in it; clipped : see `clipped_share`.
     novelty : distance over the limit, `Novelty.distance / Novelty.limit(max_novelty_percentile)`.
@@ -71,13 +70,13 @@ def decide(
             f"The recording lasts {seconds:.1f} s: too long for one utterance, which lasts up to "
             f"{most:g} s. Cut it into utterances.",
         )
-    if speech_seconds is not None and 0 < speech_seconds < least:
+    if speech_seconds == 0:
+        return Abstention("no_speech", f"No speech was found; at least {least:g} s are needed.")
+    if speech_seconds is not None and speech_seconds < least:
         return Abstention(
             "too_short", f"{speech_seconds:.2f} s of speech; at least {least:g} s are needed."
         )
-    if speech_seconds is not None and speech_seconds <= 0:
-        return Abstention("no_speech", f"No speech was found; at least {least:g} s are needed.")
-    if clipped is not None and clipped > params.max_clipped_share:
+    if clipped > params.max_clipped_share:
         return Abstention(
             "clipped",
             f"{clipped:.1%} of the samples are clipped; at most {params.max_clipped_share:.1%} "
@@ -90,7 +89,7 @@ def decide(
             f"Too different from the training speech: novelty {novelty:.1f}, limit 1.0 "
             f"({_ordinal(percentile)} percentile of unseen speakers).",
         )
-    if confidence is not None and confidence < params.min_confidence:
+    if confidence < params.min_confidence:
         return Abstention(
             "unsure",
             f"The most probable emotion has {confidence:.0%}; at least "
@@ -100,7 +99,7 @@ def decide(
 
 
 def _in_runs(flags: np.ndarray, *, at_least: int) -> int:
-    """How many True of flags (n,) stand in runs of that length or more."""
+    """How many True of flags (n,) are in runs of that length or more."""
     edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
     lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
     return int(lengths[lengths >= at_least].sum())

@@ -1,8 +1,8 @@
-"""Posteriors that mean what they say, and sets of emotions that hold the true one. Pure.
+"""Calibrated posteriors, and sets of candidates that hold the true emotion. Pure.
 
 Both are fitted on speakers that the model was not trained on: a temperature (Guo et al. 2017)
-and the threshold of split-conformal sets (Sadinle, Lei and Wasserman 2019), made for the next
-speaker rather than for the next utterance of these.
+and the threshold of split-conformal sets (Sadinle, Lei and Wasserman 2019), chosen for the next
+speaker rather than for the next utterance of these speakers.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from scipy.special import softmax
 
 from ser.errors import TableError
 
-#: Temperatures among which the fit looks; beyond them posteriors are flat or one-hot.
+#: Bounds of the fitted temperature; beyond them posteriors are flat or one-hot.
 COLDEST, HOTTEST = 0.05, 20.0
-#: Posteriors below this are no more unlikely than this: far enough down for what discriminants tell
-#: apart beyond 1e-12, and not so far that one model of several could rule an emotion out alone.
+#: Floor of posteriors: low enough for discriminants, whose posteriors differ below 1e-12 too, and
+#: high enough that no member of an ensemble can exclude an emotion alone.
 LEAST = 1e-30
-#: Levels tried between the coverage that was asked and all.
+#: Number of levels that are tried between the coverage that was asked for and 1.
 LEVELS = 101
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How raw posteriors become what a user reads.
+    """How raw posteriors become calibrated ones.
 
-    temperature : raw log-posteriors are divided by it; above 1 the model was too sure.
-    coverage : the share of utterances whose set shall hold the true emotion; None: no sets.
-    threshold : an emotion is in the set where its calibrated posterior is at least this.
+    temperature : raw log-posteriors are divided by it; above 1 the model was too confident.
+    coverage : share of utterances whose set should hold the true emotion; None: no sets.
+    threshold : an emotion is in the set if its calibrated posterior is at least this.
     """
 
     temperature: float = 1.0
@@ -43,7 +43,7 @@ class Calibration:
     def sets(self, posteriors: np.ndarray) -> np.ndarray:
         """Which emotions each set holds, bool (n, n_classes), of calibrated posteriors.
 
-        The most probable emotion is always in: an empty set would help nobody.
+        The most probable emotion is always in it: no set is empty.
         """
         inside = posteriors >= self.threshold
         inside[np.arange(len(posteriors)), posteriors.argmax(axis=1)] = True
@@ -52,10 +52,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Calibrations:
-    """A calibration for each number of clips by which a speaker may be known.
+    """A calibration for each number of enrolment clips.
 
-    The less is known of a speaker, the less sure a model that knows voices may be. One that knows
-    none has one calibration. clips : ascending.
+    A model with enrolment is less confident for speakers with fewer clips; a model without has one
+    calibration. clips : ascending.
     """
 
     clips: tuple[int, ...] = (0,)
@@ -66,12 +66,13 @@ class Calibrations:
         return self.each[0].coverage
 
     def at(self, clips: int) -> Calibration:
-        """That for a speaker who is known by `clips` clips; between two, it lies between them."""
-        known = np.log1p(self.clips)
-        temperature, threshold = (
-            float(np.interp(np.log1p(clips), known, values))
-            for values in zip(*((c.temperature, c.threshold) for c in self.each), strict=True)
-        )
+        """The calibration for a speaker with `clips` clips, interpolated between two of them."""
+
+        def interpolated(values: list[float]) -> float:
+            return float(np.interp(np.log1p(clips), np.log1p(self.clips), values))
+
+        temperature = interpolated([calibration.temperature for calibration in self.each])
+        threshold = interpolated([calibration.threshold for calibration in self.each])
         return Calibration(temperature, self.coverage, threshold)
 
 
@@ -81,7 +82,7 @@ def calibrate(
     """Temperature and threshold from utterances of speakers the model was not trained on.
 
     raw : (n, n_classes) posteriors; target : (n,) indices of the true classes, -1 for an emotion
-        that is not among them, which no temperature can make right; speaker : (n,).
+        that is not among them, which does not count for the temperature; speaker : (n,).
     """
     if len(raw) == 0:
         raise TableError("No utterance is left to calibrate on; give dev at least one speaker.")
@@ -89,7 +90,7 @@ def calibrate(
     temperature = fit_temperature(raw[known], target[known]) if known.any() else 1.0
     posteriors = tempered(raw, temperature)
     true = np.where(known, posteriors[np.arange(len(raw)), target], 0.0)
-    # The best is in every set, however improbable.
+    # The most probable emotion is in every set.
     true[posteriors.argmax(axis=1) == target] = 1.0
     level = level_for_strangers(true, speaker, coverage)
     return Calibration(temperature, coverage, conformal_threshold(true, speaker, level))
@@ -128,9 +129,9 @@ def tempered(raw: np.ndarray, temperature: float) -> np.ndarray:
 def conformal_threshold(true: np.ndarray, speaker: np.ndarray, coverage: float) -> float:
     """The posterior that the true emotion reaches in a share `coverage` of utterances.
 
-    true : (n,) posterior of each utterance's true emotion. Speakers weigh alike, however much
-    they said (Dunn, Wasserman and Ramdas 2022); one utterance more, whose score is the worst,
-    stands for the one to come.
+    true : (n,) posterior of each utterance's true emotion. Speakers weigh alike, whatever their
+    number of utterances (Dunn, Wasserman and Ramdas 2022); one more utterance, with the worst
+    score, stands for the next one.
     """
     _, index, counts = np.unique(speaker, return_inverse=True, return_counts=True)
     weight = 1.0 / counts[index]
@@ -141,11 +142,11 @@ def conformal_threshold(true: np.ndarray, speaker: np.ndarray, coverage: float) 
 
 
 def level_for_strangers(true: np.ndarray, speaker: np.ndarray, coverage: float) -> float:
-    """The coverage to ask of these speakers for `coverage` of a stranger's utterances.
+    """The level on these speakers that gives `coverage` on an unknown one.
 
-    A handful of speakers are more like themselves than like the next one, so that the threshold
-    that serves them serves a stranger less often. Each in turn is the stranger to the others: the
-    level is the least at which they are then covered as asked, on average.
+    The threshold of a few speakers covers fewer utterances of the next speaker. So each speaker in
+    turn is left out: the level is the least at which those left out are covered as asked, on
+    average.
     """
     names = np.unique(speaker)
     if len(names) < 2:

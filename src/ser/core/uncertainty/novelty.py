@@ -1,26 +1,26 @@
 """How far an utterance is from the training speech. Pure.
 
-The Mahalanobis distance in the principal components of the training embeddings, and beside it
-what lies outside those components; each is 1 for what was trained on, and both weigh alike. What
-is far is read from speakers held out of the fit, for unseen voices are further than known ones.
+The Mahalanobis distance in the principal components of the training embeddings and the distance
+outside those components; both are 1 on average for training utterances, and weigh alike. The limit
+comes from speakers held out of the fit, since unseen voices are farther than known ones.
 Lee et al. (2018), "A simple unified framework for detecting out-of-distribution samples".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from ser.errors import BundleError, TableError
 
-#: Components of the principal axes, and groups of speakers that are held out in turn.
+#: Number of principal components, and of groups of speakers that are held out in turn.
 COMPONENTS, GROUPS = 20, 5
 #: Percentiles at which the held-out distances are kept.
 PERCENTILES = np.linspace(0.0, 100.0, 1001)
-#: Columns that vary less than this, in their own unit, are left as they are.
+#: Columns that vary less than this, in their own unit, are not scaled.
 LEAST_SCALE = 1e-6
 
 
@@ -29,7 +29,7 @@ class Space:
     """Where training embeddings lie.
 
     mean, scale : (d,) of each column; components : (d, k) directions of standardised columns;
-    spread : (k,) deviation along each; rest : root of the mean square beyond all of them.
+    spread : (k,) deviation along each; rest : root mean square outside all of them.
     """
 
     mean: np.ndarray
@@ -44,7 +44,7 @@ class Space:
         mean, scale = embeddings.mean(axis=0), embeddings.std(axis=0)
         scale = np.where(scale > LEAST_SCALE, scale, 1.0)
         standard = (embeddings - mean) / scale
-        # Half of a small space at most, so that there is a beyond.
+        # At most half of a small space, so that something lies outside.
         k = max(1, min(COMPONENTS, min(standard.shape) // 2))
         # Imported here: serving, which does not need it, starts sooner.
         from sklearn.utils.extmath import randomized_svd
@@ -73,15 +73,15 @@ class Space:
 
 @dataclass(frozen=True)
 class Novelty:
-    """space : of all training embeddings; held_out : distances of unseen speakers' utterances
-    at `PERCENTILES`, from spaces without them."""
+    """space : of all training embeddings; held_out : distances at `PERCENTILES` of utterances
+    from spaces without their speakers."""
 
     space: Space
     held_out: np.ndarray
 
     @classmethod
     def of(cls, embeddings: np.ndarray, *, speaker: np.ndarray) -> Self:
-        """Learn from training embeddings (n, d) and their speakers (n,), who weigh alike.
+        """Fit it to training embeddings (n, d) of speakers (n,), who weigh alike.
 
         Raises TableError below two speakers, or where a value is not finite.
         """
@@ -89,7 +89,7 @@ class Novelty:
         names, place, counts = np.unique(speaker, return_inverse=True, return_counts=True)
         if names.size < 2:
             raise TableError(
-                f"{names.size} speakers cannot tell how far an unseen one is; train on at least 2."
+                f"Found {names.size} training speaker(s); novelty needs at least 2. Add speakers."
             )
         if not np.isfinite(embeddings).all():
             raise TableError("An embedding holds NaN or infinite values. Run `featurize` again.")
@@ -104,15 +104,15 @@ class Novelty:
         return cls(Space.of(embeddings), held_out)
 
     def distance(self, embeddings: np.ndarray) -> np.ndarray:
-        """(n,) of embeddings (n, d): about 1 for what was trained on."""
+        """Distances (n,) of embeddings (n, d): about 1 for training utterances."""
         return self.space.distance(embeddings)
 
     def limit(self, percentile: float) -> float:
-        """The distance within which that share, in percent, of unseen speakers' utterances lie."""
+        """The distance within which `percentile` % of unseen speakers' utterances lie."""
         return float(np.interp(percentile, PERCENTILES, self.held_out))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """What `from_arrays` reads: float32 and float64 arrays by name, for safetensors."""
+        """Float32 and float64 arrays by name, for safetensors."""
         space = self.space
         return {
             "mean": space.mean,
@@ -125,14 +125,8 @@ class Novelty:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Raises BundleError where arrays are not those of `to_arrays`."""
-        names = {*(field.name for field in fields(Space)), "held_out"}
-        if set(arrays) != names:
-            raise BundleError(
-                f"The novelty holds {', '.join(sorted(arrays)) or 'nothing'}; expected "
-                f"{', '.join(sorted(names))}. Train the model again."
-            )
-        d, k = arrays["mean"].size, arrays["spread"].size
+        """Inverse of `to_arrays`; raises BundleError where arrays are not as expected."""
+        d, k = (arrays[name].size if name in arrays else 0 for name in ("mean", "spread"))
         expected = {
             "mean": (d,),
             "scale": (d,),
@@ -141,20 +135,18 @@ class Novelty:
             "rest": (1,),
             "held_out": PERCENTILES.shape,
         }
-        for name, shape in expected.items():
-            value = arrays[name]
-            if value.shape != shape or not np.isfinite(value).all():
-                raise BundleError(
-                    f"The novelty's {name} has shape {value.shape} or is not finite; expected "
-                    f"finite {shape}. Train the model again."
-                )
-        if min(arrays[name].min() for name in ("scale", "spread", "rest")) <= 0:
-            raise BundleError("The novelty has a scale that is not positive. Train again.")
-        space = Space(
-            arrays["mean"],
-            arrays["scale"],
-            arrays["components"],
-            arrays["spread"],
-            float(arrays["rest"][0]),
-        )
-        return cls(space, arrays["held_out"])
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != expected:
+            raise BundleError(
+                f"The novelty has arrays of shape {found}; expected mean and scale (d,), "
+                f"components (d, k), spread (k,), rest (1,), held_out {PERCENTILES.shape}. "
+                "Train the model again."
+            )
+        finite = all(np.isfinite(array).all() for array in arrays.values())
+        if not finite or min(arrays[name].min() for name in ("scale", "spread", "rest")) <= 0:
+            raise BundleError(
+                "The novelty holds values that are not finite, or a scale that is not positive. "
+                "Train the model again."
+            )
+        parts = {name: arrays[name] for name in ("mean", "scale", "components", "spread")}
+        return cls(Space(**parts, rest=float(arrays["rest"][0])), arrays["held_out"])
