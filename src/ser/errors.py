@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Self
+from typing import Any, Self
 
 
 class SerError(Exception):
@@ -78,13 +78,26 @@ class FetchError(SerError):
 
 
 class AudioError(SerError):
-    def below(self, root: PurePath) -> Self:
-        """The same error, paths below `root` without it: what is stored must not hold them."""
-        return type(self)(str(self).replace(f"{root}/", ""))
+    """A recording that cannot be taken.
 
-    def about(self, file: str) -> Self:
-        """The same error, naming the file if it does not yet."""
-        return self if file in str(self) else type(self)(f"{file}: {self}")
+    found : what it does or has, such as "lasts 0.03 s". file : its name; "" until it is known.
+    """
+
+    def __init__(self, found: str, expected: str = "", remedy: str = "", *, file: str = "") -> None:
+        super().__init__(found)
+        self.found, self.expected, self.remedy, self.file = found, expected, remedy, file
+
+    def of(self, file: PurePath | str) -> Self:
+        """The same error of a recording by this name."""
+        return type(self)(self.found, self.expected, self.remedy, file=str(file))
+
+    def __str__(self) -> str:
+        expected = f"; expected {self.expected}" if self.expected else ""
+        return f"{self.file or 'The recording'} {self.found}{expected}. {self.remedy}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Processes send errors to each other: made anew of `found`, then given the rest.
+        return type(self), (self.found,), self.__dict__
 
 
 class EmptyAudio(AudioError):

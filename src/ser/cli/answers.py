@@ -37,7 +37,7 @@ def print_answers(
             text = json.dumps(_as_dict(file, answer), indent=2)
             print("[" if place == 0 else ",", *text.splitlines(), sep="\n  ", end="")
         elif isinstance(answer, AudioError):
-            print_error(answer.about(str(file)))
+            print_error(answer.of(file))
         elif form == "json lines":
             print(json.dumps(_as_dict(file, answer)))
         else:
@@ -50,7 +50,7 @@ def print_answers(
 
 def _as_dict(file: Path, answer: Prediction | AudioError) -> dict[str, object]:
     if isinstance(answer, AudioError):
-        return {"file": str(file), "error": str(answer.about(str(file)))}
+        return {"file": str(file), "error": str(answer.of(file))}
     return {"file": str(file), **asdict(answer)}
 
 

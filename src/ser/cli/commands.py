@@ -220,7 +220,7 @@ def _recordings(paths: list[Path]) -> Iterator[Path]:
         if path.is_dir():
             found = sorted(p for p in path.rglob("*") if is_audio(p) and p.is_file())
             if not found:
-                raise AudioError(f"{path} holds no recordings ({AUDIO_FORMATS}).")
+                raise AudioError("holds no recordings", AUDIO_FORMATS, file=str(path))
             yield from found
         else:
             yield path

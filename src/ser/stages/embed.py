@@ -44,9 +44,8 @@ def run(root: Path, params: Params) -> None:
     def compute(new: list[str]) -> Iterator[np.ndarray | AudioError]:
         check_recordings(root, rows.drop(new))
         wanted = rows.loc[new]
-        paths = [root / file for file in wanted["file"]]
-        utterances = zip(paths, wanted["sha256"], segments_of(wanted), strict=True)
-        made = embeddings.encode_recordings(utterances, encoder, prepare=prepare)
+        utterances = zip(wanted["file"], wanted["sha256"], segments_of(wanted), strict=True)
+        made = embeddings.encode_recordings(root, utterances, encoder, prepare=prepare)
         return iter(tqdm(made, total=len(new), desc="embed", unit="file", disable=None))
 
     by = params.features.model_dump(mode="json", include=set(PREPARED_BY))
@@ -58,8 +57,7 @@ def run(root: Path, params: Params) -> None:
         read=embeddings.read_shard,
     )
     fill([store], compute=compute)
-    failures = [error.below(root) for error in store.failures]
-    raise_first(failures, of=len(rows), what="files")
+    raise_first(store.failures, of=len(rows), what="files")
     print(
         f"{len(rows)} recordings embedded by {chosen.name}: {store.computed} computed, "
         f"{store.known} known already."

@@ -134,20 +134,20 @@ def _extract_file(
     try:
         recorded = load_segments(root / file, list(places), sha256=sha256)
     except AudioError as error:
-        return [error.below(root).about(file)] * len(utterances)
+        return [error.of(file)] * len(utterances)
     found: dict[int, Features | AudioError] = {}
     for (part, sr), (segment, own) in zip(recorded, places.items(), strict=True):
         try:
             y = audible(part, sr=sr, params=params)
         except AudioError as error:
-            found |= dict.fromkeys(own, error.below(root).about(segment.of(file)))
+            found |= dict.fromkeys(own, error.of(segment.of(file)))
             continue
         for place in own:
             _, change = utterances[place]
             try:
                 found[place] = extract(change(y) if change else y, params=params)
             except AudioError as error:
-                found[place] = error.below(root).about(segment.of(file))
+                found[place] = error.of(segment.of(file))
     return [found[place] for place in range(len(utterances))]
 
 

@@ -167,7 +167,7 @@ def _decoded(
     try:
         found, sha256 = read_recording(root / file, limits=limits_of(segments))
     except AudioError as error:
-        found = LeftOut(name, reason_of(error), str(error.below(root)))
+        found = LeftOut(name, reason_of(error), str(error.of(name)))
         # A pipe would never end.
         if expected is None or found.reason in MENDABLE or not (root / file).is_file():
             return found
@@ -193,7 +193,7 @@ def _parts(
         try:
             bounds = segment.within(recording.seconds, most=CORPUS.max_seconds)
         except AudioError as error:
-            yield LeftOut(name, "beyond limits", f"{file}: {error}")
+            yield LeftOut(name, "beyond limits", str(error.of(name)))
             continue
         part = replace(recording, y=recording.y[bounds.samples(sr=sr)])
         problem = unfit(part.y, sr=sr, needs=needs)

@@ -50,8 +50,6 @@ def speech_seconds(y: np.ndarray, *, sr: int, detector: Detector = "auto") -> fl
 def check_samples(y: np.ndarray) -> None:
     """Raise AudioError unless y is finite, (n_samples,)."""
     if y.ndim != 1:
-        raise AudioError(f"The waveform has shape {y.shape}; expected (n_samples,). Use mono().")
+        raise AudioError(f"has shape {y.shape}", "(n_samples,)", "Use mono().")
     if not np.isfinite(y).all():
-        raise AudioError(
-            "The waveform holds NaN or infinite samples; expected finite ones. Decode it again."
-        )
+        raise AudioError("holds NaN or infinite samples", "finite ones", "Decode it again.")

@@ -41,7 +41,7 @@ def test_resampling_to_the_same_rate_changes_nothing():
 
 
 def test_a_rate_of_zero_is_refused():
-    with pytest.raises(AudioError, match="0 and 16000 Hz"):
+    with pytest.raises(AudioError, match="0 Hz, to be resampled to 16000 Hz"):
         resample(noise(), sr_in=0, sr_out=SR)
 
 

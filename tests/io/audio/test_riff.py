@@ -68,7 +68,7 @@ def saying(file: bytes, outer: int | None, size: int, *, behind: bytes = b"") ->
 def test_wrong_sizes_lose_no_sample_and_metadata_are_no_samples(kind, sizes, behind):
     file = made(kind)
     wrong = saying(file, *SIZES[sizes], behind=METADATA[behind])
-    np.testing.assert_array_equal(decode(wrong, name="a").y, decode(file, name="a").y)
+    np.testing.assert_array_equal(decode(wrong).y, decode(file).y)
 
 
 @pytest.mark.parametrize("size64", [0, 2**64 - 1, 2**63])
@@ -77,27 +77,27 @@ def test_an_rf64_without_a_size_goes_to_its_end(size64):
     at = file.index(b"ds64") + 8
     for outer in (file[at : at + 8], bytes(8)):
         wrong = file[:at] + outer + struct.pack("<Q", size64) + file[at + 16 :]
-        np.testing.assert_array_equal(decode(wrong, name="a").y, decode(file, name="a").y)
+        np.testing.assert_array_equal(decode(wrong).y, decode(file).y)
 
 
 def test_silence_behind_a_header_without_sizes_is_no_padding():
     y = np.concatenate([np.zeros(SR, np.int16), SPEECH])
     for recorded in (y, y[:SR]):
         unpatched = saying(written(recorded, "WAV"), 36, 0)
-        assert len(decode(unpatched, name="a").y) == len(recorded)
+        assert len(decode(unpatched).y) == len(recorded)
 
 
 def test_chunks_of_odd_size_are_found_with_and_without_their_padding():
     file = made("16 bit")
     for junk in (b"FLLR\x03\0\0\0abc", b"FLLR\x03\0\0\0abc\0"):
         odd = file[:36] + junk + file[36:]
-        np.testing.assert_array_equal(decode(odd, name="a").y, decode(file, name="a").y)
+        np.testing.assert_array_equal(decode(odd).y, decode(file).y)
 
 
 @pytest.mark.parametrize("behind", [bytes(4096), b"TAG" + bytes(125), b"ID3\x04" + bytes(30)])
 def test_padding_and_tags_behind_the_samples_are_passed_over(behind):
     file = made("16 bit")
-    np.testing.assert_array_equal(decode(file + behind, name="a").y, decode(file, name="a").y)
+    np.testing.assert_array_equal(decode(file + behind).y, decode(file).y)
 
 
 def test_what_cannot_be_decided_is_said():
@@ -110,6 +110,6 @@ def test_what_cannot_be_decided_is_said():
         (file + file, "another recording behind the first"),
     ]:
         with pytest.raises(CorruptAudio, match=words):
-            decode(data, name="a")
+            decode(data)
     with pytest.raises(EmptyAudio):
-        decode(written(SPEECH[:0], "WAV") + METADATA["LIST"], name="a")
+        decode(written(SPEECH[:0], "WAV") + METADATA["LIST"])

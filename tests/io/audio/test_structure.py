@@ -30,29 +30,27 @@ MADE = {
 @pytest.mark.parametrize("kind", MADE)
 def test_half_of_a_file_is_never_read_without_a_word(kind):
     made = MADE[kind]()
-    decode(made, name="clip")
-    with pytest.raises(CorruptAudio, match=r"clip (holds another recording|is damaged)"):
-        decode(made + made, name="clip")
+    decode(made)
+    with pytest.raises(CorruptAudio, match=r"The recording (holds another recording|is damaged)"):
+        decode(made + made)
 
 
 def test_bare_frames_one_after_another_are_read_whole():
     mp3 = muxed(SPEECH, "mp3", "libmp3lame", write_xing="0", id3v2_version="0")
     adts = muxed(SPEECH, "adts", "aac")
     for made in (mp3, adts):
-        once, twice = decode(made, name="a"), decode(made + made, name="a")
+        once, twice = decode(made), decode(made + made)
         assert twice.seconds == pytest.approx(2 * once.seconds, abs=0.05)
 
 
 def test_another_container_behind_is_noticed():
     for kind in ("Ogg Vorbis", "MP3, tags"):
         with pytest.raises(CorruptAudio, match="another recording"):
-            decode(MADE[kind]() + written(SPEECH, "MP3", sr=24_000), name="clip")
+            decode(MADE[kind]() + written(SPEECH, "MP3", sr=24_000))
 
 
 def test_flac_in_ogg_gives_the_samples():
-    np.testing.assert_array_equal(
-        decode(MADE["FLAC in Ogg"](), name="a").y, SPEECH / np.float32(2**15)
-    )
+    np.testing.assert_array_equal(decode(MADE["FLAC in Ogg"]()).y, SPEECH / np.float32(2**15))
 
 
 @pytest.mark.parametrize("kind", ["MP3, Xing", "MP3, tags"])
@@ -61,7 +59,7 @@ def test_an_mp3_without_its_middle_is_damaged(kind, filler):
     mp3 = MADE[kind]()
     third = len(mp3) // 3
     with pytest.raises(CorruptAudio, match=r"damaged after 0\.\d+ s|breaks off after"):
-        decode(mp3[:third] + bytes(filler * third) + mp3[2 * third :], name="clip")
+        decode(mp3[:third] + bytes(filler * third) + mp3[2 * third :])
 
 
 def test_an_ogg_without_a_page_is_damaged():
@@ -70,7 +68,7 @@ def test_an_ogg_without_a_page_is_damaged():
     starts = [m.start() for m in re.finditer(b"OggS", ogg)]
     assert len(starts) > 5
     with pytest.raises(CorruptAudio, match="1 of its pages are missing"):
-        decode(ogg[: starts[3]] + ogg[starts[4] :], name="clip")
+        decode(ogg[: starts[3]] + ogg[starts[4] :])
 
 
 def test_fragments_that_are_missing_are_noticed():
@@ -83,7 +81,7 @@ def test_fragments_that_are_missing_are_noticed():
         (mp4[: starts[1]] + mp4[starts[2] :], "fragment 1 is followed by 3"),
     ]:
         with pytest.raises(CorruptAudio, match=words):
-            decode(data, name="clip")
+            decode(data)
 
 
 def hostile() -> dict[str, bytes]:
@@ -118,7 +116,7 @@ def test_garbage_is_given_up_on_early(monkeypatch):
     for kind, data in hostile().items():
         looked = 0
         with pytest.raises(AudioError):
-            decode(Counted(data), name="clip", limits=UPLOAD)
+            decode(Counted(data), limits=UPLOAD)
         assert looked < 600_000, kind
 
 
@@ -126,14 +124,14 @@ def test_frames_that_last_too_long_are_counted_no_further():
     mp3 = muxed(SPEECH, "mp3", "libmp3lame", write_xing="0", id3v2_version="0")
     adts = muxed(SPEECH, "adts", "aac")
     for made in (mp3, adts):
-        with pytest.raises(TooLongAudio, match=r"goes on after 300 s.* too long for one utterance"):
-            decode(made * 200, name="clip")
+        with pytest.raises(TooLongAudio, match=r"goes on after 300 s; expected at most 300 s in one utterance"):
+            decode(made * 200)
 
 
 def test_two_flacs_in_one_file_are_two_recordings():
     rng = np.random.default_rng(1)
     first, second = (written(syllables(rng=rng), "FLAC") for _ in range(2))
     with pytest.raises(CorruptAudio, match=f"another recording FLAC behind .*byte {len(first)};"):
-        decode(first + second, name="clip")
+        decode(first + second)
     with pytest.raises(CorruptAudio, match="breaks off"):
-        decode(first[:-100], name="clip")
+        decode(first[:-100])

@@ -40,8 +40,8 @@ class Corpus:
         self.computed = []
 
         def compute(new):
-            files = [(self.paths[sha256], sha256, WHOLE) for sha256 in new]
-            made = store.encode_recordings(files, encoder, prepare=lambda y, sr: y)
+            files = [(self.paths[sha256].name, sha256, WHOLE) for sha256 in new]
+            made = store.encode_recordings(self.root, files, encoder, prepare=lambda y, sr: y)
             for sha256, value in zip(new, made, strict=True):
                 if len(self.computed) == stop_after:
                     raise KeyboardInterrupt
@@ -157,7 +157,10 @@ def test_a_waveform_is_prepared_before_it_is_encoded(corpus):
     soundfile.write(path, y, SR)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     (found,) = store.encode_recordings(
-        [(path, sha256, WHOLE)], corpus.encoder, prepare=lambda y, sr: trim(y, sr=sr)
+        path.parent,
+        [(path.name, sha256, WHOLE)],
+        corpus.encoder,
+        prepare=lambda y, sr: trim(y, sr=sr),
     )
     expected = corpus.encoder.encode([trim(load_audio(path, sr=SR), sr=SR)])[0]
     np.testing.assert_array_equal(found, expected)

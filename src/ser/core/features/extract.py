@@ -121,10 +121,7 @@ def prepared(y: np.ndarray, *, params: FeatureParams) -> np.ndarray:
     """
     check_waveform(y, params=params)
     if not y.any():
-        raise EmptyAudio(
-            "The waveform is digital silence, or nothing but a constant; expected speech. Leave "
-            "it out."
-        )
+        raise EmptyAudio("is digital silence, or nothing but a constant", "speech", "Leave it out.")
     if params.trim_db is not None:
         y = _trimmed(y, params)
     if params.level_db is not None:
@@ -135,18 +132,17 @@ def prepared(y: np.ndarray, *, params: FeatureParams) -> np.ndarray:
 def check_waveform(y: np.ndarray, *, params: FeatureParams) -> None:
     """Raise EmptyAudio (no samples) or AudioError (shape, too short, not finite)."""
     if y.ndim != 1:
-        raise AudioError(f"The waveform has shape {y.shape}; expected (n_samples,). Use mono().")
+        raise AudioError(f"has shape {y.shape}", "(n_samples,)", "Use mono().")
     if y.size == 0:
-        raise EmptyAudio("The waveform has no samples; expected at least one window.")
+        raise EmptyAudio("has no samples", "at least one window", "Leave it out.")
     if y.size < params.n_fft:
         raise AudioError(
-            f"The waveform lasts {y.size / params.sr:.3f} s; one window needs "
-            f"{params.n_fft / params.sr:.3f} s. Send more audio, or lower features.n_fft."
+            f"lasts {y.size / params.sr:.3f} s",
+            f"at least {params.n_fft / params.sr:.3f} s, one window",
+            "Send more audio, or lower features.n_fft.",
         )
     if not np.isfinite(y).all():
-        raise AudioError(
-            "The waveform holds NaN or infinite samples; expected finite ones. Decode it again."
-        )
+        raise AudioError("holds NaN or infinite samples", "finite ones", "Decode it again.")
 
 
 @lru_cache(maxsize=8)

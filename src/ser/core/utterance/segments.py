@@ -40,7 +40,8 @@ class Segment:
             problem = f"lasts {end - self.start:.0f} s; an utterance lasts at most {most:.0f} s"
         else:
             return Segment(self.start, end)
-        raise AudioError(f"The segment {self} {problem}. Give its start and end in seconds.")
+        remedy = "Give its start and end in seconds."
+        raise AudioError(problem, remedy=remedy, file=f"The segment {self}")
 
     def samples(self, *, sr: int) -> slice:
         """Its samples in a recording at `sr` Hz.

@@ -35,9 +35,7 @@ def mono(y: np.ndarray) -> np.ndarray:
     if y.ndim == 1:
         return y
     if y.ndim != 2 or y.shape[1] == 0:
-        raise AudioError(
-            f"The waveform has shape {y.shape}; expected (n_samples,) or (n_samples, n_channels)."
-        )
+        raise AudioError(f"has shape {y.shape}", "(n_samples,) or (n_samples, n_channels)")
     return y[:, 0] if y.shape[1] == 1 else y.mean(axis=1, dtype=np.float32)
 
 
@@ -50,7 +48,7 @@ def resample(y: np.ndarray, *, sr_in: int, sr_out: int) -> np.ndarray:
     16000
     """
     if sr_in <= 0 or sr_out <= 0:
-        raise AudioError(f"Sampling rates are {sr_in} and {sr_out} Hz; expected positive ones.")
+        raise AudioError(f"is at {sr_in} Hz, to be resampled to {sr_out} Hz", "positive rates")
     y = np.ascontiguousarray(y, dtype=np.float32)
     if sr_in == sr_out or y.size == 0:
         return y
@@ -74,8 +72,9 @@ class HighPass:
         """Raises AudioError where `cutoff_hz` does not lie between 0 and half of `sr`."""
         if not 0 < cutoff_hz < sr / 2:
             raise AudioError(
-                f"The high-pass cutoff is {cutoff_hz:g} Hz at a sampling rate of {sr} Hz; expected "
-                "one between 0 and half of the rate. Correct features.high_pass_hz."
+                f"has {sr} samples a second, and is to be filtered above {cutoff_hz:g} Hz",
+                "a cutoff between 0 and half of the rate",
+                "Correct features.high_pass_hz.",
             )
         self._sos, self._rest = _high_pass_design(cutoff_hz, sr)
         self._state: np.ndarray | None = None
@@ -129,7 +128,7 @@ def trim(
     librosa.effects.trim, at a tenth of its cost.
     """
     if y.size == 0:
-        raise EmptyAudio("The waveform has no samples; expected at least one.")
+        raise EmptyAudio("has no samples", "at least one", "Leave it out.")
     block = max(1, round(TRIM_BLOCK_SECONDS * sr))
     starts = np.arange(0, y.size, block)
     energy = np.add.reduceat(np.square(y, dtype=np.float64), starts)

@@ -100,7 +100,7 @@ def check_segments(rows: pd.DataFrame, *, seconds_of: Callable[[str], float], le
             try:
                 segment.within(seconds_of(file), least=least)
             except AudioError as error:
-                problems.append((row, f"{file}: {error}"))
+                problems.append((row, str(error.of(f"{file} ({segment})"))))
     _raise_first(problems)
 
 

@@ -19,7 +19,7 @@ from ser.io.audio.limits import Limits
 from ser.io.audio.mixing import Recording, mix
 from ser.io.audio.mpeg import adts_end
 from ser.io.audio.source import Bytes, View
-from ser.io.audio.structure import check_mp4, check_webm
+from ser.io.audio.structure import check_mp4, check_webm, damaged
 
 DEMUXERS = {Container.MP4: "mov", Container.WEBM: "matroska", Container.AAC: "aac"}
 CODECS = "aac,alac,opus,libopus,vorbis,libvorbis,flac,mp3,mp3float,ac3,eac3"
@@ -33,20 +33,20 @@ OPTIONS = {
 TICKS = 1_000_000
 
 
-def decode(data: Bytes, *, container: Container, name: str, limits: Limits) -> Recording:
+def decode(data: Bytes, *, container: Container, limits: Limits) -> Recording:
     """The first audio stream, its channels mixed.
 
     Encoder delay and edit lists are cut as FFmpeg does. Raises MissingDecoder without PyAV,
     CorruptAudio where bytes are missing, FFmpeg cannot decode them or another recording follows,
     RefusedAudio and EmptyAudio as `limits` do.
     """
-    _check_whole(data, container, name, limits)
+    _check_whole(data, container, limits)
     try:
         import av
     except ImportError as error:
         raise MissingDecoder(
-            f"{name} is {container}, which PyAV decodes and which is not installed. "
-            "Run `pip install 'ser-platform[formats]'`, or convert it to FLAC."
+            f"is {container}, which PyAV decodes, and PyAV is not installed",
+            remedy="Run `pip install 'ser-platform[formats]'`, or convert it to FLAC.",
         ) from error
     try:
         with av.open(
@@ -57,49 +57,47 @@ def decode(data: Bytes, *, container: Container, name: str, limits: Limits) -> R
             io_open=_refuse,
         ) as file:
             if not file.streams.audio:
-                raise EmptyAudio(f"{name} holds no audio; expected speech. Leave it out.")
+                raise EmptyAudio("holds no audio", "speech", "Leave it out.")
             stream = file.streams.audio[0]
             if stream.codec_context is None:
                 raise CorruptAudio(
-                    f"{name} holds audio of a codec that is not read; expected AAC, ALAC or Opus. "
-                    "Convert it, or leave it out."
+                    "holds audio of a codec that is not read",
+                    "AAC, ALAC or Opus",
+                    "Convert it, or leave it out.",
                 )
             if stream.rate and container is not Container.AAC:
                 seconds = _seconds(file, stream)
                 n_samples = None if seconds is None else round(seconds * stream.rate)
-                limits.check_header(
-                    sr=stream.rate, channels=stream.channels, n_samples=n_samples, name=name
-                )
-            frames = _frames(file, stream, name)
+                limits.check_header(sr=stream.rate, channels=stream.channels, n_samples=n_samples)
+            frames = _frames(file, stream)
             first = next(frames, None)
             if first is None:
-                raise EmptyAudio(f"{name} holds no samples; expected speech. Leave it out.")
+                raise EmptyAudio("holds no samples", "speech", "Leave it out.")
             # The rate of HE-AAC is twice the header's.
             rate, channels = first.sample_rate, first.layout.nb_channels
-            limits.check_header(sr=rate, channels=channels, n_samples=None, name=name)
-            blocks = _blocks(chain([first], frames), sr=rate, channels=channels, name=name)
-            counted = limits.counted(blocks, sr=rate, name=name)
-            return mix(counted, sr=rate, name=name)
+            limits.check_header(sr=rate, channels=channels, n_samples=None)
+            blocks = _blocks(chain([first], frames), sr=rate, channels=channels)
+            counted = limits.counted(blocks, sr=rate)
+            return mix(counted, sr=rate)
     except (av.FFmpegError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CorruptAudio(
-            f"{name} cannot be decoded ({reason}); expected {AUDIO_FORMATS}. "
-            "Convert it, or leave it out."
+            f"cannot be decoded ({reason})", AUDIO_FORMATS, "Convert it, or leave it out."
         ) from error
 
 
-def _check_whole(data: Bytes, container: Container, name: str, limits: Limits) -> None:
+def _check_whole(data: Bytes, container: Container, limits: Limits) -> None:
     """FFmpeg passes over what is missing.
 
     A WebM of unknown size, as browsers record it, ends where its bytes end.
     """
     match container:
         case Container.MP4:
-            check_mp4(data, name)
+            check_mp4(data)
         case Container.WEBM:
-            check_webm(data, name)
+            check_webm(data)
         case Container.AAC:
-            check_end(data, adts_end(data, name, limits), name)
+            check_end(data, adts_end(data, limits))
 
 
 def _seconds(file: Any, stream: Any) -> float | None:
@@ -109,20 +107,21 @@ def _seconds(file: Any, stream: Any) -> float | None:
     return None if file.duration is None else file.duration / TICKS
 
 
-def _frames(file: Any, stream: Any, name: str) -> Iterator[Any]:
+def _frames(file: Any, stream: Any) -> Iterator[Any]:
     for packet in file.demux(stream):
         if packet.is_corrupt:
-            raise CorruptAudio(f"{name} holds a damaged packet. Fetch it again, or leave it out.")
+            raise damaged(" within a packet")
         yield from packet.decode()
 
 
-def _blocks(frames: Iterable[Any], *, sr: int, channels: int, name: str) -> Iterator[np.ndarray]:
+def _blocks(frames: Iterable[Any], *, sr: int, channels: int) -> Iterator[np.ndarray]:
     """Each frame as (n_samples, n_channels), float32, full scale at ±1 as libsndfile has it."""
     for frame in frames:
         if (frame.sample_rate, frame.layout.nb_channels) != (sr, channels):
             raise CorruptAudio(
-                f"{name} changes from {sr} Hz and {channels} channels to {frame.sample_rate} Hz "
-                f"and {frame.layout.nb_channels} within. Cut it there."
+                f"changes from {sr} Hz and {channels} channels to {frame.sample_rate} Hz and "
+                f"{frame.layout.nb_channels} within",
+                remedy="Cut it there.",
             )
         y = frame.to_ndarray()
         y = y.T if frame.format.is_planar else y.reshape(-1, channels)

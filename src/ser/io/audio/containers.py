@@ -29,7 +29,7 @@ class Container(StrEnum):
 MOST_BEHIND = 2**16
 
 
-def sniff(data: Bytes, name: str = "audio") -> Container:
+def sniff(data: Bytes) -> Container:
     """The container that `data` begins as; CorruptAudio, naming the bytes found, for any other."""
     start = after_tags(data)
     head = data[start : start + 12]
@@ -51,15 +51,16 @@ def sniff(data: Bytes, name: str = "audio") -> Container:
     if is_adts(data, start):
         return Container.AAC
     raise CorruptAudio(
-        f"{name} starts with {head[:8]!r}, as no known recording does; expected {AUDIO_FORMATS}. "
-        "Convert it, or leave it out."
+        f"starts with {head[:8]!r}, as no known recording does",
+        AUDIO_FORMATS,
+        "Convert it, or leave it out.",
     )
 
 
-def check_end(data: Bytes, end: int, name: str) -> None:
+def check_end(data: Bytes, end: int) -> None:
     """Raises CorruptAudio where another recording begins at `end`, tags and zeros passed over."""
     try:
         behind = sniff(data[end : end + MOST_BEHIND])
     except CorruptAudio:
         return
-    raise another(name, f"{behind} behind the first, which ends at byte {end}")
+    raise another(f"{behind} behind the first, which ends at byte {end}")

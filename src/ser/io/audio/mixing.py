@@ -29,7 +29,7 @@ class Recording:
         return len(self.y) / self.sr
 
 
-def mix(blocks: Iterable[np.ndarray], *, sr: int, name: str) -> Recording:
+def mix(blocks: Iterable[np.ndarray], *, sr: int) -> Recording:
     """The recording that blocks, float32 (n_samples, n_channels), at `sr` Hz are in a row.
 
     Samples beyond ±1 are set to it. Raises CorruptAudio where samples are not finite,
@@ -43,7 +43,7 @@ def mix(blocks: Iterable[np.ndarray], *, sr: int, name: str) -> Recording:
     for block in blocks:
         low, high = block.min(), block.max()
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise CorruptAudio(f"{name} holds samples that are not finite. Export it again.")
+            raise CorruptAudio("holds NaN or infinite samples", "finite ones", "Export it again.")
         if low < -1 or high > 1:
             block = np.clip(block, -1, 1)
         if block.shape[1] > 1:
@@ -51,11 +51,11 @@ def mix(blocks: Iterable[np.ndarray], *, sr: int, name: str) -> Recording:
             products = products + x.T @ x
         gathered += np.ascontiguousarray(mono(block)).data.cast("B")
     y = np.frombuffer(gathered, np.float32)
-    _check_common(products / max(1, len(y)), name)
+    _check_common(products / max(1, len(y)))
     return Recording(y, sr)
 
 
-def _check_common(products: np.ndarray, name: str) -> None:
+def _check_common(products: np.ndarray) -> None:
     """Raises CancellingAudio where the mix lacks what the loudest channel holds.
 
     products : means over the products of pairs of channels, (n_channels, n_channels).
@@ -67,8 +67,9 @@ def _check_common(products: np.ndarray, name: str) -> None:
     left = abs(products[loudest].sum()) / energy[loudest]
     if left < LEAST_LEFT:
         raise CancellingAudio(
-            f"{name}: the channels cancel each other: mixed, its {len(energy)} channels leave "
-            f"{left:.1%} of the loudest one, number {loudest + 1}; expected at least "
-            f"{LEAST_LEFT:.0%}. Take one channel, e.g. "
-            f"`ffmpeg -i IN -af 'pan=mono|c0=c{loudest}' OUT`, or leave it out."
+            f"has channels that cancel each other: mixed, its {len(energy)} channels leave "
+            f"{left:.1%} of the loudest one, number {loudest + 1}",
+            f"at least {LEAST_LEFT:.0%}",
+            f"Take one channel, e.g. `ffmpeg -i IN -af 'pan=mono|c0=c{loudest}' OUT`, or leave "
+            "it out.",
         )

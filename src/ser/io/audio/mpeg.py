@@ -88,7 +88,7 @@ def is_adts(data: Bytes, at: int) -> bool:
     )
 
 
-def adts_end(data: Bytes, name: str, limits: Limits) -> int:
+def adts_end(data: Bytes, limits: Limits) -> int:
     """Where the last frame of an ADTS stream ends.
 
     Raises CorruptAudio where it is cut, TooLongAudio where the frames pass `limits`.
@@ -100,14 +100,14 @@ def adts_end(data: Bytes, name: str, limits: Limits) -> int:
             break
         seconds += 1.024 * ((data[at + 6] & 3) + 1) / ADTS_RATES[rate]
         if seconds > limits.max_seconds:
-            raise limits.goes_on(name)
+            raise limits.goes_on()
         at += size
     if at > len(data):
-        raise broken(name, f"{len(data)} bytes, within a frame")
+        raise broken(f"{len(data)} bytes, within a frame")
     return at
 
 
-def whole_mp3(data: Bytes, name: str, limits: Limits) -> View:
+def whole_mp3(data: Bytes, limits: Limits) -> View:
     """An MP3 (one that `is_mpeg`) as libsndfile reads all of it.
 
     Raises CorruptAudio where frames are missing, by a Xing, Info or VBRI header or by a gap, or
@@ -127,19 +127,19 @@ def whole_mp3(data: Bytes, name: str, limits: Limits) -> View:
     frames -= is_cut + bool(header)
     seconds = frames * first.n_samples / first.sr
     if seconds > limits.max_seconds:
-        raise limits.goes_on(name)
+        raise limits.goes_on()
     behind = after_tags(data, at)
     if another_header or is_mpeg(data, behind):
-        raise another(name, f"behind the first, which ends after {seconds:.2f} s")
+        raise another(f"behind the first, which ends after {seconds:.2f} s")
     if behind == at and _goes_on(data, first, at):
         where = f" after {seconds:.2f} s: at byte {at} there is no frame, but more follow"
-        raise damaged(name, where)
+        raise damaged(where)
     promised = frames if promised is None else promised
     stated = promised * first.n_samples / first.sr
     if frames < promised - SLACK_FRAMES or is_cut:
-        raise broken(name, f"{seconds:.2f} s" + (f" of {stated:.2f} s" if stated > seconds else ""))
+        raise broken(f"{seconds:.2f} s" + (f" of {stated:.2f} s" if stated > seconds else ""))
     if frames > promised + SLACK_FRAMES:
-        raise longer(name, seconds, stated=stated)
+        raise longer(seconds, stated=stated)
     if header == "Xing" or first.layer != 3:
         return View(data, start=first.at)
     sound = first.at + (first.size if header else 0)

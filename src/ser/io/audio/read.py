@@ -29,36 +29,36 @@ BY_FFMPEG = (Container.MP4, Container.AAC, Container.WEBM)
 AT_ONCE = 2**24
 
 
-def decode(data: Bytes, *, name: str, limits: Limits = CORPUS) -> Recording:
-    """The recording that a file's bytes hold; the format is taken from them, `name` for errors.
+def decode(data: Bytes, *, limits: Limits = CORPUS) -> Recording:
+    """The recording that a file's bytes hold; the format is taken from them.
 
     Blocks are mixed down as they are decoded: no more is held than the result. Raises EmptyAudio
     without bytes or samples, RefusedAudio beyond `limits`, CancellingAudio where the channels
     cancel, MissingDecoder for M4A, AAC and WebM where PyAV is not installed, CorruptAudio for
     anything else than one whole recording of finite samples in a known format.
     """
-    limits.check_bytes(len(data), name)
-    container = sniff(data, name)
+    limits.check_bytes(len(data))
+    container = sniff(data)
     if container in BY_FFMPEG:
         from ser.io.audio import av_decoder
 
-        return av_decoder.decode(data, container=container, name=name, limits=limits)
-    return sndfile_decoder.decode(data, container=container, name=name, limits=limits)
+        return av_decoder.decode(data, container=container, limits=limits)
+    return sndfile_decoder.decode(data, container=container, limits=limits)
 
 
 def read_recording(path: Path, *, limits: Limits = CORPUS) -> tuple[Recording, str]:
     """A file decoded, and the SHA-256 of its bytes; raises as `decode`, AudioError if unread."""
     with opened(path, limits=limits) as data:
-        return decode(data, name=str(path), limits=limits), _sha256(data)
+        return decode(data, limits=limits), _sha256(data)
 
 
 def load_mono(source: Path | bytes) -> tuple[np.ndarray, int]:
     """Mono float32 samples of a path or a file's bytes, and their rate; raises as `decode`."""
     if isinstance(source, Path):
         with opened(source) as data:
-            recording = decode(data, name=str(source))
+            recording = decode(data)
     else:
-        recording = decode(source, name="audio")
+        recording = decode(source)
     return recording.y, recording.sr
 
 
@@ -75,11 +75,11 @@ def load_segments(
         found = _sha256(data)
         if found != sha256:
             raise ChangedAudio(
-                f"{path} has SHA-256 {found[:12]}…, but the manifest recorded {sha256[:12]}…: its "
-                "bytes changed. Restore the file, or take the change in with "
-                "`dvc repro -f manifest`."
+                f"has SHA-256 {found[:12]}…, but the manifest recorded {sha256[:12]}…: its bytes "
+                "changed",
+                remedy="Restore the file, or take the change in with `dvc repro -f manifest`.",
             )
-        recording = decode(data, name=str(path), limits=limits)
+        recording = decode(data, limits=limits)
     y, sr = recording.y, recording.sr
     return [(y[segment.samples(sr=sr)], sr) for segment in segments]
 
@@ -108,16 +108,19 @@ def opened(path: Path, *, limits: Limits = CORPUS) -> Iterator[Bytes]:
         status = path.stat()
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise AudioError(
-                f"{path} is no regular file, but a pipe, socket or device; expected a recording. "
-                "Save what it gives in a file, or leave it out."
+                "is no regular file, but a pipe, socket or device",
+                "a recording",
+                "Save what it gives in a file, or leave it out.",
             )
-        limits.check_bytes(status.st_size, str(path))
+        limits.check_bytes(status.st_size)
         with path.open("rb") as file:
             whole = FileBytes(file.fileno())
             yield whole if len(whole) > AT_ONCE else file.read()
+    except AudioError as error:
+        raise error.of(path) from error
     except OSError as error:
         raise AudioError(
-            f"{path} cannot be read ({error.strerror}); expected an audio file there."
+            f"cannot be read ({error.strerror})", "an audio file there", file=str(path)
         ) from error
 
 

@@ -42,7 +42,7 @@ COMMON = METADATA[:4]
 KNOWN = (*METADATA, b"fmt ", b"data", b"SSND")
 
 
-def whole_riff(data: Bytes, name: str) -> View:
+def whole_riff(data: Bytes) -> View:
     """A WAV or AIFF as libsndfile reads all of it, with another header where its own is wrong.
 
     Raises CorruptAudio where samples are missing, or more follow than the header states.
@@ -67,9 +67,9 @@ def whole_riff(data: Bytes, name: str) -> View:
     is_known = not _is_placeholder(size)
     if is_known and size > rest:
         doubt = ", or has a wrong header: its outer size fits" if outer_fits else ""
-        raise broken(name, f"{rest} of {size} bytes of sound{doubt}")
+        raise broken(f"{rest} of {size} bytes of sound{doubt}")
     if is_known and any(data[start : start + 4] in FORMS for start in (end, end + 1)):
-        raise another(name, f"behind the first, which ends at byte {end}")
+        raise another(f"behind the first, which ends at byte {end}")
     # AIFF counts two numbers that stand before the samples.
     has_samples = size > (8 if form == b"FORM" else 0)
     # Behind the samples, only chunks, tags or padding leave no sample out.
@@ -80,9 +80,9 @@ def whole_riff(data: Bytes, name: str) -> View:
             rate = int.from_bytes(chunks.get(b"fmt ", b"")[8:12], order)
             lasts = f" ({rest / rate:.2f} s)" if rate else ""
             raise CorruptAudio(
-                f"{name} has a wrong header: it states {size} bytes of sound, but {rest} follow"
-                f"{lasts}, and what is behind the first {size} is no metadata. Export it again, "
-                "or leave it out."
+                f"has a wrong header: it states {size} bytes of sound, but {rest} follow{lasts}, "
+                f"and what is behind the first {size} is no metadata",
+                remedy="Export it again, or leave it out.",
             )
     stop = end
     if not is_known or size == rest:

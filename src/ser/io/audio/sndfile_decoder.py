@@ -15,7 +15,7 @@ from ser.io.audio.mixing import Recording, mix
 from ser.io.audio.mpeg import after_tags, whole_mp3
 from ser.io.audio.riff import whole_riff
 from ser.io.audio.source import Bytes, View
-from ser.io.audio.structure import another, broken, flac_in_ogg, longer, ogg_end
+from ser.io.audio.structure import another, broken, damaged, flac_in_ogg, longer, ogg_end
 
 #: Samples (per channel) at a time.
 BLOCK, PLAIN_BLOCK = 2**13, 2**16
@@ -36,40 +36,35 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def decode(data: Bytes, *, container: Container, name: str, limits: Limits) -> Recording:
+def decode(data: Bytes, *, container: Container, limits: Limits) -> Recording:
     """The recording, its channels mixed.
 
     Raises CorruptAudio where libsndfile cannot decode the bytes, where some are missing or where
     they hold another number of samples than they say; RefusedAudio and EmptyAudio as `limits` do.
     """
-    view, promised = _prepared(data, container, name, limits)
+    view, promised = _prepared(data, container, limits)
     try:
         with _Forward(view) as file:
             if promised is None and file.frames < UNKNOWN:
                 promised = file.frames
-            limits.check_header(
-                sr=file.samplerate, channels=file.channels, n_samples=promised, name=name
-            )
+            limits.check_header(sr=file.samplerate, channels=file.channels, n_samples=promised)
             # libsndfile's number of an MP3's samples may be wrong by a frame.
             expected = None if container is Container.MP3 else promised
             size = min(promised or 1, PLAIN_BLOCK) if container in PLAIN else BLOCK
-            blocks = _blocks(file, size=size, expected=expected, name=name)
-            counted = limits.counted(blocks, sr=file.samplerate, name=name)
-            return mix(counted, sr=file.samplerate, name=name)
+            blocks = _blocks(file, size=size, expected=expected)
+            counted = limits.counted(blocks, sr=file.samplerate)
+            return mix(counted, sr=file.samplerate)
     except CorruptAudio:
         if container is Container.FLAC and (end := _second_flac(data)):
-            raise another(name, f"FLAC behind the first, which ends at byte {end}") from None
+            raise another(f"FLAC behind the first, which ends at byte {end}") from None
         raise
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise CorruptAudio(
-            f"{name} cannot be decoded ({_reason(error)}); expected {AUDIO_FORMATS}. "
-            "Convert it, or leave it out."
+            f"cannot be decoded ({_reason(error)})", AUDIO_FORMATS, "Convert it, or leave it out."
         ) from error
 
 
-def _prepared(
-    data: Bytes, container: Container, name: str, limits: Limits
-) -> tuple[View, int | None]:
+def _prepared(data: Bytes, container: Container, limits: Limits) -> tuple[View, int | None]:
     """What libsndfile reads in full, and how many samples FLAC's header promises.
 
     Raises CorruptAudio where the container is not whole, or another recording follows; FLAC is
@@ -77,14 +72,14 @@ def _prepared(
     """
     match container:
         case Container.MP3:
-            return whole_mp3(data, name, limits), None
+            return whole_mp3(data, limits), None
         case Container.FLAC:
             return _endless_flac(data)
         case Container.OGG:
-            check_end(data, ogg_end(data, name), name)
-            flac = flac_in_ogg(data, name)
+            check_end(data, ogg_end(data))
+            flac = flac_in_ogg(data)
             return _endless_flac(flac) if flac else (View(data), None)
-    return whole_riff(data, name), None
+    return whole_riff(data), None
 
 
 def _endless_flac(data: Bytes) -> tuple[View, int | None]:
@@ -105,9 +100,7 @@ def _second_flac(data: Bytes) -> int | None:
     return min((at for at in found if at > 0), default=None)
 
 
-def _blocks(
-    file: soundfile.SoundFile, *, size: int, expected: int | None, name: str
-) -> Iterator[np.ndarray]:
+def _blocks(file: soundfile.SoundFile, *, size: int, expected: int | None) -> Iterator[np.ndarray]:
     """Blocks (n_samples, n_channels), float32; CorruptAudio unless they are `expected` in all."""
     n_samples, sr = 0, file.samplerate
     of = "" if expected is None else f" of {expected / sr:.2f} s"
@@ -115,18 +108,17 @@ def _blocks(
         try:
             block = file.read(out=np.empty((size, file.channels), dtype=np.float32))
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise CorruptAudio(
-                f"{name} is damaged, or breaks off after {n_samples / sr:.2f} s{of} "
-                f"({_reason(error)}). Fetch it again, or leave it out."
+            raise damaged(
+                f", or breaks off after {n_samples / sr:.2f} s{of} ({_reason(error)})"
             ) from error
         if len(block) == 0:
             break
         n_samples += len(block)
         yield block
     if expected is not None and n_samples < expected:
-        raise broken(name, f"{n_samples / sr:.2f} s{of}")
+        raise broken(f"{n_samples / sr:.2f} s{of}")
     if expected is not None and n_samples > expected:
-        raise longer(name, n_samples / sr, stated=expected / sr)
+        raise longer(n_samples / sr, stated=expected / sr)
 
 
 def _reason(error: Exception) -> str:

@@ -13,35 +13,36 @@ from ser.io.audio.source import Bytes
 EBML_HEADER, EBML_SEGMENT, EBML_CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 #: Pages, boxes or elements of one recording: four hours have fewer. More keep readers busy.
 MOST_PARTS = 100_000
+FETCH_AGAIN = "Fetch it again, or leave it out."
 #: The header of an Ogg page, and FLAC's magic in the first page.
 OGG_PAGE, OGG_FLAC = struct.Struct("<4sBBqIII"), b"\x7fFLAC"
 
 
-def ogg_end(data: Bytes, name: str) -> int:
+def ogg_end(data: Bytes) -> int:
     """Where the last page ends; CorruptAudio unless it is marked as the end and none is missing."""
     flags, at, begun = 0, 0, False
     #: Stream -> number of its last page, and whether that one held samples.
     last: dict[int, tuple[int, bool]] = {}
-    for start, flags, granule, stream, number, end in _ogg_pages(data, name):
+    for start, flags, granule, stream, number, end in _ogg_pages(data):
         at = end
         if flags & 2 and begun:
-            raise another(name, "behind the first (a chained Ogg)")
+            raise another("behind the first (a chained Ogg)")
         begun = begun or not flags & 2
         before, had_samples = last.get(stream, (number - 1, False))
         if number != before + 1 and had_samples:
             missing = number - before - 1
-            raise damaged(name, f": {missing} of its pages are missing before byte {start}")
+            raise damaged(f": {missing} of its pages are missing before byte {start}")
         last[stream] = number, granule > 0
     if at > len(data) or not flags & 4:
         there = min(at, len(data))
-        raise broken(name, f"{there} bytes: its last page is not marked as the end")
+        raise broken(f"{there} bytes: its last page is not marked as the end")
     return at
 
 
-def _ogg_pages(data: Bytes, name: str) -> Iterator[tuple[int, int, int, int, int, int]]:
+def _ogg_pages(data: Bytes) -> Iterator[tuple[int, int, int, int, int, int]]:
     """(start, flags, granule, stream, number, end) of each page, one after another."""
     at = 0
-    for _ in _parts(name):
+    for _ in _parts():
         head = data[at : at + 27]
         if len(head) < 27 or head[:4] != b"OggS":
             return
@@ -52,20 +53,20 @@ def _ogg_pages(data: Bytes, name: str) -> Iterator[tuple[int, int, int, int, int
         at = end
 
 
-def flac_in_ogg(data: Bytes, name: str) -> bytes | None:
+def flac_in_ogg(data: Bytes) -> bytes | None:
     """The FLAC that an Ogg carries, without the pages; None where it carries anything else.
 
     libsndfile cannot read all of these.
     """
     if data[28:33] != OGG_FLAC:
         return None
-    pages = ((start, end) for start, *_, end in _ogg_pages(data, name))
+    pages = ((start, end) for start, *_, end in _ogg_pages(data))
     packets = b"".join(data[start + 27 + data[start + 26] : end] for start, end in pages)
     # Before FLAC's own header: magic, version, number of packets.
     return packets[9:]
 
 
-def check_mp4(data: Bytes, name: str) -> None:
+def check_mp4(data: Bytes) -> None:
     """Top-level boxes must be whole, and the samples that tracks list must fit into the file.
 
     The second keeps FFmpeg from building an index of samples that cannot be there. Fragments
@@ -73,38 +74,38 @@ def check_mp4(data: Bytes, name: str) -> None:
     """
     listed, fragments, indexed = 0, 0, False
     seen: set[bytes] = set()
-    for kind, start, end in _boxes(data, 0, len(data), name):
+    for kind, start, end in _boxes(data, 0, len(data)):
         if end > len(data) and kind in (b"moov", b"mdat", b"moof", b"mfra"):
             there, box = len(data) - start, kind.decode()
-            raise broken(name, f"{there} of {end - start} bytes of its {box} box")
+            raise broken(f"{there} of {end - start} bytes of its {box} box")
         if kind in (b"ftyp", b"moov") and kind in seen:
-            raise another(name, "behind the first")
+            raise another("behind the first")
         seen.add(kind)
         if kind == b"moov":
             if data[start + 4 : start + 8] == b"cmov":
                 # Unpacked, it may be a thousand times as large; no recorder writes one any more.
-                raise CorruptAudio(f"{name} has a compressed header. Convert it to FLAC.")
+                raise CorruptAudio("has a compressed header", remedy="Convert it to FLAC.")
             path = (b"trak", b"mdia", b"minf", b"stbl")
-            listed += sum(_listed(data, start, end, path, name))
+            listed += sum(_listed(data, start, end, path))
         if kind == b"sidx":
             count, covered = _index(data, start, end)
             if end + covered > len(data):
-                raise broken(name, f"{len(data) - end} of {covered} bytes of its fragments")
+                raise broken(f"{len(data) - end} of {covered} bytes of its fragments")
             # Where each fragment has an index of its own, none counts all fragments.
             indexed = indexed or count > 1
         if kind == b"moof":
-            boxes = _boxes(data, start, end, name)
+            boxes = _boxes(data, start, end)
             header = next((at for box, at, _ in boxes if box == b"mfhd"), None)
             number = None if header is None else _number(data, header + 4, 4)
             if fragments and number not in (None, fragments + 1):
-                raise damaged(name, f": fragment {fragments} is followed by {number}")
+                raise damaged(f": fragment {fragments} is followed by {number}")
             fragments = number or fragments
     if listed > len(data):
-        raise broken(name, f"{len(data)} bytes, but lists {listed} bytes of samples")
+        raise broken(f"{len(data)} bytes, but lists {listed} bytes of samples")
     if b"moof" in seen and not indexed and b"mfra" not in seen:
         raise CorruptAudio(
-            f"{name} has no index behind its fragments, so that it may break off after "
-            f"{len(data)} bytes. Fetch it again, or convert it to FLAC."
+            f"has no index behind its fragments, so that it may break off after {len(data)} bytes",
+            remedy="Fetch it again, or convert it to FLAC.",
         )
 
 
@@ -118,13 +119,13 @@ def _index(data: Bytes, start: int, end: int) -> tuple[int, int]:
     return count, offset + int(sizes.sum(dtype=np.uint64))
 
 
-def _listed(data: Bytes, at: int, end: int, path: tuple[bytes, ...], name: str) -> Iterator[int]:
+def _listed(data: Bytes, at: int, end: int, path: tuple[bytes, ...]) -> Iterator[int]:
     """Bytes of samples that each track under `path` lists."""
-    boxes = [(kind, start, min(stop, end)) for kind, start, stop in _boxes(data, at, end, name)]
+    boxes = [(kind, start, min(stop, end)) for kind, start, stop in _boxes(data, at, end)]
     if path:
         for kind, start, stop in boxes:
             if kind == path[0]:
-                yield from _listed(data, start, stop, path[1:], name)
+                yield from _listed(data, start, stop, path[1:])
         return
     tables = {kind: data[start:stop] for kind, start, stop in boxes if kind in (b"stsz", b"stts")}
     table = tables.get(b"stsz", b"")
@@ -142,9 +143,9 @@ def _listed(data: Bytes, at: int, end: int, path: tuple[bytes, ...], name: str) 
         yield count * (size if is_pcm else max(size, 4))
 
 
-def _boxes(data: Bytes, at: int, end: int, name: str) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(data: Bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(kind, start, end) of the contents of each box from `at` to `end`."""
-    for _ in _parts(name):
+    for _ in _parts():
         head = data[at : min(at + 8, end)]
         if len(head) < 8:
             return
@@ -160,23 +161,23 @@ def _boxes(data: Bytes, at: int, end: int, name: str) -> Iterator[tuple[bytes, i
         at += size
 
 
-def check_webm(data: Bytes, name: str) -> None:
+def check_webm(data: Bytes) -> None:
     """Every element must be whole; segments and clusters may be of unknown size, as live ones."""
     at, begun = 0, False
-    for _ in _parts(name):
+    for _ in _parts():
         if at >= len(data):
             return
         kind, at = _ebml_number(data, at, keep_marker=True)
         size, at = _ebml_number(data, at)
         if size is not None and at + size > len(data):
-            raise broken(name, f"{len(data) - at} of {size} bytes of an element")
+            raise broken(f"{len(data) - at} of {size} bytes of an element")
         if kind == EBML_HEADER and begun:
-            raise another(name, "behind the first")
+            raise another("behind the first")
         begun = True
         if kind in (EBML_SEGMENT, EBML_CLUSTER):
             continue
         if kind is None or size is None:
-            raise broken(name, f"{len(data)} bytes, within an element")
+            raise broken(f"{len(data)} bytes, within an element")
         at += size
 
 
@@ -196,31 +197,31 @@ def _number(data: Bytes, at: int, size: int) -> int:
     return int.from_bytes(data[at : at + size], "big")
 
 
-def _parts(name: str) -> Iterator[int]:
+def _parts() -> Iterator[int]:
     """Counts the parts of a recording; CorruptAudio where they are too many."""
     yield from range(MOST_PARTS)
     raise CorruptAudio(
-        f"{name} is made of more than {MOST_PARTS} parts, as no recording of speech is. "
-        "Leave it out."
+        f"is made of more than {MOST_PARTS} parts, as no recording of speech is",
+        remedy="Leave it out.",
     )
 
 
-def another(name: str, where: str) -> CorruptAudio:
+def another(where: str) -> CorruptAudio:
     return CorruptAudio(
-        f"{name} holds another recording {where}; expected one a file. Split it, or leave it out."
+        f"holds another recording {where}", "one a file", "Split it, or leave it out."
     )
 
 
-def broken(name: str, where: str) -> CorruptAudio:
-    return CorruptAudio(f"{name} breaks off after {where}. Fetch it again, or leave it out.")
+def broken(where: str) -> CorruptAudio:
+    return CorruptAudio(f"breaks off after {where}", remedy=FETCH_AGAIN)
 
 
-def damaged(name: str, how: str) -> CorruptAudio:
-    return CorruptAudio(f"{name} is damaged{how}. Fetch it again, or leave it out.")
+def damaged(how: str) -> CorruptAudio:
+    return CorruptAudio(f"is damaged{how}", remedy=FETCH_AGAIN)
 
 
-def longer(name: str, seconds: float, *, stated: float) -> CorruptAudio:
+def longer(seconds: float, *, stated: float) -> CorruptAudio:
     return CorruptAudio(
-        f"{name} goes on for {seconds:.2f} s, but its header states {stated:.2f} s. Export it "
-        "again, or leave it out."
+        f"goes on for {seconds:.2f} s, but its header states {stated:.2f} s",
+        remedy="Export it again, or leave it out.",
     )

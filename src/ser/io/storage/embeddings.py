@@ -46,21 +46,22 @@ def embedding_recipe(encoder: SpeechEncoder, params: Mapping[str, Any]) -> Recip
 
 
 def encode_recordings(
-    utterances: Iterable[tuple[Path, str, Segment]],
+    root: Path,
+    utterances: Iterable[tuple[str, str, Segment]],
     encoder: SpeechEncoder,
     *,
     prepare: Callable[[np.ndarray, int], np.ndarray],
 ) -> Iterator[np.ndarray | AudioError]:
     """Embedding of each utterance, or why it has none, in order.
 
-    utterances : files, the SHA-256 that their bytes must have, and segments of them; a file is
-    decoded once for those that follow each other. prepare : from mono samples and their rate to a
-    waveform at `encoder.sr` Hz.
+    utterances : files below `root`, the SHA-256 that their bytes must have, and segments of them; a
+    file is decoded once for those that follow each other. prepare : from mono samples and their
+    rate to a waveform at `encoder.sr` Hz.
     """
     prepared = (
         waveform
-        for (path, sha256), own in groupby(utterances, key=lambda utterance: utterance[:2])
-        for waveform in _prepared(path, sha256, [s for *_, s in own], encoder, prepare)
+        for (file, sha256), own in groupby(utterances, key=lambda utterance: utterance[:2])
+        for waveform in _prepared(root, file, sha256, [s for *_, s in own], encoder, prepare)
     )
     while chunk := list(islice(prepared, CHUNK)):
         embeddings = iter(encoder.encode([y for y in chunk if not isinstance(y, AudioError)]))
@@ -69,7 +70,8 @@ def encode_recordings(
 
 
 def _prepared(
-    path: Path,
+    root: Path,
+    file: str,
     sha256: str,
     segments: Sequence[Segment],
     encoder: SpeechEncoder,
@@ -77,15 +79,15 @@ def _prepared(
 ) -> Iterator[np.ndarray | AudioError]:
     """The waveform of each segment of a file, or why it has none."""
     try:
-        waveforms = load_segments(path, segments, sha256=sha256)
+        waveforms = load_segments(root / file, segments, sha256=sha256)
     except AudioError as error:
-        yield from [error.about(str(path))] * len(segments)
+        yield from [error.of(file)] * len(segments)
         return
     for (y, sr), segment in zip(waveforms, segments, strict=True):
         try:
             yield encoder.checked(prepare(y, sr))
         except AudioError as error:
-            yield error.about(segment.of(str(path)))
+            yield error.of(segment.of(file))
 
 
 def write_shard(embeddings: Sequence[tuple[str, np.ndarray]], path: Path) -> str:

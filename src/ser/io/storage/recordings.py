@@ -43,10 +43,13 @@ def check_recordings(root: Path, table: pd.DataFrame) -> None:
     more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
     if not (root / file).exists():
         raise AudioError(
-            f"{file}{more} is in the manifest but not on disk. Restore it, or take the change in "
-            "with `dvc repro -f manifest`."
+            "is in the manifest but not on disk",
+            remedy="Restore it, or take the change in with `dvc repro -f manifest`.",
+            file=f"{file}{more}",
         )
     raise ChangedAudio(
-        f"{file}{more} does not hold the bytes that the manifest recorded. Restore it (`ser corpus "
-        "verify` lists all such files), or take the change in with `dvc repro -f manifest`."
+        "does not hold the bytes that the manifest recorded",
+        remedy="Restore it (`ser corpus verify` lists all such files), or take the change in with "
+        "`dvc repro -f manifest`.",
+        file=f"{file}{more}",
     )

@@ -25,7 +25,7 @@ from ser.io.audio.read import CORPUS, load_mono
 from ser.predictor import Predictor
 
 EXPECTED = (
-    "expected rows with the column audio (a file as base64), or with the columns samples (a list "
+    "rows with the column audio (a file as base64), or with the columns samples (a list "
     "of floats in -1..1) and sr (Hz)"
 )
 
@@ -50,7 +50,7 @@ class EmotionPyfunc(PythonModel):
     ) -> pd.DataFrame:
         # MLflow has left out the columns that it does not find in the signature.
         if not isinstance(model_input, pd.DataFrame) or model_input.empty:
-            raise _refusal(f"No audio was found; {EXPECTED}.")
+            raise _refusal(f"No audio was found; expected {EXPECTED}.")
         answers = [
             self._answer(number, row)
             for number, row in enumerate(model_input.to_dict("records"), start=1)
@@ -77,17 +77,17 @@ class EmotionPyfunc(PythonModel):
             try:
                 data = base64.b64decode(audio, validate=True)
             except ValueError as error:
-                raise AudioError(f"audio is not base64 ({error}); {EXPECTED}.") from error
+                raise AudioError(f"is not base64 ({error})", EXPECTED, file="audio") from error
             return load_mono(data)
         if samples is None or not np.size(samples) or sr is None or pd.isna(sr):
-            raise AudioError(f"There is no audio, or no sr beside samples; {EXPECTED}.")
+            raise AudioError("has no audio, or no sr beside samples", EXPECTED, file="It")
         try:
             y, rate = np.asarray(samples, dtype=np.float32), int(sr)
         except (TypeError, ValueError, OverflowError) as error:
-            raise AudioError(f"samples or sr are no numbers ({error}); {EXPECTED}.") from error
+            raise AudioError(f"are no numbers ({error})", EXPECTED, file="samples or sr") from error
         if y.ndim != 1 or not np.isfinite(y).all():
-            raise AudioError(f"samples are no flat list of finite numbers; {EXPECTED}.")
-        CORPUS.check_header(sr=rate, channels=1, n_samples=y.size, name="samples")
+            raise AudioError("are no flat list of finite numbers", EXPECTED, file="samples")
+        CORPUS.check_header(sr=rate, channels=1, n_samples=y.size)
         return y, rate
 
 

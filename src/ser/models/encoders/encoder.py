@@ -187,20 +187,17 @@ class SpeechEncoder:
         """y as float32 (n_samples,); raises AudioError or EmptyAudio where it cannot be encoded."""
         y = np.asarray(y, dtype=np.float32)
         if y.ndim != 1:
-            raise AudioError(
-                f"The waveform has shape {y.shape}; expected (n_samples,). Use mono()."
-            )
+            raise AudioError(f"has shape {y.shape}", "(n_samples,)", "Use mono().")
         if y.size == 0:
-            raise EmptyAudio("The waveform has no samples; expected at least one frame.")
+            raise EmptyAudio("has no samples", "at least one frame", "Leave it out.")
         if y.size < self.min_samples:
             raise AudioError(
-                f"The waveform lasts {y.size / self.sr:.3f} s; the encoder takes nothing shorter "
-                f"than {self.min_samples / self.sr:.3f} s. Send more audio."
+                f"lasts {y.size / self.sr:.3f} s",
+                f"at least {self.min_samples / self.sr:.3f} s, the shortest that the encoder takes",
+                "Send more audio.",
             )
         if not np.isfinite(y).all():
-            raise AudioError(
-                "The waveform holds NaN or infinite samples; expected finite ones. Decode it again."
-            )
+            raise AudioError("holds NaN or infinite samples", "finite ones", "Decode it again.")
         return y
 
     @property
