@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ser.errors import EncoderError
 from ser.project import in_project
@@ -80,22 +78,6 @@ def folder_sha256(folder: Path) -> str:
             digest.update(path.name.encode() + b"\0")
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The encoder's config.json; raises EncoderError where it is missing or is none."""
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise EncoderError(
-            f"{folder} is no encoder: it has no {CONFIG}. Name a folder that save_pretrained wrote."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise EncoderError(f"{path} is not readable as JSON; fetch the encoder again.") from error
-    if not isinstance(config, dict):
-        raise EncoderError(f"{path} holds no JSON object; fetch the encoder again.")
-    return config
 
 
 def missing(package: str) -> EncoderError:

@@ -10,13 +10,13 @@ import torch
 from ser.errors import EncoderError
 from ser.models.encoders.encoder import SpeechEncoder
 from ser.models.encoders.files import (
+    CONFIG,
     PICKLED,
     SAFE,
     encoder_folder,
     folder_sha256,
     missing,
     quiet,
-    read_config,
     weight_files,
 )
 from ser.models.encoders.reference import EncoderReference
@@ -36,14 +36,17 @@ def load_encoder(
     safetensors, or a torch file of which tensors alone are read. Raises EncoderError.
     """
     folder = encoder_folder(name, download=download, revision=revision)
-    model_type = read_config(folder).get("model_type")
+    if not (folder / CONFIG).is_file():
+        raise EncoderError(
+            f"{folder} is no encoder: it has no {CONFIG}. Name a folder that save_pretrained wrote."
+        )
     sha256 = folder_sha256(folder)
     model, extractor = _loaded(name, folder)
     config = model.config
     raw = extractor.model_input_names[0] == "input_values" and hasattr(config, "conv_kernel")
     if not (raw or config.model_type == "whisper"):
         raise EncoderError(
-            f"The encoder {name!r} is a {model_type}, which does not take waveforms as "
+            f"The encoder {name!r} is a {config.model_type}, which does not take waveforms as "
             "wav2vec 2.0, HuBERT, WavLM, data2vec or Whisper do. Name one of these."
         )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -57,15 +60,12 @@ def load_encoder(
 
 
 def load_referenced(reference: EncoderReference) -> SpeechEncoder:
-    """The encoder that is meant, from this machine; raises EncoderError where it is not here."""
+    """The encoder of `reference`, from this machine; raises EncoderError where it is not here."""
     return checked(load_encoder(reference.name, revision=reference.revision), reference)
 
 
 def checked(encoder: SpeechEncoder, reference: EncoderReference) -> SpeechEncoder:
-    """The encoder, if it is the one that is meant; raises EncoderError.
-
-    Another one of the same name is refused: a model on it would answer nonsense.
-    """
+    """The encoder, if it is the one of `reference`; raises EncoderError on another one."""
     found = encoder.reference
     if found.sha256 != reference.sha256:
         raise EncoderError(

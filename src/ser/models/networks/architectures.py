@@ -17,7 +17,7 @@ LEAST_VARIANCE = 1e-4
 
 
 class EmotionNetwork(nn.Module):
-    """What every network has: an embedding, and a head that classifies it."""
+    """A network with an embedding, and a head that classifies it."""
 
     head: nn.Module
 
@@ -36,17 +36,14 @@ class EmotionNetwork(nn.Module):
     def forward(self, log_mel: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
         """Logits (batch, n_classes).
 
-        speaker : (batch,) indices; each speaker's embeddings are read against their own mean and
-        deviation, as Enrolment does. None: nobody is known.
+        speaker : (batch,) indices; each speaker's embeddings are standardised by their own mean
+        and deviation, as Enrolment does. None: all speakers are unknown.
         """
         embedding = self.embed(log_mel, lengths)
         if speaker is not None:
             embedding = standardised(embedding, speaker)
         logits: Tensor = self.head(embedding)
         return logits
-
-    def standardise_by(self, log_mel: list[np.ndarray]) -> None:
-        """Take note of the training log-mels (n_frames, n_mels) before training."""
 
     def slow_parameters(self) -> list[nn.Parameter]:
         """Pretrained parameters, which get a lower learning rate."""
@@ -168,8 +165,8 @@ def mask_of(lengths: Tensor, n_frames: int) -> Tensor:
 def normalised(log_mel: Tensor, lengths: Tensor) -> Tensor:
     """log_mel (batch, n_frames, n_mels) less each utterance's mean level, in SCALE_DB.
 
-    One number an utterance: its level tells of the microphone. The mean spectrum stays, for it
-    tells of the emotion, too. Frames beyond `lengths` are 0.
+    The level depends on the microphone. The mean spectrum stays: it depends on the emotion, too.
+    Frames beyond `lengths` are 0.
     """
     mask = mask_of(lengths, log_mel.shape[1])[:, :, None]
     level = (log_mel * mask).sum(dim=(1, 2), keepdim=True)
