@@ -1,4 +1,4 @@
-"""`model.name` chooses the model: the table of models says which class that is."""
+"""`model.name` chooses the model; the table of models names its class."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
         raise BundleError(f"No model is called {name!r}; known are {', '.join(MODELS)}.")
     model = _class_of(name).from_files(files, load=model_from_files)
     if model.name != name:
-        raise BundleError(f"The files hold a {model.name}; the bundle says {name}.")
+        raise BundleError(
+            f"The files hold a {model.name}; the bundle names {name}. Restore the bundle."
+        )
     return model
 
 

@@ -130,8 +130,9 @@ def known_member(name: str) -> str:
 
 
 def classical_member(name: str) -> str:
-    """`name`; raises pydantic's error on what is no classical model."""
-    return _one_of([name for name, entry in MODELS.items() if entry.path == CLASSICAL], name)
+    """`name`; raises pydantic's error on what is no member of an ensemble without torch."""
+    free = [name for name, entry in MODELS.items() if entry.member and not entry.torch]
+    return _one_of(free, name)
 
 
 def _one_of(names: list[str], name: str) -> str:
@@ -172,12 +173,14 @@ class Entry:
 
     params : its section of params.yaml. path : `module:class`, imported when a model is built or
     loaded, so that classical serving loads no torch. member : whether ensembles may have it.
-    encoder : whether it takes the representations of an encoder of the Hugging Face hub.
+    torch : whether it needs torch; `stack` takes only members that do not. encoder : whether it
+    takes the representations of an encoder of the Hugging Face hub.
     """
 
     params: type[Section]
     path: str
     member: bool = True
+    torch: bool = False
     encoder: bool = False
 
 
@@ -188,16 +191,20 @@ MODELS = {
     "ensemble": Entry(EnsembleParams, ENSEMBLE, member=False),
     "stack": Entry(StackParams, ENSEMBLE, member=False),
     "transfer": Entry(TransferParams, ENSEMBLE, member=False),
-    "byol_s": Entry(ByolParams, "ser.models.networks.byol:ByolModel"),
-    "layers": Entry(LayersParams, "ser.models.encoders.layered:LayeredModel", encoder=True),
-    "lora": Entry(LoraParams, "ser.models.encoders.lora:LoraModel", member=False, encoder=True),
+    "byol_s": Entry(ByolParams, "ser.models.networks.byol:ByolModel", torch=True),
+    "layers": Entry(
+        LayersParams, "ser.models.encoders.layered:LayeredModel", torch=True, encoder=True
+    ),
+    "lora": Entry(
+        LoraParams, "ser.models.encoders.lora:LoraModel", member=False, torch=True, encoder=True
+    ),
     "lda": Entry(LdaParams, CLASSICAL),
     "logistic_regression": Entry(LogisticRegressionParams, CLASSICAL),
     "svc": Entry(SvcParams, CLASSICAL),
     "random_forest": Entry(RandomForestParams, CLASSICAL),
     "mlp": Entry(MlpParams, CLASSICAL),
     "gradient_boosting": Entry(GradientBoostingParams, CLASSICAL),
-    "cnn": Entry(CnnParams, "ser.models.networks.model:NeuralModel"),
+    "cnn": Entry(CnnParams, "ser.models.networks.model:NeuralModel", torch=True),
 }
 
 

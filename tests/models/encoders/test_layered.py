@@ -164,7 +164,7 @@ def test_the_head_learns_from_speakers_who_are_known(monkeypatch):
     learnt_from = []
 
     def spy(network, groups, **options):
-        learnt_from.append((options["train"].x.numpy(), options["dev"].x.numpy()))
+        learnt_from.append((options["train"][0].numpy(), options["dev"][0].numpy()))
         return train_head(network, groups, **options)
 
     monkeypatch.setattr("ser.models.encoders.layered.train_head", spy)

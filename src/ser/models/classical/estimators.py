@@ -32,7 +32,7 @@ from ser.params import (
 def fit_pipeline(
     options: Section | None, matrix: np.ndarray, target: np.ndarray, *, seed: int
 ) -> Pipeline:
-    """Scaled functionals, selected where `options` say so, and an estimator: fitted.
+    """Scaled functionals, selected where `options` ask for it, and an estimator: fitted.
 
     matrix : (n, n_functionals); target : (n,).
     """

@@ -193,7 +193,7 @@ def _frame(inputs: Inputs) -> pd.DataFrame:
 
 
 def _decisions(pipeline: Pipeline, matrix: np.ndarray) -> np.ndarray:
-    """(n, n_classes known to the pipeline)"""
+    """Decisions (n, n_classes of the training)."""
     decisions = np.asarray(pipeline.decision_function(matrix))
     # For two classes scikit-learn returns one column: the second class's margin.
     return np.stack([-decisions, decisions], axis=1) if decisions.ndim == 1 else decisions

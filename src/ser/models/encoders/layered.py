@@ -18,7 +18,7 @@ from ser.core.speakers.enrolment import LEAST_SCALE, Enrolment, rows_of
 from ser.errors import TableError
 from ser.models.base import Building, Examples, Fitting, Inputs, Loader, fitted, reading, targets_of
 from ser.models.encoders.network import LayeredNetwork, head_groups, head_of
-from ser.models.encoders.training import Labelled, train_head
+from ser.models.encoders.training import train_head
 from ser.models.torch_models import CARD_FILE, WEIGHTS_FILE, TorchModel, seeded
 from ser.models.voices import enrolment_from, posteriors_for_dev
 from ser.params import LayersParams
@@ -68,8 +68,8 @@ class LayeredModel(TorchModel):
             done = train_head(
                 network,
                 network.groups(self.params),
-                train=Labelled(torch.from_numpy(standard), target),
-                dev=Labelled(torch.from_numpy(dev_standard), dev_target),
+                train=(torch.from_numpy(standard), target),
+                dev=(torch.from_numpy(dev_standard), dev_target),
                 n_classes=n_classes,
                 params=self.params,
                 seed=fitting.seed,
@@ -86,8 +86,8 @@ class LayeredModel(TorchModel):
                 train_head(
                     network.head,
                     head_groups(network.head, self.params),
-                    train=Labelled(_enrolled(self.enrolment, own, train.speaker), target),
-                    dev=Labelled(_enrolled(self.enrolment, dev_own, dev.speaker), dev_target),
+                    train=(_enrolled(self.enrolment, own, train.speaker), target),
+                    dev=(_enrolled(self.enrolment, dev_own, dev.speaker), dev_target),
                     n_classes=n_classes,
                     params=self.params,
                     seed=fitting.seed,

@@ -31,7 +31,7 @@ from ser.models.base import (
 from ser.models.encoders.adapters import adapter_state, set_adapter, with_adapter
 from ser.models.encoders.encoder import SpeechEncoder
 from ser.models.encoders.layered import LayeredModel
-from ser.models.encoders.loading import checked, load_encoder, load_referenced
+from ser.models.encoders.loading import load_encoder, load_referenced
 from ser.models.encoders.reference import EncoderReference
 from ser.models.encoders.training import train_adapted
 from ser.models.torch_models import seeded
@@ -85,8 +85,8 @@ class LoraModel(EmotionModel):
 
         Same seed and data give the same weights on a CPU; on a GPU up to rounding. `workdir` is
         not used: a killed training starts anew. Never worse on dev than the head on the frozen
-        encoder, with which it begins. Enrolled, the head is then trained anew on
-        the adapted encoder.
+        encoder, with which it begins. Enrolled, the head is then trained anew on the adapted
+        encoder.
         """
         target, dev_target = (
             torch.from_numpy(targets_of(e.emotion, self.classes)) for e in (train, dev)
@@ -116,9 +116,6 @@ class LoraModel(EmotionModel):
         layers = fitted(self.adapted).encode(_waveforms(inputs))
         return self.head.embed(Inputs(layers=list(layers)))
 
-    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
-        return self.head.own_emotions(embeddings)
-
     def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         return self.head.classify(embeddings, own)
 
@@ -135,26 +132,15 @@ class LoraModel(EmotionModel):
         }
 
     @classmethod
-    def from_files(
-        cls,
-        files: Mapping[str, bytes],
-        *,
-        load: Loader | None = None,
-        encoder: SpeechEncoder | None = None,
-    ) -> Self:
-        """As of all models; on the base `encoder`, or on the one that the files name.
-
-        Raises EncoderError where the base is not here or is not, byte for byte, the one that was
-        adapted.
-        """
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
+        """Raises EncoderError, too: where the base is not here, or is another one by its bytes."""
         head = LayeredModel.from_files(files)
         with reading(ADAPTER_CARD, ADAPTER_FILE):
             card = json.loads(files[ADAPTER_CARD])
             params = LoraParams(**card["params"])
             reference = EncoderReference(**card["encoder"])
             state = load_tensors(files[ADAPTER_FILE])
-        encoder = checked(encoder, reference) if encoder else load_referenced(reference)
-        model = cls(params, encoder, classes=head.classes)
+        model = cls(params, load_referenced(reference), classes=head.classes)
         with torch.random.fork_rng(devices=[]):
             model.adapted = model._adapted_copy()
         set_adapter(model.adapted, state)

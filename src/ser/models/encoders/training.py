@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -22,33 +21,29 @@ from ser.params import LayersParams, LoraParams
 WARM_UP = 20
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """x : float32 (n, …); target : int64 (n,), indices of classes."""
-
-    x: Tensor
-    target: Tensor
-
-
 def train_head(
     network: nn.Module,
     groups: Sequence[dict[str, object]],
     *,
-    train: Labelled,
-    dev: Labelled,
+    train: tuple[Tensor, Tensor],
+    dev: tuple[Tensor, Tensor],
     n_classes: int,
     params: LayersParams,
     seed: int,
     on_epoch: OnEpoch,
 ) -> int:
-    """Train `network` in place to its best epoch on dev; returns the number of epochs."""
+    """Train `network` in place to its best epoch on dev; returns the number of epochs.
+
+    train, dev : x, float32 (n, …), and target, int64 (n,), indices of classes.
+    """
+    (x, target), (dev_x, dev_target) = train, dev
     return _train(
         network,
         groups,
-        lambda rows, _: network(train.x[rows]),
-        lambda: network(dev.x),
-        target=train.target,
-        dev_target=dev.target,
+        lambda rows, _: network(x[rows]),
+        lambda: network(dev_x),
+        target=target,
+        dev_target=dev_target,
         n_classes=n_classes,
         params=params,
         seed=seed,
@@ -72,8 +67,12 @@ def train_adapted(
     """
     (y, target), (dev_y, dev_target) = train, dev
     longest = encoder.window_samples(params.crop_seconds)
-    adapters = [p for p in encoder.model.parameters() if p.requires_grad]
     module = _Adapted(encoder, network.to(encoder.device))
+    adapters = {
+        "params": [p for p in encoder.model.parameters() if p.requires_grad],
+        "lr": params.learning_rate,
+        "weight_decay": params.weight_decay,
+    }
 
     def logits_of(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
         crops = [_crop(y[i], longest, rng) for i in rows]
@@ -88,14 +87,7 @@ def train_adapted(
     with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True, benchmark=False):
         _train(
             module,
-            [
-                {
-                    "params": adapters,
-                    "lr": params.learning_rate,
-                    "weight_decay": params.weight_decay,
-                },
-                *network.groups(params.head),
-            ],
+            [adapters, *network.groups(params.head)],
             logits_of,
             dev_logits,
             target=target,

@@ -165,10 +165,10 @@ def _fit_apart(
             fill()
     finally:
         for _, process in running.values():
-            # Lightning takes a mere SIGTERM for a wish; a checkpoint is whole or not there.
+            # Lightning ends an epoch after SIGTERM; a checkpoint is whole or not there anyway.
             process.kill()
-        # torch aborts a process that ends while a thread is in the midst of it; but whoever
-        # stopped the training does not wait for long.
+        # torch aborts a process that ends while a thread is inside it; but a user who stopped
+        # the training waits for seconds only.
         if background.is_alive():
             background.join(PATIENCE_SECONDS)
     fitted = outcome.result()

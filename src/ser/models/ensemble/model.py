@@ -127,10 +127,10 @@ class Ensemble(EmotionModel):
         with reading(CARD_FILE):
             card = json.loads(files[CARD_FILE])
             names = card["members"]
-            members = [
-                load(name, _own(files, prefix))
-                for name, prefix in zip(names, _prefixes(names), strict=True)
-            ]
+            members = []
+            for name, prefix in zip(names, _prefixes(names), strict=True):
+                own = [key for key in files if key.startswith(prefix)]
+                members.append(load(name, {key.removeprefix(prefix): files[key] for key in own}))
             ensemble = cls(card["name"], members, classes=tuple(card["classes"]))
             ensemble.widths = list(map(int, card["widths"]))
             weights = dict(card["weights"])
@@ -204,11 +204,3 @@ def pool_weights(logs: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def _prefixes(names: Sequence[str]) -> list[str]:
     return [f"{place}.{name}." for place, name in enumerate(names, start=1)]
-
-
-def _own(files: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:
-    return {
-        name.removeprefix(prefix): content
-        for name, content in files.items()
-        if name.startswith(prefix)
-    }

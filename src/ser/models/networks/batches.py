@@ -139,7 +139,7 @@ class TrainingBatches:
         """The utterance with which each one of a batch is mixed: (batch,) indices."""
         partner = rng.permutation(len(speaker))
         if self.by_speaker:
-            # A mixture of two speakers is nobody's voice: partners are of the same speaker.
+            # A mixture of two speakers has no speaker's mean: partners are of the same speaker.
             by_speaker = partner[np.argsort(speaker[partner], kind="stable")]
             partner[np.argsort(speaker, kind="stable")] = by_speaker
         return torch.from_numpy(partner)

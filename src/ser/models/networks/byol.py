@@ -29,7 +29,6 @@ from ser.models.base import (
     reading,
 )
 from ser.models.classical.model import ClassicalModel
-from ser.models.networks.embedding import embed_sequences
 from ser.models.networks.model import NeuralModel
 from ser.models.networks.ntt import AudioNtt, load_encoder
 from ser.params import ByolParams, LdaParams
@@ -78,8 +77,7 @@ class ByolModel(EmotionModel):
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
-        """Float64 (n, N_EMBEDDING)."""
-        return embed_sequences(fitted(self.encoder), inputs)
+        return fitted(self.encoder).embed_all(inputs.log_mel or [])
 
     def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
         return self.classifier.own_emotions(embeddings)

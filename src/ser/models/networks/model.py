@@ -12,7 +12,6 @@ from safetensors.torch import load as load_tensors
 from ser.core.speakers.enrolment import Enrolment
 from ser.models.base import Building, Examples, Fitting, Inputs, Loader, fitted, reading
 from ser.models.networks.architectures import EmotionCnn, EmotionNetwork
-from ser.models.networks.embedding import embed_sequences
 from ser.models.networks.ntt import AudioNtt, load_encoder, weights_sha256
 from ser.models.torch_models import CARD_FILE, WEIGHTS_FILE, TorchModel
 from ser.models.voices import enrolment_from, posteriors_for_dev
@@ -81,8 +80,7 @@ class NeuralModel(TorchModel):
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
-        """Float64 (n, n_embedding), for log-mels of any lengths from one frame on."""
-        return embed_sequences(fitted(self.network), inputs)
+        return fitted(self.network).embed_all(inputs.log_mel or [])
 
     def to_files(self) -> dict[str, bytes]:
         return self.files_with(
