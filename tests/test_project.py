@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.models.encoders.files import encoder_folder
+from ser.models.encoders.loading import encoder_folder
 from ser.project import find_root, in_project
 
 

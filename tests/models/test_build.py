@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from ser.errors import BundleError
 from ser.models.build import build_model, model_from_files
-from ser.params import MODELS, ModelParams, TrainParams
+from ser.params import MODELS, ModelParams, Section, TrainParams
+from ser.params.models import Entry
 
 
 # An adapted encoder is loaded when the model is made: tests/models/hub has one.
@@ -37,6 +38,15 @@ def test_an_unknown_name_or_option_is_refused():
 def test_options_reach_the_model():
     params = ModelParams(name="random_forest", random_forest={"trees": 3})
     assert build_model(params, TrainParams(), classes=("anger",)).options.trees == 3
+
+
+def test_a_stack_takes_every_member_without_torch_and_no_other(monkeypatch):
+    monkeypatch.setitem(MODELS, "nearest_mean", Entry(Section, "somewhere:NearestMean"))
+    params = ModelParams(stack={"members": ["nearest_mean", "lda"]})
+    assert params.stack.members == ("nearest_mean", "lda")
+    for name in ("cnn", "layers", "byol_s", "lora", "stack"):
+        with pytest.raises(ValidationError, match="expected one of lda"):
+            ModelParams(stack={"members": [name]})
 
 
 NO_TORCH = """

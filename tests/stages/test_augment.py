@@ -126,7 +126,7 @@ def test_models_are_given_each_version_in_the_order_of_the_recordings(root, caps
         expected = stored.loc[versions_of(rows, number).index]
         assert np.array_equal(version.functionals, expected)
     flat = examples.with_augmented()
-    assert len(flat) == len(flat.inputs) == 6
+    assert len(flat) == len(flat.inputs.functionals) == 6
     assert list(flat.emotion) == [*examples.emotion] * 3
     assert len(set(flat.speaker)) == 3 * len(set(examples.speaker))
     with pytest.raises(TableError, match="`dvc repro -f featurize`"):

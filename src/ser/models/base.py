@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
-from ser.errors import TableError
+from ser.errors import BundleError, TableError
 from ser.params import EncoderParams, MachineParams, TrainParams
 
+T = TypeVar("T")
 #: Called after each epoch with (epoch, {"train_loss": …, "dev_uar": …}).
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 #: What can be extracted of an utterance.
@@ -34,11 +37,8 @@ class Inputs:
     layers: Sequence[np.ndarray] | None = None
     waveform: Sequence[np.ndarray] | None = None
 
-    def __len__(self) -> int:
-        return next((len(known) for known in vars(self).values() if known is not None), 0)
-
     def take(self, rows: np.ndarray) -> Inputs:
-        """Those of the utterances, in the order of `rows`."""
+        """The utterances at `rows`, in that order."""
         return Inputs(
             None if self.functionals is None else self.functionals.iloc[rows],
             *(
@@ -48,20 +48,17 @@ class Inputs:
         )
 
     def and_of(self, other: Inputs) -> Inputs:
-        """These utterances and after them those of `other`, of the kinds that both have."""
+        """These utterances, then those of `other`, of the kinds that both have."""
         joined: dict[str, Any] = {}
         for kind, own in vars(self).items():
             others = getattr(other, kind)
-            if own is None or others is None:
-                continue
-            both = [own, others]
-            joined[kind] = (
-                pd.concat(both, ignore_index=True) if kind == "functionals" else [*own, *others]
-            )
+            if isinstance(own, pd.DataFrame) and others is not None:
+                joined[kind] = pd.concat([own, others], ignore_index=True)
+            elif own is not None and others is not None:
+                joined[kind] = [*own, *others]
         return Inputs(**joined)
 
     def only(self, kinds: frozenset[Kind]) -> Inputs:
-        """What a model of those kinds takes, and no more."""
         return Inputs(**{kind: getattr(self, kind) for kind in kinds})
 
 
@@ -70,7 +67,7 @@ class Examples:
     """Utterances to train on, row by row.
 
     emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora; augmented :
-    of each augmented version of the recordings the functionals and log-mels, in the same order.
+    for each augmented version its functionals and log-mels, in the same order.
     """
 
     inputs: Inputs
@@ -82,7 +79,7 @@ class Examples:
         return len(self.emotion)
 
     def take(self, rows: np.ndarray) -> Examples:
-        """Those of the utterances, in the order of `rows`."""
+        """The utterances at `rows`, in that order."""
         return Examples(
             self.inputs.take(rows),
             self.emotion[rows],
@@ -91,7 +88,7 @@ class Examples:
         )
 
     def and_of(self, other: Examples) -> Examples:
-        """These and those of `other` after them, of the kinds that both have."""
+        """These utterances, then those of `other`, of the kinds that both have."""
         return Examples(
             self.inputs.and_of(other.inputs),
             np.concatenate([self.emotion, other.emotion]),
@@ -100,12 +97,12 @@ class Examples:
         )
 
     def only(self, kinds: frozenset[Kind]) -> Examples:
-        """What a model of those kinds takes, and no more."""
+        """The same utterances with these kinds of inputs alone."""
         augmented = tuple(version.only(kinds) for version in self.augmented)
         return replace(self, inputs=self.inputs.only(kinds), augmented=augmented)
 
     def with_augmented(self) -> Examples:
-        """The recordings and, after them, each augmented version as other speakers' recordings."""
+        """The recordings, then each augmented version as recordings of other speakers."""
         inputs, speaker = self.inputs, [self.speaker]
         for number, version in enumerate(self.augmented, start=1):
             inputs = inputs.and_of(version)
@@ -117,9 +114,9 @@ class Examples:
 class Fitting:
     """How a model is fitted, beside its parameters.
 
-    enrolled : for speakers who are known by unlabelled clips of theirs. on_epoch : called after
-    each epoch. workdir : where checkpoints live while training; a killed fit that is called again
-    with the same arguments resumes there and ends with the same weights.
+    enrolled : for speakers with enrolment clips. on_epoch : called after each epoch. workdir : the
+    folder of checkpoints; a fit that was killed and is called again with the same arguments resumes
+    there and ends with the same weights.
     """
 
     seed: int
@@ -128,7 +125,7 @@ class Fitting:
     workdir: Path | None = None
 
 
-#: Makes a fitted model of its name and files.
+#: Makes a fitted model from its name and its files.
 Loader = Callable[[str, Mapping[str, bytes]], "EmotionModel"]
 
 
@@ -136,8 +133,8 @@ Loader = Callable[[str, Mapping[str, bytes]], "EmotionModel"]
 class Building:
     """What a model is built from.
 
-    params : the section of `name`. encoder : the one that `lora` adapts. build, load : of an
-    ensemble's members: the unfitted one of a name, the fitted one of a name and files.
+    params : the section of `name`. encoder : the one that `lora` adapts. build : makes the unfitted
+    model of a name, for the members of an ensemble.
     """
 
     name: str
@@ -147,18 +144,24 @@ class Building:
     encoder: EncoderParams | None
     machine: MachineParams
     build: Callable[[str, MachineParams], EmotionModel]
-    load: Loader
 
 
-class EmotionModel(Protocol):
+class EmotionModel:
     """Maps features of utterances to posteriors over `classes`, by way of an embedding.
 
-    A class that inherits from it has no epochs and no enrolment, unless it says otherwise.
-    Between the two steps a known speaker's embeddings are read against that speaker's own; see
-    `ser.models.voices`, which is how models are asked.
+    Between the two steps the embeddings of a speaker with enrolment clips are standardised by that
+    speaker's own; `ser.models.voices` does both.
     """
 
+    #: As in the table of models.
+    name: str
+    #: Which features the model takes.
+    kinds: frozenset[Kind]
     classes: tuple[str, ...]
+    #: Maximum training epochs (0 for models without epochs).
+    epochs: int = 0
+    #: What voices have in common; None: the model ignores who speaks.
+    enrolment: Enrolment | None = None
     #: Set by `fit`: raw posteriors for dev, by models not trained on its speakers, as
     #: `ser.models.voices.posteriors_for_dev` gives them: (n_levels, n_dev, n_classes).
     dev_posteriors: np.ndarray
@@ -166,72 +169,71 @@ class EmotionModel(Protocol):
     @classmethod
     def build(cls, building: Building) -> EmotionModel:
         """The unfitted model; raises EncoderError where its encoder is not on this machine."""
-        ...
+        raise NotImplementedError
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes], *, load: Loader) -> EmotionModel:
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> EmotionModel:
         """Inverse of `to_files`; raises BundleError on anything not trusted.
 
         load : makes the members of an ensemble.
         """
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name in the table of models."""
-        ...
-
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """Which features the model takes."""
-        ...
-
-    @property
-    def epochs(self) -> int:
-        """Maximum training epochs (0 for models without epochs)."""
-        return 0
-
-    @property
-    def enrolment(self) -> Enrolment | None:
-        """What voices have in common; None: the model takes no notice of who speaks."""
-        return None
+        raise NotImplementedError
 
     @property
     def n_parameters(self) -> int:
-        """Trained parameters."""
-        ...
+        """Number of trained parameters."""
+        raise NotImplementedError
 
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
-        """Train on `train`; what there is to choose is chosen on `dev`.
+        """Train on `train`; choose on `dev` what there is to choose.
 
         Once `dev_posteriors` are made a model may be trained on dev's speakers, too: there are
         too few speakers to leave any out for longer than need be.
         """
-        ...
+        raise NotImplementedError
 
     def embed(self, inputs: Inputs) -> np.ndarray:
-        """What is read of each utterance, float64 (n, d)."""
-        ...
+        """Embeddings of the utterances, float64 (n, d)."""
+        raise NotImplementedError
 
     def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
-        """What is to be noted of how the speaker of embeddings (n, d) expresses emotions.
+        """How the speaker of embeddings (n, d), standardised by `enrolment`, expresses emotions.
 
-        Asked of a model that knows voices, with embeddings that `enrolment` has standardised;
-        None where it makes no difference.
+        None for a model that takes no notice of it.
         """
         return None
 
     def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         """Posteriors, float64 (n, n_classes), rows sum to 1, of embeddings (n, d).
 
-        A model that knows voices takes them standardised by `enrolment`, and `own_emotions` of
-        the speaker where he or she is known.
+        A model with an enrolment takes embeddings that it has standardised, and `own_emotions` of
+        a speaker with enrolment clips.
         """
-        ...
+        raise NotImplementedError
 
     def to_files(self) -> dict[str, bytes]:
         """The fitted model as named files, never a pickle; equal models give equal bytes."""
-        ...
+        raise NotImplementedError
+
+
+def fitted(part: T | None) -> T:
+    """The part of a model that `fit` sets; raises BundleError before that."""
+    if part is None:
+        raise BundleError("The model is not fitted; call fit() or load a bundle first.")
+    return part
+
+
+@contextmanager
+def reading(*names: str) -> Iterator[None]:
+    """Raises BundleError where the block finds a model's files, `names`, missing or malformed."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        first = str(error).partition("\n")[0]
+        raise BundleError(
+            f"The model's files cannot be read ({type(error).__name__}: {first}); expected "
+            f"{' and '.join(names)}. Restore the bundle, or train the model again."
+        ) from error
 
 
 def targets_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:

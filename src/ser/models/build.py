@@ -1,10 +1,9 @@
-"""`model.name` chooses the model: the table of models says which class that is."""
+"""`model.name` chooses the model; the table of models names its class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
 
 from ser.errors import BundleError
 from ser.models.base import Building, EmotionModel
@@ -28,18 +27,10 @@ def build_model(
     """
 
     def build(name: str, machine: MachineParams) -> EmotionModel:
-        building = Building(
-            name,
-            model.section(name),
-            train=train,
-            classes=classes,
-            encoder=encoder,
-            machine=machine,
-            build=build,
-            load=model_from_files,
+        options = model.section(name)
+        return _class_of(name).build(
+            Building(name, options, train, classes, encoder, machine, build)
         )
-        built: EmotionModel = _class_of(name).build(building)
-        return built
 
     return build(model.name, machine)
 
@@ -48,13 +39,16 @@ def model_from_files(name: str, files: Mapping[str, bytes]) -> EmotionModel:
     """The fitted model `name` that `to_files` made; raises BundleError on anything not trusted."""
     if name not in MODELS:
         raise BundleError(f"No model is called {name!r}; known are {', '.join(MODELS)}.")
-    model: EmotionModel = _class_of(name).from_files(files, load=model_from_files)
+    model = _class_of(name).from_files(files, load=model_from_files)
     if model.name != name:
-        raise BundleError(f"The files hold a {model.name}; the bundle says {name}.")
+        raise BundleError(
+            f"The files hold a {model.name}; the bundle names {name}. Restore the bundle."
+        )
     return model
 
 
-def _class_of(name: str) -> Any:
-    # Imported here so that classical serving never loads torch, nor a network scikit-learn.
+def _class_of(name: str) -> type[EmotionModel]:
+    # Imported here: serving a classical model never loads torch, nor a network scikit-learn.
     module, _, own = MODELS[name].path.partition(":")
-    return getattr(import_module(module), own)
+    found: type[EmotionModel] = getattr(import_module(module), own)
+    return found

@@ -124,7 +124,7 @@ def _model(fits: Callable[[Entry], bool]) -> AfterValidator:
 
 
 Member = Annotated[str, _model(lambda entry: entry.member)]
-ClassicalMember = Annotated[str, _model(lambda entry: entry.path == CLASSICAL)]
+ClassicalMember = Annotated[str, _model(lambda entry: entry.member and not entry.torch)]
 
 
 class EnsembleParams(Section):
@@ -153,13 +153,15 @@ class Entry:
     """A model of the table.
 
     params : its section of params.yaml. path : `module:class`, imported when a model is built or
-    loaded, so that classical serving loads no torch. member : whether it may be in an ensemble.
-    encoder : whether it takes the embeddings of an encoder of the Hugging Face hub.
+    loaded, so that classical serving loads no torch. member : whether ensembles may have it.
+    torch : whether it needs torch; `stack` takes only members that do not. encoder : whether it
+    takes the representations of an encoder of the Hugging Face hub.
     """
 
     params: type[Section]
     path: str
     member: bool = True
+    torch: bool = False
     encoder: bool = False
 
 
@@ -170,16 +172,20 @@ MODELS = {
     "ensemble": Entry(EnsembleParams, ENSEMBLE, member=False),
     "stack": Entry(StackParams, ENSEMBLE, member=False),
     "transfer": Entry(TransferParams, ENSEMBLE, member=False),
-    "byol_s": Entry(ByolParams, "ser.models.networks.byol:ByolModel"),
-    "layers": Entry(LayersParams, "ser.models.encoders.layered:LayeredModel", encoder=True),
-    "lora": Entry(LoraParams, "ser.models.encoders.lora:LoraModel", member=False, encoder=True),
+    "byol_s": Entry(ByolParams, "ser.models.networks.byol:ByolModel", torch=True),
+    "layers": Entry(
+        LayersParams, "ser.models.encoders.layered:LayeredModel", torch=True, encoder=True
+    ),
+    "lora": Entry(
+        LoraParams, "ser.models.encoders.lora:LoraModel", member=False, torch=True, encoder=True
+    ),
     "lda": Entry(LdaParams, CLASSICAL),
     "logistic_regression": Entry(LogisticRegressionParams, CLASSICAL),
     "svc": Entry(SvcParams, CLASSICAL),
     "random_forest": Entry(RandomForestParams, CLASSICAL),
     "mlp": Entry(MlpParams, CLASSICAL),
     "gradient_boosting": Entry(GradientBoostingParams, CLASSICAL),
-    "cnn": Entry(CnnParams, "ser.models.networks.model:NeuralModel"),
+    "cnn": Entry(CnnParams, "ser.models.networks.model:NeuralModel", torch=True),
 }
 
 

@@ -8,10 +8,10 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from ser.core.speakers.enrolment import Enrolment
 from ser.errors import BundleError, TableError
-from ser.models.balance import class_weight
 from ser.models.base import Examples, Fitting, Inputs
-from ser.models.encoders.head_training import smoothed_loss, train_head
 from ser.models.encoders.layered import LayeredModel, of_speakers
+from ser.models.encoders.training import smoothed_loss, train_head
+from ser.models.torch_models import class_weight
 from ser.models.voices import posteriors, posteriors_by_speaker
 from ser.params import LayersParams
 
@@ -106,16 +106,6 @@ def test_files_come_back_as_the_same_model(enrolled):
             np.testing.assert_array_equal(getattr(back.enrolment, key), value)
 
 
-def test_a_bundle_that_names_its_threads_is_read_as_before(model):
-    """Older releases wrote them; they are no part of a model."""
-    files = model.to_files()
-    card = json.loads(files["model.json"])
-    assert "threads" not in card["params"]
-    card["params"]["threads"] = 2
-    back = LayeredModel.from_files({**files, "model.json": json.dumps(card).encode()})
-    assert back.to_files() == files
-
-
 def test_training_stops_when_dev_has_not_improved_and_keeps_its_best(monkeypatch):
     seen = []
     params = SHORT.model_copy(update={"max_epochs": 200, "patience": 4, "learning_rate": 0.05})
@@ -174,7 +164,7 @@ def test_the_head_learns_from_speakers_who_are_known(monkeypatch):
     learnt_from = []
 
     def spy(network, groups, **options):
-        learnt_from.append((options["train"].x.numpy(), options["dev"].x.numpy()))
+        learnt_from.append((options["train"][0].numpy(), options["dev"][0].numpy()))
         return train_head(network, groups, **options)
 
     monkeypatch.setattr("ser.models.encoders.layered.train_head", spy)

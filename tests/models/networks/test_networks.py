@@ -9,8 +9,8 @@ import torch
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Fitting, Inputs
 from ser.models.build import build_model, model_from_files
+from ser.models.networks.architectures import WINDOW_FRAMES, windows
 from ser.models.networks.batches import TrainingBatches, Utterances
-from ser.models.networks.embedding import WINDOW_FRAMES, windows
 from ser.models.networks.model import NeuralModel
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
 from ser.params import LogMelAugmentParams, MachineParams, ModelParams, TrainParams

@@ -1,4 +1,4 @@
-"""Linear discriminants of thousands of columns, at a fraction of the cost."""
+"""Linear discriminants of thousands of columns, faster than scikit-learn fits them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-#: Where nothing varies nothing is divided by less.
+#: The least variance that is divided by: columns may be constant.
 LEAST_VARIANCE = 1e-12
 
 
@@ -39,7 +39,7 @@ def fit_discriminants(
     lda.priors_ = np.bincount(place) / n
     intercept = np.log(lda.priors_) - 0.5 * np.einsum("kp,kp->k", means, coef)
     if len(classes) == 2:
-        # Of two classes scikit-learn keeps the difference.
+        # For two classes scikit-learn keeps the difference.
         coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
     lda.coef_, lda.intercept_, lda.classes_, lda.n_features_in_ = coef, intercept, classes, p
     return lda

@@ -30,14 +30,17 @@ from ser.params import (
 
 
 def fit_pipeline(
-    options: Section | None,
-    matrix: np.ndarray,
-    target: np.ndarray,
-    *,
-    seed: int,
+    options: Section | None, matrix: np.ndarray, target: np.ndarray, *, seed: int
 ) -> Pipeline:
-    before = make_pipeline(*_before(options, matrix.shape[1]))
-    matrix = before.fit_transform(matrix, target)
+    """Scaled functionals, selected where `options` ask for it, and an estimator: fitted.
+
+    matrix : (n, n_functionals); target : (n,).
+    """
+    select = getattr(options, "select", None)
+    steps: list[Any] = [StandardScaler()]
+    if select is not None and select < matrix.shape[1]:
+        steps.append(SelectKBest(f_classif, k=select))
+    matrix = make_pipeline(*steps).fit_transform(matrix, target)
     if isinstance(options, LdaParams):
         estimator: Any = fit_discriminants(matrix, target, shrinkage=options.shrinkage)
     else:
@@ -47,19 +50,21 @@ def fit_pipeline(
             # The number of epochs is a choice, not a failure to converge.
             warnings.simplefilter("ignore", ConvergenceWarning)
             estimator.fit(matrix, target)
-    _forget_training(estimator)
-    return make_pipeline(*(step for _, step in before.steps), estimator)
+    # What only a further `fit` would need: optimisers, random states, the covariance.
+    for attribute in ("_optimizer", "_random_state", "_rng", "covariance_", "xbar_", "means_"):
+        vars(estimator).pop(attribute, None)
+    return make_pipeline(*steps, estimator)
 
 
 def _estimator(options: Section | None, *, seed: int) -> Any:
-    """The unfitted scikit-learn estimator. Emotions weigh alike however often they occur."""
+    """The unfitted scikit-learn estimator; emotions weigh alike however often they occur."""
     match options:
         case LogisticRegressionParams():
             return LogisticRegression(
                 C=options.c, class_weight="balanced", max_iter=options.max_iter, random_state=seed
             )
         case SvcParams():
-            # break_ties: predict and the largest decision agree, and so do the posteriors.
+            # break_ties: predict agrees with the largest decision, hence with the posteriors.
             return SVC(
                 C=options.c,
                 gamma=options.gamma,
@@ -81,7 +86,7 @@ def _estimator(options: Section | None, *, seed: int) -> Any:
                 learning_rate_init=options.learning_rate,
                 max_iter=options.epochs,
                 batch_size=options.batch_size,
-                # All epochs are wanted: there is nothing to converge to.
+                # All epochs are wanted: no early stop.
                 n_iter_no_change=options.epochs,
                 random_state=seed,
             )
@@ -97,15 +102,6 @@ def _estimator(options: Section | None, *, seed: int) -> Any:
     raise BundleError(f"{type(options).__name__} is the section of no classical model.")
 
 
-def _before(options: Section | None, n_features: int) -> list[Any]:
-    """The steps before the estimator: scales alike, and the functionals that tell most apart."""
-    select = getattr(options, "select", None)
-    steps: list[Any] = [StandardScaler()]
-    if select is not None and select < n_features:
-        steps.append(SelectKBest(f_classif, k=select))
-    return steps
-
-
 def numbers_in(fitted: Any) -> int:
     """How many numbers a fitted scikit-learn object holds, trees and networks included."""
     if isinstance(fitted, np.ndarray) and fitted.dtype != object:
@@ -117,10 +113,3 @@ def numbers_in(fitted: Any) -> int:
     if hasattr(fitted, "get_params"):
         return sum(map(numbers_in, (v for k, v in vars(fitted).items() if k.endswith("_"))))
     return 0
-
-
-def _forget_training(estimator: Any) -> None:
-    """Drop what only a further `fit` would need: optimisers, random states, the covariance."""
-    for attribute in ("_optimizer", "_random_state", "_rng", "covariance_", "xbar_", "means_"):
-        if hasattr(estimator, attribute):
-            delattr(estimator, attribute)

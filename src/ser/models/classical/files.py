@@ -8,7 +8,7 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,7 @@ from sklearn.tree._tree import Tree
 from ser.errors import BundleError
 
 #: What skops does not trust by itself, and we do: the score of feature selection, which only
-#: computes, and trees, because `_check_trees` bounds their indices before anything is predicted.
+#: computes, and trees, because `_is_sound` bounds their indices before anything is predicted.
 #: scikit-learn follows those indices unchecked.
 TRUSTED = (
     "sklearn.feature_selection._univariate_selection.f_classif",
@@ -39,21 +39,25 @@ def load_estimator(data: bytes, *, n_features: int) -> Any:
     """The estimator in `data`; raises BundleError on anything broken or not trusted."""
     try:
         untrusted = set(_skops().get_untrusted_types(data=data)) - set(TRUSTED)
-        if untrusted:
-            raise BundleError(
-                f"The model holds {', '.join(sorted(untrusted))}; expected scikit-learn's own "
-                "types. Do not load it; train the model again."
-            )
-        estimator = _skops().loads(data, trusted=list(TRUSTED))
-        _check_trees(estimator, n_features)
-    except BundleError:
-        raise
+        if not untrusted:
+            estimator = _skops().loads(data, trusted=list(TRUSTED))
+            sound = all(_is_sound(tree, n_features) for tree in _trees(estimator, seen=set()))
     except Exception as error:
         # skops meets crafted bytes with whatever they make Python raise.
         raise BundleError(
             f"The model cannot be read ({type(error).__name__}: {error}); expected a skops "
             "archive. Restore the bundle, or train the model again."
         ) from error
+    if untrusted:
+        raise BundleError(
+            f"The model holds {', '.join(sorted(untrusted))}; expected scikit-learn's own types. "
+            "Do not load it; train the model again."
+        )
+    if not sound:
+        raise BundleError(
+            "The model holds a tree with a node that points outside it; expected a tree that "
+            "scikit-learn grew. Do not load it; train the model again."
+        )
     return estimator
 
 
@@ -131,40 +135,32 @@ def _renamed(node: Any, name_of: dict[str, str]) -> Any:
     }
 
 
-def _check_trees(estimator: Any, n_features: int) -> None:
-    """Raise BundleError unless every node of every tree points inside its tree and features."""
-    for tree in _trees(estimator, seen=set()):
-        _check_tree(tree, n_features)
-
-
 def _trees(value: Any, *, seen: set[int]) -> Iterator[Any]:
     """Every tree within `value`, wherever an estimator may hide one."""
     if id(value) in seen:
         return
     seen.add(id(value))
+    children: Iterable[Any] = ()
     if isinstance(value, Tree):
         yield value
     elif isinstance(value, dict):
-        for child in value.values():
-            yield from _trees(child, seen=seen)
-    elif isinstance(value, (list, tuple)) or (
-        isinstance(value, np.ndarray) and value.dtype == object
-    ):
-        for child in np.ravel(value) if isinstance(value, np.ndarray) else value:
-            yield from _trees(child, seen=seen)
+        children = value.values()
+    elif isinstance(value, list | tuple):
+        children = value
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        children = value.flat
     elif hasattr(value, "__dict__"):
-        yield from _trees(vars(value), seen=seen)
+        children = (vars(value),)
+    for child in children:
+        yield from _trees(child, seen=seen)
 
 
-def _check_tree(tree: Any, n_features: int) -> None:
+def _is_sound(tree: Any, n_features: int) -> bool:
+    """Whether every node of the tree points inside its tree and features."""
     here = np.arange(tree.node_count)
     left, right = tree.children_left, tree.children_right
     leaf = left == -1
     # A child stands after its parent: no cycles, and prediction ends.
-    sound = (left > here) & (right > here) & (left < here.size) & (right < here.size)
-    sound &= (tree.feature >= 0) & (tree.feature < n_features)
-    if here.size == 0 or tree.n_features != n_features or not (leaf | sound).all():
-        raise BundleError(
-            "The model holds a tree with a node that points outside it; expected a tree that "
-            "scikit-learn grew. Do not load it; train the model again."
-        )
+    inside = (left > here) & (right > here) & (left < here.size) & (right < here.size)
+    inside &= (tree.feature >= 0) & (tree.feature < n_features)
+    return here.size > 0 and tree.n_features == n_features and bool((leaf | inside).all())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -12,18 +12,22 @@ from scipy.special import softmax
 from sklearn.pipeline import Pipeline
 
 from ser.core.speakers.adaptation import Adaptation
-from ser.core.speakers.enrolment import Enrolment, OwnEmotions, rows_of
+from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError, TableError
-from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader, targets_of
+from ser.models.base import (
+    Building,
+    EmotionModel,
+    Examples,
+    Fitting,
+    Inputs,
+    Loader,
+    fitted,
+    reading,
+    targets_of,
+)
 from ser.models.classical.estimators import fit_pipeline, numbers_in
 from ser.models.classical.files import dump_estimator, load_estimator
-from ser.models.voices import (
-    adaptation_files,
-    adaptation_from,
-    enrolment_files,
-    enrolment_from,
-    posteriors_for_dev,
-)
+from ser.models.voices import adaptation_from, enrolment_from, posteriors_for_dev, voice_files
 from ser.params import LdaParams, Section
 
 MODEL_FILE = "model.skops"
@@ -34,11 +38,10 @@ CROSS_FITS = 6
 TEMPERATURES = tuple(float(t) for t in np.round(np.geomspace(0.05, 5.0, 41), 4))
 
 
-class ClassicalModel:
-    """A scikit-learn pipeline behind the interface of all models (`EmotionModel`)."""
+class ClassicalModel(EmotionModel):
+    """A scikit-learn pipeline behind the interface of all models."""
 
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"functionals"})
-    epochs: ClassVar[int] = 0
+    kinds = frozenset({"functionals"})
 
     def __init__(
         self, name: str, *, classes: tuple[str, ...], options: Section | None = None
@@ -49,7 +52,6 @@ class ClassicalModel:
         self.columns: tuple[str, ...] = ()
         self.temperature = 1.0
         self.pipeline: Pipeline | None = None
-        self.enrolment: Enrolment | None = None
         self.adaptation: Adaptation | None = None
 
     @classmethod
@@ -58,54 +60,49 @@ class ClassicalModel:
 
     @property
     def n_parameters(self) -> int:
-        return numbers_in(self._fitted().steps[-1][1])
+        return numbers_in(fitted(self.pipeline).steps[-1][1])
 
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
-        """Learn from `train`; `dev` chooses the temperature of an SVC's posteriors. Then from both.
-
-        There are no epochs, hence no calls of `fitting.on_epoch` and no checkpoints.
-        """
+        """Train on `train`; `dev` chooses the temperature of an SVC. Then train on both."""
         self.columns = tuple(map(str, _frame(train.inputs).columns))
-        self._learn(train, fitting)
-        if not hasattr(self._fitted(), "predict_proba"):
-            self.temperature = self._choose_temperature(dev)
+        self._train(train, fitting)
+        if not hasattr(fitted(self.pipeline), "predict_proba"):
+            self.temperature = self._chosen_temperature(dev)
         self.dev_posteriors = posteriors_for_dev(self, dev)
-        self._learn(train.and_of(dev), fitting)
+        self._train(train.and_of(dev), fitting)
         return self
 
-    def _learn(self, recorded: Examples, fitting: Fitting) -> None:
+    def _train(self, recorded: Examples, fitting: Fitting) -> None:
         examples = recorded.with_augmented()
         matrix = self.embed(examples.inputs)
+        target = targets_of(examples.emotion, self.classes)
         if fitting.enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=examples.speaker)
             matrix = self.enrolment.by_speaker(matrix, speaker=examples.speaker)
-        target = targets_of(examples.emotion, self.classes)
-        if fitting.enrolled and isinstance(self.options, LdaParams):
-            self.adaptation = self._learn_to_adapt(
-                matrix, target, recorded.speaker, seed=fitting.seed
-            )
+            if isinstance(self.options, LdaParams):
+                self.adaptation = self._adaptation(matrix, target, recorded.speaker, fitting.seed)
         self.pipeline = fit_pipeline(self.options, matrix, target, seed=fitting.seed)
 
-    def _learn_to_adapt(
-        self, matrix: np.ndarray, target: np.ndarray, speaker: np.ndarray, *, seed: int
+    def _adaptation(
+        self, matrix: np.ndarray, target: np.ndarray, speaker: np.ndarray, seed: int
     ) -> Adaptation | None:
-        """From posteriors of discriminants for speakers that they were not trained on, in turn.
+        """Estimated by posteriors of discriminants for speakers that they were not trained on.
 
         speaker : (n,) of the recordings, the first of the rows; their augmented versions follow.
         None where speakers are too few: every fold's training needs every emotion.
         """
-        names, n = list(rows_of(speaker)), len(speaker)
+        names, n = np.unique(speaker), len(speaker)
         if len(names) < 2:
             return None
         origin = np.tile(speaker, len(matrix) // n)
-        answers = np.empty((n, len(self.classes)))
+        posteriors = np.empty((n, len(self.classes)))
         for part in np.array_split(names, min(CROSS_FITS, len(names))):
             out = np.isin(origin, part)
             if len(np.unique(target[~out])) < len(self.classes):
                 return None
             pipeline = fit_pipeline(self.options, matrix[~out], target[~out], seed=seed)
-            answers[out[:n]] = pipeline.predict_proba(matrix[:n][out[:n]])
-        return Adaptation.of(answers, target[:n])
+            posteriors[out[:n]] = pipeline.predict_proba(matrix[:n][out[:n]])
+        return Adaptation.of(posteriors, target[:n])
 
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The functionals that the model takes, found by name: float64 (n, n_functionals)."""
@@ -130,9 +127,9 @@ class ClassicalModel:
         return self.adaptation.posteriors(raw, own)
 
     def _raw(self, embeddings: np.ndarray) -> np.ndarray:
-        """Posteriors (n, n_classes) before a speaker's own emotions are taken notice of."""
-        pipeline = self._fitted()
-        # A class that `classes` names and training lacked has posterior 0.
+        """Posteriors (n, n_classes) before adaptation to the speaker."""
+        pipeline = fitted(self.pipeline)
+        # A class of `classes` without training utterances has posterior 0.
         posteriors = np.zeros((len(embeddings), len(self.classes)))
         if len(embeddings) == 0:
             return posteriors
@@ -144,7 +141,6 @@ class ClassicalModel:
         return posteriors
 
     def to_files(self) -> dict[str, bytes]:
-        """{"model.skops", "model.json"}, an enrolment; equal models give equal bytes."""
         card = {
             "name": self.name,
             "classes": self.classes,
@@ -154,24 +150,17 @@ class ClassicalModel:
         return {
             MODEL_FILE: dump_estimator(self.pipeline),
             CARD_FILE: json.dumps(card, indent=1).encode(),
-            **enrolment_files(self.enrolment),
-            **adaptation_files(self.adaptation),
+            **voice_files(self.enrolment, self.adaptation),
         }
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
-        """Inverse of `to_files`; raises BundleError on anything not trusted."""
-        try:
+        with reading(CARD_FILE, MODEL_FILE):
             card = json.loads(files[CARD_FILE])
             model = cls(card["name"], classes=tuple(card["classes"]))
             model.columns = tuple(card["columns"])
             model.temperature = float(card["temperature"])
             data = files[MODEL_FILE]
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(
-                f"The model's files are incomplete or malformed ({error!r}); expected {CARD_FILE} "
-                f"and {MODEL_FILE}. Restore the bundle, or train the model again."
-            ) from error
         model.pipeline = load_estimator(data, n_features=len(model.columns))
         if not isinstance(model.pipeline, Pipeline):
             raise BundleError(
@@ -180,28 +169,19 @@ class ClassicalModel:
         model.enrolment, model.adaptation = enrolment_from(files), adaptation_from(files)
         return model
 
-    def _fitted(self) -> Pipeline:
-        if self.pipeline is None:
-            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
-        return self.pipeline
-
-    def _choose_temperature(self, dev: Examples) -> float:
+    def _chosen_temperature(self, dev: Examples) -> float:
+        """The one with the least cross-entropy on dev."""
         if len(dev) == 0:
             return 1.0
-        matrix, pipeline = self.embed(dev.inputs), self._fitted()
+        pipeline, matrix = fitted(self.pipeline), self.embed(dev.inputs)
         if self.enrolment:
             matrix = self.enrolment.by_speaker(matrix, speaker=dev.speaker)
         decisions = _decisions(pipeline, matrix)
-        targets = targets_of(dev.emotion, self.classes)
-        positions = np.searchsorted(pipeline.classes_, targets)
-        known = np.isin(targets, pipeline.classes_)
-        if not known.any():
-            return 1.0
-        rows = np.flatnonzero(known)
+        place = np.searchsorted(pipeline.classes_, targets_of(dev.emotion, self.classes))
 
         def log_loss(temperature: float) -> float:
             posteriors = softmax(decisions / temperature, axis=1)
-            return -float(np.log(posteriors[rows, positions[rows]] + 1e-12).mean())
+            return -float(np.log(posteriors[np.arange(len(dev)), place] + 1e-12).mean())
 
         return min(TEMPERATURES, key=log_loss)
 
@@ -213,7 +193,7 @@ def _frame(inputs: Inputs) -> pd.DataFrame:
 
 
 def _decisions(pipeline: Pipeline, matrix: np.ndarray) -> np.ndarray:
-    """(n, n_classes known to the pipeline)"""
+    """Decisions (n, n_classes of the training)."""
     decisions = np.asarray(pipeline.decision_function(matrix))
     # For two classes scikit-learn returns one column: the second class's margin.
     return np.stack([-decisions, decisions], axis=1) if decisions.ndim == 1 else decisions

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from ser.errors import BundleError, EncoderError
 from ser.models.encoders.encoder import SpeechEncoder
-from ser.models.encoders.files import missing
+from ser.models.encoders.loading import missing
 
-#: What queries and values are projected by, in one build of encoder or another.
+#: Names of the layers that project queries and values, in one build of encoder or another.
 PROJECTIONS = ("q_proj", "v_proj", "linear_q", "linear_v", "query_proj", "value_proj")
 #: In the names of an adapter's parameters, and there only.
 MARK = "lora_"
 
 
 def with_adapter(encoder: SpeechEncoder, *, rank: int, alpha: int, dropout: float) -> SpeechEncoder:
-    """A copy of the encoder with adapters, which alone have gradients; it says what it said.
+    """A copy of the encoder with adapters, which alone have gradients; its output is the same.
 
     Chance is torch's. Raises EncoderError where there is nothing to adapt.
     """

@@ -2,7 +2,7 @@
 
 wav2vec 2.0 (Baevski et al. 2020), HuBERT (Hsu et al. 2021), WavLM (Chen et al. 2022), data2vec
 (Baevski et al. 2022) and others of that build, and Whisper's encoder (Radford et al. 2023). All
-layers are kept, as in SUPERB (Yang et al. 2021): emotion is best read from the middle ones.
+layers are kept, as in SUPERB (Yang et al. 2021): the middle ones separate emotions best.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ser.models.encoders.reference import EncoderReference
 
 #: Longer recordings are cut into windows of about equal length: memory stays bounded.
 WINDOW_SECONDS = 20.0
-#: Builds whose frames do not feel what is padded behind them, if each frame is normalised by
+#: Builds whose frames do not depend on padding behind them, if each frame is normalised by
 #: itself. data2vec's stacked positional convolutions carry padding into the last frames.
 PADDABLE = ("hubert", "wav2vec2", "wavlm")
 #: In a batch on a GPU; a CPU gains nothing from batches, and one by one is exact to the bit.
@@ -31,7 +31,7 @@ GPU_BATCH = 16
 
 @dataclass(frozen=True)
 class Piece:
-    """What the encoder takes at once.
+    """One input of the encoder.
 
     values : float32, samples (n_samples,) or log-mel (n_mels, n_steps); frames : how many of the
     encoder's frames hold sound.
@@ -68,7 +68,7 @@ class SpeechEncoder:
     def paddable(self) -> bool:
         """Whether clips of different lengths may share a batch; Whisper pads all to one length."""
         config = self.model.config
-        # Group norm takes its mean over time, and a batch norm makes silence something else.
+        # Group norm takes its mean over time, and a batch norm moves silence away from zero.
         return self._is_whisper or (
             config.model_type in PADDABLE
             and config.feat_extract_norm == "layer"
@@ -145,9 +145,9 @@ class SpeechEncoder:
     def batches(
         self, owned: Sequence[tuple[int, Piece]], *, size: int
     ) -> Iterator[list[tuple[int, Piece]]]:
-        """Pieces, each with its owner, in batches that the encoder can take, alike lengths first.
+        """Pieces, each with its owner, in batches that the encoder can take, short ones first.
 
-        An encoder that feels padding gets equal lengths only.
+        An encoder whose frames depend on padding gets equal lengths only.
         """
         ordered = sorted(owned, key=lambda pair: pair[1].values.shape[-1])
         batch: list[tuple[int, Piece]] = []

@@ -33,7 +33,7 @@ def layer_stats(states: Sequence[Tensor], frames: Tensor) -> tuple[Tensor, Tenso
     count = frames[:, None]
     means, deviations = [], []
     for state in states:
-        # What stands behind the sound may be anything, NaN even.
+        # Frames behind the sound may hold anything, NaN even.
         sound = state.masked_fill(~mask, 0.0)
         mean = sound.sum(dim=1) / count
         squares = ((sound - mean[:, None]) * mask).square().sum(dim=1) / count

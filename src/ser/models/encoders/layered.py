@@ -7,53 +7,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ser.core.speakers.enrolment import LEAST_SCALE, Enrolment, OwnEmotions, rows_of
-from ser.errors import BundleError, TableError
-from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader, targets_of
-from ser.models.encoders.head_training import Labelled, seeded, train_head
+from ser.core.speakers.enrolment import LEAST_SCALE, Enrolment, rows_of
+from ser.errors import TableError
+from ser.models.base import Building, Examples, Fitting, Inputs, Loader, fitted, reading, targets_of
 from ser.models.encoders.network import LayeredNetwork, head_groups, head_of
-from ser.models.voices import enrolment_files, enrolment_from, posteriors_for_dev
+from ser.models.encoders.training import train_head
+from ser.models.torch_models import CARD_FILE, WEIGHTS_FILE, TorchModel, seeded
+from ser.models.voices import enrolment_from, posteriors_for_dev
 from ser.params import LayersParams
 
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "model.json"
 
-
-class LayeredModel:
+class LayeredModel(TorchModel):
     """`LayeredNetwork` behind the interface of all models."""
 
-    name: ClassVar[str] = "layers"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"layers"})
+    name = "layers"
+    kinds = frozenset({"layers"})
+    network: LayeredNetwork | None = None
     # Training has epochs but takes seconds: no progress bar, no process of its own.
-    epochs: ClassVar[int] = 0
+    epochs = 0
 
     def __init__(self, params: LayersParams, *, classes: tuple[str, ...], threads: int = 1) -> None:
         self.params = params
         self.threads = threads
         self.classes = classes
-        self.network: LayeredNetwork | None = None
-        self.enrolment: Enrolment | None = None
 
     @classmethod
     def build(cls, building: Building) -> Self:
         return cls(building.params, classes=building.classes, threads=building.machine.threads)
 
-    @property
-    def n_parameters(self) -> int:
-        return sum(p.numel() for p in self._fitted().parameters())
-
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
-        """Learn from `train`, keep the weights of the epoch with the best dev UAR.
+        """Train on `train`, keep the weights of the epoch with the best dev UAR.
 
         Same seed and data give the same weights. `workdir` is not used: training takes seconds.
         Enrolled, the layers' weights are trained first, on layers standardised by speaker; then
@@ -66,14 +56,11 @@ class LayeredModel:
         )
         report = fitting.on_epoch or (lambda *_: None)
         n_classes = len(self.classes)
-        options = self.params.model_dump(
-            include={"label_smoothing", "batch_size", "max_epochs", "patience"}
-        )
         with seeded(fitting.seed, threads=self.threads):
             network = LayeredNetwork(shape=x.shape[1:], n_classes=n_classes, params=self.params)
             mean, scale = layer_moments(x)
             if fitting.enrolled:
-                # Mixed in units of what a speaker varies by: voices lie further apart than that.
+                # In units of the variation within a speaker: speakers lie further apart than that.
                 standard, scale = of_speakers(x, train.speaker)
                 dev_standard, _ = of_speakers(dev_x, dev.speaker)
             else:
@@ -81,12 +68,12 @@ class LayeredModel:
             done = train_head(
                 network,
                 network.groups(self.params),
-                train=Labelled(torch.from_numpy(standard), target),
-                dev=Labelled(torch.from_numpy(dev_standard), dev_target),
+                train=(torch.from_numpy(standard), target),
+                dev=(torch.from_numpy(dev_standard), dev_target),
                 n_classes=n_classes,
+                params=self.params,
                 seed=fitting.seed,
                 on_epoch=report,
-                **options,
             )
             del standard, dev_standard
             network.mean.copy_(torch.from_numpy(mean))
@@ -99,12 +86,12 @@ class LayeredModel:
                 train_head(
                     network.head,
                     head_groups(network.head, self.params),
-                    train=Labelled(self._known(own, train.speaker), target),
-                    dev=Labelled(self._known(dev_own, dev.speaker), dev_target),
+                    train=(_enrolled(self.enrolment, own, train.speaker), target),
+                    dev=(_enrolled(self.enrolment, dev_own, dev.speaker), dev_target),
                     n_classes=n_classes,
+                    params=self.params,
                     seed=fitting.seed,
                     on_epoch=lambda epoch, values: report(done + epoch, values),
-                    **options,
                 )
         self.dev_posteriors = posteriors_for_dev(self, dev)
         return self
@@ -112,7 +99,7 @@ class LayeredModel:
     @torch.no_grad()
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The layers' weighted mean, float64 (n, width)."""
-        network = self._fitted()
+        network = fitted(self.network)
         x = stacked(inputs.layers)
         if x.shape[1:] != network.mean.shape:
             raise TableError(
@@ -121,60 +108,32 @@ class LayeredModel:
             )
         return np.asarray(network.embed(network.standard(torch.from_numpy(x))).double().numpy())
 
-    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
-        return None
-
-    @torch.no_grad()
-    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
-        x = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
-        return np.asarray(self._fitted().head(x).double().softmax(dim=1).numpy())
-
     def to_files(self) -> dict[str, bytes]:
-        network = self._fitted()
-        card = {
-            "classes": self.classes,
-            "shape": list(network.mean.shape),
-            "params": self.params.model_dump(mode="json"),
-        }
-        weights = {k: v.contiguous() for k, v in network.state_dict().items()}
-        return {
-            WEIGHTS_FILE: save_tensors(weights),
-            CARD_FILE: json.dumps(card, indent=1).encode(),
-            **enrolment_files(self.enrolment),
-        }
+        return self.files_with(
+            {
+                "classes": self.classes,
+                "shape": list(fitted(self.network).mean.shape),
+                "params": self.params.model_dump(mode="json"),
+            }
+        )
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
-        try:
-            card: dict[str, Any] = json.loads(files[CARD_FILE])
+        with reading(CARD_FILE, WEIGHTS_FILE):
+            card = json.loads(files[CARD_FILE])
             n_layers, width = map(int, card["shape"])
-            # Bundles of older releases carry the threads that they were trained on.
-            params = {k: v for k, v in dict(card["params"]).items() if k != "threads"}
-            model = cls(LayersParams(**params), classes=tuple(card["classes"]))
+            model = cls(LayersParams(**card["params"]), classes=tuple(card["classes"]))
             network = LayeredNetwork(
                 shape=(n_layers, width), n_classes=len(model.classes), params=model.params
             )
             network.load_state_dict(load_tensors(files[WEIGHTS_FILE]))
-        except (
-            KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ValidationError
-        ) as error:  # fmt: skip
-            raise BundleError(
-                f"The model's files cannot be read ({type(error).__name__}: {error}); expected "
-                f"{CARD_FILE} and {WEIGHTS_FILE}. Restore the bundle, or train the model again."
-            ) from error
         model.network, model.enrolment = network.eval(), enrolment_from(files)
         return model
 
-    def _known(self, embeddings: np.ndarray, speaker: np.ndarray) -> Tensor:
-        """Embeddings of speakers who are each known by all of theirs."""
-        assert self.enrolment is not None
-        known = self.enrolment.by_speaker(embeddings, speaker=speaker)
-        return torch.from_numpy(known).float()
 
-    def _fitted(self) -> LayeredNetwork:
-        if self.network is None:
-            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
-        return self.network
+def _enrolled(enrolment: Enrolment, embeddings: np.ndarray, speaker: np.ndarray) -> Tensor:
+    """Embeddings of speakers who are each enrolled with all of theirs."""
+    return torch.from_numpy(enrolment.by_speaker(embeddings, speaker=speaker)).float()
 
 
 def stacked(layers: Sequence[np.ndarray] | None) -> np.ndarray:

@@ -1,7 +1,10 @@
-"""Loading speech encoders of the Hugging Face hub, from this machine's cache or a folder."""
+"""Speech encoders of the Hugging Face hub: found in a folder or in this machine's cache, loaded."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,44 +12,43 @@ import torch
 
 from ser.errors import EncoderError
 from ser.models.encoders.encoder import SpeechEncoder
-from ser.models.encoders.files import (
-    PICKLED,
-    SAFE,
-    encoder_folder,
-    folder_sha256,
-    missing,
-    quiet,
-    read_config,
-    weight_files,
-)
 from ser.models.encoders.reference import EncoderReference
+from ser.project import in_project
 
-#: Weights that a checkpoint may lack: those that nothing here uses.
+INSTALL = "Run `pip install 'ser-platform[pretrained]'`"
+CONFIG = "config.json"
+#: What determines an encoder's output beside its weights; one of the latter two is there.
+SETTINGS = (CONFIG, "preprocessor_config.json", "processor_config.json")
+SAFE, PICKLED = "model*.safetensors", "pytorch_model*.bin"
+#: Of weights in several files.
+INDICES = "*.index.json"
+#: Weights that a checkpoint may lack: nothing here uses them.
 UNUSED = ("masked_spec_embed", "decoder.")
 
 
 def load_encoder(
-    name: str, *, download: bool = False, revision: str | None = None, device: str | None = None
+    name: str, *, download: bool = False, revision: str | None = None
 ) -> SpeechEncoder:
-    """The encoder that `name` names: a folder, or a name on the hub.
-
-    device : None: a GPU where there is one.
+    """The encoder that `name` names, a folder or a name on the hub; on a GPU where there is one.
 
     Nothing is fetched unless `download`, and no code of the hub's ever runs: weights are
     safetensors, or a torch file of which tensors alone are read. Raises EncoderError.
     """
     folder = encoder_folder(name, download=download, revision=revision)
-    model_type = read_config(folder).get("model_type")
-    sha256 = folder_sha256(folder)
+    if not (folder / CONFIG).is_file():
+        raise EncoderError(
+            f"{folder} is no encoder: it has no {CONFIG}. Name a folder that save_pretrained wrote."
+        )
+    sha256 = _sha256(folder)
     model, extractor = _loaded(name, folder)
     config = model.config
     raw = extractor.model_input_names[0] == "input_values" and hasattr(config, "conv_kernel")
     if not (raw or config.model_type == "whisper"):
         raise EncoderError(
-            f"The encoder {name!r} is a {model_type}, which does not take waveforms as "
+            f"The encoder {name!r} is a {config.model_type}, which does not take waveforms as "
             "wav2vec 2.0, HuBERT, WavLM, data2vec or Whisper do. Name one of these."
         )
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     return SpeechEncoder(
         reference=EncoderReference(name, revision, sha256, int(extractor.sampling_rate)),
         model=model.to(device).eval().requires_grad_(False),
@@ -57,21 +59,16 @@ def load_encoder(
 
 
 def load_referenced(reference: EncoderReference) -> SpeechEncoder:
-    """The encoder that is meant, from this machine; raises EncoderError where it is not here."""
-    return checked(load_encoder(reference.name, revision=reference.revision), reference)
+    """The encoder of `reference`, from this machine.
 
-
-def checked(encoder: SpeechEncoder, reference: EncoderReference) -> SpeechEncoder:
-    """The encoder, if it is the one that is meant; raises EncoderError.
-
-    Another one of the same name is refused: a model on it would answer nonsense.
+    Raises EncoderError where it is not here, or other files have its name.
     """
-    found = encoder.reference
-    if found.sha256 != reference.sha256:
+    encoder = load_encoder(reference.name, revision=reference.revision)
+    found = encoder.reference.sha256
+    if found != reference.sha256:
         raise EncoderError(
-            f"The encoder {found.name!r} has SHA-256 {found.sha256[:12]}…, but the model was "
-            f"trained on {reference.sha256[:12]}… ({reference.name}). Fetch that one, or train "
-            "again."
+            f"The encoder {reference.name!r} has SHA-256 {found[:12]}…, but the model was trained "
+            f"on {reference.sha256[:12]}…. Fetch that one, or train again."
         )
     return encoder
 
@@ -82,9 +79,9 @@ def _loaded(name: str, folder: Path) -> tuple[Any, Any]:
         from transformers import AutoFeatureExtractor, AutoModel
     except ImportError as error:
         raise missing("transformers") from error
-    safe = weight_files(folder)[0].match(SAFE)
+    safe = _weight_files(folder)[0].match(SAFE)
     try:
-        with quiet(), torch.random.fork_rng(devices=[]):
+        with _quiet(), torch.random.fork_rng(devices=[]):
             extractor = AutoFeatureExtractor.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
@@ -111,3 +108,84 @@ def _loaded(name: str, folder: Path) -> tuple[Any, Any]:
             "one; random ones would be of no use. Fetch the encoder again."
         )
     return (model.get_encoder() if model.config.model_type == "whisper" else model), extractor
+
+
+def encoder_folder(name: str, *, download: bool = False, revision: str | None = None) -> Path:
+    """The folder of an encoder's files.
+
+    name : a folder (a relative one starts at the project's root), or the encoder's name on the
+    hub, which this machine's cache then holds.
+    download : ask the hub for what the cache lacks. revision : a commit or branch of the hub's.
+    Raises EncoderError.
+    """
+    if in_project(name).is_dir():
+        return in_project(name)
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise missing("huggingface-hub") from error
+
+    def snapshot(*patterns: str) -> Path:
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(patterns),
+                local_files_only=not download,
+            )
+        )
+
+    try:
+        folder = snapshot(*SETTINGS, SAFE, INDICES)
+        if not any(folder.glob(SAFE)):
+            folder = snapshot(*SETTINGS, PICKLED, INDICES)
+    except Exception as error:
+        # The hub's client raises errors of several trees, and of the network's.
+        way = (
+            f"the hub did not give it ({type(error).__name__}); check the name and the network"
+            if download
+            else "name a folder that holds its files, or set machine.download: true once"
+        )
+        raise EncoderError(f"The encoder {name!r} is not on this machine: {way}.") from error
+    return folder
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files of the weights: safetensors where there are any; raises EncoderError."""
+    for pattern in (SAFE, PICKLED):
+        if files := sorted(folder.glob(pattern)):
+            return tuple(files)
+    raise EncoderError(
+        f"{folder} holds no weights; expected model.safetensors. Fetch the encoder again."
+    )
+
+
+def _sha256(folder: Path) -> str:
+    """Hash over all files that an encoder's output depends on."""
+    digest = hashlib.sha256()
+    settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
+    for path in (*settings, *_weight_files(folder)):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + b"\0")
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def missing(package: str) -> EncoderError:
+    return EncoderError(f"Speech encoders need {package}, which is not installed. {INSTALL}.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers without its announcements and bars; its settings are put back after."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

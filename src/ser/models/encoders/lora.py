@@ -1,7 +1,7 @@
 """Fine-tuning a speech encoder with LoRA, under a head on all its layers.
 
-The head is trained on the frozen encoder first, and then with it: a random head would bend what the
-encoder knows (Kumar et al. 2022, "Fine-tuning can distort pretrained features").
+The head is trained on the frozen encoder first, and then with it: a random head would distort the
+encoder's features (Kumar et al. 2022, "Fine-tuning can distort pretrained features").
 """
 
 from __future__ import annotations
@@ -9,25 +9,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from ser.core.speakers.enrolment import Enrolment, OwnEmotions
-from ser.errors import BundleError
-from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader, targets_of
+from ser.core.speakers.enrolment import OwnEmotions
+from ser.models.base import (
+    Building,
+    EmotionModel,
+    Examples,
+    Fitting,
+    Inputs,
+    Loader,
+    fitted,
+    reading,
+    targets_of,
+)
 from ser.models.encoders.adapters import adapter_state, set_adapter, with_adapter
 from ser.models.encoders.encoder import SpeechEncoder
-from ser.models.encoders.head_training import seeded
 from ser.models.encoders.layered import LayeredModel
-from ser.models.encoders.loading import checked, load_encoder, load_referenced
-from ser.models.encoders.lora_training import train_adapted
+from ser.models.encoders.loading import load_encoder, load_referenced
 from ser.models.encoders.reference import EncoderReference
+from ser.models.encoders.training import train_adapted
+from ser.models.torch_models import seeded
 from ser.models.voices import posteriors_for_dev
 from ser.params import LoraParams
 
@@ -35,14 +42,14 @@ ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_CARD = "adapter.json"
 
 
-class LoraModel:
-    """An adapted encoder and a `LayeredModel` on it (`EmotionModel`).
+class LoraModel(EmotionModel):
+    """An adapted encoder and a `LayeredModel` on it.
 
     encoder : the base; it is copied, never changed.
     """
 
-    name: ClassVar[str] = "lora"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"waveform"})
+    name = "lora"
+    kinds = frozenset({"waveform"})
 
     def __init__(
         self,
@@ -56,8 +63,9 @@ class LoraModel:
         self.threads = threads
         self.base = encoder
         self.classes = classes
+        self.epochs = params.max_epochs
         self.adapted: SpeechEncoder | None = None
-        self.head = LayeredModel(params.head, classes=classes)
+        self.head = LayeredModel(params.head, classes=classes, threads=threads)
 
     @classmethod
     def build(cls, building: Building) -> Self:
@@ -68,66 +76,45 @@ class LoraModel:
         return cls(building.params, base, classes=building.classes, threads=machine.threads)
 
     @property
-    def enrolment(self) -> Enrolment | None:
-        return self.head.enrolment
-
-    @property
-    def epochs(self) -> int:
-        return self.params.max_epochs
-
-    @property
     def n_parameters(self) -> int:
-        adapter = adapter_state(self._fitted()).values()
+        adapter = adapter_state(fitted(self.adapted)).values()
         return self.head.n_parameters + sum(p.numel() for p in adapter)
 
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
-        """Learn from `train`, keep the weights of the epoch with the best dev UAR.
+        """Train on `train`, keep the weights of the epoch with the best dev UAR.
 
         Same seed and data give the same weights on a CPU; on a GPU up to rounding. `workdir` is
         not used: a killed training starts anew. Never worse on dev than the head on the frozen
-        encoder, with which it begins. Enrolled, the head is then trained anew on
-        the adapted encoder.
+        encoder, with which it begins. Enrolled, the head is then trained anew on the adapted
+        encoder.
         """
-        y, dev_y = _waveforms(train.inputs), _waveforms(dev.inputs)
         target, dev_target = (
             torch.from_numpy(targets_of(e.emotion, self.classes)) for e in (train, dev)
         )
         with seeded(fitting.seed, threads=self.threads):
-            head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
-            head.fit(_layers(self.base, train), _layers(self.base, dev), Fitting(fitting.seed))
-            adapted = with_adapter(
-                self.base,
-                rank=self.params.rank,
-                alpha=self.params.alpha,
-                dropout=self.params.dropout,
-            )
-            assert head.network is not None
+            frozen = Fitting(fitting.seed)
+            self.head.fit(_layers(self.base, train), _layers(self.base, dev), frozen)
+            adapted = self._adapted_copy()
             train_adapted(
                 adapted,
-                head.network,
+                fitted(self.head.network),
                 self.params,
-                train=(y, target),
-                dev=(dev_y, dev_target),
+                train=(_waveforms(train.inputs), target),
+                dev=(_waveforms(dev.inputs), dev_target),
                 seed=fitting.seed,
                 on_epoch=fitting.on_epoch or (lambda *_: None),
             )
             if fitting.enrolled:
-                head = LayeredModel(self.params.head, classes=self.classes, threads=self.threads)
-                head.fit(
-                    _layers(adapted, train),
-                    _layers(adapted, dev),
-                    replace(fitting, on_epoch=None),
-                )
-        self.adapted, self.head = adapted, head
+                enrolled = replace(fitting, on_epoch=None)
+                self.head.fit(_layers(adapted, train), _layers(adapted, dev), enrolled)
+        self.adapted, self.enrolment = adapted, self.head.enrolment
         self.dev_posteriors = posteriors_for_dev(self, dev)
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The layers' weighted mean, float64 (n, width)."""
-        return self.head.embed(Inputs(layers=list(self._fitted().encode(_waveforms(inputs)))))
-
-    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
-        return self.head.own_emotions(embeddings)
+        layers = fitted(self.adapted).encode(_waveforms(inputs))
+        return self.head.embed(Inputs(layers=list(layers)))
 
     def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
         return self.head.classify(embeddings, own)
@@ -140,52 +127,29 @@ class LoraModel:
         }
         return {
             **self.head.to_files(),
-            ADAPTER_FILE: save_tensors(adapter_state(self._fitted())),
+            ADAPTER_FILE: save_tensors(adapter_state(fitted(self.adapted))),
             ADAPTER_CARD: json.dumps(card, indent=1).encode(),
         }
 
     @classmethod
-    def from_files(
-        cls,
-        files: Mapping[str, bytes],
-        *,
-        load: Loader | None = None,
-        encoder: SpeechEncoder | None = None,
-    ) -> Self:
-        """Inverse of `to_files`, on the base `encoder`, or on the one that the files name.
-
-        Raises BundleError where files are damaged, EncoderError where the base is not here or is
-        not, byte for byte, the one that was adapted.
-        """
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
+        """Raises EncoderError, too: where the base is not here, or is another one by its bytes."""
         head = LayeredModel.from_files(files)
-        try:
-            card: dict[str, Any] = json.loads(files[ADAPTER_CARD])
-            # Bundles of older releases carry the threads that they were trained on.
-            own = {k: v for k, v in dict(card["params"]).items() if k != "threads"}
-            own["head"] = {k: v for k, v in dict(own["head"]).items() if k != "threads"}
-            params = LoraParams(**own)
+        with reading(ADAPTER_CARD, ADAPTER_FILE):
+            card = json.loads(files[ADAPTER_CARD])
+            params = LoraParams(**card["params"])
             reference = EncoderReference(**card["encoder"])
             state = load_tensors(files[ADAPTER_FILE])
-        except (KeyError, TypeError, ValueError, SafetensorError, ValidationError) as error:
-            raise BundleError(
-                f"The adapter's files cannot be read ({type(error).__name__}: {error}); expected "
-                f"{ADAPTER_CARD} and {ADAPTER_FILE}. Restore the bundle, or train the model again."
-            ) from error
-        encoder = checked(encoder, reference) if encoder else load_referenced(reference)
-        model = cls(params, encoder, classes=head.classes)
-        model.head = head
+        model = cls(params, load_referenced(reference), classes=head.classes)
         with torch.random.fork_rng(devices=[]):
-            adapted = with_adapter(
-                encoder, rank=params.rank, alpha=params.alpha, dropout=params.dropout
-            )
-        set_adapter(adapted, state)
-        model.adapted = adapted
+            model.adapted = model._adapted_copy()
+        set_adapter(model.adapted, state)
+        model.head, model.enrolment = head, head.enrolment
         return model
 
-    def _fitted(self) -> SpeechEncoder:
-        if self.adapted is None:
-            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
-        return self.adapted
+    def _adapted_copy(self) -> SpeechEncoder:
+        options = self.params.model_dump(include={"rank", "alpha", "dropout"})
+        return with_adapter(self.base, **options)
 
 
 def _waveforms(inputs: Inputs) -> list[np.ndarray]:

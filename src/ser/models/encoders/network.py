@@ -32,19 +32,13 @@ class LayeredNetwork(nn.Module):
         return torch.matmul(self.layer_logits.softmax(dim=0), standard)
 
     def standard(self, x: Tensor) -> Tensor:
-        """x (batch, n_layers, width), an encoder's layers, less what they are in general."""
+        """x (batch, n_layers, width), an encoder's layers, standardised."""
         return (x - self.mean) / self.scale
 
     def groups(self, params: LayersParams) -> list[dict[str, object]]:
         """Parameters as AdamW takes them: layers' weights, the head's weights, its biases."""
-        return [
-            {
-                "params": [self.layer_logits],
-                "lr": params.layer_learning_rate,
-                "weight_decay": 0.0,
-            },
-            *head_groups(self.head, params),
-        ]
+        few = {"lr": params.layer_learning_rate, "weight_decay": 0.0}
+        return [{"params": [self.layer_logits], **few}, *head_groups(self.head, params)]
 
 
 def head_of(width: int, n_classes: int, params: LayersParams) -> nn.Sequential:

@@ -1,1 +1,1 @@
-"""Several models that answer together."""
+"""Several models as one."""

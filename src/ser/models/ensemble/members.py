@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from ser.errors import ProcessKilled
 from ser.interrupts import interrupts_held
-from ser.models.base import EmotionModel, Examples, Fitting, Loader, OnEpoch
+from ser.models.base import EmotionModel, Examples, Fitting, OnEpoch
 from ser.models.progress import progress
 
 #: How long training in the background may go on after a network failed or was stopped.
@@ -36,7 +36,6 @@ class Job:
     """A member to fit, and how."""
 
     key: str
-    name: str
     model: EmotionModel
     #: Rows of dev that it is not trained on.
     left_out: np.ndarray
@@ -49,44 +48,34 @@ class Job:
 
 
 def fit_all(
-    members: Sequence[tuple[str, EmotionModel]],
+    members: Sequence[EmotionModel],
     train: Examples,
     dev: Examples,
     left_out: Sequence[np.ndarray],
     fitting: Fitting,
-    *,
-    load: Loader,
 ) -> list[EmotionModel]:
-    """Each (name, model) fitted, with a seed of its own.
+    """Each model fitted, with a seed of its own.
 
     left_out : for each model the rows of `dev` that are dev to it; it is trained on the others.
     fitting : its `on_epoch` is called when all networks have finished an epoch, with the means of
         their values; in its `workdir` each member has a folder.
     """
     jobs = []
-    for place, ((name, model), rows) in enumerate(zip(members, left_out, strict=True), start=1):
-        own_seed = int(np.random.SeedSequence([fitting.seed, place]).generate_state(1)[0])
-        key = f"{place}.{name}"
+    for place, (model, rows) in enumerate(zip(members, left_out, strict=True), start=1):
+        seed = int(np.random.SeedSequence([fitting.seed, place]).generate_state(1)[0])
+        key = f"{place}.{model.name}"
         folder = None if fitting.workdir is None else fitting.workdir / key
-        own = Fitting(own_seed, enrolled=fitting.enrolled, workdir=folder)
-        jobs.append(Job(key, name, model, rows, own))
+        jobs.append(Job(key, model, rows, Fitting(seed, fitting.enrolled, workdir=folder)))
     networks = [job for job in jobs if job.model.epochs]
+    others = [job for job in jobs if not job.model.epochs]
     at_once = min(len(networks), cpu_count())
-
-    def fit_others() -> dict[str, EmotionModel]:
-        others = [job for job in jobs if not job.model.epochs]
-        return {job.key: job.fit(train, dev) for job in others}
-
-    with progress(sum(job.model.epochs for job in networks) or None) as advance:
+    with progress(sum(job.model.epochs for job in networks)) as advance:
         report = _Means(len(networks), fitting.on_epoch, advance)
         if at_once > 1 and not _has_gpu():
-            fitted = _fit_apart(
-                networks, train, dev, report, at_once, meanwhile=fit_others, load=load
-            )
+            fitted = _fit_apart(networks, others, train, dev, report, at_once)
         else:
-            fitted = fit_others()
-            for job in networks:
-                fitted[job.key] = job.fit(train, dev, report)
+            fitted = {job.key: job.fit(train, dev) for job in others}
+            fitted |= {job.key: job.fit(train, dev, report) for job in networks}
     return [fitted[job.key] for job in jobs]
 
 
@@ -102,47 +91,58 @@ class _Means:
         rows = self.epochs.setdefault(epoch, [])
         rows.append(values)
         if len(rows) == self.members and self.on_epoch:
-            told_by_all = set(values).intersection(*rows)
-            self.on_epoch(
-                epoch, {name: float(np.mean([row[name] for row in rows])) for name in told_by_all}
-            )
+            common = set(values).intersection(*rows)
+            means = {name: float(np.mean([row[name] for row in rows])) for name in common}
+            self.on_epoch(epoch, means)
 
 
 def _fit_apart(
-    jobs: Sequence[Job],
+    networks: Sequence[Job],
+    others: Sequence[Job],
     train: Examples,
     dev: Examples,
     report: OnEpoch,
     at_once: int,
-    *,
-    meanwhile: Callable[[], dict[str, EmotionModel]],
-    load: Loader,
 ) -> dict[str, EmotionModel]:
-    """The models fitted, `at_once` at a time; where one fails, the others are stopped.
+    """All models fitted: networks in processes, `at_once` at a time, the others in a thread.
 
-    meanwhile : what this process does beside them; its models come along.
+    Where one fails, the others are stopped.
     """
-    waiting = list(jobs)
+    waiting = list(networks)
     running: dict[Connection, tuple[Job, BaseProcess]] = {}
-    others = _InBackground(meanwhile)
-    fitted: dict[str, EmotionModel] = {}
-    answered: list[tuple[Job, dict[str, bytes], np.ndarray]] = []
+    answers: dict[str, tuple[Job, dict[str, bytes], np.ndarray]] = {}
+    outcome: Future[dict[str, EmotionModel]] = Future()
+    end, ended = Pipe(duplex=False)
+    outcome.add_done_callback(lambda _: ended.send(None))
 
     def fill() -> None:
-        started = [_start(job) for job in waiting[: at_once - len(running)]]
-        for job, (connection, process) in zip(waiting, started, strict=False):
-            running[connection] = (job, process)
+        started = [(job, *_start(job)) for job in waiting[: at_once - len(running)]]
+        del waiting[: len(started)]
         # All processes start before the first gets its data.
-        for connection, _ in started:
-            _tell(connection, waiting.pop(0), train, dev)
+        for job, connection, process in started:
+            running[connection] = (job, process)
+            # A process that is gone already is noticed where its answer is awaited.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                kinds = job.model.kinds
+                connection.send((job, train.only(kinds), dev.only(kinds)))
 
+    def fit_others() -> None:
+        try:
+            # The cores are the networks'.
+            with threadpool_limits(1):
+                outcome.set_result({job.key: job.fit(train, dev) for job in others})
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    background = Thread(target=fit_others, daemon=True)
     try:
         fill()
-        others.start()
-        while running or not others.done:
-            for connection in cast(list[Connection], wait([*running, others.end])):
-                if connection is others.end:
-                    fitted |= others.result()
+        background.start()
+        while running or not outcome.done():
+            for connection in cast(list[Connection], wait([*running, end])):
+                if connection is end:
+                    end.recv()
+                    outcome.result()
                     continue
                 job, process = running[connection]
                 try:
@@ -150,57 +150,33 @@ def _fit_apart(
                 except (EOFError, ConnectionResetError):
                     process.join()
                     raise ProcessKilled(
-                        f"Training of {job.name} ended with status {process.exitcode} and no "
-                        "word; was it killed, or out of memory? Start it again: it goes on where "
-                        "it stopped."
+                        f"Training of {job.model.name} ended with status {process.exitcode} and "
+                        "no word; was it killed, or out of memory? Start it again: it goes on "
+                        "where it stopped."
                     ) from None
                 if kind == "epoch":
                     report(*content)
-                    continue
-                if kind == "error":
+                elif kind == "error":
                     raise content
-                answered.append((job, *content))
-                process.join()
-                del running[connection]
+                else:
+                    answers[job.key] = (job, *content)
+                    process.join()
+                    del running[connection]
             fill()
     finally:
         for _, process in running.values():
-            # Lightning takes a mere SIGTERM for a wish; a checkpoint is whole or not there.
+            # Lightning ends an epoch after SIGTERM; a checkpoint is whole or not there anyway.
             process.kill()
-        # torch aborts a process that ends while a thread is in the midst of it; but whoever
-        # stopped the training does not wait for long.
-        if others.is_alive():
-            others.join(PATIENCE_SECONDS)
+        # torch aborts a process that ends while a thread is inside it; but a user who stopped
+        # the training waits for seconds only.
+        if background.is_alive():
+            background.join(PATIENCE_SECONDS)
+    fitted = outcome.result()
     # Only now: new networks draw from the generator that others have drawn from.
-    for job, files, posteriors in answered:
-        fitted[job.key] = load(job.name, files)
-        fitted[job.key].dev_posteriors = posteriors
+    for key, (job, files, posteriors) in answers.items():
+        fitted[key] = type(job.model).from_files(files)
+        fitted[key].dev_posteriors = posteriors
     return fitted
-
-
-class _InBackground(Thread):
-    """Calls `work` in a thread; `end` can be read from once it has returned or raised."""
-
-    def __init__(self, work: Callable[[], dict[str, EmotionModel]]) -> None:
-        super().__init__(daemon=True)
-        self.work, self.done = work, False
-        self.end, self._told = Pipe(duplex=False)
-        self._outcome: Future[dict[str, EmotionModel]] = Future()
-
-    def run(self) -> None:
-        try:
-            # The cores are the networks'.
-            with threadpool_limits(1):
-                self._outcome.set_result(self.work())
-        except BaseException as error:
-            self._outcome.set_exception(error)
-        self._told.send(None)
-
-    def result(self) -> dict[str, EmotionModel]:
-        """What `work` returned, or raises what it raised."""
-        self.end.recv()
-        self.done = True
-        return self._outcome.result()
 
 
 def _start(job: Job) -> tuple[Connection, BaseProcess]:
@@ -216,14 +192,6 @@ def _start(job: Job) -> tuple[Connection, BaseProcess]:
     # Else the end of the process would not be the end of the pipe.
     theirs.close()
     return ours, process
-
-
-def _tell(connection: Connection, job: Job, train: Examples, dev: Examples) -> None:
-    # What it does not take need not travel.
-    own = (examples.only(job.model.kinds) for examples in (train, dev))
-    # A process that is gone already is noticed where its answer is awaited.
-    with suppress(BrokenPipeError, ConnectionResetError):
-        connection.send((job, *own))
 
 
 def _work(connection: Connection) -> None:

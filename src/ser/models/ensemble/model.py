@@ -1,8 +1,8 @@
-"""Several models that answer together: their log-posteriors are added up, weighted.
+"""Several models whose weighted log-posteriors are added up.
 
-What a network and a classical model get wrong differs more than what two networks do; the weights,
-one for each kind of member, are those with which dev's emotions are most probable (logarithmic
-opinion pool, Heskes 1998).
+The errors of a network and of a classical model differ more than those of two networks. The
+weights, one for each kind of member, are those under which dev's emotions are most probable
+(logarithmic opinion pool, Heskes 1998).
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from scipy.special import softmax
 
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.core.uncertainty.calibration import LEAST
-from ser.errors import BundleError
 from ser.models.base import (
     Building,
     EmotionModel,
     Examples,
     Fitting,
     Inputs,
-    Kind,
     Loader,
+    reading,
     targets_of,
 )
 from ser.models.ensemble.members import fit_all
@@ -34,48 +33,31 @@ CARD_FILE = "ensemble.json"
 MOST_WEIGHT = 4.0
 
 
-class Ensemble:
-    """Members, each an `EmotionModel`, behind the interface of one (`EmotionModel`).
+class Ensemble(EmotionModel):
+    """Members, each an `EmotionModel`, behind the interface of one.
 
     The embedding is the members' side by side, so that one voice serves all of them.
     """
 
     def __init__(
-        self,
-        name: str,
-        members: Sequence[tuple[str, EmotionModel]],
-        *,
-        classes: tuple[str, ...],
-        load: Loader,
+        self, name: str, members: Sequence[EmotionModel], *, classes: tuple[str, ...]
     ) -> None:
-        """load : makes a fitted member of its name and files."""
         self.name = name
-        self.names = tuple(name for name, _ in members)
-        self.members = [model for _, model in members]
+        self.members = list(members)
+        self.names = [member.name for member in members]
         self.classes = classes
-        self.load = load
+        self.kinds = frozenset().union(*(member.kinds for member in members))
+        self.epochs = sum(member.epochs for member in members)
+        #: By a member's name.
         self.weights: dict[str, float] = {}
-        self.widths: tuple[int, ...] = ()
+        self.widths: list[int] = []
 
     @classmethod
     def build(cls, building: Building) -> Self:
         # Networks are trained side by side, on one thread each.
         alone = building.machine.model_copy(update={"threads": 1})
-        members = [(name, building.build(name, alone)) for name in building.params.members]
-        return cls(building.name, members, classes=building.classes, load=building.load)
-
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset().union(*(member.kinds for member in self.members))
-
-    @property
-    def epochs(self) -> int:
-        return sum(member.epochs for member in self.members)
-
-    @property
-    def enrolment(self) -> Enrolment | None:
-        known = [member.enrolment for member in self.members if member.enrolment]
-        return Enrolment.joined(known) if known else None
+        members = [building.build(name, alone) for name in building.params.members]
+        return cls(building.name, members, classes=building.classes)
 
     @property
     def n_parameters(self) -> int:
@@ -93,24 +75,17 @@ class Ensemble:
             else np.arange(len(dev))
             for place, member in enumerate(self.members)
         ]
-        self.members = fit_all(
-            list(zip(self.names, self.members, strict=True)),
-            train,
-            dev,
-            left_out,
-            fitting,
-            load=self.load,
-        )
-        self.widths = tuple(
-            member.embed(train.inputs.take(np.arange(1))).shape[1] for member in self.members
-        )
+        self.members = fit_all(self.members, train, dev, left_out, fitting)
+        one = train.inputs.take(np.arange(1))
+        self.widths = [member.embed(one).shape[1] for member in self.members]
+        self.enrolment = self._joined_enrolment()
         levels = max(len(member.dev_posteriors) for member in self.members)
         answers = np.full((len(self.members), levels, len(dev), len(self.classes)), np.nan)
         for own, member, rows in zip(answers, self.members, left_out, strict=True):
             own[:, rows] = member.dev_posteriors
         logs = self._by_name(answers)
         names = sorted(logs)
-        # Weighed for voices that are known, where the members know any.
+        # The last level: with all of a speaker's clips, where members have an enrolment.
         weights = pool_weights(
             np.stack([logs[name][-1] for name in names]), targets_of(dev.emotion, self.classes)
         )
@@ -147,29 +122,40 @@ class Ensemble:
         return files
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes], *, load: Loader) -> Self:
-        """Inverse of `to_files`; raises BundleError on anything not trusted."""
-        try:
+    def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
+        assert load is not None
+        with reading(CARD_FILE):
             card = json.loads(files[CARD_FILE])
-            members = [
-                (name, load(name, _own(files, prefix)))
-                for name, prefix in zip(card["members"], _prefixes(card["members"]), strict=True)
-            ]
-            ensemble = cls(card["name"], members, classes=tuple(card["classes"]), load=load)
-            ensemble.widths = tuple(map(int, card["widths"]))
-            ensemble.weights = {name: float(card["weights"][name]) for name in card["members"]}
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(
-                f"{CARD_FILE} is incomplete or malformed ({error!r}). Restore the bundle, or train "
-                "the model again."
-            ) from error
+            names = card["members"]
+            members = []
+            for name, prefix in zip(names, _prefixes(names), strict=True):
+                own = [key for key in files if key.startswith(prefix)]
+                members.append(load(name, {key.removeprefix(prefix): files[key] for key in own}))
+            ensemble = cls(card["name"], members, classes=tuple(card["classes"]))
+            ensemble.widths = list(map(int, card["widths"]))
+            weights = dict(card["weights"])
+            ensemble.weights = {name: float(weights[name]) for name in sorted(names)}
+        ensemble.enrolment = ensemble._joined_enrolment()
         return ensemble
+
+    def _joined_enrolment(self) -> Enrolment | None:
+        parts = [member.enrolment for member in self.members]
+        if not any(parts):
+            return None
+        # A member without one takes its embeddings as they are: no number of clips changes them.
+        return Enrolment.joined(
+            [
+                part or Enrolment(np.zeros(width), np.ones(width), np.full(width, np.inf))
+                for part, width in zip(parts, self.widths, strict=True)
+            ]
+        )
 
     def _parts(self, embeddings: np.ndarray) -> list[np.ndarray]:
         return np.split(embeddings, np.cumsum(self.widths)[:-1], axis=1)
 
     def _pooled(self, logs: Mapping[str, np.ndarray]) -> np.ndarray:
-        return pooled(np.stack([self.weights[name] * log for name, log in logs.items()]))
+        weighted = np.stack([self.weights[name] * log for name, log in logs.items()])
+        return np.asarray(softmax(weighted.sum(axis=0), axis=-1))
 
     def _by_name(self, posteriors: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         """Log-posteriors (…, n, n_classes), the mean of each name's members; NaN: no answer."""
@@ -188,12 +174,6 @@ def places_left_out(place: int, names: Sequence[str], speaker: np.ndarray) -> np
     speakers = np.unique(speaker)
     parts = np.array_split(speakers, min(len(alike), max(1, len(speakers))))
     return np.flatnonzero(np.isin(speaker, parts[alike.index(place) % len(parts)]))
-
-
-def pooled(logs: np.ndarray) -> np.ndarray:
-    """Posteriors (…, n, n_classes) of weighted log-posteriors (n_kinds, …, n, n_classes)."""
-    posteriors: np.ndarray = softmax(logs.sum(axis=0), axis=-1)
-    return posteriors
 
 
 def pool_weights(logs: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -224,11 +204,3 @@ def pool_weights(logs: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def _prefixes(names: Sequence[str]) -> list[str]:
     return [f"{place}.{name}." for place, name in enumerate(names, start=1)]
-
-
-def _own(files: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:
-    return {
-        name.removeprefix(prefix): content
-        for name, content in files.items()
-        if name.startswith(prefix)
-    }

@@ -8,16 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ser.errors import TableError
 from ser.params import CnnParams
 
 #: Log-mel is divided by this many dB, about its spread in speech.
 SCALE_DB = 15.0
 #: Added to a speaker's variance: a batch holds few clips of each.
 LEAST_VARIANCE = 1e-4
+#: Longer inputs are cut into windows of this many frames, half overlapping, and their embeddings
+#: averaged: memory stays bounded, and no window is far longer than those of training.
+WINDOW_FRAMES = 600
+BATCH_SIZE = 32
 
 
 class EmotionNetwork(nn.Module):
-    """What every network has: an embedding, and a head that classifies it."""
+    """A network with an embedding, and a head that classifies it."""
 
     head: nn.Module
 
@@ -33,20 +38,37 @@ class EmotionNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    @torch.no_grad()
+    def embed_all(self, log_mel: Sequence[np.ndarray]) -> np.ndarray:
+        """Embeddings float64 (n, n_embedding) of n log-mels of any length from one frame on.
+
+        Raises TableError on another number of mels.
+        """
+        sequences = [_checked(np.asarray(x), self.n_mels) for x in log_mel]
+        pieces = [(i, piece) for i, x in enumerate(sequences) for piece in windows(x)]
+        # Alike lengths together: less padding.
+        pieces.sort(key=lambda piece: len(piece[1]))
+        embeddings = np.zeros((len(sequences), self.n_embedding))
+        counts = np.zeros((len(sequences), 1))
+        for start in range(0, len(pieces), BATCH_SIZE):
+            batch = pieces[start : start + BATCH_SIZE]
+            found = self.embed(*padded([x for _, x in batch])).double().numpy()
+            for (i, _), row in zip(batch, found, strict=True):
+                embeddings[i] += row
+                counts[i] += 1
+        return embeddings / counts
+
     def forward(self, log_mel: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
         """Logits (batch, n_classes).
 
-        speaker : (batch,) indices; each speaker's embeddings are read against their own mean and
-        deviation, as Enrolment does. None: nobody is known.
+        speaker : (batch,) indices; each speaker's embeddings are standardised by their own mean
+        and deviation, as Enrolment does. None: all speakers are unknown.
         """
         embedding = self.embed(log_mel, lengths)
         if speaker is not None:
             embedding = standardised(embedding, speaker)
         logits: Tensor = self.head(embedding)
         return logits
-
-    def standardise_by(self, log_mel: list[np.ndarray]) -> None:
-        """Take note of the training log-mels (n_frames, n_mels) before training."""
 
     def slow_parameters(self) -> list[nn.Parameter]:
         """Pretrained parameters, which get a lower learning rate."""
@@ -65,7 +87,7 @@ class EmotionCnn(EmotionNetwork):
     def __init__(self, *, n_mels: int, n_classes: int, params: CnnParams) -> None:
         super().__init__(n_mels=n_mels, n_embedding=2 * params.width)
         base, width, dropout = params.channels, params.width, params.dropout
-        # Light dropout for maps, whose neighbours are alike, and none on the first.
+        # Light dropout of maps, whose neighbours are similar; none in the first layer.
         drop = dropout / 3
         self.layers = nn.ModuleList(
             [
@@ -168,8 +190,8 @@ def mask_of(lengths: Tensor, n_frames: int) -> Tensor:
 def normalised(log_mel: Tensor, lengths: Tensor) -> Tensor:
     """log_mel (batch, n_frames, n_mels) less each utterance's mean level, in SCALE_DB.
 
-    One number an utterance: its level tells of the microphone. The mean spectrum stays, for it
-    tells of the emotion, too. Frames beyond `lengths` are 0.
+    The level depends on the microphone. The mean spectrum stays: it depends on the emotion, too.
+    Frames beyond `lengths` are 0.
     """
     mask = mask_of(lengths, log_mel.shape[1])[:, :, None]
     level = (log_mel * mask).sum(dim=(1, 2), keepdim=True)
@@ -184,3 +206,21 @@ def padded(sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     for row, x in zip(log_mel, sequences, strict=True):
         row[: len(x)] = x
     return torch.from_numpy(log_mel), torch.from_numpy(lengths)
+
+
+def windows(x: np.ndarray) -> list[np.ndarray]:
+    """x (n_frames, n_mels) whole, or cut into half-overlapping windows that cover it."""
+    if len(x) <= WINDOW_FRAMES:
+        return [x]
+    last = len(x) - WINDOW_FRAMES
+    n = int(np.ceil(last / (WINDOW_FRAMES // 2))) + 1
+    return [x[s : s + WINDOW_FRAMES] for s in np.linspace(0, last, n).round().astype(int)]
+
+
+def _checked(x: np.ndarray, n_mels: int) -> np.ndarray:
+    if x.ndim != 2 or x.shape[1] != n_mels or len(x) == 0:
+        raise TableError(
+            f"A log-mel has shape {x.shape}; the network takes (n_frames, {n_mels}). Extract with "
+            "the bundle's own parameters."
+        )
+    return x

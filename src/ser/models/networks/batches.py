@@ -1,4 +1,4 @@
-"""Utterances as padded batches: shuffled, augmented and mixed from (seed, epoch) alone."""
+"""Utterances as padded batches, shuffled, augmented and mixed by (seed, epoch) alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ser.params import TrainParams
 POOL = 8
 EVALUATION_BATCH = 64
 
-#: Of each speaker in a batch where speakers are known, and how many such are together.
+#: In a batch by speaker: clips of each speaker, and the number of speakers.
 SPEAKER_CLIPS, BATCH_SPEAKERS = 16, 3
 
 #: log_mel (batch, n_frames, n_mels), lengths (batch,), targets (batch, n_classes), speaker
@@ -66,29 +66,21 @@ class Utterances:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
 class TrainingBatches:
     """One epoch of training batches; the same (seed, epoch) gives the same ones.
 
     Each utterance comes once, as recorded or as one of its augmented versions.
-    by_speaker : each batch holds several clips of each of few speakers, all of one version.
+    by_speaker : each batch holds several clips of each of few speakers, a speaker's clips all of
+    one version.
     """
 
-    def __init__(
-        self,
-        utterances: Utterances,
-        *,
-        n_classes: int,
-        params: TrainParams,
-        seed: int,
-        epoch: int,
-        by_speaker: bool = False,
-    ) -> None:
-        self.by_speaker = by_speaker
-        self.utterances = utterances
-        self.n_classes = n_classes
-        self.params = params
-        self.seed = seed
-        self.epoch = epoch
+    utterances: Utterances
+    n_classes: int
+    params: TrainParams
+    seed: int
+    epoch: int
+    by_speaker: bool = False
 
     def __len__(self) -> int:
         if self.by_speaker:
@@ -144,16 +136,13 @@ class TrainingBatches:
         return torch.from_numpy(targets)
 
     def _partners(self, speaker: np.ndarray, rng: np.random.Generator) -> Tensor:
-        """Whom each utterance of a batch is mixed with: (batch,) indices."""
-        order = rng.permutation(len(speaker))
+        """The utterance with which each one of a batch is mixed: (batch,) indices."""
+        partner = rng.permutation(len(speaker))
         if self.by_speaker:
-            # Two speakers' mixture is nobody's voice: partners are of the same speaker.
-            partner = np.empty_like(order)
-            partner[np.argsort(speaker, kind="stable")] = order[
-                np.argsort(speaker[order], kind="stable")
-            ]
-            order = partner
-        return torch.from_numpy(order)
+            # A mixture of two speakers has no speaker's mean: partners are of the same speaker.
+            by_speaker = partner[np.argsort(speaker[partner], kind="stable")]
+            partner[np.argsort(speaker, kind="stable")] = by_speaker
+        return torch.from_numpy(partner)
 
     def _mixed(
         self,

@@ -1,8 +1,8 @@
 """BYOL-S: a small encoder trained on speech without labels, and a classifier on it.
 
 Its network is AudioNTT2020 (Koizumi et al. 2020; BYOL-A, Niizumi et al. 2021), its weights a file
-that the user has. Frozen, what its last layers say over an utterance is classified by linear
-discriminants; tuned, it is trained like any network (`NeuralModel`).
+that the user has. Frozen, its embeddings are classified by linear discriminants; tuned, it is
+trained like any network (`NeuralModel`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from ser.core.speakers.enrolment import Enrolment, OwnEmotions
-from ser.errors import BundleError
-from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader
+from ser.core.speakers.enrolment import OwnEmotions
+from ser.models.base import (
+    Building,
+    EmotionModel,
+    Examples,
+    Fitting,
+    Inputs,
+    Loader,
+    fitted,
+    reading,
+)
 from ser.models.classical.model import ClassicalModel
-from ser.models.networks.embedding import embed_sequences
 from ser.models.networks.model import NeuralModel
 from ser.models.networks.ntt import AudioNtt, load_encoder
 from ser.params import ByolParams, LdaParams
@@ -31,12 +37,11 @@ WEIGHTS_FILE = "encoder.safetensors"
 CARD_FILE = "encoder.json"
 
 
-class ByolModel:
-    """The frozen encoder, and linear discriminants on its embeddings (`EmotionModel`)."""
+class ByolModel(EmotionModel):
+    """The frozen encoder, and linear discriminants on its embeddings."""
 
-    name: ClassVar[str] = "byol_s"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
-    epochs: ClassVar[int] = 0
+    name = "byol_s"
+    kinds = frozenset({"log_mel"})
 
     def __init__(self, params: ByolParams, *, classes: tuple[str, ...]) -> None:
         self.params = params
@@ -53,17 +58,13 @@ class ByolModel:
         return cls(building.params, classes=building.classes)
 
     @property
-    def enrolment(self) -> Enrolment | None:
-        return self.classifier.enrolment
-
-    @property
     def n_parameters(self) -> int:
         """Those of the encoder included."""
-        encoder = self._fitted()
+        encoder = fitted(self.encoder)
         return self.classifier.n_parameters + sum(p.numel() for p in encoder.slow_parameters())
 
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
-        """Learn the discriminants from `train` and then from `dev`, too; there are no epochs."""
+        """Train the discriminants on `train`, then on `dev`, too; there are no epochs."""
         sequences = [np.asarray(x) for x in train.inputs.log_mel or []]
         encoder = load_encoder(
             self.params, n_mels=sequences[0].shape[1], n_classes=len(self.classes)
@@ -71,12 +72,12 @@ class ByolModel:
         encoder.standardise_by(sequences)
         self.encoder = encoder.eval()
         self.classifier.fit(self._embedded(train), self._embedded(dev), fitting)
+        self.enrolment = self.classifier.enrolment
         self.dev_posteriors = self.classifier.dev_posteriors
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
-        """Float64 (n, N_EMBEDDING)."""
-        return embed_sequences(self._fitted(), inputs)
+        return fitted(self.encoder).embed_all(inputs.log_mel or [])
 
     def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
         return self.classifier.own_emotions(embeddings)
@@ -86,7 +87,7 @@ class ByolModel:
 
     def to_files(self) -> dict[str, bytes]:
         """{"encoder.safetensors", "encoder.json"} and the classifier's files."""
-        encoder = self._fitted()
+        encoder = fitted(self.encoder)
         weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith("head.")}
         content = save_tensors(weights)
         card = {
@@ -105,36 +106,26 @@ class ByolModel:
     def from_files(
         cls, files: Mapping[str, bytes], *, load: Loader | None = None
     ) -> Self | NeuralModel:
-        """Inverse of `to_files`, tuned or frozen; raises BundleError on anything not trusted."""
         if CARD_FILE not in files:
             return NeuralModel.from_files(files)
-        try:
+        with reading(CARD_FILE, WEIGHTS_FILE):
             card = json.loads(files[CARD_FILE])
             model = cls(ByolParams(**card["params"]), classes=tuple(card["classes"]))
             encoder = AudioNtt(
                 n_mels=int(card["n_mels"]), n_classes=len(model.classes), params=model.params
             )
-            found = encoder.load_state_dict(load_tensors(files[WEIGHTS_FILE]), strict=False)
-            if found.unexpected_keys or any(not n.startswith("head.") for n in found.missing_keys):
-                raise KeyError(*found.unexpected_keys, *found.missing_keys)
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise BundleError(
-                f"The encoder's files cannot be read ({type(error).__name__}: {error}); expected "
-                f"{CARD_FILE} and {WEIGHTS_FILE}. Restore the bundle, or train the model again."
-            ) from error
+            head = {k: v for k, v in encoder.state_dict().items() if k.startswith("head.")}
+            encoder.load_state_dict(head | load_tensors(files[WEIGHTS_FILE]))
         model.encoder = encoder.eval()
         model.classifier = ClassicalModel.from_files(files)
+        model.enrolment = model.classifier.enrolment
         return model
 
     def _embedded(self, examples: Examples) -> Examples:
-        inputs, *augmented = map(self._said, (examples.inputs, *examples.augmented))
+        inputs, *augmented = map(self._functionals, (examples.inputs, *examples.augmented))
         return Examples(inputs, examples.emotion, examples.speaker, tuple(augmented))
 
-    def _said(self, inputs: Inputs) -> Inputs:
+    def _functionals(self, inputs: Inputs) -> Inputs:
+        """The embeddings as the classifier takes them."""
         frame = pd.DataFrame(self.embed(inputs)).rename(columns="byol_{:04d}".format)
         return Inputs(functionals=frame)
-
-    def _fitted(self) -> AudioNtt:
-        if self.encoder is None:
-            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
-        return self.encoder

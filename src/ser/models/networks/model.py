@@ -1,53 +1,46 @@
-"""Networks behind the interface of all models. Training itself lives in `training`."""
+"""Networks on log-mels behind the interface of all models; they are trained in `training`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from ser.core.speakers.enrolment import Enrolment, OwnEmotions
-from ser.errors import BundleError
-from ser.models.base import Building, Examples, Fitting, Inputs, Kind, Loader
+from ser.core.speakers.enrolment import Enrolment
+from ser.models.base import Building, Examples, Fitting, Inputs, Loader, fitted, reading
 from ser.models.networks.architectures import EmotionCnn, EmotionNetwork
-from ser.models.networks.embedding import embed_sequences
 from ser.models.networks.ntt import AudioNtt, load_encoder, weights_sha256
-from ser.models.voices import enrolment_files, enrolment_from, posteriors_for_dev
+from ser.models.torch_models import CARD_FILE, WEIGHTS_FILE, TorchModel
+from ser.models.voices import enrolment_from, posteriors_for_dev
 from ser.params import ByolParams, CnnParams, TrainParams
 
 if TYPE_CHECKING:
     from ser.models.networks.batches import Utterances
 
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "model.json"
 
+class NeuralModel(TorchModel):
+    """A network on log-mel sequences, trained with Lightning."""
 
-class NeuralModel:
-    """A network on log-mel sequences, trained with Lightning (`EmotionModel`)."""
-
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"log_mel"})
+    kinds = frozenset({"log_mel"})
+    network: EmotionNetwork | None = None
 
     def __init__(
         self,
         params: CnnParams | ByolParams,
-        train: TrainParams | None = None,
+        train: TrainParams,
         *,
         classes: tuple[str, ...],
         threads: int = 1,
     ) -> None:
+        self.name = "byol_s" if isinstance(params, ByolParams) else "cnn"
         self.params = params
-        self.threads = threads
-        self.train = train or TrainParams()
+        self.train = train
         self.classes = classes
-        self.network: EmotionNetwork | None = None
-        self.enrolment: Enrolment | None = None
+        self.threads = threads
+        self.epochs = train.max_epochs
 
     @classmethod
     def build(cls, building: Building) -> Self:
@@ -58,20 +51,8 @@ class NeuralModel:
             threads=building.machine.threads,
         )
 
-    @property
-    def name(self) -> str:
-        return "byol_s" if isinstance(self.params, ByolParams) else "cnn"
-
-    @property
-    def epochs(self) -> int:
-        return self.train.max_epochs
-
-    @property
-    def n_parameters(self) -> int:
-        return sum(p.numel() for p in self._fitted().parameters())
-
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
-        """Learn from `train`; `dev` only shows how it goes.
+        """Train on `train`; `dev` is scored and chooses nothing.
 
         Same seed and data give the same weights, bit for bit, on a CPU. With `workdir`, each
         epoch ends in `workdir/last.ckpt`; the same call finds it, reports the epochs it holds to
@@ -99,56 +80,31 @@ class NeuralModel:
         return self
 
     def embed(self, inputs: Inputs) -> np.ndarray:
-        """Float64 (n, n_embedding), for log-mels of any lengths from one frame on."""
-        return embed_sequences(self._fitted(), inputs)
-
-    def own_emotions(self, embeddings: np.ndarray) -> OwnEmotions:
-        return None
-
-    @torch.no_grad()
-    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
-        logits = self._fitted().head(torch.from_numpy(embeddings).float())
-        posteriors: np.ndarray = logits.double().softmax(dim=1).numpy()
-        return posteriors
+        return fitted(self.network).embed_all(inputs.log_mel or [])
 
     def to_files(self) -> dict[str, bytes]:
-        """{"model.safetensors", "model.json"}, an enrolment; equal models give equal bytes."""
-        network = self._fitted()
-        card = {
-            "name": self.name,
-            "classes": self.classes,
-            "n_mels": network.n_mels,
-            "params": self.params.model_dump(mode="json"),
-        }
-        weights = {k: v.contiguous() for k, v in network.state_dict().items()}
-        return {
-            WEIGHTS_FILE: save_tensors(weights),
-            CARD_FILE: json.dumps(card, indent=1).encode(),
-            **enrolment_files(self.enrolment),
-        }
+        return self.files_with(
+            {
+                "name": self.name,
+                "classes": self.classes,
+                "n_mels": fitted(self.network).n_mels,
+                "params": self.params.model_dump(mode="json"),
+            }
+        )
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
-        """Inverse of `to_files`; raises BundleError on anything else."""
-        try:
-            card: dict[str, Any] = json.loads(files[CARD_FILE])
-            tuned = card["name"] == "byol_s"
-            params = (ByolParams if tuned else CnnParams)(**card["params"])
-            model = cls(params, classes=tuple(card["classes"]))
-            network = model._network(n_mels=int(card["n_mels"]))
+        with reading(CARD_FILE, WEIGHTS_FILE):
+            card = json.loads(files[CARD_FILE])
+            params = (ByolParams if card["name"] == "byol_s" else CnnParams)(**card["params"])
+            model = cls(params, TrainParams(), classes=tuple(card["classes"]))
+            network = model._network(int(card["n_mels"]))
             network.load_state_dict(load_tensors(files[WEIGHTS_FILE]))
-        except (
-            KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ValidationError
-        ) as error:  # fmt: skip
-            raise BundleError(
-                f"The network's files cannot be read ({type(error).__name__}: {error}); expected "
-                f"{CARD_FILE} and {WEIGHTS_FILE}. Restore the bundle, or train the model again."
-            ) from error
         model.network = network.eval()
         model.enrolment = enrolment_from(files)
         return model
 
-    def _network(self, *, n_mels: int) -> EmotionNetwork:
+    def _network(self, n_mels: int) -> EmotionNetwork:
         n_classes = len(self.classes)
         if isinstance(self.params, ByolParams):
             return AudioNtt(n_mels=n_mels, n_classes=n_classes, params=self.params)
@@ -156,12 +112,7 @@ class NeuralModel:
 
     def _untrained(self, utterances: Utterances) -> EmotionNetwork:
         if not isinstance(self.params, ByolParams):
-            return self._network(n_mels=utterances.n_mels)
+            return self._network(utterances.n_mels)
         encoder = load_encoder(self.params, n_mels=utterances.n_mels, n_classes=len(self.classes))
-        encoder.standardise_by(list(utterances.log_mel))
+        encoder.standardise_by(utterances.log_mel)
         return encoder
-
-    def _fitted(self) -> EmotionNetwork:
-        if self.network is None:
-            raise BundleError("The model is not fitted; call fit() or load a bundle first.")
-        return self.network

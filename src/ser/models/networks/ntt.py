@@ -5,8 +5,8 @@ Koizumi et al. 2020; BYOL-A, Niizumi et al. 2021.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ser.errors import ParamsError
+from ser.files import file_hash
 from ser.models.networks.architectures import EmotionNetwork, mask_of
 from ser.params import ByolParams
 from ser.project import in_project
@@ -45,7 +46,7 @@ class AudioNtt(EmotionNetwork):
             nn.Linear(WIDTH, WIDTH),
             nn.ReLU(),
         )
-        # Of the training log-mels, as in the encoder's own training.
+        # Statistics of the training log-mels, as in the encoder's own training.
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(()))
@@ -58,7 +59,7 @@ class AudioNtt(EmotionNetwork):
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """Its statistics are of far more speech than there is here: they stay."""
+        """Batch norm keeps its statistics: they are of far more speech than there is here."""
         super().train(mode)
         self.features.eval()
         return self
@@ -66,7 +67,7 @@ class AudioNtt(EmotionNetwork):
     def slow_parameters(self) -> list[nn.Parameter]:
         return [*self.features.parameters(), *self.fc.parameters()]
 
-    def standardise_by(self, log_mel: list[np.ndarray]) -> None:
+    def standardise_by(self, log_mel: Sequence[np.ndarray]) -> None:
         """Take the level and spread of the training log-mels (n_frames, n_mels)."""
         values = np.concatenate([np.asarray(x, dtype=np.float32).ravel() for x in log_mel])
         self.mean.fill_(float(values.mean(dtype=np.float64)))
@@ -104,12 +105,43 @@ def weights_sha256(params: ByolParams) -> str:
     """SHA-256 of the user's weights; raises ParamsError where there is no file."""
     path = _weights_path(params)
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise ParamsError(
             f"model.byol_s.weights is {path}, which cannot be read ({error.strerror}). Name the "
             "file of BYOL-S with 512 dimensions."
         ) from error
+
+
+def load_encoder(params: ByolParams, *, n_mels: int, n_classes: int) -> AudioNtt:
+    """The network with the weights of the user's file; raises ParamsError where they do not fit."""
+    found_sha256 = weights_sha256(params)
+    given = f"model.byol_s.weights is {_weights_path(params)}"
+    if params.weights_sha256 not in (None, found_sha256):
+        raise ParamsError(
+            f"{given}, whose SHA-256 is {found_sha256}; expected {params.weights_sha256}, as "
+            "model.byol_s.weights_sha256 says. Correct one of them."
+        )
+    network = AudioNtt(n_mels=n_mels, n_classes=n_classes, params=params)
+    try:
+        with warnings.catch_warnings():
+            # torch warns of pickles that it refuses.
+            warnings.simplefilter("ignore")
+            state = torch.load(_weights_path(params), map_location="cpu", weights_only=True)
+        found = network.load_state_dict(state, strict=False)
+    except Exception as error:
+        # A foreign file makes torch raise nearly anything, and advise to trust it.
+        raise ParamsError(
+            f"{given}, which holds no tensors of AudioNTT2020 alone ({type(error).__name__}). "
+            "Name the file of BYOL-S with 512 dimensions."
+        ) from error
+    lacking = [name for name in found.missing_keys if name.startswith(("features.", "fc."))]
+    if lacking or found.unexpected_keys:
+        raise ParamsError(
+            f"{given}; it lacks {', '.join(lacking) or 'nothing'} and has "
+            f"{', '.join(found.unexpected_keys) or 'nothing'} besides. Name the file of BYOL-S."
+        )
+    return network
 
 
 def _weights_path(params: ByolParams) -> Path:
@@ -119,35 +151,3 @@ def _weights_path(params: ByolParams) -> Path:
             "AudioNTT2020 with 512 dimensions."
         )
     return in_project(params.weights)
-
-
-def load_encoder(params: ByolParams, *, n_mels: int, n_classes: int) -> AudioNtt:
-    """The network with the weights of the user's file; raises ParamsError where they do not fit."""
-    path = _weights_path(params)
-    found_sha256 = weights_sha256(params)
-    if params.weights_sha256 not in (None, found_sha256):
-        raise ParamsError(
-            f"model.byol_s.weights is {path}, whose SHA-256 is {found_sha256}; expected "
-            f"{params.weights_sha256}, as model.byol_s.weights_sha256 says. Correct one of them."
-        )
-    network = AudioNtt(n_mels=n_mels, n_classes=n_classes, params=params)
-    try:
-        with warnings.catch_warnings():
-            # torch warns of pickles that it refuses.
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        found = network.load_state_dict(state, strict=False)
-    except Exception as error:
-        # A foreign file makes torch raise nearly anything, and advise to trust it.
-        raise ParamsError(
-            f"model.byol_s.weights is {path}, which holds no tensors of AudioNTT2020 alone "
-            f"({type(error).__name__}). Name the file of BYOL-S with 512 dimensions."
-        ) from error
-    own = {"mean", "deviation"}
-    lacking = [n for n in found.missing_keys if n not in own and not n.startswith("head.")]
-    if lacking or found.unexpected_keys:
-        raise ParamsError(
-            f"model.byol_s.weights is {path}; it lacks {', '.join(lacking) or 'nothing'} and has "
-            f"{', '.join(found.unexpected_keys) or 'nothing'} besides. Name the file of BYOL-S."
-        )
-    return network
