@@ -79,7 +79,7 @@ def test_first_bytes_tell_the_container(kind):
     ],
 )
 def test_anything_else_is_refused_by_name(data):
-    with pytest.raises(CorruptAudio, match=r"The recording starts with b['\"].* expected WAV, FLAC"):
+    with pytest.raises(CorruptAudio, match=r"recording starts with b['\"].* expected WAV, FLAC"):
         decode(data)
 
 

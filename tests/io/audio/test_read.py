@@ -204,7 +204,7 @@ def test_more_channels_than_read_are_refused():
 def test_a_file_over_the_limit_is_not_even_read(tmp_path):
     with (tmp_path / "huge.wav").open("wb") as file:
         file.truncate(2**40)
-    with pytest.raises(RefusedAudio, match=r"huge\.wav has 1048576\.0 MiB; expected at most 4096\.0"):
+    with pytest.raises(RefusedAudio, match=r"huge\.wav has 1048576\.0 MiB; .*most 4096\.0 MiB"):
         load_mono(tmp_path / "huge.wav")
     with pytest.raises(RefusedAudio, match=r"at most 25\.0 MiB"):
         decode(bytes(UPLOAD.max_bytes + 1), limits=UPLOAD)

@@ -124,7 +124,7 @@ def test_frames_that_last_too_long_are_counted_no_further():
     mp3 = muxed(SPEECH, "mp3", "libmp3lame", write_xing="0", id3v2_version="0")
     adts = muxed(SPEECH, "adts", "aac")
     for made in (mp3, adts):
-        with pytest.raises(TooLongAudio, match=r"goes on after 300 s; expected at most 300 s in one utterance"):
+        with pytest.raises(TooLongAudio, match=r"after 300 s; .*most 300 s in one utterance"):
             decode(made * 200)
 
 
