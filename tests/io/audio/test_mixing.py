@@ -162,4 +162,4 @@ def test_a_recording_of_ten_minutes_is_no_utterance_by_its_header_alone(tmp_path
     refused = take(None, path)
     assert refused.reason == "too_long"
     assert "lasts 600 s by its header" in refused.detail
-    assert "too long for one utterance" in refused.detail
+    assert "at most 300 s in one utterance" in refused.detail

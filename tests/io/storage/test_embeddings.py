@@ -144,9 +144,7 @@ def test_a_recording_that_fails_is_named_and_the_others_are_kept(corpus):
     corpus.paths[hashlib.sha256(b"no audio").hexdigest()] = broken[1]
     filled = corpus.update()
     assert [type(failure) for failure in filled.failures] == [ChangedAudio, CorruptAudio]
-    assert all(
-        str(p) in str(f) for p, f in zip((changed[1], broken[1]), filled.failures, strict=True)
-    )
+    assert [failure.file for failure in filled.failures] == [changed[1].name, broken[1].name]
     assert len(filled.shards) == 1
     assert len(store.read_embeddings(corpus.folder)) == 2
 
