@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -134,10 +135,26 @@ def test_an_enrolled_ensemble_knows_voices_in_all_members(one_core):
     assert not np.allclose(np.log(unknown), np.log(known[rows]), atol=0.01)
 
 
+def test_a_member_without_enrolment_takes_its_embeddings_as_they_are():
+    params = ModelParams(name="ensemble", ensemble={"members": ("lda", "svc")})
+    both = build_model(params, SHORT, classes=CLASSES)
+    lda, svc = both.members
+    fit_svc = svc.fit
+    svc.fit = lambda train, dev, fitting: fit_svc(train, dev, replace(fitting, enrolled=False))
+    both.fit(examples(), examples(24, seed=1), Fitting(3, enrolled=True))
+    own = examples(24, seed=2).inputs
+    voice = voice_of(both, own)
+    for place, member in enumerate((lda, svc)):
+        both.weights = {"lda": 1.0 - place, "svc": float(place)}
+        alone = posteriors(member, own, voice=voice_of(member, own))
+        np.testing.assert_allclose(posteriors(both, own, voice=voice), alone, atol=1e-9)
+
+
 def test_a_stack_is_made_of_classical_models_alone():
     stack = fit(ModelParams(name="stack"))
     assert set(stack.weights) == {"lda", "svc", "logistic_regression"}
     assert stack.kinds == {"functionals"}
+    assert model_from_files("stack", stack.to_files()).to_files() == stack.to_files()
     held_out = examples(60, seed=2)
     found = posteriors(stack, held_out.inputs)
     assert (np.asarray(CLASSES)[found.argmax(axis=1)] == held_out.emotion).mean() > 0.8
