@@ -53,7 +53,7 @@ def main() -> None:
             ignore_index=True,
         )
         bundle = load_bundle(folds[0] / "bundle")
-        mode = "enrolled" if bundle.knows_voices else "plain"
+        mode = "enrolled" if bundle.takes_enrolment else "plain"
         rows += [[f"{bundle.model_name} {mode}", len(folds), *row] for row in _compared(table)]
     header = ["model", "folds", "added", "UAR", "UAR change", "answers unchanged", "answered"]
     page.write(
@@ -104,7 +104,7 @@ def _answer(fold: Path, speaker: str) -> pd.DataFrame:
     parts = []
     for name, change in CONDITIONS.items():
         changed = [(change(y, sr), sr) for y, sr in clips]
-        voice = predictor.enrol(changed) if predictor.bundle.knows_voices else None
+        voice = predictor.enrol(changed) if predictor.bundle.takes_enrolment else None
         answers = [predictor.predict(y, sr=sr, voice=voice) for y, sr in changed]
         posteriors = [
             answer.posteriors or _posteriors(predictor, y, sr, voice)

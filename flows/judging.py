@@ -139,7 +139,7 @@ def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFr
     posteriors = np.empty((len(test), len(bundle.classes)))
     for rows in rows_of(test["speaker"].to_numpy(str)).values():
         own = test.iloc[rows]
-        voice = predictor.enrol(load_utterances(root, own)) if bundle.knows_voices else None
+        voice = predictor.enrol(load_utterances(root, own)) if bundle.takes_enrolment else None
         for i, (y, sr) in zip(rows, load_utterances(root, own), strict=True):
             posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
     return predictions_table(test, posteriors, bundle.classes)

@@ -85,7 +85,7 @@ class Model:
         without speech. Raises AudioError where none is left or one cannot be read, ParamsError
         where the model was trained without enrolment.
         """
-        if not self.predictor.bundle.knows_voices:
+        if not self.predictor.bundle.takes_enrolment:
             raise ParamsError(
                 "Found clips of a speaker, but this model was trained without enrolment. Leave "
                 "them (--enrol) out, or train with model.enrolled: true in params.yaml."

@@ -123,7 +123,7 @@ class Bundle:
         return self.encoder is not None and "layers" in self.model.kinds
 
     @property
-    def knows_voices(self) -> bool:
+    def takes_enrolment(self) -> bool:
         """Whether predictions depend on enrolment clips of the speaker."""
         return self.model.enrolment is not None
 

@@ -140,6 +140,6 @@ class Predictor:
             confidence=confidence,
             posteriors=dict(zip(classes, map(float, posteriors), strict=True)),
             candidates=tuple(candidates),
-            enrolled_clips=clips if self.bundle.knows_voices else None,
+            enrolled_clips=clips if self.bundle.takes_enrolment else None,
             abstention=refused,
         )

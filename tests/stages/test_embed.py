@@ -52,7 +52,7 @@ def test_every_recording_is_embedded_once_and_a_second_run_computes_none(heard):
 def test_serving_hears_what_training_heard(heard, monkeypatch):
     monkeypatch.chdir(heard.root)
     bundle = load_bundle(heard.root / "models/bundle")
-    assert bundle.knows_voices
+    assert bundle.takes_enrolment
     row = read_table(heard.root / FOLDS).iloc[[0]]
     stored = read_embeddings(heard.root / EMBEDDINGS)[row["sha256"].iloc[0]]
     predictor = Predictor(bundle, load_encoder_of(bundle))

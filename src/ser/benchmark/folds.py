@@ -182,7 +182,7 @@ def _run_fold(
         bundle, test = learned.bundle, folds[folds["split"] == "test"]
         predictions = with_sets(answers(home, bundle, test), bundle)
         save_bundle(bundle, folder / "bundle")
-        if bundle.knows_voices:
+        if bundle.takes_enrolment:
             write_table(enrolment_curve(home, bundle, test, seed=params.seed), folder / CURVE)
         scores = {
             "test/uar": metrics.uar(predictions),

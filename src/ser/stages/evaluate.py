@@ -53,7 +53,7 @@ def run(root: Path, params: Params) -> None:
         "fold": params.split.fold,
         "labels": list(bundle.classes),
         "split_sha256": split_sha256(folds),
-        "normalisation": "speaker-enrolled" if bundle.knows_voices else "plain",
+        "normalisation": "speaker-enrolled" if bundle.takes_enrolment else "plain",
         "audit": read_json(root / project.AUDIT),
     }
     test = tables["test"]

@@ -169,6 +169,7 @@ def test_speakers_of_two_corpora_with_one_number_are_two_people():
         ({"protocol": "ravdess-luna5"}, manifest(23), "lacks 24"),
         ({"protocol": "ravdess-emobox6"}, manifest(corpus="tess"), "defined for ravdess alone"),
         ({"protocol": "holdout"}, manifest(2), "at least 2 are needed"),
+        ({"protocol": "holdout"}, manifest(1), "at least 2 are needed"),
         ({"protocol": "random"}, manifest(), "known are holdout"),
         ({"protocol": "grouped-kfold", "folds": 30}, manifest(), "there are 24 speakers"),
         ({"protocol": "cremad-blocks5"}, manifest(), "defined for cremad alone"),

@@ -122,7 +122,7 @@ def test_each_epoch_is_reported_once_with_the_mean_of_all_networks(one_core):
     assert {"train_loss", "dev_uar"} <= set(rows[-1][1])
 
 
-def test_an_enrolled_ensemble_knows_voices_in_all_members(one_core):
+def test_an_enrolled_ensemble_takes_enrolment_in_all_members(one_core):
     enrolled = fit(enrolled=True)
     held_out = examples(24, seed=2)
     known = posteriors_by_speaker(enrolled, held_out)

@@ -96,7 +96,7 @@ def test_files_bring_back_the_same_model_without_the_weights_file(model):
     assert again.n_parameters == model.n_parameters > 250_000
 
 
-def test_the_frozen_model_knows_voices(weights):
+def test_the_frozen_model_takes_enrolment(weights):
     enrolled = build(weights).fit(
         examples(loud=3), examples(12, seed=1, loud=3), Fitting(3, enrolled=True)
     )

@@ -162,7 +162,7 @@ def _hold_out(
 ) -> tuple[set[str], set[str]]:
     """Speakers of test and of dev."""
     ids = manifest["speaker"]
-    test = _draw(manifest, test_fraction, rng)
+    test = _draw(manifest, test_fraction, rng) if ids.nunique() > 1 else set()
     rest = manifest[~ids.isin(test)]
     if rest["speaker"].nunique() < 2:
         return test, set()
