@@ -29,8 +29,8 @@ from typing import Any
 import yaml
 
 from benchmarks import page
-from flows.environment import QUIET
-from flows.server import answers, free_port
+from flows.processes.environment import QUIET
+from flows.processes.server import answers, free_port
 from ser.project import CHECKPOINTS
 
 MARK = "SER_SCHEDULE_BENCHMARK"
@@ -47,7 +47,7 @@ PATIENCE = 1800.0
 TREE = """
 import subprocess, sys
 from pathlib import Path
-from flows.process import run_streamed
+from flows.processes.streamed import run_streamed
 code = "import subprocess; [subprocess.Popen(['sh', '-c', 'setsid sleep 60 & sleep 60'], \
 start_new_session=i % 2) for i in range(4)]; print('ready', flush=True); import time; \
 time.sleep(60)"

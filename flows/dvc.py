@@ -14,9 +14,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.environment import command_environment
-from flows.guard import SIGNALLED, guards
-from flows.process import Finished, run_streamed
+from flows.processes.environment import command_environment
+from flows.processes.guard import SIGNALLED, guards
+from flows.processes.streamed import Finished, run_streamed
 from ser.errors import MissingCorpus, SerError, StageError
 from ser.io.intake import dvc
 from ser.io.tracking.runs import flatten

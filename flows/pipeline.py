@@ -21,10 +21,10 @@ from prefect.states import Completed, State
 
 from flows import dvc
 from flows.dvc import Outcome, StageCrashed
-from flows.lock import hold
+from flows.processes.lock import hold
+from flows.processes.server import mlflow_ui
+from flows.processes.supervision import crash_dead_runs, supervise, watch_heartbeats
 from flows.report import Tick, markdown
-from flows.server import mlflow_ui
-from flows.supervision import crash_dead_runs, supervise, watch_heartbeats
 from ser.corpora.catalogue import check_present
 from ser.files import read_json
 from ser.io.tracking import bundles, journal, lineage, registry, runs, store, versions

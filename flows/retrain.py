@@ -15,9 +15,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from flows.environment import begin, failed
-from flows.lock import hold
-from flows.server import prefect_server
+from flows.processes.environment import begin, failed
+from flows.processes.lock import hold
+from flows.processes.server import prefect_server
 from ser.errors import SerError
 from ser.output import print_error
 from ser.params import load_params

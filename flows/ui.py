@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from flows.environment import begin, command_environment, failed
-from flows.guard import guards
-from flows.server import (
+from flows.processes.environment import begin, command_environment, failed
+from flows.processes.guard import guards
+from flows.processes.server import (
     API_URL,
     MLFLOW_PORT,
     PREFECT_PORT,

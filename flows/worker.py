@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 
-from flows.environment import begin, command_environment, failed
-from flows.server import API_URL, check_answers, running_server
+from flows.processes.environment import begin, command_environment, failed
+from flows.processes.server import API_URL, check_answers, running_server
 from ser.errors import SerError, StageError
 
 POOL = "default"

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.environment import QUIET
-from flows.server import answers, free_port
+from flows.processes.environment import QUIET
+from flows.processes.server import answers, free_port
 
 ROOT = Path(__file__).parents[2]
 #: A tick that ends at once or, where the file `train` is, in a training that never ends.
@@ -25,8 +25,8 @@ FLOW = """
 import os, sys
 from pathlib import Path
 from prefect import flow
-from flows.process import run_streamed
-from flows.supervision import supervise, watch_heartbeats
+from flows.processes.streamed import run_streamed
+from flows.processes.supervision import supervise, watch_heartbeats
 
 @flow(name="retrain")
 def retrain(root: str = ".") -> None:

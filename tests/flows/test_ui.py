@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import server
-from flows.server import UI_FILE, free_port, mlflow_ui, prefect_server, running_server
+from flows.processes import server
+from flows.processes.server import UI_FILE, free_port, mlflow_ui, prefect_server, running_server
 from ser.errors import StageError
 
 ROOT = Path(__file__).parents[2]

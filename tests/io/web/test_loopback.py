@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.environment import command_environment
-from flows.server import answers
+from flows.processes.environment import command_environment
+from flows.processes.server import answers
 from ser.io.tracking import store
 from ser.io.web.loopback import bypass_proxies, is_loopback
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.lock import MARK, hold
+from flows.processes.lock import MARK, hold
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCE = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 HOLD = """
 import subprocess, sys, time
 from pathlib import Path
-from flows.lock import hold
+from flows.processes.lock import hold
 with hold(Path(sys.argv[1])):
     child = subprocess.Popen(["sleep", "60"])
     print(child.pid, flush=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.supervision import crash_dead_runs
+from flows.processes.supervision import crash_dead_runs
 
 
 @pytest.mark.usefixtures("prefect")

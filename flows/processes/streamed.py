@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.guard import guards
+from flows.processes.guard import guards
 
 #: Escape sequences for colours; a line that holds nothing else is empty.
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

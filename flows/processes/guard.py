@@ -1,4 +1,4 @@
-"""`python flows/guard.py SECONDS COMMAND …`: run a command that ends when whoever started it ends.
+"""Run a command that ends when whoever started it ends: `python guard.py SECONDS COMMAND …`.
 
 Its stdin is the lifeline: a pipe whose other end the starting process holds and the kernel
 closes when that process dies, of SIGKILL too. Then, and on SIGINT, SIGTERM and SIGHUP, all that

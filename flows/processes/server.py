@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from flows.guard import GRACE, Start, guards
+from flows.processes.guard import GRACE, Start, guards
 from ser.errors import StageError
 from ser.io.tracking.address import VARIABLE
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.process import run_streamed
+from flows.processes.streamed import run_streamed
 
 SPEAK = "import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)"
 BARS = """
 import sys, time
 from pathlib import Path
-from flows.process import run_streamed
+from flows.processes.streamed import run_streamed
 child = (
     "import sys; from tqdm import tqdm; print('before', flush=True);"
     "list(tqdm(range(3), desc='work', disable=None)); print('after')"
@@ -114,7 +114,7 @@ def _runs(pid: int) -> bool:
 TREE = """
 import os, sys
 from pathlib import Path
-from flows.process import run_streamed
+from flows.processes.streamed import run_streamed
 stage = '''
 import subprocess, sys
 # A worker in a session of its own, and one whose parent ends before it.

@@ -1,8 +1,8 @@
 """What makes a flow run's state true after a process was killed.
 
-A flow run that a worker started ends with it, and a witness (`python flows/supervision.py RUN`)
-records its end where nobody else does: its state is then Crashed within seconds. Where the whole
-machine goes down, only the heartbeat is left: the server marks a run whose heartbeat stays away.
+A flow run that a worker started ends with it, and a witness (`python supervision.py RUN`) records
+its end where nobody else does: its state is then Crashed within seconds. Where the whole machine
+goes down, only the heartbeat is left: the server marks a run whose heartbeat stays away.
 Whoever holds the project's lock may mark its other runs: none of them is alive.
 """
 
@@ -148,7 +148,7 @@ def watch_heartbeats() -> None:
     states = {f"prefect.flow-run.{name}" for name in names}
     automation = Automation(
         name=AUTOMATION,
-        description="The machine that it ran on went down; see flows/supervision.py.",
+        description="The machine that it ran on went down; see flows/processes/supervision.py.",
         trigger=EventTrigger(
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={"prefect.resource.role": "flow", "prefect.resource.name": "retrain"},
