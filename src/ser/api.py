@@ -99,8 +99,8 @@ class Model:
                 clips.append((y, sr))
         voice = self.predictor.enrol(clips) if clips else None
         if voice is None:
-            first = left_out[0] if left_out else "none was given"
-            raise AudioError(f"enrols no speaker ({first})", "speech", file="No recording")
+            first = left_out[0] if left_out else "None was given."
+            raise AudioError("enrols the speaker", remedy=first, file="No recording")
         if on_left_out:
             for reason in left_out:
                 on_left_out(reason)

@@ -249,7 +249,7 @@ def test_results_of_other_emotions_stand_under_a_heading_and_a_chance_of_their_o
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed.x=1"], "no keys"),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "augment.noise_db=[40, 5]"],
-            "they are [40.0, 5.0]; noise goes from less to more",
+            "they are [40.0, 5.0]; expected two numbers, -20 <= low <= high <= 100",
         ),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "train.epochs=3"],

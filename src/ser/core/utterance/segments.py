@@ -28,20 +28,22 @@ class Segment:
         than `most` seconds.
         """
         end = seconds if self.end is None else min(self.end, seconds)
+        expected = ""
         if self.end is not None and self.end > seconds + TOLERANCE:
-            problem = f"ends after the recording, which lasts {seconds:.2f} s"
+            found = f"ends after the recording, which lasts {seconds:.2f} s"
         elif self.start >= seconds:
-            problem = f"starts after the recording, which lasts {seconds:.2f} s"
+            found = f"starts after the recording, which lasts {seconds:.2f} s"
         elif not 0 <= self.start < end:
-            problem = "does not end after its start"
+            found = "does not end after its start"
         elif end - self.start < least:
-            problem = f"lasts {end - self.start:.3f} s; at least {least:.3f} s are needed"
+            found, expected = f"lasts {end - self.start:.3f} s", f"at least {least:.3f} s"
         elif end - self.start > most:
-            problem = f"lasts {end - self.start:.0f} s; an utterance lasts at most {most:.0f} s"
+            found = f"lasts {end - self.start:.0f} s"
+            expected = f"at most {most:.0f} s in one utterance"
         else:
             return Segment(self.start, end)
         remedy = "Give its start and end in seconds."
-        raise AudioError(problem, remedy=remedy, file=f"The segment {self}")
+        raise AudioError(found, expected, remedy, file=f"The segment {self}")
 
     def samples(self, *, sr: int) -> slice:
         """Its samples in a recording at `sr` Hz.
