@@ -220,9 +220,10 @@ def test_a_champion_that_cannot_serve_serves_again_after_the_next_flow(
 
     assert set(did(again).values()) == {"unchanged"}
     assert bundle_sha256(bundles.fetch_bundle(project.root)) == again.version.bundle_sha256
-    if damage != "alias gone":
+    if damage == "alias gone":
+        assert tick(project).summary.startswith("Nothing changed")
+    else:
         assert "is promoted" in again.summary
-    assert tick(project).summary.startswith("Nothing changed")
 
 
 def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
