@@ -18,6 +18,7 @@ from pathlib import Path
 from flows.processes.environment import begin, failed
 from flows.processes.lock import hold
 from flows.processes.server import prefect_server
+from ser.corpora.catalogue import check_present
 from ser.errors import SerError
 from ser.output import print_error
 from ser.params import load_params
@@ -53,8 +54,8 @@ def main() -> int:
 
 
 def _run(root: Path, *, debug: bool) -> None:
-    # A misspelt parameter is an error before anything is started.
-    load_params(root / "params.yaml")
+    # A misspelt parameter or corpus is an error before anything is started.
+    check_present(root, load_params(root / "params.yaml").data.corpora)
     server = prefect_server(root)
 
     from rich.console import Console

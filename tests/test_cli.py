@@ -238,6 +238,13 @@ def test_versions_and_the_journal_are_listed(ser, registered, monkeypatch):
     assert [row["version"] for row in json.loads(ser("history", "--json")[1])] == [1, 2]
 
 
+@pytest.mark.parametrize("number", ["99", "-1"])
+def test_a_version_that_is_not_there_is_one_line(ser, registered, number):
+    status, _, err = ser("promote", number)
+    assert status == cli.USER_ERROR
+    assert err == (f"error: emotion-recognition has no version {number}; known are 2, 1.\n")
+
+
 def test_rolling_back_asks_first(ser, registered, monkeypatch):
     status, _, err = ser("roll-back")
     assert status == cli.USER_ERROR

@@ -98,6 +98,8 @@ def predict(
     recordings = list(_recordings(files))
     loaded = load(model)
     voice = loaded.enrol(_recordings([enrol]), on_left_out=left_out) if enrol else None
+    if sys.stderr.isatty() and not (as_json or json_lines):
+        print("Emotions before | are the candidates for the true one.", file=sys.stderr)
     form: Form = "json" if as_json else "json lines" if json_lines else "text"
     # An interrupt amid joblib's own work ends in tracebacks of its threads.
     answers = interrupted_between(loaded.predict_all(recordings, voice=voice))
@@ -116,7 +118,8 @@ def predict(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
+# "-1" is a number, and no option: the registry says which versions there are.
+@app.command(context_settings={"ignore_unknown_options": True})
 def promote(
     version: Annotated[int, typer.Argument(help="Number of the registered version.")],
     reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "promoted by hand",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path, PurePath
 
@@ -32,10 +33,12 @@ def corpus_named(name: str, raw: Path | None = None) -> Corpus:
         return CORPORA[name]
     if raw is not None and is_own_name(name) and (raw / name / CARD_FILE).is_file():
         return own_corpus(raw / name)
-    known = ", ".join([*CORPORA, *(own_names(raw) if raw else [])])
+    known = [*CORPORA, *(own_names(raw) if raw else [])]
+    close = difflib.get_close_matches(name, known, n=1)
     raise UnknownCorpus(
-        f"No corpus is called {name!r}; known are {known}. Name one of these, or add your own "
-        f"recordings with `ser corpus add {ADAPTER} PATH --name NAME`."
+        f"No corpus is called {name!r}; known are {', '.join(known)}. "
+        f"{f'Did you mean {close[0]}?' if close else 'Name one of these.'} Your own recordings "
+        f"come in with `ser corpus add {ADAPTER} PATH --name NAME`."
     )
 
 

@@ -52,6 +52,14 @@ def test_a_set_always_holds_the_best_emotion():
     assert sets.tolist() == [[True, False, False], [False, True, False]]
 
 
+def test_the_last_bit_of_a_posterior_decides_no_set():
+    calibration = Calibration(coverage=0.9, threshold=0.13770021001164062)
+    # Three emotions as sure models see them: which one leads decides how the others round.
+    posteriors = np.array([[0.7246, 0.1377002100116406, 0.13770021001164062]] * 3)
+    posteriors[1], posteriors[2] = posteriors[1][[1, 0, 2]], posteriors[2][[2, 1, 0]]
+    assert calibration.sets(posteriors).all()
+
+
 def test_an_emotion_that_the_model_does_not_know_widens_the_sets():
     raw, target = drawn(400, temperature=1.0)
     speaker = np.zeros(400)

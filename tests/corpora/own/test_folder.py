@@ -144,7 +144,11 @@ ROW = ("a.wav", "sad", "03")
     ("rows", "error", "message"),
     [
         (table(ROW, ("./a.wav", "calm", "1")), CorpusError, r"lists a\.wav more than once"),
-        (table(ROW, ("b.wav", "calm", "1")), CorpusError, r"1 files .*not there, first b\.wav"),
+        (
+            table(ROW, ("b.wav", "calm", "1")),
+            CorpusError,
+            r"1 file that the folder lacks, first b\.wav",
+        ),
         (
             table(("a.wav", " ", "03")),
             CorpusError,
@@ -153,7 +157,11 @@ ROW = ("a.wav", "sad", "03")
         (table(("a.wav", None, "03")), CorpusError, "have no emotion"),
         (table(("a.wav", "sad", "")), CorpusError, "have no speaker"),
         (table(("../a.wav", "sad", "1")), CorpusError, "expected a path inside the folder"),
-        (table(("/x/b.wav", "sad", "1")), CorpusError, r"1 files .*not there, first /x/b\.wav"),
+        (
+            table(("/x/b.wav", "sad", "1")),
+            CorpusError,
+            r"1 file that the folder lacks, first /x/b\.wav",
+        ),
         (table(("/x/../a.wav", "sad", "1")), CorpusError, "expected a path inside the folder"),
         (table(("a.wav", "grumpy", "1")), UnknownEmotion, "words: grumpy"),
         (table((*ROW, "x"), columns=(*COLUMNS[:3], "sex")), CorpusError, "for the sex: 'x'"),

@@ -21,6 +21,9 @@ COLDEST, HOTTEST = 0.05, 20.0
 LEAST = 1e-30
 #: Number of levels that are tried between the coverage that was asked for and 1.
 LEVELS = 101
+#: Posteriors that differ by this share are one, whatever their last bits: rounding differs with
+#: the order of the emotions and from machine to machine.
+TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Calibration:
 
         The most probable emotion is always in it: no set is empty.
         """
-        inside = posteriors >= self.threshold
+        inside = posteriors >= self.threshold * (1 - TIE)
         inside[np.arange(len(posteriors)), posteriors.argmax(axis=1)] = True
         return inside
 

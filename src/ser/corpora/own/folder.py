@@ -16,6 +16,7 @@ from ser.corpora.base import UNSPECIFIED, several
 from ser.corpora.own import words
 from ser.corpora.own.segments import SEGMENT, check_segments, read_segments
 from ser.errors import CorpusError, UnknownEmotion
+from ser.output import count_of
 from ser.params import FeatureParams
 
 #: What may stay empty, and what then stands there.
@@ -243,8 +244,9 @@ def _check_same_files(
     here, listed = {file.as_posix() for file in files}, set(listed)
     if absent := sorted(listed - here):
         raise CorpusError(
-            f"{len(absent)} files of the table are not there, first {absent[0]}; paths are "
-            "relative to the folder, with forward slashes. Correct or remove the rows."
+            f"The table names {count_of(len(absent), 'file')} that the folder lacks, first "
+            f"{absent[0]}; paths are relative to the folder, with forward slashes. Correct or "
+            "remove the rows."
         )
     unlisted = sorted(here - listed)
     if unlisted and not drop_unlisted:
