@@ -23,7 +23,7 @@ from ser.io.tracking.runs import flatten
 from ser.params import Params
 from ser.stages.base import MAY_PASS, USER_ERROR
 
-#: What DVC prints around a stage's own output, and nobody needs to read.
+#: DVC's own lines around a stage's output.
 CHATTER = re.compile(
     r"\s*(Running stage|> |Updating lock file|Generating lock file|To track the changes|"
     r"To enable auto staging|git add|dvc config core|Use `dvc push`|Data and pipelines are|"
@@ -114,7 +114,7 @@ def explain(
                 reasons.append(f"{path} {WORDS.get(change, change)}")
                 continue
             for key, how in change.items():
-                # Of a section that changed, the parameters in it.
+                # The parameters that changed say more than their section.
                 inside = [name for name in differing if f"{name}.".startswith(f"{key}.")]
                 names = inside if inside and how == "modified" else [key]
                 reasons += [f"{path}: {name} {WORDS.get(how, how)}" for name in names]

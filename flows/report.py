@@ -82,18 +82,20 @@ def rows(tick: Tick) -> dict[str, str]:
 def markdown(tick: Tick) -> str:
     """The report that Prefect keeps with the run."""
     version = tick.version
-    scores = "\n".join(f"| {k} | {Text.from_markup(v).plain} |" for k, v in rows(tick).items())
+    # The heading is the verdict.
+    below = {title: Text.from_markup(text) for title, text in rows(tick).items()}
+    scores = "\n".join(f"| {k} | {v.plain} |" for k, v in below.items() if k != "Verdict")
     stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
     note = f"\n{SYNTHETIC}\n" if tick.is_synthetic else ""
     run = f"{tick.mlflow_ui}/#/experiments/{tick.experiment_id}/runs/{version.run_id}"
     model = f"{tick.mlflow_ui}/#/models/{MODEL}/versions/{version.version}"
     return f"""# {tick.summary}
 
-| Test speakers | |
+| | On test speakers |
 |---|---|
 {scores}
 {note}
-| Stage | | Because |
+| Stage | Outcome | Because |
 |---|---|---|
 {stages}
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from flows.processes.environment import begin, failed
 from flows.processes.lock import hold
 from flows.processes.server import prefect_server
-from ser.corpora.catalogue import check_present
 from ser.errors import SerError
 from ser.output import print_error
 from ser.params import load_params
@@ -54,9 +53,14 @@ def main() -> int:
 
 
 def _run(root: Path, *, debug: bool) -> None:
-    # A misspelt parameter or corpus is an error before anything is started.
-    check_present(root, load_params(root / "params.yaml").data.corpora)
+    # A misspelt parameter is an error before anything is started, a corpus that is not there before
+    # the flow starts: its import takes a second, in which the server starts.
+    params = load_params(root / "params.yaml")
     server = prefect_server(root)
+
+    from ser.corpora.catalogue import check_present
+
+    check_present(root, params.data.corpora)
 
     from rich.console import Console
 

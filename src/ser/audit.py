@@ -35,7 +35,7 @@ from ser.stages.manifest import needs_of, read_rows, readable
 
 #: How many file names are compared with those of a corpus to see whether a folder may hold it.
 LOOKED_AT = 100
-#: Of the splits that are compared.
+#: Seed of the random split and of the speaker-disjoint one.
 SEED = 7
 #: How many copies and unfit recordings are named.
 SHOWN = 5

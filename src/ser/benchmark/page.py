@@ -14,7 +14,7 @@ from ser.core.scores.metrics import interval_text
 from ser.errors import TableError
 from ser.files import read_json
 
-#: What `summarise` returns.
+#: A result file, as `summarise` makes it.
 Result = Mapping[str, Any]
 
 INTRODUCTION = """# Benchmarks

@@ -17,7 +17,7 @@ from ser.output import count_of
 from ser.project import project_root
 from ser.strict_yaml import load_yaml
 
-#: What `--set` does not take, and why not.
+#: Parameters that `--set` refuses, each with the reason.
 SET_ELSEWHERE = {
     "data.corpora": "--corpus sets that",
     "features.log_mel": "the model sets that",

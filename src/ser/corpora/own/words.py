@@ -51,7 +51,7 @@ SEXES = {
 }
 #: Parts of a mapping file; a file without parts maps emotions.
 SECTIONS = ("emotion", "speaker", "sex")
-#: What a mapping has for a word whose recordings are left out.
+#: In a mapping: recordings with this word are left out.
 DROP = "drop"
 
 

@@ -38,7 +38,7 @@ def mix(blocks: Iterable[np.ndarray], *, sr: int) -> Recording:
     gathered = bytearray()
     # An offset is no sound, and rumble that all channels hold hides speech that cancels.
     above_rumble = HighPass(cutoff_hz=RUMBLE_HZ, sr=sr)
-    #: What channels have in common: sums over the products of pairs.
+    # Sums over the products of pairs of channels: what they have in common.
     products = np.zeros((1, 1))
     for block in blocks:
         low, high = block.min(), block.max()
