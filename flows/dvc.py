@@ -14,6 +14,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
+from dvc.config import Config
+
 from flows.processes.environment import command_environment
 from flows.processes.guard import SIGNALLED, guards
 from flows.processes.streamed import Finished, run_streamed
@@ -30,7 +32,6 @@ CHATTER = re.compile(
     r"Stage '.*' (didn't change|is cached)|$)"
 )
 LOGS = Path(".ser/logs")
-PARAMS = "params.yaml"
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new"}
 #: Reasons that a line of the log names, before "and … more".
 SHOWN_REASONS = 3
@@ -77,17 +78,11 @@ def changes(root: Path) -> dict[str, str]:
     # DVC names no file where it stumbles over a merge conflict.
     dvc.check_files(root)
     locked = dvc.locked_stages(root)
-    current = dvc.read_yaml(root / PARAMS) or {}
-    with guards() as start:
-        command = [sys.executable, "-m", "dvc", "status", "--json"]
-        env, pipe = command_environment(), subprocess.PIPE
-        process = start(command, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True)
-        output, errors = process.communicate()
-    if process.returncode:
-        raise StageError(f"DVC cannot read the pipeline: {dvc.reason(errors or output)}")
+    current = dvc.read_yaml(root / dvc.PARAMS) or {}
+    output = run(root, "status", "--json")
     return {
         name: (
-            explain(entries, locked[name].get("params", {}).get(PARAMS, {}), current)
+            explain(entries, locked[name].get("params", {}).get(dvc.PARAMS, {}), current)
             if name in locked
             else "it has not run yet"
         )
@@ -122,6 +117,42 @@ def explain(
         reasons[SHOWN_REASONS:] = [f"{len(reasons) - SHOWN_REASONS} more"]
     *first, last = reasons
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def run(root: Path, *arguments: str) -> str:
+    """What `dvc ARGUMENTS` prints; raises StageError with DVC's own reason."""
+    with guards() as start:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        env, pipe = command_environment(), subprocess.PIPE
+        process = start(command, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True)
+        output, errors = process.communicate()
+    if process.returncode:
+        raise StageError(f"`dvc {' '.join(arguments)}` failed: {dvc.reason(errors or output)}")
+    return str(output)
+
+
+def missing_outs(root: Path) -> list[str]:
+    """Outs of dvc.lock that are not here."""
+    outs = (
+        out["path"] for stage in dvc.locked_stages(root).values() for out in stage.get("outs", [])
+    )
+    return [path for path in outs if not (root / path).exists()]
+
+
+def has_remote(root: Path) -> bool:
+    """Whether DVC has a default remote, to which `push` sends."""
+    return "remote" in Config(dvc_dir=str(root / ".dvc"))["core"]
+
+
+def push(root: Path) -> None:
+    """Send what dvc.lock and the `.dvc` files name to the default remote.
+
+    Raises StageCrashed: a remote that is away may come back.
+    """
+    try:
+        run(root, "push", "--quiet")
+    except StageError as error:
+        raise StageCrashed(f"{error} Nothing is promoted before it is pushed.") from error
 
 
 def reproduce(

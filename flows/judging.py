@@ -48,7 +48,7 @@ def judge_version(
         return compare(new, None)
     if champion.version == version.version:
         return Verdict(True, "It serves already; only the record of its verdict was lost.")
-    overrule = f"If you mean it, run `ser promote {version.version}`."
+    overrule = f"If you mean it, run `ser promote {version.version}`." if version.version else ""
     old = _stored_predictions(root, champion, split_sha256=version.split_sha256)
     # A recording may have been renamed since: then the bundle is scored again.
     if old is None or len(new.merge(old[KEY], on=KEY)) < len(new):

@@ -7,96 +7,148 @@ imports Prefect: set its environment first (see `flows.retrain`).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from httpx import HTTPError
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import PrefectException
-from prefect.states import Completed, State
+from prefect.states import State
 
-from flows import dvc
-from flows.dvc import Outcome, StageCrashed
+from flows import dvc, flow_run, steps
+from flows.dvc import Outcome
 from flows.processes.lock import hold
 from flows.processes.server import mlflow_ui
 from flows.processes.supervision import crash_dead_runs, supervise, watch_heartbeats
-from flows.report import Tick, markdown
+from flows.report import Tick
+from flows.request import AS_IN_PARAMS, Model, Request, request_of
+from flows.worktree import as_checked_out
 from ser.corpora.catalogue import check_present
 from ser.files import read_json
 from ser.io.tracking import bundles, journal, lineage, registry, runs, store, versions
-from ser.io.tracking.versions import MODEL, Version
+from ser.io.tracking.versions import Version
 from ser.io.web.loopback import bypass_proxies
 from ser.params import Params, load_params
-from ser.project import BUNDLE, METRICS, TRAIN_RECEIPT
+from ser.project import METRICS, TRAIN_RECEIPT
 
 if TYPE_CHECKING:
     from ser.core.scores.gate import Verdict
 
-#: Scores that a version carries as tags.
-HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "chance")
-#: Seconds before the second and the third attempt at a stage that crashed.
-RETRY_DELAYS = [2.0, 10.0]
-
 
 @flow(name="retrain", validate_parameters=False)
-def retrain(root: str = ".") -> Tick:
-    """Bring the project at `root` up to date; registers nothing when nothing changed."""
+def retrain(
+    model: Model = AS_IN_PARAMS,
+    overrides: dict[str, Any] | None = None,
+    dry_run: bool = False,
+    reason: str = "",
+    root: str = ".",
+) -> Tick:
+    """Bring the project up to date; registers nothing when nothing changed.
+
+    Args:
+        model: Train this model instead of that of params.yaml. The checkout stays as it is.
+        overrides: Parameters instead of those of params.yaml, such as {"train.max_epochs": 10}.
+            The checkout stays as it is; a version that is made is tagged with them.
+        dry_run: Train and judge, but neither register nor promote; the checkout stays as it is.
+        reason: Why this run was started; kept with the version.
+        root: The project's folder; leave it as it is.
+    """
     project = Path(root).resolve()
     log = get_run_logger()
     bypass_proxies()
     supervise()
-    with hold(project):
+    params = load_params(project / "params.yaml")
+    request = request_of(project, model=model, overrides=overrides, dry_run=dry_run, reason=reason)
+    with hold(project), flow_run.named(project, params, request):
         try:
             crash_dead_runs(project)
             watch_heartbeats()
         except (PrefectException, HTTPError) as error:
             log.warning("Dead flow runs may be shown as running: %s", error)
-        params = load_params(project / "params.yaml")
-        check_present(project, params.data.corpora)
         # An MLflow server that is away or a journal that cannot be read is found now, not after
         # a training.
         experiment_id = store.prepare_store(project)
         journal.rows(project)
-        outcomes = reproduce_all(project, params)
-        receipt = read_json(project / TRAIN_RECEIPT)
-        if not runs.run_exists(project, receipt["run_id"]):
-            outcomes = train_again(project, outcomes)
-            receipt = read_json(project / TRAIN_RECEIPT)
-        runs.end_orphans(project)
+        with _workspace(project, request, params) as (tree, params):
+            tick = _pass(project, tree, params, request, experiment_id)
+        steps.report(tick)
+        flow_run.conclude(tick.outcome, *tick.tags)
+        return tick
 
-        verdict = None
-        with journal.locked(project):
-            champion = versions.champion(project)
-            if champion is None and (champion := registry.reinstate(project)):
+
+@contextmanager
+def _workspace(project: Path, request: Request, params: Params) -> Iterator[tuple[Path, Params]]:
+    """Where stages run and on which parameters: in the checkout, or in a worktree."""
+    if not request.leaves_checkout:
+        check_present(project, params.data.corpora)
+        yield project, params
+        return
+    with as_checked_out(project, "retrain", params) as tree:
+        request.write(tree)
+        params = load_params(tree / "params.yaml")
+        check_present(tree, params.data.corpora)
+        yield tree, params
+
+
+def _pass(project: Path, tree: Path, params: Params, request: Request, experiment_id: str) -> Tick:
+    """Reproduce the stages in `tree`; register and judge the model in the stores of `project`."""
+    log = get_run_logger()
+    outcomes = reproduce_all(tree, params)
+    receipt = read_json(tree / TRAIN_RECEIPT)
+    if not runs.run_exists(project, receipt["run_id"]):
+        outcomes = train_again(tree, outcomes)
+        receipt = read_json(tree / TRAIN_RECEIPT)
+    runs.end_orphans(project)
+
+    verdict: Verdict | None = None
+    with journal.locked(project):
+        champion = versions.champion(project)
+        if champion is None and not request.dry_run:
+            champion = registry.reinstate(project)
+            if champion:
                 log.warning(
                     "No version had the alias champion; version %d has it again.", champion.version
                 )
-            version = versions.find_version(project, receipt["bundle_sha256"])
-            wrong = bundles.defect(project, version) if version else None
-            if wrong:
-                log.warning("%s It is registered again.", wrong.found)
-            if version is None or wrong:
-                version = register(project, params, receipt)
+        if request.dry_run:
+            facts = ("run_id", "bundle_sha256", "split_sha256")
+            version = Version.unregistered(**{fact: receipt[fact] for fact in facts})
+            verdict = steps.judge(tree, params, version, champion)
+        else:
+            version = find_or_register(tree, params, receipt, request)
             if version.verdict is None or champion is None:
-                verdict = judge(project, params, version, champion)
-                version = settle(project, version, verdict)
+                verdict = steps.judge(tree, params, version, champion)
+                version = steps.settle(project, version, verdict)
             champion = registry.check_champion(project, otherwise=version)
-        tick = Tick(
-            outcomes=tuple(outcomes),
-            version=version,
-            verdict=verdict,
-            champion=champion,
-            metrics=read_json(project / METRICS),
-            experiment_id=experiment_id,
-            mlflow_ui=mlflow_ui(project),
-            uncommitted=lineage.uncommitted(project),
-        )
-        report(tick)
-        return tick
+    return Tick(
+        outcomes=tuple(outcomes),
+        version=version,
+        verdict=verdict,
+        champion=champion,
+        metrics=read_json(tree / METRICS),
+        experiment_id=experiment_id,
+        mlflow_ui=mlflow_ui(project),
+        request=request,
+        uncommitted=lineage.uncommitted(project),
+    )
+
+
+def find_or_register(
+    tree: Path, params: Params, receipt: dict[str, Any], request: Request
+) -> Version:
+    """The version of the receipt's bundle, registered where there is none that can be loaded."""
+    version = versions.find_version(tree, receipt["bundle_sha256"])
+    wrong = bundles.defect(tree, version) if version else None
+    if wrong:
+        get_run_logger().warning("%s It is registered again.", wrong.found)
+    if version is None or wrong:
+        version = steps.register(tree, params, receipt, request)
+    if version.verdict is None and dvc.has_remote(tree):
+        steps.push(tree)
+    return version
 
 
 def reproduce_all(root: Path, params: Params) -> list[Outcome]:
@@ -121,89 +173,10 @@ def train_again(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
 
 def reproduce(root: Path, stage: str, why: str | None, *, force: bool = False) -> Outcome:
     """Run the stage's task, and log what it did."""
-    state = run_stage.with_options(name=stage)(root, stage, why, force=force)
+    state = steps.run_stage.with_options(name=stage)(root, stage, why, force=force)
     outcome: Outcome = state.result()
     get_run_logger().info(str(outcome))
     return outcome
-
-
-@task(
-    cache_policy=NO_CACHE,
-    task_run_name="{stage}",
-    retries=len(RETRY_DELAYS),
-    retry_delay_seconds=RETRY_DELAYS,
-    retry_condition_fn=lambda _task, _run, state: isinstance(
-        state.result(raise_on_failure=False), StageCrashed
-    ),
-)
-def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -> State[Outcome]:
-    """One DVC stage; its final state is named after what it did."""
-    if why is None:
-        outcome = Outcome(stage, "unchanged", "nothing that it reads has changed")
-    else:
-        log = get_run_logger()
-        log.info("starts, because %s", why)
-        outcome = dvc.reproduce(root, stage, why=why, force=force, on_line=log.info)
-    return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
-
-
-@task(cache_policy=NO_CACHE, task_run_name="register")
-def register(root: Path, params: Params, receipt: dict[str, Any]) -> Version:
-    """Make the bundle a version of the registered model, and the challenger."""
-    # Loads scikit-learn, which a tick without a new model does without.
-    from flows.judging import log_training_set
-
-    log_training_set(root, params, receipt["run_id"])
-    metrics = read_json(root / METRICS)
-    runs.log_lineage(root, receipt["run_id"])
-    version = registry.register(
-        root,
-        root / BUNDLE,
-        run_id=receipt["run_id"],
-        bundle_sha256=receipt["bundle_sha256"],
-        scores={name: metrics["test"][name] for name in HEADLINE},
-        tags={
-            "split_sha256": receipt["split_sha256"],
-            "model": metrics["model"],
-            "corpora": "+".join(metrics["protocol"]["corpora"]),
-            "protocol": f"{metrics['protocol']['name']} fold {metrics['protocol']['fold']}",
-        },
-    )
-    get_run_logger().info("registered version %d of %s", version.version, MODEL)
-    return version
-
-
-@task(cache_policy=NO_CACHE, task_run_name="judge")
-def judge(root: Path, params: Params, version: Version, champion: Version | None) -> Verdict:
-    """Compare the challenger with the champion on the challenger's test split."""
-    # They load scikit-learn, which a tick without a new model does without.
-    from flows.judging import judge_version
-    from ser.core.scores.gate import Verdict
-
-    wrong = bundles.defect(root, champion) if champion else None
-    if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:
-        verdict = Verdict(True, f"It is the champion's bundle again. {wrong.found}")
-    else:
-        # Where the champion is damaged, this names what to do.
-        registry.check_champion(root, otherwise=version)
-        verdict = judge_version(root, params, version, champion)
-    get_run_logger().info(verdict.reason)
-    return verdict
-
-
-@task(cache_policy=NO_CACHE, task_run_name="settle")
-def settle(root: Path, version: Version, verdict: Verdict) -> Version:
-    """Act upon the verdict."""
-    figures = {"delta_uar": verdict.delta_uar, "probability": verdict.probability}
-    act = registry.promote if verdict.promote else registry.keep
-    return act(root, version, reason=verdict.reason, figures=figures)
-
-
-@task(cache_policy=NO_CACHE, task_run_name="report")
-def report(tick: Tick) -> None:
-    """Publish the tick as a Markdown artifact, and log its summary."""
-    create_markdown_artifact(key="retrain", markdown=markdown(tick), description=tick.summary)
-    get_run_logger().info(tick.summary)
 
 
 def wait_until_recorded(state: State[Any], *, timeout: float = 5.0) -> None:

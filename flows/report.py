@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.dvc import Outcome
+from flows.request import Request
 from ser.core.scores.metrics import emotions_text
 from ser.core.utterance.fitness import in_words
 from ser.core.utterance.sentences import sentence_text
@@ -44,6 +45,7 @@ class Tick:
     experiment_id: str
     #: Address of MLflow's user interface.
     mlflow_ui: str
+    request: Request
     uncommitted: tuple[str, ...] = ()
 
     @property
@@ -51,8 +53,36 @@ class Tick:
         return "synthetic" in self.metrics["protocol"]["corpora"]
 
     @property
+    def outcome(self) -> str:
+        """What happened, in a few words for the flow run's name."""
+        if self.request.dry_run:
+            would = self.verdict is not None and self.verdict.promote
+            return f"dry run, would be {'promoted' if would else 'kept out'}"
+        if self.verdict is None:
+            return "nothing new"
+        return f"{'promoted' if self.verdict.promote else 'kept out'} v{self.version.version}"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Of the flow run in Prefect."""
+        fate = self.outcome.partition(" v")[0].partition(",")[0]
+        version = [f"version:{self.version.version}"] if self.version.version else []
+        return (f"outcome:{fate}", *version)
+
+    @property
+    def run_url(self) -> str:
+        return f"{self.mlflow_ui}/#/experiments/{self.experiment_id}/runs/{self.version.run_id}"
+
+    @property
+    def version_url(self) -> str:
+        return f"{self.mlflow_ui}/#/models/{MODEL}/versions/{self.version.version}"
+
+    @property
     def summary(self) -> str:
         number = self.version.version
+        if self.request.dry_run and self.verdict is not None:
+            would = "would be promoted" if self.verdict.promote else "would be kept out"
+            return f"Dry run: the model {would}, and is not registered. {self.verdict.reason}"
         if self.verdict is not None:
             fate = "promoted" if self.verdict.promote else "kept out"
             return f"Version {number} is {fate}. {self.verdict.reason}"
@@ -74,9 +104,17 @@ def rows(tick: Tick) -> dict[str, str]:
         "UAR": f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}",
         "Emotions": emotions_text(test),
         **{title: f"{test[name]:.3f}" for name, title in SCORES.items()},
+        **asked(tick.request),
         "Verdict": tick.summary,
         "Champion": f"{champion} of {MODEL}",
     }
+
+
+def asked(request: Request) -> dict[str, str]:
+    """What the run was asked for beside params.yaml."""
+    values = ", ".join(f"{name} {value}" for name, value in request.values.items())
+    told = {"Set for this run": values, "Reason": request.reason}
+    return {title: escape(text) for title, text in told.items() if text}
 
 
 def markdown(tick: Tick) -> str:
@@ -87,8 +125,7 @@ def markdown(tick: Tick) -> str:
     scores = "\n".join(f"| {k} | {v.plain} |" for k, v in below.items() if k != "Verdict")
     stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
     note = f"\n{SYNTHETIC}\n" if tick.is_synthetic else ""
-    run = f"{tick.mlflow_ui}/#/experiments/{tick.experiment_id}/runs/{version.run_id}"
-    model = f"{tick.mlflow_ui}/#/models/{MODEL}/versions/{version.version}"
+    model = f", [the version]({tick.version_url})" if version.version else ""
     return f"""# {tick.summary}
 
 | | On test speakers |
@@ -99,7 +136,7 @@ def markdown(tick: Tick) -> str:
 |---|---|---|
 {stages}
 
-In MLflow (`make ui` serves the project's own): [the run]({run}), [the version]({model}).
+In MLflow (`make ui` serves the project's own): [the run]({tick.run_url}){model}.
 """
 
 

@@ -14,10 +14,12 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from flows.processes.environment import begin, failed
 from flows.processes.lock import hold
 from flows.processes.server import prefect_server
+from flows.request import AS_IN_PARAMS, request_of, values_of
 from ser.errors import SerError
 from ser.output import print_error
 from ser.params import load_params
@@ -29,7 +31,22 @@ def main() -> int:
     """Run the flow; an error that the user can mend is one line, and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description=main.__doc__)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and all output")
-    debug = parser.parse_args().debug or bool(os.environ.get("SER_DEBUG"))
+    parser.add_argument("--model", metavar="NAME", help="instead of model.name of params.yaml")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        dest="sets",
+        action="append",
+        default=[],
+        help="instead of that value of params.yaml; repeatable. With --model or --set the "
+        "checkout stays as it is: stages run in a worktree",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="train and judge, but neither register nor promote"
+    )
+    parser.add_argument("--reason", default="", help="why; kept with the version")
+    options = parser.parse_args()
+    debug = options.debug or bool(os.environ.get("SER_DEBUG"))
     root = begin()
     if debug:
         os.environ["SER_DEBUG"] = "1"
@@ -37,7 +54,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with hold(root):
-            _run(root, debug=debug)
+            _run(root, options, debug=debug)
     except KeyboardInterrupt:
         print_error("interrupted; start again to go on where it stopped.")
         return INTERRUPTED
@@ -52,10 +69,17 @@ def main() -> int:
     return 0
 
 
-def _run(root: Path, *, debug: bool) -> None:
+def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     # A misspelt parameter is an error before anything is started, a corpus that is not there before
     # the flow starts: its import takes a second, in which the server starts.
     params = load_params(root / "params.yaml")
+    asked: dict[str, Any] = {
+        "model": options.model or AS_IN_PARAMS,
+        "overrides": values_of(options.sets),
+        "dry_run": options.dry_run,
+        "reason": options.reason,
+    }
+    request_of(root, **asked)
     server = prefect_server(root)
 
     from ser.corpora.catalogue import check_present
@@ -85,7 +109,7 @@ def _run(root: Path, *, debug: bool) -> None:
     # MLflow's import takes seconds, as does the start of Prefect's server: both at once.
     threading.Thread(target=warm_up, daemon=True).start()
     server.wait()
-    state = retrain(str(root), return_state=True)
+    state = retrain(**asked, root=str(root), return_state=True)
     wait_until_recorded(state)
     print_closing(state.result(), Console())
 

@@ -29,6 +29,8 @@ START_TIMEOUT = 180.0
 STOP_TIMEOUT = 1.0
 #: Where `flows.ui` writes the addresses of the user interfaces.
 UI_FILE = Path(".ser/ui.json")
+#: Set where the server that PREFECT_API_URL names is our own temporary one.
+IS_TEMPORARY = "SER_PREFECT_IS_TEMPORARY"
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
 #: Ports after the preferred one that are tried before any free one.
 NEARBY = 20
@@ -76,6 +78,7 @@ def prefect_server(root: Path) -> Server:
         return Server(root, found)
     port = free_port()
     os.environ[API_URL] = url = f"http://127.0.0.1:{port}/api"
+    os.environ[IS_TEMPORARY] = "1"
     command = [
         *("uvicorn", "--factory", "prefect.server.api.server:create_app"),
         *("--port", str(port), "--log-level", "error"),
@@ -179,6 +182,15 @@ def mlflow_ui(root: Path) -> str:
         # Name and password are not for reports.
         return urlunsplit((uri.scheme, uri.netloc.rpartition("@")[2], uri.path.rstrip("/"), "", ""))
     return str(user_interfaces(root).get("mlflow", f"http://127.0.0.1:{MLFLOW_PORT}"))
+
+
+def prefect_ui(root: Path) -> str:
+    """Where a browser finds the flow runs: PREFECT_API_URL's server, else that of `make up`."""
+    api = os.environ.get(API_URL)
+    if not api or os.environ.get(IS_TEMPORARY):
+        # Its database is the one that `make up` shows, on the port of the last time.
+        api = user_interfaces(root).get("prefect_api", f"http://127.0.0.1:{PREFECT_PORT}/api")
+    return str(api).rstrip("/").removesuffix("/api")
 
 
 def running_server(root: Path) -> str | None:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from pydantic import ValidationError
 
 from ser.errors import ParamsError
 from ser.output import count_of
+from ser.params.overrides import parse_override, set_value
 from ser.project import project_root
-from ser.strict_yaml import load_yaml
 
 #: Parameters that `--set` refuses, each with the reason.
 SET_ELSEWHERE = {
@@ -129,17 +128,7 @@ def _params(
 
 def _set(values: dict[str, Any], chosen: str) -> None:
     """Put `chosen`, KEY=VALUE, into nested values; a wrong key is refused later."""
-    key, equals, value = chosen.partition("=")
+    key, value = parse_override(chosen)
     if key in SET_ELSEWHERE:
         raise ParamsError(f"--set {chosen}: {SET_ELSEWHERE[key]}. Leave it out.")
-    *sections, name = key.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise ParamsError(f"--set {chosen}: {section} holds no keys; name it alone.")
-    if not equals or (not sections and isinstance(values.get(name), dict)):
-        raise ParamsError(f"--set {chosen}: expected KEY=VALUE, such as train.max_epochs=50.")
-    try:
-        values[name] = load_yaml(value)
-    except yaml.YAMLError as error:
-        raise ParamsError(f"--set {chosen}: {value!r} is no YAML value.") from error
+    set_value(values, key, value)

@@ -30,6 +30,7 @@ WAYS_OUT = {
     r"config(uration)? (file )?error": "Mend .dvc/config, or .dvc/config.local beside it.",
     r"possible merge conflicts": "Resolve the conflict in that file, then try again.",
 }
+PARAMS = "params.yaml"
 MARKERS = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |$)", re.MULTILINE)
 
 
@@ -59,6 +60,12 @@ def locked_stages(root: Path) -> dict[str, Any]:
     return stages
 
 
+def locked_outs(root: Path) -> dict[str, str]:
+    """Path -> hash of each out of dvc.lock, in the order in which the stages run."""
+    stages = locked_stages(root).values()
+    return {out["path"]: str(out["md5"]) for stage in stages for out in stage.get("outs", [])}
+
+
 def tracked_md5(root: Path, path: Path) -> str | None:
     """The hash that `<path>.dvc` holds, else dvc.lock for a stage's out; None if neither does.
 
@@ -67,9 +74,7 @@ def tracked_md5(root: Path, path: Path) -> str | None:
     """
     tracker = tracker_of(root, path)
     if not tracker.exists():
-        stages = locked_stages(root).values()
-        outs = [out for stage in stages for out in stage.get("outs", [])]
-        return next((str(out["md5"]) for out in outs if out["path"] == path.as_posix()), None)
+        return locked_outs(root).get(path.as_posix())
     outs = (read_yaml(tracker) or {}).get("outs") or [{}]
     if not (isinstance(outs, list) and isinstance(outs[0], dict)):
         raise SerError(f"{tracker} is not as DVC writes it. {_restore(tracker)}")
@@ -105,7 +110,7 @@ def read_yaml(path: Path) -> dict[str, Any] | None:
 
 def check_files(root: Path) -> None:
     """Raise SerError, which names the file, where one that DVC reads holds a merge conflict."""
-    names = ("params.yaml", "dvc.yaml", "dvc.lock")
+    names = (PARAMS, "dvc.yaml", "dvc.lock")
     for path in (*(root / name for name in names), *(root / "data" / "raw").glob("*.dvc")):
         if path.exists():
             read_yaml(path)

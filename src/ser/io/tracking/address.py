@@ -12,6 +12,8 @@ from ser.errors import RegistryError
 VARIABLE = "MLFLOW_TRACKING_URI"
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 SQLITE = "sqlite:///"
+#: Where flow runs with parameters of their own, and reproductions, have their working trees.
+WORKTREES = Path(".ser/worktrees")
 
 
 def tracking_uri(root: Path) -> str:
@@ -53,14 +55,17 @@ def masked(text: str) -> str:
 
 
 def project_of(root: Path) -> Path:
-    """The project that owns the stores of `root`: itself, or the one that experiments there.
+    """The project that owns the stores of `root`: itself, or the one that works there.
 
-    `dvc exp run --temp` and `--queue` run in a clone under .dvc/tmp/exps that is deleted after.
+    `dvc exp run --temp` and `--queue` run in a clone under .dvc/tmp/exps, a flow run with
+    parameters of its own in a worktree under .ser/worktrees; both are deleted after.
     """
     root = root.resolve()
     for folder in root.parents:
         if folder.parts[-3:] == (".dvc", "tmp", "exps"):
             return folder.parents[2]
+        if folder.parts[-2:] == WORKTREES.parts:
+            return folder.parents[1]
     return root
 
 

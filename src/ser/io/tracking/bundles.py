@@ -7,7 +7,8 @@ import re
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -55,6 +56,33 @@ def fetch_bundle(root: Path, version: Version | str | None = None) -> Path:
         kept.touch()
         _prune(kept.parent)
     return kept
+
+
+@contextmanager
+def fetch_artifact(root: Path, version: Version, name: str) -> Iterator[Path]:
+    """A file beside the version's bundle: a local store's own, or a copy for as long as it is held.
+
+    Raises DamagedVersion where it is not there, RegistryError where the store fails.
+    """
+    source = _source(root, version)
+    local = urlparse(source)
+    if local.scheme in ("", "file"):
+        path = _here(root, Path(unquote(local.path)) / "artifacts") / name
+        if not path.is_file():
+            raise _damaged(version, f"{path} does not exist")
+        yield path
+        return
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with store_errors(root), as_default_store(root):
+                uri = f"{source}/artifacts/{name}"
+                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+        except (MlflowException, FileNotFoundError) as error:
+            raise _damaged(version, f"it has no {name} ({first_line(error)})") from error
+        yield path
 
 
 def defect(root: Path, version: Version) -> DamagedVersion | None:

@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ser.errors import RegistryError
+from ser.io.tracking.address import project_of
 
 #: Events after which their version is the champion.
 CHANGES = ("promoted", "rolled_back", "reinstated")
@@ -29,7 +30,7 @@ Row = dict[str, Any]
 
 
 def journal_path(root: Path) -> Path:
-    return root.resolve() / "mlruns" / "promotions.jsonl"
+    return project_of(root) / "mlruns" / "promotions.jsonl"
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def locked(root: Path) -> Iterator[None]:
 
     Re-entrant within a thread; readers need no lock.
     """
-    path = root.resolve() / "mlruns" / "registry.lock"
+    path = project_of(root) / "mlruns" / "registry.lock"
     lock = FileLock(path, timeout=LOCK_TIMEOUT, is_singleton=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

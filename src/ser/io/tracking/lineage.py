@@ -38,7 +38,7 @@ def lineage_tags(root: Path) -> dict[str, str]:
 def git_revision(root: Path) -> dict[str, str]:
     """`mlflow.source.git.commit` and `git.dirty` ("true" where `git_diff` is not empty), or {}."""
     with suppress(OSError, subprocess.CalledProcessError):
-        commit = _git(root, "rev-parse", "HEAD").strip()
+        commit = git(root, "rev-parse", "HEAD").strip()
         return {
             "mlflow.source.git.commit": commit,
             "git.dirty": str(bool(_code(_changed(root)))).lower(),
@@ -55,7 +55,7 @@ def git_diff(root: Path) -> bytes:
     if not changed:
         return b""
     new = [f":(literal){path}" for status, path in changed if status == "??"]
-    index = root / _git(root, "rev-parse", "--git-path", "index").strip()
+    index = root / git(root, "rev-parse", "--git-path", "index").strip()
     with TemporaryDirectory() as folder:
         # In a copy of git's index, files may be added that the user has not added.
         copy = Path(folder) / "index"
@@ -63,9 +63,9 @@ def git_diff(root: Path) -> bytes:
             # With its time, by which git finds files that changed in the moment of its writing.
             shutil.copy2(index, copy)
         if new:
-            _git(root, "add", "--intent-to-add", "--", *new, index=copy)
+            git(root, "add", "--intent-to-add", "--", *new, index=copy)
         paths = [f":(literal){path}" for _, path in changed]
-        diff = _git(root, "diff", "--binary", "--no-ext-diff", "HEAD", "--", *paths, index=copy)
+        diff = git(root, "diff", "--binary", "--no-ext-diff", "HEAD", "--", *paths, index=copy)
         return os.fsencode(diff)
 
 
@@ -85,8 +85,8 @@ def uncommitted(root: Path) -> tuple[str, ...]:
 
 def _changed(root: Path) -> list[tuple[str, str]]:
     """(status, path below `root`) of each file that differs from the commit, but ignored ones."""
-    prefix = _git(root, "rev-parse", "--show-prefix").strip()
-    listed = _git(
+    prefix = git(root, "rev-parse", "--show-prefix").strip()
+    listed = git(
         root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", "."
     )
     entries = [(entry[:2], entry[3:]) for entry in listed.split("\0") if entry]
@@ -102,13 +102,17 @@ def _code(changed: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-def _git(root: Path, *arguments: str, index: Path | None = None) -> str:
+def git(root: Path, *arguments: str, index: Path | None = None, given: bytes = b"") -> str:
+    """What `git ARGUMENTS` prints in `root`; `given` is its stdin, `index` another index.
+
+    Raises OSError where there is no git, CalledProcessError where it fails.
+    """
     # Without locks: reading a status may write git's index, which another process may be writing.
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     if index is not None:
         environment["GIT_INDEX_FILE"] = str(index)
     command = ["git", "-C", str(root), *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, env=environment)
+    done = subprocess.run(command, input=given, check=True, capture_output=True, env=environment)
     return os.fsdecode(done.stdout)
 
 

@@ -34,6 +34,11 @@ class Version:
     verdict_reason: str | None
     tags: Mapping[str, str]
 
+    @classmethod
+    def unregistered(cls, *, run_id: str, bundle_sha256: str, split_sha256: str) -> Version:
+        """A model that is judged without being registered: number 0."""
+        return cls(0, run_id, bundle_sha256, split_sha256, (), None, None, {})
+
 
 def all_versions(root: Path) -> list[Version]:
     """All versions, newest first."""

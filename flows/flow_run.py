@@ -1,0 +1,83 @@
+"""How a flow run appears in Prefect: a name that says what happened, and tags."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from httpx import HTTPError
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
+
+from flows.processes.server import prefect_ui
+from flows.request import Request
+from ser.params import Params
+
+#: What stages, journal and MLflow runs name as the flow run that they are of.
+ID, NAME, URL = "SER_FLOW_RUN", "SER_FLOW_RUN_NAME", "SER_FLOW_RUN_URL"
+
+#: The stage that an error names first.
+STAGE = re.compile(r"([a-z]+(?:@[\w-]+)?)(?:: | crashed )")
+
+
+@contextmanager
+def named(project: Path, params: Params, request: Request) -> Iterator[None]:
+    """Name the flow run after its time, its model and, where it fails, its failure."""
+    _announce(project, params, request)
+    try:
+        yield
+    except Exception as error:
+        stage = STAGE.match(str(error))
+        # The error that is raised says more than a server that is away.
+        with suppress(PrefectException, HTTPError):
+            conclude(f"failed in {stage[1]}" if stage else "failed", "outcome:failed")
+        raise
+
+
+def _announce(project: Path, params: Params, request: Request) -> None:
+    """Name the run, and let what it starts know it."""
+    run = _current()
+    if run is None:
+        return
+    model = request.values.get("model.name", params.model.name)
+    os.environ[ID] = str(run.id)
+    os.environ[URL] = f"{prefect_ui(project)}/runs/flow-run/{run.id}"
+    # The time that a tick was scheduled for, else when it began.
+    since = run.expected_start_time or run.start_time
+    when = f"{since.astimezone():%Y-%m-%d %H:%M} · " if since else ""
+    others = [name for name in request.values if name != "model.name"]
+    own = f" with {', '.join(f'{name} {request.values[name]}' for name in others[:2])}"
+    own += f" and {len(others) - 2} more" if len(others) > 2 else ""
+    name = f"{when}{model}{own if others else ''}"
+    os.environ[NAME] = name
+    tags = [f"model:{model}", *(f"corpus:{name}" for name in params.data.corpora)]
+    if request.values:
+        tags.append("overrides")
+    if request.dry_run:
+        tags.append("dry-run")
+    _update(run, name, tags)
+
+
+def conclude(outcome: str, *tags: str) -> None:
+    """Add what happened to the flow run's name."""
+    run = _current()
+    if run is not None:
+        _update(run, f"{run.name} · {outcome}", tags)
+
+
+def _current() -> FlowRun | None:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return None
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(context.flow_run.id)
+
+
+def _update(run: FlowRun, name: str, tags: Iterable[str]) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run.id, name=name, tags={*run.tags, *tags})

@@ -1,0 +1,1 @@
+"""Where a version comes from: its record, and its reproduction."""

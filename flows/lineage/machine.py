@@ -1,0 +1,54 @@
+"""What of a machine decides the last bits of a result."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+PACKAGE = "ser-platform"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, kernels of the BLAS libraries that NumPy and SciPy loaded, and their threads."""
+    import numpy  # noqa: F401
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    pools = {
+        f"{pool['internal_api']} {pool['version']} {pool['architecture']}, "
+        f"{pool['num_threads']} threads"
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    }
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}",
+        "python": platform.python_version(),
+        "blas": sorted(pools),
+    }
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the packages that this one asks for."""
+    names = [Requirement(line) for line in requires(PACKAGE) or ()]
+    found = {}
+    for requirement in names:
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            try:
+                found[requirement.name] = version(requirement.name)
+            except PackageNotFoundError:
+                continue
+    return found
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

@@ -1,0 +1,136 @@
+"""The tasks of the flow `retrain`: one for each DVC stage, and what becomes of its model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed, State
+
+from flows import dvc
+from flows.dvc import Outcome, StageCrashed
+from flows.report import Tick, markdown
+from flows.request import Request
+from ser.errors import SerError
+from ser.files import read_json
+from ser.io.tracking import bundles, records, registry, runs
+from ser.io.tracking.versions import MODEL, Version
+from ser.params import Params
+from ser.project import BUNDLE, METRICS
+
+if TYPE_CHECKING:
+    from ser.core.scores.gate import Verdict
+
+#: Scores that a version carries as tags.
+HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "chance")
+#: Seconds before the second and the third attempt at a stage that crashed.
+RETRY_DELAYS = [2.0, 10.0]
+
+
+@task(
+    cache_policy=NO_CACHE,
+    task_run_name="{stage}",
+    retries=len(RETRY_DELAYS),
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=lambda _task, _run, state: isinstance(
+        state.result(raise_on_failure=False), StageCrashed
+    ),
+)
+def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -> State[Outcome]:
+    """One DVC stage; its final state is named after what it did."""
+    if why is None:
+        outcome = Outcome(stage, "unchanged", "nothing that it reads has changed")
+    else:
+        log = get_run_logger()
+        log.info("starts, because %s", why)
+        outcome = dvc.reproduce(root, stage, why=why, force=force, on_line=log.info)
+    return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="register")
+def register(root: Path, params: Params, receipt: dict[str, Any], request: Request) -> Version:
+    """Make the bundle a version of the registered model, and the challenger."""
+    # Loads scikit-learn, which a tick without a new model does without.
+    from flows.judging import log_training_set
+    from flows.lineage import record
+
+    log_training_set(root, params, receipt["run_id"])
+    metrics = read_json(root / METRICS)
+    runs.log_lineage(root, receipt["run_id"])
+    lineage = record.build(root, params, receipt, request)
+    version = registry.register(
+        root,
+        root / BUNDLE,
+        run_id=receipt["run_id"],
+        bundle_sha256=receipt["bundle_sha256"],
+        scores={name: metrics["test"][name] for name in HEADLINE},
+        tags={
+            "split_sha256": receipt["split_sha256"],
+            "model": metrics["model"],
+            "corpora": "+".join(metrics["protocol"]["corpora"]),
+            "protocol": f"{metrics['protocol']['name']} fold {metrics['protocol']['fold']}",
+            **record.tags(lineage),
+        },
+    )
+    records.store_record(root, version, {**lineage, "version": version.version})
+    get_run_logger().info("registered version %d of %s", version.version, MODEL)
+    return version
+
+
+@task(
+    cache_policy=NO_CACHE,
+    task_run_name="push",
+    retries=len(RETRY_DELAYS),
+    retry_delay_seconds=RETRY_DELAYS,
+)
+def push(root: Path) -> None:
+    """Send to DVC's remote what the version was made of, so that others can make it again."""
+    dvc.push(root)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="judge")
+def judge(root: Path, params: Params, version: Version, champion: Version | None) -> Verdict:
+    """Compare the challenger with the champion on the challenger's test split."""
+    # They load scikit-learn, which a tick without a new model does without.
+    from flows.judging import judge_version
+    from ser.core.scores.gate import Verdict
+
+    wrong = bundles.defect(root, champion) if champion else None
+    if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:
+        verdict = Verdict(True, f"It is the champion's bundle again. {wrong.found}")
+    else:
+        # Where the champion is damaged, this names what to do.
+        registry.check_champion(root, otherwise=version)
+        verdict = judge_version(root, params, version, champion)
+    get_run_logger().info(verdict.reason)
+    return verdict
+
+
+@task(cache_policy=NO_CACHE, task_run_name="settle")
+def settle(root: Path, version: Version, verdict: Verdict) -> Version:
+    """Act upon the verdict."""
+    figures = {"delta_uar": verdict.delta_uar, "probability": verdict.probability}
+    act = registry.promote if verdict.promote else registry.keep
+    settled = act(root, version, reason=verdict.reason, figures=figures)
+    try:
+        record = records.fetch_record(root, version)
+        records.store_record(root, version, {**record, "verdict": asdict(verdict)})
+    except SerError as error:
+        # The verdict stands all the same.
+        get_run_logger().warning("%s", error)
+    return settled
+
+
+@task(cache_policy=NO_CACHE, task_run_name="report")
+def report(tick: Tick) -> None:
+    """Publish the tick as a Markdown artifact and links, and log its summary."""
+    create_markdown_artifact(key="retrain", markdown=markdown(tick), description=tick.summary)
+    create_link_artifact(key="mlflow-run", link=tick.run_url, link_text="The run in MLflow")
+    if tick.version.version:
+        text = f"Version {tick.version.version} in MLflow"
+        create_link_artifact(key="mlflow-version", link=tick.version_url, link_text=text)
+    get_run_logger().info(tick.summary)
