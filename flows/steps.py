@@ -75,8 +75,8 @@ def register(root: Path, params: Params, receipt: dict[str, Any], request: Reque
             "protocol": f"{metrics['protocol']['name']} fold {metrics['protocol']['fold']}",
             **record.tags(lineage),
         },
+        record=lineage,
     )
-    records.store_record(root, version, {**lineage, "version": version.version})
     get_run_logger().info("registered version %d of %s", version.version, MODEL)
     return version
 
@@ -117,8 +117,7 @@ def settle(root: Path, version: Version, verdict: Verdict) -> Version:
     act = registry.promote if verdict.promote else registry.keep
     settled = act(root, version, reason=verdict.reason, figures=figures)
     try:
-        record = records.fetch_record(root, version)
-        records.store_record(root, version, {**record, "verdict": asdict(verdict)})
+        records.amend_record(root, version, verdict=asdict(verdict))
     except SerError as error:
         # The verdict stands all the same.
         get_run_logger().warning("%s", error)

@@ -16,20 +16,21 @@ from ser.io.tracking.versions import MODEL, Version
 NAME = "lineage.json"
 
 
-def store_record(root: Path, version: Version, record: Mapping[str, Any]) -> None:
-    """Write the version's lineage.json; one that is there is replaced."""
+def write_record(root: Path, model_id: str, run_id: str, record: Mapping[str, Any]) -> None:
+    """Write the lineage.json of a logged model and of its run; one that is there is replaced."""
     client = connect(root)
-    found = client.get_model_version(MODEL, str(version.version))
-    if found.model_id is None:
-        raise RegistryError(
-            f"Version {version.version} is of no logged model, beside which {NAME} could stand: "
-            "an older release registered it. Train again: `make run`."
-        )
     with tempfile.TemporaryDirectory() as folder, as_default_store(root):
         path = Path(folder) / NAME
         write_json(record, path)
-        client.log_model_artifact(found.model_id, str(path), "artifacts")
-        client.log_artifact(version.run_id, str(path))
+        client.log_model_artifact(model_id, str(path), "artifacts")
+        client.log_artifact(run_id, str(path))
+
+
+def amend_record(root: Path, version: Version, **facts: Any) -> None:
+    """Put facts into the version's lineage.json; raises RegistryError where it has none."""
+    record = {**fetch_record(root, version), "version": version.version, **facts}
+    source = connect(root).get_model_version(MODEL, str(version.version)).source
+    write_record(root, source.removeprefix("models:/"), version.run_id, record)
 
 
 def fetch_record(root: Path, version: Version) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ser.io.tracking.bundles import defect, fetch_bundle
 from ser.io.tracking.health import lookup, store_errors
 from ser.io.tracking.journal import locked
 from ser.io.tracking.packaging import log_model
+from ser.io.tracking.records import write_record
 from ser.io.tracking.store import as_default_store, connect
 from ser.io.tracking.versions import (
     CHALLENGER,
@@ -45,11 +46,13 @@ def register(
     bundle_sha256: str,
     scores: Mapping[str, float],
     tags: Mapping[str, object] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> Version:
     """Log the bundle as a pyfunc model of its training run and make it the challenger.
 
     scores : logged as tags of the version, rounded to four digits.
     tags : more tags, such as split_sha256, corpora and protocol.
+    record : written as lineage.json beside the bundle.
     Raises RegistryError where the bundle is not the one that `bundle_sha256` names.
     """
     if hash_bundle(bundle_dir) != bundle_sha256:
@@ -68,6 +71,8 @@ def register(
             model_id = log_model(
                 root, bundle_dir, run_id=run_id, name=MODEL, bundle_sha256=bundle_sha256
             )
+        if record is not None:
+            write_record(root, model_id, run_id, record)
         _create_model(client)
         created = client.create_model_version(
             MODEL, f"models:/{model_id}", run_id, tags=every_tag, model_id=model_id
