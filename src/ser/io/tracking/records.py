@@ -29,7 +29,7 @@ def write_record(root: Path, model_id: str, run_id: str, record: Mapping[str, An
 def amend_record(root: Path, version: Version, **facts: Any) -> None:
     """Put facts into the version's lineage.json; raises RegistryError where it has none."""
     record = {**fetch_record(root, version), "version": version.version, **facts}
-    source = connect(root).get_model_version(MODEL, str(version.version)).source
+    source = str(connect(root).get_model_version(MODEL, str(version.version)).source)
     write_record(root, source.removeprefix("models:/"), version.run_id, record)
 
 
