@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -21,6 +22,7 @@ from flows.processes.guard import SIGNALLED, guards
 from flows.processes.streamed import Finished, run_streamed
 from ser.errors import MissingCorpus, SerError, StageError
 from ser.io.intake import dvc
+from ser.io.tracking.address import project_of
 from ser.io.tracking.runs import flatten
 from ser.params import Params
 from ser.stages.base import MAY_PASS, USER_ERROR
@@ -156,18 +158,24 @@ def push(root: Path) -> None:
 
 
 def reproduce(
-    root: Path, stage: str, *, why: str, on_line: Callable[[str], None], force: bool = False
+    root: Path,
+    stage: str,
+    *,
+    why: str,
+    on_line: Callable[[str], None],
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Outcome:
     """`dvc repro` of this one stage; its whole output is kept in `.ser/logs/`.
 
-    Raises StageError with the stage's own message, StageCrashed where a retry may help.
+    env : added to the stage's environment. Raises StageError with the stage's own message, StageCrashed where a retry may help.
     """
     started = time.monotonic()
-    command = [sys.executable, "-m", "dvc", "repro", *(["--force"] if force else []), "-s", stage]
+    command = [sys.executable, "-m", "dvc", "repro", *options, "-s", stage]
     finished = run_streamed(
         command,
         cwd=root,
-        env=command_environment(),
+        env={**command_environment(), **_own_source(root), **(env or {})},
         on_line=lambda line: None if _is_noise(line) else on_line(line),
     )
     seconds = time.monotonic() - started
@@ -182,6 +190,13 @@ def reproduce(
     if "didn't change, skipping" in text:
         return Outcome(stage, "unchanged", "what it reads is the same as before", seconds)
     return Outcome(stage, "ran", why, seconds)
+
+
+def _own_source(root: Path) -> dict[str, str]:
+    """What makes Python import the source of `root` where that is a worktree."""
+    if project_of(root) == root.resolve():
+        return {}
+    return {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
 
 
 def _is_noise(line: str) -> bool:

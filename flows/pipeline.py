@@ -132,7 +132,7 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
         experiment_id=experiment_id,
         mlflow_ui=mlflow_ui(project),
         request=request,
-        uncommitted=lineage.uncommitted(project),
+        uncommitted=() if request.leaves_checkout else lineage.uncommitted(project),
     )
 
 

@@ -47,7 +47,8 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
     else:
         log = get_run_logger()
         log.info("starts, because %s", why)
-        outcome = dvc.reproduce(root, stage, why=why, force=force, on_line=log.info)
+        options = ["--force"] if force else []
+        outcome = dvc.reproduce(root, stage, why=why, on_line=log.info, options=options)
     return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ def libraries() -> dict[str, str]:
             except PackageNotFoundError:
                 continue
     return found
+
+
+def differences(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What is not the same, a line each: "blas: … → …"."""
+    return [
+        f"{name}: {recorded.get(name)} → {here.get(name)}"
+        for name in dict.fromkeys([*recorded, *here])
+        if recorded.get(name) != here.get(name)
+    ]
 
 
 def _processor() -> str:

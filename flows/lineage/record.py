@@ -22,6 +22,7 @@ from ser.io.intake import dvc
 from ser.io.tracking.lineage import git_diff, git_revision
 from ser.params import Params
 from ser.project import AUGMENTED, BUNDLE, EMBEDDINGS, FEATURES, MANIFEST, METRICS, RAW
+from ser.stages.learning import chosen_params
 
 FORMAT = 1
 #: Tag of a version -> where the record has it. The record has all, the tags what people look for.
@@ -67,7 +68,7 @@ def build(
         "features": {path.as_posix(): hashes.get(path.as_posix()) for path in stored},
         "manifest": hashes.get(MANIFEST.as_posix()),
         "bundle": hashes.get(BUNDLE.as_posix()),
-        "parameters": params.model_dump(mode="json"),
+        "parameters": chosen_params(params),
         "libraries": libraries(),
         "machine": machine(),
         "flow_run": {

@@ -101,6 +101,14 @@ def resolve(root: Path, uri: str | None = None) -> Version:
     return version
 
 
+def named(root: Path, name: str) -> Version:
+    """The version that a person names: 3, v3, champion, challenger, or a `models:/` URI."""
+    number = name.removeprefix("v")
+    if number.isdecimal():
+        return get_version(root, int(number))
+    return resolve(root, name if name.startswith("models:") else f"models:/{MODEL}@{name}")
+
+
 def _by_alias(root: Path, alias: str) -> Version | None:
     found = lookup(connect(root).get_model_version_by_alias, MODEL, alias)
     return _version(found, found.aliases) if found else None

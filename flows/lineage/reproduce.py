@@ -1,0 +1,318 @@
+"""`python -m flows.lineage.reproduce`: make a version again, and compare it with its record.
+
+In a worktree of the recorded revision, with the recorded parameters and data, every stage runs
+anew. Identical, or what differs and in which stage the difference starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+
+from flows import dvc
+from flows.lineage import spread
+from flows.lineage.compare import (
+    Difference,
+    Stage,
+    compare_answers,
+    compare_features,
+    compare_stages,
+    in_order,
+)
+from flows.lineage.machine import differences, libraries, machine
+from flows.lineage.record import FORMAT
+from flows.processes.environment import begin, failed
+from flows.worktree import link_own_files, worktree
+from ser.errors import SerError, StageError
+from ser.files import read_json
+from ser.io.intake.dvc import locked_stages, tracker_of
+from ser.io.tracking import records, versions
+from ser.io.tracking.address import VARIABLE
+from ser.io.tracking.lineage import git_diff
+from ser.output import print_error
+from ser.params import load_params
+from ser.project import AUGMENTED, BUNDLE, EMBEDDINGS, FEATURES, METRICS, PREDICTIONS, RAW
+
+INTERRUPTED, DIFFERS = 130, 1
+RECORDED, HERE = "recorded", "here"
+#: Trainings with other seeds where another machine made another model and no spread is recorded.
+SEEDS = 4
+#: Every stage, from its inputs: nothing of DVC's cache, and nothing into it.
+ANEW = ("--force", "--no-commit")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a reproduction found.
+
+    machine : what differs from the recorded machine and libraries. features : by folder, where its
+    files differ. answers : "" where they are the same, or cannot be compared.
+    """
+
+    stages: tuple[Stage, ...]
+    machine: tuple[str, ...]
+    features: Mapping[str, Difference | None]
+    answers: str
+    uar: float
+    recorded_uar: float
+    spread: tuple[float, ...]
+    code: str
+
+    @property
+    def is_identical(self) -> bool:
+        return all(stage.is_identical for stage in self.stages)
+
+    @property
+    def is_within_limits(self) -> bool:
+        """Whether what differs is what another machine may make differ."""
+        rounding = all(d is not None and d.is_rounding for d in self.features.values())
+        within = bool(self.spread) and min(self.spread) <= self.uar <= max(self.spread)
+        return self.is_identical or bool(self.machine and rounding and within)
+
+    @property
+    def start(self) -> Stage:
+        """The first stage that differs."""
+        return next(stage for stage in self.stages if not stage.is_identical)
+
+    @property
+    def verdict(self) -> str:
+        if self.is_identical:
+            return "Identical: features, weights and scores are those of the record."
+        causes = ", ".join(self.start.causes)
+        because = f", whose {causes} is not what was recorded" if causes else ""
+        where = f"The difference starts in {self.start.name}{because}."
+        scores = f"Test UAR {self.uar:.3f}, recorded {self.recorded_uar:.3f}"
+        if self.spread:
+            inside = "within" if min(self.spread) <= self.uar <= max(self.spread) else "outside"
+            scores += f", {inside} the spread over seeds ({spread.spread_text(self.spread)})"
+        if not self.machine:
+            return f"Not identical. {where} {scores}."
+        limits = "" if self.is_within_limits else " That is more than another machine explains."
+        return f"Another machine, not identical. {where} {scores}.{limits}"
+
+
+def main() -> int:
+    """Make a version again in a worktree, and compare features, weights and scores."""
+    parser = argparse.ArgumentParser(prog="ser reproduce", description=main.__doc__)
+    parser.add_argument(
+        "version",
+        help="a number, an alias such as champion, or the path of a version's lineage.json, which "
+        "needs no registry",
+    )
+    parser.add_argument(
+        "--code",
+        default=RECORDED,
+        metavar="REVISION",
+        help="code of another Git revision, or `here`: this checkout's, uncommitted changes too; "
+        "parameters and data stay the recorded ones",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="train with N more seeds, and store the spread of the test UAR with the version "
+        f"(default: {SEEDS} where another machine made another model and none is stored)",
+    )
+    parser.add_argument("--json", action="store_true", help="a JSON object on stdout")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options = parser.parse_args()
+    root = begin()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(stderr=True, highlight=False)
+    try:
+        record, version = _record_of(root, options.version)
+        found = reproduce(root, record, code=options.code, seeds=options.seeds, console=console)
+        if found.spread and version is not None:
+            records.amend_record(root, version, spread=list(found.spread))
+    except KeyboardInterrupt:
+        print_error("interrupted; nothing was changed.")
+        return INTERRUPTED
+    except SerError as error:
+        if options.debug or os.environ.get("SER_DEBUG"):
+            raise
+        return failed(error)
+    if options.json:
+        print(json.dumps(as_json(found), indent=2))
+    else:
+        print_found(found, Console(highlight=False))
+    return 0 if found.is_within_limits else DIFFERS
+
+
+def reproduce(
+    root: Path, record: Mapping[str, Any], *, code: str, seeds: int | None, console: Console
+) -> Reproduction:
+    """Run every stage of the record anew, and compare; raises SerError where that cannot be done."""
+    recorded = yaml.safe_load(record["files"]["dvc.lock"])["stages"]
+    files = {path: text for path, text in record["files"].items() if path != "dvc.lock"}
+    commit, diff = _code(root, record, code)
+    name = f"reproduce-{record['bundle_sha256'][:12]}"
+    with worktree(root, name, commit=commit, diff=diff, files=files) as tree:
+        params = load_params(tree / "params.yaml")
+        link_own_files(root, tree, params)
+        for corpus in params.data.corpora:
+            if tracker_of(tree, RAW / corpus).exists():
+                console.print(f"{RAW / corpus}: from DVC")
+                _bring(tree, [tracker_of(Path(), RAW / corpus).as_posix()])
+        env = {VARIABLE: f"sqlite:///{tree}/mlruns/mlflow.db"}
+
+        def run(stage: str) -> None:
+            with console.status(f"{stage} …"):
+                outcome = dvc.reproduce(
+                    tree, stage, why="", on_line=lambda _: None, options=ANEW, env=env
+                )
+            console.print(f"{stage}: ran in {outcome.seconds:.0f} s")
+
+        for stage in in_order(recorded):
+            run(stage)
+        stages = compare_stages(recorded, locked_stages(tree))
+        differing = {path for stage in stages for path in stage.differing}
+        with _recorded(root, record, differing) as before:
+            features = {
+                folder.as_posix(): _difference(before, tree, folder)
+                for folder in (FEATURES, AUGMENTED, EMBEDDINGS)
+                if folder.as_posix() in differing
+            }
+            answers = ""
+            if before and PREDICTIONS.as_posix() in differing and (before / PREDICTIONS).exists():
+                answers = compare_answers(before, tree)
+        uar = float(read_json(tree / METRICS)["test"]["uar"])
+        differs = [*differences(record["machine"], machine())]
+        differs += differences(record["libraries"], libraries())
+        known = tuple(record["spread"] or ())
+        if seeds is None and BUNDLE.as_posix() in differing and differs and not known:
+            seeds = SEEDS
+        if seeds:
+            known = tuple(spread.measure(tree, record["seed"], seeds, first=uar, run=run))
+    return Reproduction(
+        tuple(stages),
+        tuple(differs),
+        features,
+        answers,
+        uar,
+        float(record["scores"]["test"]["uar"]),
+        known,
+        code,
+    )
+
+
+def _record_of(root: Path, named: str) -> tuple[dict[str, Any], versions.Version | None]:
+    """The record, and the version where it is of this project's registry."""
+    if named.endswith(".json"):
+        record, version = read_json(Path(named)), None
+    else:
+        version = versions.named(root, named)
+        record = records.fetch_record(root, version)
+    if record.get("format") != FORMAT:
+        raise StageError(
+            f"{named} has format {record.get('format')!r}; expected {FORMAT}, as lineage.json of "
+            "this release has. Use the release that wrote it."
+        )
+    if not record["git"]:
+        raise StageError(
+            f"{named} was made outside Git: its code is not recorded, so it cannot be made again. "
+            "Commit the project; versions from then on can."
+        )
+    return record, version
+
+
+def _code(root: Path, record: Mapping[str, Any], code: str) -> tuple[str, bytes]:
+    """Commit and difference of the code to run."""
+    if code == RECORDED:
+        return record["git"]["commit"], os.fsencode(record["git"]["diff"])
+    return ("HEAD", git_diff(root)) if code == HERE else (code, b"")
+
+
+def _bring(tree: Path, targets: list[str]) -> None:
+    """Have DVC bring files from its cache, else from its remote."""
+    try:
+        dvc.run(tree, "checkout", *targets)
+    except StageError as error:
+        if not dvc.has_remote(tree):
+            raise StageError(
+                f"{', '.join(targets)}: not in DVC's cache here, and DVC has no remote to fetch "
+                "it from. Name one: `dvc remote add --default NAME URL`."
+            ) from error
+        dvc.run(tree, "pull", *targets)
+
+
+@contextmanager
+def _recorded(root: Path, record: Mapping[str, Any], differing: set[str]) -> Iterator[Path | None]:
+    """The recorded files among those that differ, as far as DVC has them; None where none does."""
+    if not differing:
+        yield None
+        return
+    name = f"record-{record['bundle_sha256'][:12]}"
+    commit, diff = _code(root, record, RECORDED)
+    with worktree(root, name, commit=commit, diff=diff, files=record["files"]) as tree:
+        wanted = {path.as_posix() for path in (FEATURES, AUGMENTED, EMBEDDINGS, PREDICTIONS)}
+        for path in sorted(differing & wanted):
+            try:
+                _bring(tree, [path])
+            except StageError as error:
+                print_error(f"cannot be compared value by value: {error}")
+        yield tree
+
+
+def _difference(before: Path | None, tree: Path, folder: Path) -> Difference | None:
+    if before is None or not (before / folder).is_dir():
+        return None
+    return compare_features(before / folder, tree / folder)
+
+
+def print_found(found: Reproduction, console: Console) -> None:
+    """One line a stage, then what is different, and the verdict."""
+    for stage in found.stages:
+        console.print(f"{stage.name:20} {stage_text(stage, found)}")
+    if found.answers:
+        console.print(f"{'answers':20} {found.answers}")
+    for line in found.machine:
+        console.print(f"{'machine':20} {escape(line)}")
+    console.print(f"\n[bold]{escape(found.verdict)}[/]", soft_wrap=True)
+
+
+def stage_text(stage: Stage, found: Reproduction) -> str:
+    if stage.is_identical:
+        changed = f", although {', '.join(stage.causes)} changed" if stage.causes else ""
+        return f"identical{changed}"
+    told = []
+    for path in stage.differing:
+        how = found.features.get(path)
+        told.append(f"{path} ({how})" if how else path)
+    return escape(f"differs: {', '.join(told)}")
+
+
+def as_json(found: Reproduction) -> dict[str, Any]:
+    return {
+        "identical": found.is_identical,
+        "within_limits": found.is_within_limits,
+        "verdict": found.verdict,
+        "start": None if found.is_identical else found.start.name,
+        "stages": {
+            s.name: {"differing": list(s.differing), "causes": list(s.causes)} for s in found.stages
+        },
+        "features": {
+            path: None if d is None else {"share": d.share, "descriptor": d.descriptor}
+            for path, d in found.features.items()
+        },
+        "answers": found.answers,
+        "machine": list(found.machine),
+        "uar": found.uar,
+        "recorded_uar": found.recorded_uar,
+        "spread": list(found.spread),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
