@@ -168,7 +168,8 @@ def reproduce(
 ) -> Outcome:
     """`dvc repro` of this one stage; its whole output is kept in `.ser/logs/`.
 
-    env : added to the stage's environment. Raises StageError with the stage's own message, StageCrashed where a retry may help.
+    env : added to the stage's environment.
+    Raises StageError with the stage's own message, StageCrashed where a retry may help.
     """
     started = time.monotonic()
     command = [sys.executable, "-m", "dvc", "repro", *options, "-s", stage]

@@ -153,7 +153,7 @@ def main() -> int:
 def reproduce(
     root: Path, record: Mapping[str, Any], *, code: str, seeds: int | None, console: Console
 ) -> Reproduction:
-    """Run every stage of the record anew, and compare; raises SerError where that cannot be done."""
+    """Run every stage of the record anew, and compare. Raises SerError where it cannot be done."""
     recorded = yaml.safe_load(record["files"]["dvc.lock"])["stages"]
     files = {path: text for path, text in record["files"].items() if path != "dvc.lock"}
     commit, diff = _code(root, record, code)
