@@ -84,12 +84,14 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], kind: str) -> It
 class Difference:
     """The largest difference of stored values, as a share of their descriptor's largest value.
 
-    missing : utterances that only one side has.
+    missing : utterances or frames that only one side has. stored : "" or how coarsely the values
+    are stored; a difference of one such step is not counted.
     """
 
     share: float
     descriptor: str
     missing: int = 0
+    stored: str = ""
 
     @property
     def is_rounding(self) -> bool:
@@ -97,19 +99,23 @@ class Difference:
 
     def __str__(self) -> str:
         if self.missing:
-            return f"{self.missing} utterances are on one side only"
+            return f"{self.missing} rows are on one side only"
+        beyond = f" beyond a step of {self.stored}" if self.stored else ""
         if self.share == 0:
-            return "the same values, under other names"
-        return f"values differ by up to {self.share:.1e} of the largest {self.descriptor}"
+            return f"no difference{beyond}"
+        return f"up to {self.share:.1e} of the largest {self.descriptor}{beyond}"
 
 
-def compare_features(recorded: Path, made: Path) -> Difference:
-    """Two folders of shards: each functional, log-mel or layer against its own largest value."""
+def compare_features(recorded: Path, made: Path) -> list[Difference]:
+    """Two folders of shards: each functional, log-mel band or layer against its own largest value."""
     if made.name == EMBEDDINGS.name:
-        return _largest(_stacked(read_embeddings(recorded)), _stacked(read_embeddings(made)))
-    both = _largest(read_functionals(recorded), read_functionals(made))
-    mels = _largest(_pooled(read_sequences(recorded)), _pooled(read_sequences(made)))
-    return max(both, mels, key=lambda difference: (difference.missing, difference.share))
+        return [_largest(_stacked(read_embeddings(recorded)), _stacked(read_embeddings(made)))]
+    mels = _pooled(read_sequences(recorded)), _pooled(read_sequences(made))
+    return [
+        _largest(read_functionals(recorded), read_functionals(made)),
+        # One step of float16 is 5e-4 of a value: the last bit of a float32 may flip it.
+        _largest(*mels, step=np.float16),
+    ]
 
 
 def _pooled(sequences: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -127,16 +133,21 @@ def _stacked(layers: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=list(layers)).add_prefix("embedding value ")
 
 
-def _largest(recorded: pd.DataFrame, made: pd.DataFrame) -> Difference:
-    """Of two tables with a column for each descriptor."""
+def _largest(
+    recorded: pd.DataFrame, made: pd.DataFrame, *, step: type[np.floating] | None = None
+) -> Difference:
+    """Of two tables with a column for each descriptor. step : the type that values are stored in."""
+    stored = step.__name__ if step else ""
     missing = recorded.index.symmetric_difference(made.index)
     if len(missing) or list(recorded.columns) != list(made.columns):
-        return Difference(1.0, "", len(missing) or len(recorded))
-    # No value: the same on both sides counts as equal.
-    differing = (recorded - made.loc[recorded.index]).abs().max().fillna(0.0)
-    largest = recorded.abs().max().replace(0.0, 1.0).fillna(1.0)
-    shares = differing / largest
-    return Difference(float(shares.max()), str(shares.idxmax()))
+        return Difference(1.0, "", len(missing) or len(recorded), stored)
+    differing = (recorded - made.loc[recorded.index]).abs()
+    if step:
+        differing = (differing - np.spacing(recorded.abs().astype(step)).astype(float)).clip(0)
+    largest = recorded.abs().max().replace(0.0, 1.0)
+    # Where no utterance has a value, there is none to differ.
+    shares = (differing.max() / largest).fillna(0.0)
+    return Difference(float(shares.max()), str(shares.idxmax()), stored=stored)
 
 
 def compare_answers(recorded: Path, made: Path) -> str:

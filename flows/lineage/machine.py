@@ -22,7 +22,7 @@ def machine() -> dict[str, Any]:
 
     pools = {
         f"{pool['internal_api']} {pool['version']} {pool['architecture']}, "
-        f"{pool['num_threads']} threads"
+        f"threads {pool['num_threads']}"
         for pool in threadpool_info()
         if pool["user_api"] == "blas"
     }
@@ -31,7 +31,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}",
         "python": platform.python_version(),
-        "blas": sorted(pools),
+        "blas": "; ".join(sorted(pools)),
     }
 
 

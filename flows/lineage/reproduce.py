@@ -11,9 +11,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,12 @@ class Reproduction:
     """What a reproduction found.
 
     machine : what differs from the recorded machine and libraries. features : by folder, where its
-    files differ. answers : "" where they are the same, or cannot be compared.
+    files differ; () where the recorded ones are not here. answers : "" where they are the same, or cannot be compared.
     """
 
     stages: tuple[Stage, ...]
     machine: tuple[str, ...]
-    features: Mapping[str, Difference | None]
+    features: Mapping[str, Sequence[Difference]]
     answers: str
     uar: float
     recorded_uar: float
@@ -77,7 +77,9 @@ class Reproduction:
     @property
     def is_within_limits(self) -> bool:
         """Whether what differs is what another machine may make differ."""
-        rounding = all(d is not None and d.is_rounding for d in self.features.values())
+        rounding = all(
+            found and all(d.is_rounding for d in found) for found in self.features.values()
+        )
         within = bool(self.spread) and min(self.spread) <= self.uar <= max(self.spread)
         return self.is_identical or bool(self.machine and rounding and within)
 
@@ -265,20 +267,20 @@ def _recorded(root: Path, record: Mapping[str, Any], differing: set[str]) -> Ite
         yield tree
 
 
-def _difference(before: Path | None, tree: Path, folder: Path) -> Difference | None:
+def _difference(before: Path | None, tree: Path, folder: Path) -> list[Difference]:
     if before is None or not (before / folder).is_dir():
-        return None
+        return []
     return compare_features(before / folder, tree / folder)
 
 
 def print_found(found: Reproduction, console: Console) -> None:
     """One line a stage, then what is different, and the verdict."""
     for stage in found.stages:
-        console.print(f"{stage.name:20} {stage_text(stage, found)}")
+        console.print(f"{stage.name:20} {stage_text(stage, found)}", soft_wrap=True)
     if found.answers:
         console.print(f"{'answers':20} {found.answers}")
     for line in found.machine:
-        console.print(f"{'machine':20} {escape(line)}")
+        console.print(f"{'machine':20} {escape(line)}", soft_wrap=True)
     console.print(f"\n[bold]{escape(found.verdict)}[/]", soft_wrap=True)
 
 
@@ -289,7 +291,7 @@ def stage_text(stage: Stage, found: Reproduction) -> str:
     told = []
     for path in stage.differing:
         how = found.features.get(path)
-        told.append(f"{path} ({how})" if how else path)
+        told.append(f"{path} ({'; '.join(map(str, how))})" if how else path)
     return escape(f"differs: {', '.join(told)}")
 
 
@@ -303,8 +305,7 @@ def as_json(found: Reproduction) -> dict[str, Any]:
             s.name: {"differing": list(s.differing), "causes": list(s.causes)} for s in found.stages
         },
         "features": {
-            path: None if d is None else {"share": d.share, "descriptor": d.descriptor}
-            for path, d in found.features.items()
+            path: [asdict(difference) for difference in own] for path, own in found.features.items()
         },
         "answers": found.answers,
         "machine": list(found.machine),
