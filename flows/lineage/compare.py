@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.core.features.functionals import F0_STATISTICS
 from ser.core.utterance.tables import posterior_columns
 from ser.io.storage.embeddings import read_embeddings
 from ser.io.storage.shards import read_functionals, read_sequences
@@ -144,10 +145,17 @@ def _largest(
     differing = (recorded - made.loc[recorded.index]).abs()
     if step:
         differing = (differing - np.spacing(recorded.abs().astype(step)).astype(float)).clip(0)
-    largest = recorded.abs().max().replace(0.0, 1.0)
+    # A median near zero is measured by what its descriptor comes to, not by itself.
+    largest = recorded.abs().max().groupby(_descriptor).transform("max").replace(0.0, 1.0)
     # Where no utterance has a value, there is none to differ.
     shares = (differing.max() / largest).fillna(0.0)
     return Difference(float(shares.max()), str(shares.idxmax()), stored=stored)
+
+
+def _descriptor(functional: str) -> str:
+    """`mfcc_03` of `mfcc_03_p50`; the name itself of what is no statistic over frames."""
+    name, _, statistic = functional.rpartition("_")
+    return name if statistic in F0_STATISTICS else functional
 
 
 def compare_answers(recorded: Path, made: Path) -> str:
