@@ -108,7 +108,7 @@ class Difference:
 
 
 def compare_features(recorded: Path, made: Path) -> list[Difference]:
-    """Two folders of shards: each functional, log-mel band or layer against its own largest value."""
+    """Differences of two folders of shards: of functionals and of log-mels, or of embeddings."""
     if made.name == EMBEDDINGS.name:
         return [_largest(_stacked(read_embeddings(recorded)), _stacked(read_embeddings(made)))]
     mels = _pooled(read_sequences(recorded)), _pooled(read_sequences(made))
@@ -137,7 +137,7 @@ def _stacked(layers: Mapping[str, np.ndarray]) -> pd.DataFrame:
 def _largest(
     recorded: pd.DataFrame, made: pd.DataFrame, *, step: type[np.floating] | None = None
 ) -> Difference:
-    """Of two tables with a column for each descriptor. step : the type that values are stored in."""
+    """Of two tables, a column for each descriptor. step : the type that values are stored in."""
     stored = step.__name__ if step else ""
     missing = recorded.index.symmetric_difference(made.index)
     if len(missing) or list(recorded.columns) != list(made.columns):

@@ -58,7 +58,8 @@ class Reproduction:
     """What a reproduction found.
 
     machine : what differs from the recorded machine and libraries. features : by folder, where its
-    files differ; () where the recorded ones are not here. answers : "" where they are the same, or cannot be compared.
+    files differ; () where the recorded ones are not here. answers : "" where they are the same, or
+    cannot be compared.
     """
 
     stages: tuple[Stage, ...]

@@ -17,7 +17,8 @@ from ser.cli.answers import Form, print_answers
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
-from ser.cli.start import PASSED_ON, run, ui, worker
+from ser.cli.lineage import lineage
+from ser.cli.start import PASSED_ON, reproduce, run, ui, worker
 from ser.cli.versions import history, versions
 from ser.cli.words import INTERRUPTED, SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
@@ -38,6 +39,8 @@ app.add_typer(corpus_app, name="corpus")
 app.command()(benchmark)
 app.command()(versions)
 app.command()(history)
+app.command()(lineage)
+app.command(context_settings=PASSED_ON)(reproduce)
 app.command(context_settings=PASSED_ON)(run)
 app.command(context_settings=PASSED_ON)(ui)
 app.command(context_settings=PASSED_ON)(worker)

@@ -28,7 +28,15 @@ def worker(context: typer.Context) -> None:
     _become("flows.worker", context)
 
 
+def reproduce(context: typer.Context) -> None:
+    """Make a version again in a worktree, and compare features, weights and scores."""
+    _become("flows.lineage.reproduce", context)
+
+
 def _become(module: str, context: typer.Context) -> None:
     # Of one process with the flow, signals and exit status are the flow's own.
-    os.chdir(project_root())
-    os.execv(sys.executable, [sys.executable, "-m", module, *context.args])
+    root = project_root()
+    # A file that was named from below the root is found from there, too.
+    given = [os.path.abspath(a) if os.path.isfile(a) else a for a in context.args]
+    os.chdir(root)
+    os.execv(sys.executable, [sys.executable, "-m", module, *given])
