@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.errors import RegistryError, SerError
+from ser.errors import DamagedVersion, RegistryError, TableError
 from ser.files import read_json, write_json
 from ser.io.tracking.bundles import fetch_artifact
 from ser.io.tracking.store import as_default_store, connect
@@ -38,8 +38,8 @@ def fetch_record(root: Path, version: Version) -> dict[str, Any]:
     try:
         with fetch_artifact(root, version, NAME) as path:
             return read_json(path)
-    except SerError as error:
+    except (DamagedVersion, TableError) as error:
         raise RegistryError(
-            f"Version {version.version} has no readable {NAME} ({error}) It was registered by an "
-            "older release, or its files are gone. `ser versions` lists the others."
+            f"Version {version.version} has no {NAME} that can be read: an older release "
+            "registered it, or its files were changed. `ser versions` lists the others."
         ) from error
