@@ -25,7 +25,7 @@ NAMING_RUNS = {TRAIN_RECEIPT.as_posix()}
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the reproduction, beside its record.
+    """A stage of the reproduction beside its record.
 
     differing : outs with another hash. causes : inputs with another hash that no stage makes:
     source, raw data.
@@ -34,10 +34,6 @@ class Stage:
     name: str
     differing: tuple[str, ...]
     causes: tuple[str, ...]
-
-    @property
-    def is_identical(self) -> bool:
-        return not self.differing
 
 
 def compare_stages(recorded: Mapping[str, Any], made: Mapping[str, Any]) -> list[Stage]:
@@ -86,13 +82,14 @@ class Difference:
     """The largest difference of stored values, as a share of their descriptor's largest value.
 
     missing : utterances or frames that only one side has. stored : "" or how coarsely the values
-    are stored; a difference of one such step is not counted.
+    are stored; a difference of one such step is not counted. is_exact : no value differs at all.
     """
 
     share: float
     descriptor: str
     missing: int = 0
     stored: str = ""
+    is_exact: bool = False
 
     @property
     def is_rounding(self) -> bool:
@@ -101,6 +98,8 @@ class Difference:
     def __str__(self) -> str:
         if self.missing:
             return f"{self.missing} rows are on one side only"
+        if self.is_exact:
+            return "the same values"
         beyond = f" beyond a step of {self.stored}" if self.stored else ""
         if self.share == 0:
             return f"no difference{beyond}"
@@ -143,13 +142,14 @@ def _largest(
     if len(missing) or list(recorded.columns) != list(made.columns):
         return Difference(1.0, "", len(missing) or len(recorded), stored)
     differing = (recorded - made.loc[recorded.index]).abs()
+    is_exact = not differing.to_numpy().any()
     if step:
         differing = (differing - np.spacing(recorded.abs().astype(step)).astype(float)).clip(0)
     # A median near zero is measured by what its descriptor comes to, not by itself.
     largest = recorded.abs().max().groupby(_descriptor).transform("max").replace(0.0, 1.0)
     # Where no utterance has a value, there is none to differ.
     shares = (differing.max() / largest).fillna(0.0)
-    return Difference(float(shares.max()), str(shares.idxmax()), stored=stored)
+    return Difference(float(shares.max()), str(shares.idxmax()), 0, stored, is_exact)
 
 
 def _descriptor(functional: str) -> str:

@@ -20,11 +20,11 @@ from flows.request import Request
 from ser.files import file_hash, read_json
 from ser.io.intake import dvc
 from ser.io.tracking.lineage import git_diff, git_revision
+from ser.io.tracking.records import FORMAT
 from ser.params import Params
 from ser.project import AUGMENTED, BUNDLE, EMBEDDINGS, FEATURES, MANIFEST, METRICS, RAW
 from ser.stages.learning import chosen_params
 
-FORMAT = 1
 #: Tag of a version -> where the record has it. The record has all, the tags what people look for.
 TAGS = {
     "git.commit": ("git", "commit"),

@@ -11,34 +11,31 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
 
 from flows import dvc
 from flows.lineage import spread
 from flows.lineage.compare import (
     Difference,
-    Stage,
     compare_answers,
     compare_features,
     compare_stages,
     in_order,
 )
+from flows.lineage.findings import Reproduction, as_json, print_found
 from flows.lineage.machine import differences, libraries, machine
-from flows.lineage.record import FORMAT
 from flows.processes.environment import begin, failed
 from flows.worktree import link_own_files, worktree
 from ser.errors import SerError, StageError
 from ser.files import read_json
 from ser.io.intake.dvc import locked_stages, tracker_of
-from ser.io.tracking import records, versions
+from ser.io.tracking import records
 from ser.io.tracking.address import VARIABLE
 from ser.io.tracking.lineage import git_diff
 from ser.output import print_error
@@ -51,59 +48,6 @@ RECORDED, HERE = "recorded", "here"
 SEEDS = 4
 #: Every stage, from its inputs: nothing of DVC's cache, and nothing into it.
 ANEW = ("--force", "--no-commit")
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """What a reproduction found.
-
-    machine : what differs from the recorded machine and libraries. features : by folder, where its
-    files differ; () where the recorded ones are not here. answers : "" where they are the same, or
-    cannot be compared.
-    """
-
-    stages: tuple[Stage, ...]
-    machine: tuple[str, ...]
-    features: Mapping[str, Sequence[Difference]]
-    answers: str
-    uar: float
-    recorded_uar: float
-    spread: tuple[float, ...]
-    code: str
-
-    @property
-    def is_identical(self) -> bool:
-        return all(stage.is_identical for stage in self.stages)
-
-    @property
-    def is_within_limits(self) -> bool:
-        """Whether what differs is what another machine may make differ."""
-        rounding = all(
-            found and all(d.is_rounding for d in found) for found in self.features.values()
-        )
-        within = bool(self.spread) and min(self.spread) <= self.uar <= max(self.spread)
-        return self.is_identical or bool(self.machine and rounding and within)
-
-    @property
-    def start(self) -> Stage:
-        """The first stage that differs."""
-        return next(stage for stage in self.stages if not stage.is_identical)
-
-    @property
-    def verdict(self) -> str:
-        if self.is_identical:
-            return "Identical: features, weights and scores are those of the record."
-        causes = ", ".join(self.start.causes)
-        because = f", whose {causes} is not what was recorded" if causes else ""
-        where = f"The difference starts in {self.start.name}{because}."
-        scores = f"Test UAR {self.uar:.3f}, recorded {self.recorded_uar:.3f}"
-        if self.spread:
-            inside = "within" if min(self.spread) <= self.uar <= max(self.spread) else "outside"
-            scores += f", {inside} the spread over seeds ({spread.spread_text(self.spread)})"
-        if not self.machine:
-            return f"Not identical. {where} {scores}."
-        limits = "" if self.is_within_limits else " That is more than another machine explains."
-        return f"Another machine, not identical. {where} {scores}.{limits}"
 
 
 def main() -> int:
@@ -135,7 +79,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=True, highlight=False)
     try:
-        record, version = _record_of(root, options.version)
+        record, version = records.find_record(root, options.version)
         found = reproduce(root, record, code=options.code, seeds=options.seeds, console=console)
         if found.spread and version is not None:
             records.amend_record(root, version, spread=list(found.spread))
@@ -157,6 +101,11 @@ def reproduce(
     root: Path, record: Mapping[str, Any], *, code: str, seeds: int | None, console: Console
 ) -> Reproduction:
     """Run every stage of the record anew, and compare. Raises SerError where it cannot be done."""
+    if not record["git"]:
+        raise StageError(
+            "The version was made outside Git: its code is not recorded, so it cannot be made "
+            "again. Commit the project; versions from then on can be."
+        )
     recorded = yaml.safe_load(record["files"]["dvc.lock"])["stages"]
     files = {path: text for path, text in record["files"].items() if path != "dvc.lock"}
     commit, diff = _code(root, record, code)
@@ -206,28 +155,7 @@ def reproduce(
         uar,
         float(record["scores"]["test"]["uar"]),
         known,
-        code,
     )
-
-
-def _record_of(root: Path, named: str) -> tuple[dict[str, Any], versions.Version | None]:
-    """The record, and the version where it is of this project's registry."""
-    if named.endswith(".json"):
-        record, version = read_json(Path(named)), None
-    else:
-        version = versions.named(root, named)
-        record = records.fetch_record(root, version)
-    if record.get("format") != FORMAT:
-        raise StageError(
-            f"{named} has format {record.get('format')!r}; expected {FORMAT}, as lineage.json of "
-            "this release has. Use the release that wrote it."
-        )
-    if not record["git"]:
-        raise StageError(
-            f"{named} was made outside Git: its code is not recorded, so it cannot be made again. "
-            "Commit the project; versions from then on can."
-        )
-    return record, version
 
 
 def _code(root: Path, record: Mapping[str, Any], code: str) -> tuple[str, bytes]:
@@ -272,48 +200,6 @@ def _difference(before: Path | None, tree: Path, folder: Path) -> list[Differenc
     if before is None or not (before / folder).is_dir():
         return []
     return compare_features(before / folder, tree / folder)
-
-
-def print_found(found: Reproduction, console: Console) -> None:
-    """One line a stage, then what is different, and the verdict."""
-    for stage in found.stages:
-        console.print(f"{stage.name:20} {stage_text(stage, found)}", soft_wrap=True)
-    if found.answers:
-        console.print(f"{'answers':20} {found.answers}")
-    for line in found.machine:
-        console.print(f"{'machine':20} {escape(line)}", soft_wrap=True)
-    console.print(f"\n[bold]{escape(found.verdict)}[/]", soft_wrap=True)
-
-
-def stage_text(stage: Stage, found: Reproduction) -> str:
-    if stage.is_identical:
-        changed = f", although {', '.join(stage.causes)} changed" if stage.causes else ""
-        return f"identical{changed}"
-    told = []
-    for path in stage.differing:
-        how = found.features.get(path)
-        told.append(f"{path} ({'; '.join(map(str, how))})" if how else path)
-    return escape(f"differs: {', '.join(told)}")
-
-
-def as_json(found: Reproduction) -> dict[str, Any]:
-    return {
-        "identical": found.is_identical,
-        "within_limits": found.is_within_limits,
-        "verdict": found.verdict,
-        "start": None if found.is_identical else found.start.name,
-        "stages": {
-            s.name: {"differing": list(s.differing), "causes": list(s.causes)} for s in found.stages
-        },
-        "features": {
-            path: [asdict(difference) for difference in own] for path, own in found.features.items()
-        },
-        "answers": found.answers,
-        "machine": list(found.machine),
-        "uar": found.uar,
-        "recorded_uar": found.recorded_uar,
-        "spread": list(found.spread),
-    }
 
 
 if __name__ == "__main__":

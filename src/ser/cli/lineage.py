@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,14 +29,9 @@ def lineage(
 
     The whole record is lineage.json beside the version's bundle; `ser reproduce` starts from it.
     """
-    from ser.files import read_json
-    from ser.io.tracking import records, versions
+    from ser.io.tracking.records import find_record
 
-    if version.endswith(".json"):
-        record = read_json(Path(version))
-    else:
-        root = project_root()
-        record = records.fetch_record(root, versions.named(root, version))
+    record, _ = find_record(project_root(), version)
     if as_json:
         print(json.dumps(record, indent=2))
         return

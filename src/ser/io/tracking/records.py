@@ -9,11 +9,14 @@ from typing import Any
 
 from ser.errors import DamagedVersion, RegistryError, TableError
 from ser.files import read_json, write_json
+from ser.io.tracking import versions
 from ser.io.tracking.bundles import fetch_artifact
 from ser.io.tracking.store import as_default_store, connect
 from ser.io.tracking.versions import MODEL, Version
 
 NAME = "lineage.json"
+#: Of what the file holds.
+FORMAT = 1
 
 
 def write_record(root: Path, model_id: str, run_id: str, record: Mapping[str, Any]) -> None:
@@ -31,6 +34,31 @@ def amend_record(root: Path, version: Version, **facts: Any) -> None:
     record = {**fetch_record(root, version), "version": version.version, **facts}
     source = str(connect(root).get_model_version(MODEL, str(version.version)).source)
     write_record(root, source.removeprefix("models:/"), version.run_id, record)
+
+
+def find_record(root: Path, named: str) -> tuple[dict[str, Any], Version | None]:
+    """The record of a version or of a lineage.json by its path, which needs no registry.
+
+    The version is None for a file. Raises RegistryError where neither is there, or the file is
+    none of this release's.
+    """
+    version = None if named.endswith(".json") else versions.named(root, named)
+    if version is not None:
+        record = fetch_record(root, version)
+    else:
+        try:
+            record = read_json(Path(named))
+        except TableError as error:
+            raise RegistryError(
+                f"{named} cannot be read as a {NAME}; expected the file that stands beside a "
+                "version's bundle. `ser lineage VERSION --json` writes one."
+            ) from error
+    if record.get("format") != FORMAT:
+        raise RegistryError(
+            f"{named} has format {record.get('format')!r}, and this release reads {FORMAT}. Use "
+            "the release that wrote it."
+        )
+    return record, version
 
 
 def fetch_record(root: Path, version: Version) -> dict[str, Any]:
