@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("prefect")
 def tick(project: Project) -> Tick:
     from flows.pipeline import retrain
 
-    return retrain(str(project.root))
+    return retrain(root=str(project.root))
 
 
 def copied(project: Project, folder: Path) -> Project:
@@ -293,7 +293,7 @@ def test_only_a_crash_is_tried_again(
 ) -> None:
     from prefect import flow
 
-    from flows import pipeline
+    from flows import steps
 
     tried: list[str] = []
 
@@ -303,7 +303,7 @@ def test_only_a_crash_is_tried_again(
 
     @flow
     def one_stage() -> None:
-        pipeline.run_stage.with_options(retry_delay_seconds=0)(tmp_path, "train", "a test")
+        steps.run_stage.with_options(retry_delay_seconds=0)(tmp_path, "train", "a test")
 
     monkeypatch.setattr(dvc, "reproduce", fail)
     with pytest.raises(error):
