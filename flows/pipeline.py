@@ -7,6 +7,7 @@ imports Prefect: set its environment first (see `flows.retrain`).
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def retrain(root: str = ".") -> Tick:
         # An MLflow server that is away or a journal that cannot be read is found now, not after
         # a training.
         experiment_id = store.prepare_store(project)
-        journal.rows(project)
+        mend_registry(project)
         outcomes = reproduce_all(project, params)
         receipt = read_json(project / TRAIN_RECEIPT)
         if not runs.run_exists(project, receipt["run_id"]):
@@ -68,23 +69,20 @@ def retrain(root: str = ".") -> Tick:
             receipt = read_json(project / TRAIN_RECEIPT)
         runs.end_orphans(project)
 
-        verdict = None
+        # Trainings take hours, in which people may have changed the registry.
+        mend_registry(project)
         with journal.locked(project):
-            champion = versions.champion(project)
-            if champion is None and (champion := registry.reinstate(project)):
-                log.warning(
-                    "No version had the alias champion; version %d has it again.", champion.version
-                )
             version = versions.find_version(project, receipt["bundle_sha256"])
             wrong = bundles.defect(project, version) if version else None
             if wrong:
                 log.warning("%s It is registered again.", wrong.found)
             if version is None or wrong:
                 version = register(project, params, receipt)
-            if version.verdict is None or champion is None:
-                verdict = judge(project, params, version, champion)
-                version = settle(project, version, verdict)
-            champion = registry.check_champion(project, otherwise=version)
+        verdict = None
+        if version.verdict is None or versions.champion(project) is None:
+            judge_it = partial(judge, project, params, version)
+            version, verdict = registry.attempt(project, version, judge_it)
+        champion = registry.check_champion(project, otherwise=version)
         tick = Tick(
             outcomes=tuple(outcomes),
             version=version,
@@ -97,6 +95,12 @@ def retrain(root: str = ".") -> Tick:
         )
         report(tick)
         return tick
+
+
+def mend_registry(root: Path) -> None:
+    """Make journal and registry agree, and log what did not."""
+    for message in registry.agree(root):
+        get_run_logger().warning(message)
 
 
 def reproduce_all(root: Path, params: Params) -> list[Outcome]:
@@ -189,14 +193,6 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
         verdict = judge_version(root, params, version, champion)
     get_run_logger().info(verdict.reason)
     return verdict
-
-
-@task(cache_policy=NO_CACHE, task_run_name="settle")
-def settle(root: Path, version: Version, verdict: Verdict) -> Version:
-    """Act upon the verdict."""
-    figures = {"delta_uar": verdict.delta_uar, "probability": verdict.probability}
-    act = registry.promote if verdict.promote else registry.keep
-    return act(root, version, reason=verdict.reason, figures=figures)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="report")

@@ -22,6 +22,7 @@ import pytest
 import soundfile
 
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
+from ser.core.scores.gate import Verdict
 from ser.errors import DamagedVersion, NoChampion, RegistryError
 from ser.io.tracking import bundles, journal, registry, runs, store, versions
 from ser.io.tracking.packaging import example_audio
@@ -66,6 +67,11 @@ def root(prepared: Path, tmp_path: Path) -> Path:
 
 def promote(root: Path, version: int, reason: str = "better") -> versions.Version:
     return registry.promote(root, versions.get_version(root, version), reason=reason)
+
+
+def keep(root: Path, version: int, **figures: float) -> versions.Version:
+    verdict = Verdict(False, "worse", **figures)
+    return registry.attempt(root, versions.get_version(root, version), lambda _: verdict)[0]
 
 
 def test_a_version_says_what_it_is(root: Path) -> None:
@@ -119,9 +125,7 @@ def test_the_list_of_versions_agrees_with_each_of_them(root: Path) -> None:
 def test_a_kept_champion_stays_and_the_verdict_is_on_record(root: Path) -> None:
     promote(root, 1)
 
-    kept = registry.keep(
-        root, versions.get_version(root, 2), reason="worse", figures={"probability": 0.1}
-    )
+    kept = keep(root, 2, probability=0.1)
 
     assert versions.champion(root).version == 1
     assert (kept.verdict, kept.verdict_reason) == ("kept", "worse")
@@ -464,8 +468,9 @@ def test_rolling_back_follows_the_rows_of_its_own_store_alone(root: Path) -> Non
     rows = journal.rows(root)
     assert len({row["store"] for row in rows}) == 1
     # Another store's: there version 3 took the place of version 2, which was kept out here.
-    registry.keep(root, versions.get_version(root, 2), reason="worse")
-    journal.append(root, event="promoted", version=3, previous=2, store="of-another")
+    keep(root, 2)
+    row = journal.new_row(event="promoted", version=3, previous=2, store="other", reason="")
+    journal.append(root, row)
 
     assert registry.roll_back(root, reason="bad").version == 1
 
@@ -486,7 +491,7 @@ def test_a_model_that_is_registered_anew_has_another_history(root: Path, prepare
     with pytest.raises(RegistryError, match="no predecessor"):
         registry.roll_back(root, reason="bad")
 
-    registry.keep(root, versions.get_version(root, 1), reason="worse")
+    keep(root, 1)
     assert journal.rows(root)[-1]["store"] != before
 
 
@@ -523,7 +528,7 @@ def test_where_the_store_cannot_be_written_journal_and_registry_still_agree(
 
     acts = {
         "promote": lambda: promote(root, 3),
-        "keep": lambda: registry.keep(root, versions.get_version(root, 3), reason="worse"),
+        "keep": lambda: keep(root, 3),
         "roll_back": lambda: registry.roll_back(root, reason="bad"),
     }
     with pytest.raises(RegistryError, match="write access") as caught:
