@@ -22,6 +22,7 @@ from ser.project import project_root
 
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")]
 SCORES = ("uar", "accuracy", "f1_macro", "chance")
+TIME, WHO_WIDTH = "at (UTC)", 20
 #: Columns that fit into 80 characters; `--json` prints all.
 SHOWN = ("version", "aliases", "model", "corpora", "protocol", "uar", "chance", "verdict")
 
@@ -66,7 +67,7 @@ def history(as_json: AsJson = False) -> None:
     elif not rows:
         print("The journal is empty: nothing was judged yet. `make run` trains and judges.")
     else:
-        columns = {"at": "at (UTC)", "event": "event", "version": "version", "previous": "before"}
+        columns = {"at": TIME, "event": "event", "version": "to", "previous": "from"}
         _print(map(_shown, rows), {**columns, "who": "who", "reason": "reason"})
 
 
@@ -140,7 +141,8 @@ def _print(rows: Iterable[dict[str, Any]], columns: dict[str, str]) -> None:
     """A table with these columns of the rows, under these titles."""
     table = Table(box=None, pad_edge=False)
     for title in columns.values():
-        table.add_column(title, overflow="fold")
+        width = WHO_WIDTH if title == "who" else None
+        table.add_column(title, overflow="fold", no_wrap=title == TIME, max_width=width)
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     # Words in brackets are no markup here.

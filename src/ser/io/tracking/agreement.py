@@ -23,7 +23,7 @@ SINCE = "champion_since"
 
 @dataclass(frozen=True)
 class Finding:
-    """A disagreement: what was found, and what mends it.
+    """A disagreement: what was found, and what a person may do about it.
 
     kind : withdrawn, moved_by_hand, adopted and deleted are recorded by a row of that event.
         For vacant the alias champion is missing, for challenger that alias; for tags, `tags`.
@@ -35,6 +35,7 @@ class Finding:
     ]
     version: int
     found: str
+    remedy: str = ""
     previous: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -138,12 +139,12 @@ def _moved(
     elif line[-1] != champion:
         what = (
             f"Version {champion} is the champion, but the journal says version {line[-1]}: the "
-            f"alias was moved by hand.{_doubt(known[champion])} Keep it: `ser promote {champion} "
-            "--reason WHY`."
+            f"alias was moved by hand.{_doubt(known[champion])}"
         )
+        remedy = f"Keep it: `ser promote {champion} --reason WHY`."
         if line[-1] in known:
-            what += f" Undo it: `ser roll-back {line[-1]}`."
-        yield Finding("moved_by_hand", champion, what, previous=line[-1])
+            remedy += f" Undo it: `ser roll-back {line[-1]}`."
+        yield Finding("moved_by_hand", champion, what, remedy, previous=line[-1])
 
 
 def _doubt(version: Version) -> str:

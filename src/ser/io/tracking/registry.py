@@ -179,14 +179,17 @@ def agree(root: Path) -> list[str]:
     with locked(root):
         if missing := _missing_model(root):
             return missing
-        return [f"{finding.found} {_mend(root, finding)}" for finding in _findings(root)]
+        return [
+            " ".join(filter(None, (finding.found, _mend(root, finding), finding.remedy)))
+            for finding in _findings(root)
+        ]
 
 
 def disagreement(root: Path) -> str | None:
     """What `agree` would find, a line each; only reads. None where all agrees."""
 
     def look() -> list[str]:
-        return _missing_model(root) or [finding.found for finding in _findings(root)]
+        return _missing_model(root) or [f"{f.found} {f.remedy}".strip() for f in _findings(root)]
 
     found = look()
     if found:
