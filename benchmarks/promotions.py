@@ -75,7 +75,8 @@ def main() -> None:
         "highest of the rounds:",
         page.table(Round.HEADER, [_ranges(rounds, kind) for kind in ("gate", "mixed")]),
         "*Judged again*: verdicts given on a champion that had changed before they were acted "
-        "upon. *Withdrawn*: rows whose process was killed before the alias moved.",
+        "upon. *Withdrawn*: rows whose process was killed before the alias moved. With "
+        "`--unlocked`, which takes the lock away, the benchmark ends non-zero.",
         f"Writing at once without any lock of ours: {options.at_once} processes, each a run with "
         f"{RUN_METRICS} metrics and a search. {failed} failed; the slowest single call took "
         f"{slowest:.2f} s. MLflow lets SQLite wait for 20 s.",

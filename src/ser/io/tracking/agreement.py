@@ -178,7 +178,7 @@ def _tags(held: Sequence[Row], known: Mapping[int, Version]) -> Iterable[Finding
         if number in known:
             wrong = {n: text for n, text in tags.items() if known[number].tags.get(n) != text}
             if wrong:
-                what = f"Version {number}: {', '.join(wrong)} in MLflow is not as in the journal."
+                what = f"Version {number}: not as in the journal are the tags {', '.join(wrong)}."
                 yield Finding("tags", number, what, tags=wrong)
 
 

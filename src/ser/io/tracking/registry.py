@@ -274,7 +274,7 @@ def _mend(root: Path, finding: Finding) -> str:
     if finding.kind == "tags":
         for name, value in finding.tags.items():
             client.set_model_version_tag(MODEL, number, name, value)
-        return "It is set again."
+        return "They are set again."
     row = journal.new_row(
         event=finding.kind,
         version=finding.version,
@@ -307,7 +307,7 @@ def _missing_model(root: Path) -> list[str]:
     client, rows = connect(root), journal.rows(root)
     if not rows or lookup(client.get_registered_model, MODEL) is not None:
         return []
-    stores = {row.get("store") for row in rows}
+    stores = {row["store"] for row in rows if row.get("store")}
     for model in client.search_registered_models():
         if model.tags.get(IDENTITY) in stores:
             raise RegistryError(
