@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def retrain(
         # An MLflow server that is away or a journal that cannot be read is found now, not after
         # a training.
         experiment_id = store.prepare_store(project)
-        journal.rows(project)
+        mend_registry(project, request)
         with _workspace(project, request, params) as (tree, params):
             tick = _pass(project, tree, params, request, experiment_id)
         steps.report(tick)
@@ -96,7 +97,6 @@ def _workspace(project: Path, request: Request, params: Params) -> Iterator[tupl
 
 def _pass(project: Path, tree: Path, params: Params, request: Request, experiment_id: str) -> Tick:
     """Reproduce the stages in `tree`; register and judge the model in the stores of `project`."""
-    log = get_run_logger()
     outcomes = reproduce_all(tree, params)
     receipt = read_json(tree / TRAIN_RECEIPT)
     if not runs.run_exists(project, receipt["run_id"]):
@@ -104,25 +104,22 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
         receipt = read_json(tree / TRAIN_RECEIPT)
     runs.end_orphans(project)
 
+    # Trainings take hours, in which people may have changed the registry.
+    mend_registry(project, request)
     verdict: Verdict | None = None
-    with journal.locked(project):
-        champion = versions.champion(project)
-        if champion is None and not request.dry_run:
-            champion = registry.reinstate(project)
-            if champion:
-                log.warning(
-                    "No version had the alias champion; version %d has it again.", champion.version
-                )
-        if request.dry_run:
-            facts = ("run_id", "bundle_sha256", "split_sha256")
-            version = Version.unregistered(**{fact: receipt[fact] for fact in facts})
-            verdict = steps.judge(tree, params, version, champion)
-        else:
-            version = find_or_register(tree, params, receipt, request)
-            if version.verdict is None or champion is None:
-                verdict = steps.judge(tree, params, version, champion)
-                version = steps.settle(project, version, verdict)
-            champion = registry.check_champion(project, otherwise=version)
+    if request.dry_run:
+        facts = ("run_id", "bundle_sha256", "split_sha256")
+        version = Version.unregistered(**{fact: receipt[fact] for fact in facts})
+        verdict = steps.judge(tree, params, version, versions.champion(project))
+    else:
+        version = find_or_register(tree, params, receipt, request)
+        if version.verdict is None or versions.champion(project) is None:
+            if dvc.has_remote(tree):
+                steps.push(tree)
+            judge_it = partial(steps.judge, tree, params, version)
+            version, verdict = registry.attempt(project, version, judge_it)
+            steps.describe(project, version, verdict)
+    champion = registry.check_champion(project, otherwise=version)
     return Tick(
         outcomes=tuple(outcomes),
         version=version,
@@ -140,15 +137,25 @@ def find_or_register(
     tree: Path, params: Params, receipt: dict[str, Any], request: Request
 ) -> Version:
     """The version of the receipt's bundle, registered where there is none that can be loaded."""
-    version = versions.find_version(tree, receipt["bundle_sha256"])
-    wrong = bundles.defect(tree, version) if version else None
-    if wrong:
-        get_run_logger().warning("%s It is registered again.", wrong.found)
-    if version is None or wrong:
-        version = steps.register(tree, params, receipt, request)
-    if version.verdict is None and dvc.has_remote(tree):
-        steps.push(tree)
-    return version
+    with journal.locked(tree):
+        version = versions.find_version(tree, receipt["bundle_sha256"])
+        wrong = bundles.defect(tree, version) if version else None
+        if wrong:
+            get_run_logger().warning("%s It is registered again.", wrong.found)
+        if version is None or wrong:
+            version = steps.register(tree, params, receipt, request)
+        return version
+
+
+def mend_registry(root: Path, request: Request) -> None:
+    """Make journal and registry agree, and log what did not; a dry run only logs."""
+    if request.dry_run:
+        found = registry.disagreement(root)
+        messages = found.splitlines() if found else []
+    else:
+        messages = registry.agree(root)
+    for message in messages:
+        get_run_logger().warning(message)
 
 
 def reproduce_all(root: Path, params: Params) -> list[Outcome]:

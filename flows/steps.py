@@ -111,18 +111,13 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
     return verdict
 
 
-@task(cache_policy=NO_CACHE, task_run_name="settle")
-def settle(root: Path, version: Version, verdict: Verdict) -> Version:
-    """Act upon the verdict."""
-    figures = {"delta_uar": verdict.delta_uar, "probability": verdict.probability}
-    act = registry.promote if verdict.promote else registry.keep
-    settled = act(root, version, reason=verdict.reason, figures=figures)
+@task(cache_policy=NO_CACHE, task_run_name="describe")
+def describe(root: Path, version: Version, verdict: Verdict) -> None:
+    """Write the verdict where the version is looked at; it stands whether that succeeds or not."""
     try:
         records.amend_record(root, version, verdict=asdict(verdict))
     except SerError as error:
-        # The verdict stands all the same.
         get_run_logger().warning("%s", error)
-    return settled
 
 
 @task(cache_policy=NO_CACHE, task_run_name="report")

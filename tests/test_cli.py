@@ -12,7 +12,7 @@ import soundfile
 
 from ser import __version__, cli
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io.tracking import registry, runs, versions
+from ser.io.tracking import registry, runs, store, versions
 
 
 @pytest.fixture
@@ -248,6 +248,7 @@ def test_a_version_that_is_not_there_is_one_line(ser, registered, number):
 def test_rolling_back_asks_first(ser, registered, monkeypatch):
     status, _, err = ser("roll-back")
     assert status == cli.USER_ERROR
+    assert "Version 2 serves. Roll back to version 1?" in err
     assert "`ser roll-back --yes`" in err
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.confirm", lambda _: False)
@@ -256,6 +257,37 @@ def test_rolling_back_asks_first(ser, registered, monkeypatch):
     status, out, _ = ser("roll-back", "--yes")
     assert (status, out) == (0, "Version 1 is the champion again.\n")
     assert json.loads(ser("history", "--json")[1])[-1]["event"] == "rolled_back"
+    status, out, _ = ser("roll-back", "2", "--yes", "--reason", "it was better")
+    assert (status, out) == (0, "Version 2 is the champion again.\n")
+    status, _, err = ser("roll-back", "7")
+    assert (status, err.count("\n")) == (cli.USER_ERROR, 1)
+    assert "Version 7 does not exist; earlier champions that can be loaded: 1." in err
+
+
+def test_promoting_what_serves_says_so(ser, registered):
+    status, out, _ = ser("promote", "2")
+    assert (status, out) == (0, "Version 2 is the champion already; nothing changed.\n")
+
+
+def test_what_was_changed_by_hand_is_said_before_a_command_changes_more(ser, registered):
+    store.connect(registered).set_registered_model_alias(versions.MODEL, "champion", "1")
+    status, out, err = ser("promote", "1", "--reason", "mea\x1bnt")
+    assert (status, out) == (0, "Version 1 is the champion.\n")
+    assert "the journal says version 2: the alias was moved by hand" in err
+    assert err.count("\n") == 1
+    assert ser("promote", "1")[2] == ""
+    last = json.loads(ser("history", "--json")[1])[-1]
+    assert (last["event"], last["reason"]) == ("promoted", "mea\\x1bnt")
+
+
+def test_the_journal_fits_into_80_columns_with_who(ser, registered, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "anna")
+    monkeypatch.setattr("socket.gethostname", lambda: "box")
+    ser("promote", "1", "--reason", "a reason of some length, as people write them")
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = ser("history")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "anna@box" in out
 
 
 def test_nothing_registered_says_what_to_do(ser, trained, tmp_path, monkeypatch):

@@ -155,7 +155,7 @@ def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(
         raise StageError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "promote", die)
+        patch.setattr(registry, "attempt", die)
         with pytest.raises(StageError, match="killed"):
             tick(project)
     assert [v.verdict for v in versions.all_versions(project.root)] == [None]
@@ -224,6 +224,21 @@ def test_a_champion_that_cannot_serve_serves_again_after_the_next_flow(
         assert tick(project).summary.startswith("Nothing changed")
     else:
         assert "is promoted" in again.summary
+
+
+def test_what_was_changed_by_hand_in_the_registry_is_logged_and_recorded(
+    after_two: tuple[Project, Tick], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = copied(after_two[0], tmp_path)
+    root, now = project.root, after_two[1].champion.version
+    other = 3 - now
+    store.connect(root).set_registered_model_alias(MODEL, "champion", str(other))
+
+    again = tick(project)
+
+    assert again.champion.version == other
+    assert f"the journal says version {now}" in caplog.text
+    assert journal.rows(root)[-1]["event"] == "moved_by_hand"
 
 
 def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(

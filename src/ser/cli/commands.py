@@ -19,12 +19,11 @@ from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.lineage import lineage
 from ser.cli.start import PASSED_ON, reproduce, run, ui, worker
-from ser.cli.versions import history, versions
+from ser.cli.versions import history, promote, roll_back, versions
 from ser.cli.words import INTERRUPTED, SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError, SerError
 from ser.output import escape_unencodable, one_line, print_error
-from ser.project import project_root
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +40,9 @@ app.command()(versions)
 app.command()(history)
 app.command()(lineage)
 app.command(context_settings=PASSED_ON)(reproduce)
+# "-1" is a number, and no option: the registry says which versions there are.
+app.command(context_settings={"ignore_unknown_options": True})(promote)
+app.command("roll-back", context_settings={"ignore_unknown_options": True})(roll_back)
 app.command(context_settings=PASSED_ON)(run)
 app.command(context_settings=PASSED_ON)(ui)
 app.command(context_settings=PASSED_ON)(worker)
@@ -119,42 +121,6 @@ def predict(
             raise typer.Exit(SOME_FAILED) from None
     if failed:
         raise typer.Exit(SOME_FAILED)
-
-
-# "-1" is a number, and no option: the registry says which versions there are.
-@app.command(context_settings={"ignore_unknown_options": True})
-def promote(
-    version: Annotated[int, typer.Argument(help="Number of the registered version.")],
-    reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "promoted by hand",
-) -> None:
-    """Make a registered version the champion, past the gate."""
-    from ser.io.tracking import registry, versions
-
-    root = project_root()
-    registry.promote(root, versions.get_version(root, version), reason=reason)
-    print(f"Version {version} is the champion.")
-
-
-@app.command("roll-back")
-def roll_back(
-    reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "rolled back by hand",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Give the champion's place back to its predecessor."""
-    from ser.io.tracking import registry, versions
-
-    root = project_root()
-    champion = versions.champion(root)
-    if champion is not None and not yes:
-        if not sys.stdin.isatty():
-            raise SerError(
-                f"Version {champion.version} serves, and stdin is no terminal to confirm the "
-                "roll-back in. Confirm it by `ser roll-back --yes`."
-            )
-        if not typer.confirm(f"Version {champion.version} serves. Roll back to the one before it?"):
-            raise typer.Exit(SOME_FAILED)
-    champion = registry.roll_back(root, reason=reason)
-    print(f"Version {champion.version} is the champion again.")
 
 
 @app.command()

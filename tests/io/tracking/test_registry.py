@@ -6,12 +6,9 @@ import base64
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,58 +18,20 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser.bundle import bundle_sha256, load_bundle, save_bundle
+from ser.bundle import bundle_sha256, load_bundle
 from ser.errors import DamagedVersion, NoChampion, RegistryError
 from ser.io.tracking import bundles, journal, registry, runs, store, versions
 from ser.io.tracking.packaging import example_audio
 from ser.predictor import Predictor
 from support.project import Project
-
-#: Of the three versions' bundles, which differ in their cards alone.
-SHA: list[str] = []
+from support.registry import keep, promote, tamper
 
 
-@pytest.fixture(scope="module")
-def prepared(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with three versions, none promoted."""
-    root = tmp_path_factory.mktemp("prepared")
-    bundle = load_bundle(trained.root / "models" / "bundle")
-    SHA.clear()
-    for number in range(1, 4):
-        directory = root / "bundles" / str(number)
-        save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
-        SHA.append(sha := bundle_sha256(directory))
-        with runs.start_run(root, name=sha[:3], params={"seed": 7}) as run:
-            pass
-        registry.register(
-            root,
-            directory,
-            run_id=run.run_id,
-            bundle_sha256=sha,
-            scores={"uar": 0.51239},
-            tags={"split_sha256": "s" * 64},
-        )
-    return root
-
-
-@pytest.fixture
-def root(prepared: Path, tmp_path: Path) -> Path:
-    """The prepared project, the test's own to change; the artifacts stay where they are."""
-    copy = tmp_path / "mlruns"
-    copy.mkdir()
-    shutil.copy(prepared / "mlruns" / "mlflow.db", copy)
-    return tmp_path
-
-
-def promote(root: Path, version: int, reason: str = "better") -> versions.Version:
-    return registry.promote(root, versions.get_version(root, version), reason=reason)
-
-
-def test_a_version_says_what_it_is(root: Path) -> None:
-    version = versions.find_version(root, SHA[2])
+def test_a_version_says_what_it_is(root: Path, sha: list[str]) -> None:
+    version = versions.find_version(root, sha[2])
 
     assert version is not None
-    assert (version.version, version.bundle_sha256) == (3, SHA[2])
+    assert (version.version, version.bundle_sha256) == (3, sha[2])
     assert version.split_sha256 == "s" * 64
     assert version.tags["uar"] == "0.5124"
     assert version.aliases == ("challenger",)
@@ -119,9 +78,7 @@ def test_the_list_of_versions_agrees_with_each_of_them(root: Path) -> None:
 def test_a_kept_champion_stays_and_the_verdict_is_on_record(root: Path) -> None:
     promote(root, 1)
 
-    kept = registry.keep(
-        root, versions.get_version(root, 2), reason="worse", figures={"probability": 0.1}
-    )
+    kept = keep(root, 2, probability=0.1)
 
     assert versions.champion(root).version == 1
     assert (kept.verdict, kept.verdict_reason) == ("kept", "worse")
@@ -140,81 +97,38 @@ def test_rolling_back_goes_one_champion_back_each_time(root: Path) -> None:
         registry.roll_back(root, reason="bad")
 
 
+def test_rolling_back_to_a_version_takes_any_earlier_champion_and_lists_them(
+    own_artifacts: Path,
+) -> None:
+    root = own_artifacts
+    for version in (1, 2):
+        promote(root, version)
+    for version, why in ((3, "never was champion"), (9, "does not exist"), (2, "is the champion")):
+        with pytest.raises(RegistryError, match=rf"Version {version} {why}; .*loaded: 1\."):
+            registry.roll_back(root, version, reason="bad")
+    promote(root, 3)
+
+    assert registry.roll_back(root, 1, reason="two were bad").version == 1
+
+    # It went back past 2 and 3, and back to one of them is a way, too.
+    with pytest.raises(RegistryError, match="no predecessor"):
+        registry.roll_back(root, reason="bad")
+    tamper(root, 2)
+    with pytest.raises(RegistryError, match=r"Version 2 cannot be loaded; .*loaded: 3\."):
+        registry.roll_back(root, 2, reason="bad")
+    assert registry.roll_back(root, 3, reason="it was better").version == 3
+
+
+def test_promoting_what_serves_writes_no_row(root: Path) -> None:
+    promote(root, 1)
+
+    assert promote(root, 1) is None
+    assert len(journal.rows(root)) == 1
+
+
 def test_rolling_back_needs_a_champion(root: Path) -> None:
     with pytest.raises(NoChampion):
         registry.roll_back(root, reason="bad")
-
-
-def test_a_kill_between_journal_and_alias_leaves_the_old_champion(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    promote(root, 1)
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, "set_registered_model_alias", die)
-        with pytest.raises(Killed):
-            promote(root, 2)
-
-    assert versions.champion(root).version == 1
-    assert versions.get_version(root, 2).verdict is None
-    promote(root, 2)
-    assert registry.roll_back(root, reason="bad").version == 1
-
-
-def test_a_kill_between_alias_and_verdict_still_rolls_back(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    promote(root, 1)
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, "set_model_version_tag", die)
-        with pytest.raises(Killed):
-            promote(root, 2)
-    assert versions.champion(root).version == 2
-
-    promote(root, 2)
-
-    assert registry.roll_back(root, reason="bad").version == 1
-
-
-def test_a_torn_last_row_is_skipped_and_does_not_swallow_the_next(root: Path) -> None:
-    promote(root, 1)
-    with journal.journal_path(root).open("a") as file:
-        file.write('{"at": "2026-')
-
-    promote(root, 2)
-
-    assert [row["version"] for row in journal.rows(root)] == [1, 2]
-
-
-def test_processes_that_promote_at_once_leave_one_champion_and_a_row_each(root: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path;"
-        "from ser.io.tracking import registry as r, versions as v;"
-        "root = Path(sys.argv[1]);"
-        "[r.promote(root, v.get_version(root, int(n)), reason='race') for n in sys.argv[2:]]"
-    )
-    orders = (["1", "2", "3"], ["3", "2", "1"])
-    racing = [subprocess.Popen([sys.executable, "-c", code, str(root), *o]) for o in orders]
-    assert [process.wait(120) for process in racing] == [0, 0]
-
-    rows = journal.rows(root)
-    assert len(rows) == 6
-    assert versions.champion(root).version == rows[-1]["version"]
-    # Each row names as `previous` the champion that the row before it made.
-    assert [r["previous"] for r in rows] == [None, *(r["version"] for r in rows[:-1])]
 
 
 @pytest.mark.parametrize(
@@ -237,11 +151,11 @@ def test_a_uri_that_names_no_version_is_refused(root: Path, uri: str) -> None:
         versions.resolve(root, uri)
 
 
-def test_a_fetched_bundle_is_the_registered_one(root: Path) -> None:
+def test_a_fetched_bundle_is_the_registered_one(root: Path, sha: list[str]) -> None:
     promote(root, 2)
 
-    assert bundle_sha256(bundles.fetch_bundle(root)) == SHA[1]
-    assert bundle_sha256(bundles.fetch_bundle(root, "models:/emotion-recognition/1")) == SHA[0]
+    assert bundle_sha256(bundles.fetch_bundle(root)) == sha[1]
+    assert bundle_sha256(bundles.fetch_bundle(root, "models:/emotion-recognition/1")) == sha[0]
 
 
 def test_a_version_whose_files_are_gone_says_so(root: Path, tmp_path: Path) -> None:
@@ -310,31 +224,6 @@ def test_a_row_without_audio_says_what_it_needs(root: Path) -> None:
             model.predict(None, pd.DataFrame([row]))
 
 
-def tamper(root: Path, number: int) -> Path:
-    """Change one parameter of a registered bundle, of which the artifacts are the test's own."""
-    directory = bundles.fetch_bundle(root, versions.get_version(root, number))
-    card = directory / "bundle.json"
-    card.write_text(card.read_text().replace('"sr": 16000', '"sr": 8000'))
-    return directory
-
-
-@pytest.fixture
-def own_artifacts(prepared: Path, root: Path) -> Path:
-    """The prepared project with artifacts that the test may change."""
-    shutil.copytree(prepared / "mlruns" / "artifacts", root / "mlruns" / "artifacts")
-    with closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as database, database:
-        for table, column in (
-            ("runs", "artifact_uri"),
-            ("logged_models", "artifact_location"),
-            ("model_versions", "storage_location"),
-        ):
-            database.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                (str(prepared), str(root)),
-            )
-    return root
-
-
 def test_a_project_that_was_moved_finds_its_bundles(prepared: Path, root: Path) -> None:
     shutil.copytree(prepared / "mlruns" / "artifacts", root / "mlruns" / "artifacts")
     away = prepared.rename(prepared.with_name("away"))
@@ -392,53 +281,13 @@ def test_the_served_model_checks_its_own_files(own_artifacts: Path) -> None:
         mlflow.pyfunc.load_model("models:/emotion-recognition/1")
 
 
-def test_only_the_bundle_that_was_trained_is_registered(root: Path, prepared: Path) -> None:
+def test_only_the_bundle_that_was_trained_is_registered(
+    root: Path, prepared: Path, sha: list[str]
+) -> None:
     with pytest.raises(RegistryError, match="not the bundle that was trained"):
         registry.register(
-            root, prepared / "bundles" / "1", run_id="any", bundle_sha256=SHA[1], scores={}
+            root, prepared / "bundles" / "1", run_id="any", bundle_sha256=sha[1], scores={}
         )
-
-
-def test_an_alias_that_was_removed_by_hand_is_given_back(root: Path) -> None:
-    promote(root, 1)
-    promote(root, 2)
-    client = store.connect(root)
-    client.delete_registered_model_alias(versions.MODEL, "champion")
-
-    assert registry.reinstate(root).version == 2
-
-    assert versions.champion(root).version == 2
-    assert registry.roll_back(root, reason="bad").version == 1
-    # What was rolled back from does not come back by itself.
-    client.delete_registered_model_alias(versions.MODEL, "champion")
-    assert registry.reinstate(root).version == 1
-    assert journal.rows(root)[-1]["event"] == "reinstated"
-
-
-@pytest.mark.parametrize("with_journal", [True, False])
-def test_the_place_of_a_deleted_champion_goes_to_the_one_before(
-    root: Path, with_journal: bool
-) -> None:
-    promote(root, 1)
-    promote(root, 3)
-    store.connect(root).delete_model_version(versions.MODEL, "3")
-    assert versions.champion(root) is None
-    if not with_journal:
-        journal.journal_path(root).unlink()
-
-    assert registry.reinstate(root).version == 1
-
-
-def test_nobody_is_reinstated_where_nobody_was_champion_or_none_can_be_loaded(
-    own_artifacts: Path,
-) -> None:
-    root = own_artifacts
-    assert registry.reinstate(root) is None
-    promote(root, 1)
-    shutil.rmtree(bundles.fetch_bundle(root))
-    store.connect(root).delete_registered_model_alias(versions.MODEL, "champion")
-
-    assert registry.reinstate(root) is None
 
 
 def test_a_champion_that_cannot_serve_is_named_with_commands_that_mend_it(
@@ -458,96 +307,8 @@ def test_a_champion_that_cannot_serve_is_named_with_commands_that_mend_it(
     assert registry.check_champion(root, otherwise=today).version == 1
 
 
-def test_rolling_back_follows_the_rows_of_its_own_store_alone(root: Path) -> None:
-    promote(root, 1)
-    promote(root, 3)
-    rows = journal.rows(root)
-    assert len({row["store"] for row in rows}) == 1
-    # Another store's: there version 3 took the place of version 2, which was kept out here.
-    registry.keep(root, versions.get_version(root, 2), reason="worse")
-    journal.append(root, event="promoted", version=3, previous=2, store="of-another")
-
-    assert registry.roll_back(root, reason="bad").version == 1
-
-
-def test_a_model_that_is_registered_anew_has_another_history(root: Path, prepared: Path) -> None:
-    promote(root, 1)
-    promote(root, 2)
-    before = journal.rows(root)[-1]["store"]
-    client = store.connect(root)
-    client.delete_registered_model(versions.MODEL)
-    client.create_registered_model(versions.MODEL)
-    source = store.connect(prepared).get_model_version(versions.MODEL, "2").source
-    with store.as_default_store(root):
-        for sha in SHA:
-            client.create_model_version(versions.MODEL, source, tags={"bundle_sha256": sha})
-    client.set_registered_model_alias(versions.MODEL, "champion", "2")
-
-    with pytest.raises(RegistryError, match="no predecessor"):
-        registry.roll_back(root, reason="bad")
-
-    registry.keep(root, versions.get_version(root, 1), reason="worse")
-    assert journal.rows(root)[-1]["store"] != before
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['{"at": "now", "event": "promoted"}', "[1, 2]", "null", "garbage", "\udcff", '{"version": 1}'],
-)
-def test_a_bad_row_of_the_journal_is_named_by_its_number(root: Path, line: str) -> None:
-    promote(root, 1)
-    with journal.journal_path(root).open("a", errors="surrogateescape") as file:
-        file.write(f"{line}\n")
-
-    for act in (lambda: registry.roll_back(root, reason="bad"), lambda: promote(root, 2)):
-        with pytest.raises(RegistryError, match=r"promotions\.jsonl, line 2") as caught:
-            act()
-        assert "\n" not in str(caught.value)
-    assert versions.champion(root).version == 1
-
-
-@pytest.mark.parametrize("act", ["promote", "keep", "roll_back"])
-def test_where_the_store_cannot_be_written_journal_and_registry_still_agree(
-    root: Path, act: str
-) -> None:
-    promote(root, 1)
-    promote(root, 2)
-    before = journal.rows(root)
-    with closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as database, database:
-        for table in ("registered_model_aliases", "model_version_tags"):
-            for change in ("INSERT", "UPDATE"):
-                database.execute(
-                    f"CREATE TRIGGER {table}_{change} BEFORE {change} ON {table} "
-                    "BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END"
-                )
-
-    acts = {
-        "promote": lambda: promote(root, 3),
-        "keep": lambda: registry.keep(root, versions.get_version(root, 3), reason="worse"),
-        "roll_back": lambda: registry.roll_back(root, reason="bad"),
-    }
-    with pytest.raises(RegistryError, match="write access") as caught:
-        acts[act]()
-
-    assert "\n" not in str(caught.value)
-    assert journal.rows(root) == before
-    assert versions.champion(root).version == 2
-
-
-def test_a_row_that_a_kill_left_without_its_alias_is_written_off(root: Path) -> None:
-    promote(root, 1)
-    store = journal.rows(root)[-1]["store"]
-    journal.append(root, event="promoted", version=2, previous=1, store=store)
-
-    promote(root, 3)
-
-    events = [(row["event"], row["version"]) for row in journal.rows(root)]
-    assert events == [("promoted", 1), ("promoted", 2), ("withdrawn", 2), ("promoted", 3)]
-    assert [row["version"] for row in journal.rows_of(root, store)] == [1, 3]
-
-
 def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
-    root: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, sha: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -574,13 +335,13 @@ def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
     )
     for number in (1, 2, 3, 3):
         fetched = bundles.fetch_bundle(root, f"models:/emotion-recognition/{number}")
-        assert bundle_sha256(fetched) == SHA[number - 1]
+        assert bundle_sha256(fetched) == sha[number - 1]
 
     assert len(downloads) == 3
-    assert sorted(path.name for path in (root / ".ser" / "bundles").iterdir()) == sorted(SHA[1:])
+    assert sorted(path.name for path in (root / ".ser" / "bundles").iterdir()) == sorted(sha[1:])
     # A copy that has rotted is fetched again.
     (fetched / "bundle.json").write_text("{}")
-    assert bundle_sha256(bundles.fetch_bundle(root, "models:/emotion-recognition/3")) == SHA[2]
+    assert bundle_sha256(bundles.fetch_bundle(root, "models:/emotion-recognition/3")) == sha[2]
     assert not list(temporary.iterdir())
     sources[1] = tmp_path / "nowhere"
     with pytest.raises(DamagedVersion, match="are gone"):

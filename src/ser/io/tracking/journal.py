@@ -1,15 +1,17 @@
 """`mlruns/promotions.jsonl`: one row for every verdict and change of champion.
 
 A row is on disk before the alias is moved. Where that fails, the row is taken back; where a kill
-came in between, the next change writes a row `withdrawn`. One journal may have rows of several
+came in between, `registry.agree` writes a row `withdrawn`. One journal may have rows of several
 stores; each row names its own.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +22,14 @@ from filelock import FileLock, Timeout
 from ser.errors import RegistryError
 from ser.io.tracking.address import project_of
 
-#: Events after which their version is the champion.
-CHANGES = ("promoted", "rolled_back", "reinstated")
-WITHDRAWN = "withdrawn"
+#: Set by the flow: its run's name or id.
+FLOW_RUN = "SER_FLOW_RUN"
 #: Seconds to wait for another process that is registering or promoting.
 LOCK_TIMEOUT = 600.0
 
 Row = dict[str, Any]
+#: Fields of every row; older rows have no `who`, `pid` and `flow_run`.
+FIELDS = ("at", "event", "version", "previous", "store", "who", "pid", "flow_run", "reason")
 
 
 def journal_path(root: Path) -> Path:
@@ -59,23 +62,39 @@ def locked(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def append(
-    root: Path, *, event: str, version: int, previous: int | None, store: str, **facts: Any
-) -> int:
-    """Add a row and wait for the disk; returns what `take_back` needs.
+def new_row(
+    *, event: str, version: int, previous: int | None, store: str, reason: str, **figures: Any
+) -> Row:
+    """A row, with who writes it and when.
 
-    event : promoted, kept, rolled_back, reinstated or withdrawn.
+    event : promoted, kept, rolled_back, reinstated, moved_by_hand, adopted, withdrawn or deleted.
     previous : the champion before the event. store : the registry's identity.
-    Raises RegistryError where the journal cannot be written.
+    figures : what a verdict rests on.
     """
-    row = {
+    return {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "event": event,
         "version": version,
         "previous": previous,
         "store": store,
-        **facts,
+        "who": f"{_user()}@{socket.gethostname()}",
+        "pid": os.getpid(),
+        "flow_run": os.environ.get(FLOW_RUN) or None,
+        "reason": reason,
+        **figures,
     }
+
+
+def figures_of(row: Row) -> dict[str, Any]:
+    """What was given to `new_row` as figures."""
+    return {name: value for name, value in row.items() if name not in FIELDS}
+
+
+def append(root: Path, row: Row) -> int:
+    """Add a row and wait for the disk; returns what `take_back` needs.
+
+    Raises RegistryError where the journal cannot be written.
+    """
     line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
     path = journal_path(root)
     try:
@@ -98,23 +117,6 @@ def append(
 def take_back(root: Path, before: int) -> None:
     """Remove the row that `append` wrote last: the act failed."""
     os.truncate(journal_path(root), before)
-
-
-def withdraw_undone(root: Path, store: str, serving: int | None) -> None:
-    """Write off the store's last change where a kill came before the alias moved.
-
-    serving : the champion, by the alias.
-    """
-    last = _last_change(rows_of(root, store))
-    if last and last["version"] != serving and last["previous"] == serving and "store" in last:
-        append(
-            root,
-            event=WITHDRAWN,
-            version=last["version"],
-            previous=serving,
-            store=store,
-            reason="It was written, but the alias never moved.",
-        )
 
 
 def rows(root: Path) -> list[Row]:
@@ -143,51 +145,19 @@ def rows(root: Path) -> list[Row]:
 
 
 def rows_of(root: Path, store: str) -> list[Row]:
-    """Rows of one store that hold: those that a later row withdrew are left out.
+    """Rows of one store, oldest first.
 
     Rows without a store are of an older journal, and belong to any.
     """
-    held: list[Row] = []
-    for row in rows(root):
-        if row.get("store") not in (store, None):
-            continue
-        if row["event"] != WITHDRAWN:
-            held.append(row)
-        elif (last := _last_change(held)) and last["version"] == row["version"]:
-            held.remove(last)
-    return held
+    return [row for row in rows(root) if row.get("store") in (store, None)]
 
 
-def predecessors(held: Sequence[Row], version: int) -> Iterator[int]:
-    """The champions before `version`, the nearest first.
-
-    Only promotions count, so that rolling back twice goes back two steps.
-    """
-    seen = {version}
-    for row in reversed(held):
-        # A second row after a kill names the version itself.
-        if row["event"] == "promoted" and row["version"] == version != row["previous"]:
-            if row["previous"] is None or row["previous"] in seen:
-                return
-            version = int(row["previous"])
-            seen.add(version)
-            yield version
-
-
-def champions(held: Sequence[Row]) -> Iterator[int]:
-    """All champions, the last first; those that were rolled back from are left out."""
-    left: set[int | None] = set()
-    for row in reversed(held):
-        if row["event"] not in CHANGES or row["version"] in left:
-            continue
-        if row["event"] == "rolled_back":
-            left.add(row["previous"])
-        left.add(row["version"])
-        yield int(row["version"])
-
-
-def _last_change(held: Sequence[Row]) -> Row | None:
-    return next((row for row in reversed(held) if row["event"] in CHANGES), None)
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return str(os.getuid())
 
 
 def _parsed(line: bytes) -> Any:

@@ -1,0 +1,46 @@
+"""Verdicts that are acted upon while others are."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from benchmarks import promotions
+from ser.core.scores.gate import Verdict
+from ser.io.tracking import registry, store, versions
+from ser.io.tracking.versions import MODEL, Version
+from support.registry import events, promote, serving
+
+
+def test_promotions_at_once_leave_the_best_as_champion_and_a_row_each(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    scores = promotions.plant(tmp_path / "planted", 8, rng)
+    for name, acts, kills in (
+        ("gate", ["gate"] * 8, 0),
+        ("mixed", ["gate"] * 4 + ["promote", "roll-back"] * 2, 3),
+    ):
+        root = promotions.copy_of(tmp_path / "planted", tmp_path / name)
+
+        found = promotions.play(root, scores, acts, kills=kills, rng=rng)
+
+        assert found.faults == []
+        assert found.champions == 1
+
+
+def test_who_was_judged_against_a_champion_that_changed_is_judged_again(root: Path) -> None:
+    promote(root, 1)
+    against = []
+
+    def judge(champion: Version | None) -> Verdict:
+        against.append(champion.version)
+        if len(against) == 1:
+            # As a person may do in MLflow's UI, which takes no lock.
+            store.connect(root).set_registered_model_alias(MODEL, "champion", "2")
+        return Verdict(champion.version == 1, "better than 1, worse than 2", ci95=(-0.1, 0.2))
+
+    version, verdict = registry.attempt(root, versions.get_version(root, 3), judge)
+
+    assert against == [1, 2]
+    assert (verdict.promote, version.verdict, serving(root)) == (False, "kept", 2)
+    assert version.tags["ci95_low"] == "-0.1"
+    assert events(root) == [("promoted", 1, None), ("moved_by_hand", 2, 1), ("kept", 3, 2)]

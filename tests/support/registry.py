@@ -1,0 +1,35 @@
+"""What tests do with registered versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ser.core.scores.gate import Verdict
+from ser.io.tracking import bundles, journal, registry, versions
+
+
+def promote(root: Path, version: int, reason: str = "better") -> versions.Version | None:
+    return registry.promote(root, versions.get_version(root, version), reason=reason)
+
+
+def keep(root: Path, version: int, **figures: float) -> versions.Version:
+    verdict = Verdict(False, "worse", **figures)
+    return registry.attempt(root, versions.get_version(root, version), lambda _: verdict)[0]
+
+
+def events(root: Path) -> list[tuple[str, int, int | None]]:
+    """The journal: (event, version, champion before it)."""
+    return [(row["event"], row["version"], row["previous"]) for row in journal.rows(root)]
+
+
+def serving(root: Path) -> int | None:
+    champion = versions.champion(root)
+    return champion.version if champion else None
+
+
+def tamper(root: Path, number: int) -> Path:
+    """Change one parameter of a registered bundle, of which the artifacts are the test's own."""
+    directory = bundles.fetch_bundle(root, versions.get_version(root, number))
+    card = directory / "bundle.json"
+    card.write_text(card.read_text().replace('"sr": 16000', '"sr": 8000'))
+    return directory
