@@ -16,7 +16,6 @@ from flows.processes.marks import marked
 from flows.processes.note import Note
 from flows.processes.platform import MARK, left_over
 from ser.errors import SerError, StageError
-from ser.output import count_of
 
 #: Seconds for the worker, its flow runs and then the servers.
 PATIENCE = 120.0
@@ -43,9 +42,7 @@ def _end(root: Path) -> None:
         print("Nothing runs here.")
         return
     if running is None:
-        print(
-            f"The supervisor was killed; what it left ends now ({count_of(len(left), 'process')})."
-        )
+        print("The supervisor was killed; what it left behind ends now.")
     else:
         _announce(root, running)
         os.kill(running.pid, signal.SIGTERM)
@@ -56,7 +53,7 @@ def _end(root: Path) -> None:
             raise StageError(f"Still there after {PATIENCE:.0f} s: processes {pids}; end them.")
         time.sleep(0.1)
     parts = "MLflow, Prefect and the worker" if running and running.worker else "The servers"
-    print(f"Ended: {parts}, {count_of(len(left) + bool(running), 'process')}.")
+    print(f"Ended: {parts}, {len(left) + bool(running)} processes.")
 
 
 def _announce(root: Path, running: Note) -> None:

@@ -52,6 +52,8 @@ LINGER = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Seconds after which a part counts as well.
 STEADY = 60.0
+#: MLflow's server would start eight processes more, for jobs of language models: 2 GB.
+JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 LOOK = 0.25
 #: How a command of ours begins the line with which it fails.
 ERROR = "error: "
@@ -172,7 +174,7 @@ class Platform:
                     *("--backend-store-uri", tracking_uri(self.root)),
                     *("--default-artifact-root", (self.root / "mlruns" / "artifacts").as_uri()),
                 ]
-                self._add(start, "mlflow", command)
+                self._add(start, "mlflow", command, **JOBS)
             self._note(Note(urls["mlflow"], urls["prefect"]))
             self._until("prefect", lambda: answers(urls["prefect"]))
             if self.wanted.worker:
@@ -288,7 +290,7 @@ def left_over(mark: str) -> list[int]:
 def last_error(log: Path) -> str:
     """The last line of a log that is one of our errors; "" where there is none."""
     lines = log.read_text(errors="replace").splitlines()
-    return next((l.removeprefix(ERROR) for l in reversed(lines) if l.startswith(ERROR)), "")
+    return next((x.removeprefix(ERROR) for x in reversed(lines) if x.startswith(ERROR)), "")
 
 
 def log(text: str) -> None:

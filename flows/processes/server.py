@@ -171,7 +171,7 @@ def named_mlflow() -> str | None:
 
 
 def running_server(root: Path) -> str | None:
-    """PREFECT_API_URL, else the address of the server of `make up`, which may have to be awaited."""
+    """PREFECT_API_URL, else the server of `make up`, which is waited for where it starts."""
     if os.environ.get(API_URL):
         return os.environ[API_URL].rstrip("/")
     deadline = time.monotonic() + START_TIMEOUT
