@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -164,7 +164,7 @@ class Platform:
                 port = self._port(self.wanted.prefect_port, before.prefect_api, PREFECT_PORT)
                 urls["prefect"] = f"http://127.0.0.1:{port}/api"
                 command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-                self._add(start, "prefect", command, PREFECT_UI_API_URL=urls["prefect"])
+                self._add(start, "prefect", command, {"PREFECT_UI_API_URL": urls["prefect"]})
             if "mlflow" not in urls:
                 prepare_store(self.root)
                 port = self._port(self.wanted.mlflow_port, before.mlflow, MLFLOW_PORT)
@@ -174,14 +174,13 @@ class Platform:
                     *("--backend-store-uri", tracking_uri(self.root)),
                     *("--default-artifact-root", (self.root / "mlruns" / "artifacts").as_uri()),
                 ]
-                self._add(start, "mlflow", command, **JOBS)
+                self._add(start, "mlflow", command, JOBS)
             self._note(Note(urls["mlflow"], urls["prefect"]))
             self._until("prefect", lambda: answers(urls["prefect"]))
             if self.wanted.worker:
                 # It registers the deployments while MLflow still starts.
                 command = ["flows.worker", "--name", worker_name(self.root)]
-                url = {API_URL: urls["prefect"]}
-                self._add(start, "worker", command, linger=LINGER, **url)
+                self._add(start, "worker", command, {API_URL: urls["prefect"]})
             self._until("mlflow", lambda: answers(urls["mlflow"]))
         if self.wanted.worker:
             since = self.parts["worker"].since
@@ -216,12 +215,9 @@ class Platform:
             worker.process.terminate()
             worker.process.wait()
 
-    def _add(
-        self, start: Start, name: str, command: Sequence[str], *, linger: float = 0.0, **env: str
-    ) -> None:
-        mark = f"{self.mark}.{name}"
-        options = {"linger": linger} if linger else {}
-        part = Part(name, command, {**self.env, **env, MARK: mark}, options)
+    def _add(self, start: Start, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        options = {"linger": LINGER} if name == "worker" else {}
+        part = Part(name, command, {**self.env, **env, MARK: f"{self.mark}.{name}"}, options)
         self.parts[name] = part
         part.start(start, self.root)
 
