@@ -29,7 +29,7 @@ from flows.processes.platform import (
     named_servers,
 )
 from flows.processes.server import MLFLOW_PORT, PREFECT_PORT, START_TIMEOUT, log_of
-from flows.systemd import unit
+from flows.processes.systemd import unit
 from ser.errors import SerError, StageError
 from ser.io.tracking.address import shown_uri
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -13,7 +14,11 @@ from ser.errors import StageError
 #: Seconds in which a server must answer.
 TIMEOUT = 20.0
 POOL = "default"
-FLOW = "retrain"
+_FLOWS = {"name": {"any_": ["retrain"]}}
+STATES = (
+    *("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"),
+    *("COMPLETED", "FAILED", "CRASHED", "CANCELLED"),
+)
 
 
 def post(url: str, path: str, body: object, *, may_exist: bool = False) -> Any:
@@ -35,6 +40,29 @@ def post(url: str, path: str, body: object, *, may_exist: bool = False) -> Any:
 def workers(url: str) -> list[dict[str, Any]]:
     """The workers of the pool: name, status, last_heartbeat_time …"""
     return list(post(url, f"work_pools/{POOL}/workers/filter", {}))
+
+
+def last_ticks(url: str, n: int) -> list[dict[str, Any]]:
+    """The last flow runs that have begun, or were to begin and did not; newest first."""
+    # Without the states the runs that are scheduled ahead come first.
+    begun = [state for state in STATES if state != "SCHEDULED"]
+    body = {"sort": "EXPECTED_START_TIME_DESC", "limit": n, **_runs(begun)}
+    return list(post(url, "flow_runs/filter", body))
+
+
+def next_tick(url: str) -> dict[str, Any] | None:
+    """The flow run that is due next, by the schedule or by a retry."""
+    body = {"sort": "EXPECTED_START_TIME_ASC", "limit": 1, **_runs(["SCHEDULED"])}
+    return next(iter(post(url, "flow_runs/filter", body)), None)
+
+
+def deployments(url: str) -> list[dict[str, Any]]:
+    """The deployments of the flow: name, paused, schedules …"""
+    return list(post(url, "deployments/filter", {"flows": _FLOWS}))
+
+
+def _runs(states: Sequence[str]) -> dict[str, Any]:
+    return {"flows": _FLOWS, "flow_runs": {"state": {"type": {"any_": list(states)}}}}
 
 
 def _headers() -> dict[str, str]:
