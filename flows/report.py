@@ -99,7 +99,7 @@ def markdown(tick: Tick) -> str:
 |---|---|---|
 {stages}
 
-In MLflow (`make ui` serves the project's own): [the run]({run}), [the version]({model}).
+In MLflow (`make up` serves the project's own): [the run]({run}), [the version]({model}).
 """
 
 
@@ -115,7 +115,7 @@ def print_closing(tick: Tick, console: Console) -> None:
     if tick.is_synthetic:
         console.print(f"\n[dim]{SYNTHETIC}[/]")
     console.print(
-        "\nNext:  [bold]make ui[/]  compares runs in MLflow and shows the flow in Prefect\n"
+        "\nNext:  [bold]make up[/]  compares runs in MLflow and shows the flow in Prefect\n"
         "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion",
         highlight=False,
     )

@@ -200,7 +200,8 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str | Table]]:
     for warning in facts["warnings"]:
         yield "Warning", warning
     yield "Champion", _version_text(facts[CHAMPION]) or "none yet; `make run` trains and judges"
-    yield "Challenger", _version_text(facts[CHALLENGER]) or "none yet"
+    if facts[CHALLENGER] != facts[CHAMPION]:
+        yield "Challenger", _version_text(facts[CHALLENGER]) or "none"
     yield from _data_rows(facts)
     yield "", ""
     yield from _tick_rows(facts)
@@ -258,7 +259,10 @@ def _tick_rows(facts: Facts) -> Iterator[tuple[str, str | Table]]:
     table.add_column("flow run", overflow="fold")
     for tick in facts["ticks"]:
         seconds = f"{tick['seconds']:.0f} s"
-        table.add_row(_time(tick["at"]), tick["by"], tick["outcome"], seconds, tick["name"])
+        # What went wrong; a run that ended well has its name for that.
+        failed = tick["outcome"] in ("Failed", "Crashed", "Cancelled")
+        name = f"{tick['name']}: {tick['message']}" if failed else tick["name"]
+        table.add_row(_time(tick["at"]), tick["by"], tick["outcome"], seconds, name)
     yield "Ticks", table if facts["ticks"] else "none yet"
     paused = [d["name"] for d in facts["deployments"] or () if d["paused"]]
     crons = [str(cron) for d in facts["deployments"] or () for cron in d["schedules"]]

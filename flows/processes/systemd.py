@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ STOP_SECONDS = 120
 
 
 def unit_name(root: Path) -> str:
-    return f"ser-{re.sub(r'[^A-Za-z0-9_.-]', '-', root.name)}.service"
+    """Named after the folder, and unlike that of another folder of that name."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", root.name)
+    return f"ser-{name}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}.service"
 
 
 def unit(root: Path) -> str:
@@ -27,7 +30,8 @@ def unit(root: Path) -> str:
 #   systemctl --user daemon-reload
 #   systemctl --user enable --now {name}
 #   loginctl enable-linger        # also while you are not logged in
-# Look: `ser status`, `journalctl --user -u {name}`. Remove it: `systemctl --user disable --now`.
+# Its log: journalctl --user -u {name}
+# Remove it: systemctl --user disable --now {name}
 [Unit]
 Description=Speech emotion recognition: servers and schedule of {_specifiers(str(root))}
 After=network-online.target
@@ -37,7 +41,7 @@ Type=exec
 WorkingDirectory={_specifiers(str(root))}
 # Where it exists: NAME=value lines, such as MLFLOW_TRACKING_URI or PREFECT_API_URL.
 EnvironmentFile=-{_specifiers(str(root / ENVIRONMENT))}
-ExecStart={_word(sys.executable)} -m flows.up --foreground
+ExecStart={_program(sys.executable)} -m flows.up --foreground
 # The supervisor ends its parts in order; what is left after that is killed.
 KillMode=mixed
 TimeoutStopSec={STOP_SECONDS}
@@ -53,7 +57,7 @@ def _specifiers(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _word(text: str) -> str:
-    """One word of a command line, as systemd takes it apart."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+def _program(text: str) -> str:
+    """The first word of a command line, in which systemd puts no variables."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{_specifiers(escaped)}"'

@@ -17,7 +17,7 @@ from ser.cli.answers import Form, print_answers
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
-from ser.cli.start import PASSED_ON, run, ui, worker
+from ser.cli.start import PASSED_ON, down, run, status, ui, up, worker
 from ser.cli.versions import history, versions
 from ser.cli.words import INTERRUPTED, SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
@@ -38,9 +38,8 @@ app.add_typer(corpus_app, name="corpus")
 app.command()(benchmark)
 app.command()(versions)
 app.command()(history)
-app.command(context_settings=PASSED_ON)(run)
-app.command(context_settings=PASSED_ON)(ui)
-app.command(context_settings=PASSED_ON)(worker)
+for _starts in (run, up, down, status, ui, worker):
+    app.command(context_settings=PASSED_ON)(_starts)
 
 
 def _print_version(asked: bool) -> None:
