@@ -158,11 +158,7 @@ def _services(root: Path) -> Facts:
             {
                 "name": found["name"],
                 "paused": found["paused"],
-                "schedules": [
-                    s["schedule"].get("cron") or s["schedule"]
-                    for s in found["schedules"]
-                    if s["active"]
-                ],
+                "schedules": [_words(s["schedule"]) for s in found["schedules"] if s["active"]],
             }
             for found in prefect_api.deployments(url)
         ]
@@ -174,6 +170,12 @@ def _services(root: Path) -> Facts:
     return facts
 
 
+def _words(schedule: Facts) -> str:
+    if "interval" in schedule:
+        return f"every {schedule['interval']:.0f} s"
+    return f"{schedule.get('cron') or schedule.get('rrule')} {schedule.get('timezone') or 'UTC'}"
+
+
 def _tick(run: Facts) -> Facts:
     by = "schedule" if run["auto_scheduled"] else "Prefect" if run["deployment_id"] else "shell"
     return {
@@ -182,7 +184,7 @@ def _tick(run: Facts) -> Facts:
         "by": by,
         "outcome": run["state_name"],
         "message": (run["state"] or {}).get("message"),
-        "seconds": run["total_run_time"],
+        "seconds": run["estimated_run_time"],
     }
 
 
@@ -265,7 +267,7 @@ def _tick_rows(facts: Facts) -> Iterator[tuple[str, str | Table]]:
         table.add_row(_time(tick["at"]), tick["by"], tick["outcome"], seconds, name)
     yield "Ticks", table if facts["ticks"] else "none yet"
     paused = [d["name"] for d in facts["deployments"] or () if d["paused"]]
-    crons = [str(cron) for d in facts["deployments"] or () for cron in d["schedules"]]
+    crons = [words for d in facts["deployments"] or () for words in d["schedules"]]
     if paused:
         yield "Next tick", f"none: {', '.join(paused)} is paused; resume it in Prefect"
     elif facts["next_tick"]:

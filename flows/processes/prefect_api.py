@@ -56,6 +56,13 @@ def next_tick(url: str) -> dict[str, Any] | None:
     return next(iter(post(url, "flow_runs/filter", body)), None)
 
 
+def crash_all(url: str, message: str) -> None:
+    """Mark flow runs as crashed that seem to go on; for a server whose worker has just ended."""
+    for run in post(url, "flow_runs/filter", _runs(["PENDING", "RUNNING", "CANCELLING"])):
+        state = {"type": "CRASHED", "name": "Crashed", "message": message}
+        post(url, f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+
+
 def deployments(url: str) -> list[dict[str, Any]]:
     """The deployments of the flow: name, paused, schedules …"""
     return list(post(url, "deployments/filter", {"flows": _FLOWS}))
