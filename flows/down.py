@@ -14,7 +14,7 @@ from flows.processes.environment import begin, failed
 from flows.processes.lock import under_way
 from flows.processes.marks import marked
 from flows.processes.note import Note
-from flows.processes.platform import MARK, left_over
+from flows.processes.services import MARK, left_over
 from ser.errors import SerError, StageError
 
 #: Seconds for the worker, its flow runs and then the servers.

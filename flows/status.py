@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from flows.dvc import PARAMS
-from flows.processes import note, prefect_api
 from flows.processes.environment import begin, failed
-from flows.processes.platform import is_online
-from flows.processes.server import API_URL, answers, mlflow_ui
-from ser.errors import SerError, StageError
+from flows.processes.services import Facts, services
+from ser.errors import SerError
 from ser.files import file_hash
 from ser.io.intake import dvc
 from ser.io.tracking import journal, lineage, versions
-from ser.io.tracking.address import shown_uri, sqlite_file
+from ser.io.tracking.address import sqlite_file
 from ser.io.tracking.runs import flatten
 from ser.io.tracking.store import connect
 from ser.io.tracking.versions import CHALLENGER, CHAMPION, Version
+from ser.output import one_line
 from ser.params import load_params
 from ser.project import RAW
 
-#: Flow runs that are shown.
-TICKS = 5
 #: Characters of a hash or a revision that are shown; `--json` has all.
 SHORT = 12
 DOWN = "down; `ser up` starts it"
-Facts = dict[str, Any]
 
 
 def main() -> int:
@@ -57,14 +51,14 @@ def main() -> int:
 
 def gather(root: Path) -> Facts:
     """All facts, as `--json` prints them."""
-    registry, services = _registry(root), _services(root)
-    warnings = [*registry.pop("warnings"), *services.pop("warnings")]
+    registry, running = _registry(root), services(root)
+    warnings = [*registry.pop("warnings"), *running.pop("warnings")]
     return {
         "project": str(root),
         "warnings": warnings,
         **registry,
         "data": _data(root),
-        **services,
+        **running,
     }
 
 
@@ -121,119 +115,33 @@ def _data(root: Path) -> Facts:
     }
 
 
-def _services(root: Path) -> Facts:
-    """Addresses and health of what runs; the last ticks and the next one, where Prefect answers."""
-    running = note.running(root)
-    last = running or note.read(root)
-    url = os.environ.get(API_URL, "").rstrip("/") or last.prefect_api
-    # The address of the last time may be another project's by now.
-    prefect = bool(running or os.environ.get(API_URL)) and bool(url) and answers(url)
-    mlflow = mlflow_ui(root)
-    facts: Facts = {
-        "ticks": None,
-        "next_tick": None,
-        "deployments": None,
-        "mlflow": {
-            "address": mlflow,
-            "answers": bool(running or mlflow != last.mlflow) and answers(mlflow),
-            "store": shown_uri(root),
-        },
-        "prefect": {"address": url or None, "answers": prefect},
-        "worker": None,
-        "supervisor": running.pid if running else None,
-        "warnings": [],
-    }
-    if running and running.store != shown_uri(root):
-        facts["warnings"].append(
-            f"Scheduled runs are recorded in {running.store}, those of this shell in "
-            f"{shown_uri(root)}."
-        )
-    if not prefect:
-        return facts
-    try:
-        facts["ticks"] = [_tick(run) for run in prefect_api.last_ticks(url, TICKS)]
-        due = prefect_api.next_tick(url)
-        facts["next_tick"] = due["expected_start_time"] if due else None
-        facts["deployments"] = [
-            {
-                "name": found["name"],
-                "paused": found["paused"],
-                "schedules": [_words(s["schedule"]) for s in found["schedules"] if s["active"]],
-            }
-            for found in prefect_api.deployments(url)
-        ]
-        if running and running.worker:
-            online = is_online(url, running.worker)
-            facts["worker"] = {"name": running.worker, "online": online}
-    except StageError as error:
-        facts["warnings"].append(str(error))
-    return facts
-
-
-def _words(schedule: Facts) -> str:
-    if "interval" in schedule:
-        return f"every {schedule['interval']:.0f} s"
-    return f"{schedule.get('cron') or schedule.get('rrule')} {schedule.get('timezone') or 'UTC'}"
-
-
-def _tick(run: Facts) -> Facts:
-    by = "schedule" if run["auto_scheduled"] else "Prefect" if run["deployment_id"] else "shell"
-    return {
-        "name": run["name"],
-        "at": run["start_time"] or run["expected_start_time"],
-        "by": by,
-        "outcome": run["state_name"],
-        "message": (run["state"] or {}).get("message"),
-        "seconds": run["estimated_run_time"],
-    }
-
-
 def _print(facts: Facts) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for row in _rows(facts):
-        table.add_row(*row)
     # Words in brackets are no markup here.
-    Console(markup=False, highlight=False).print(table)
+    console = Console(markup=False, highlight=False)
+    console.print(_table(_model_rows(facts)))
+    console.print()
+    if facts["ticks"]:
+        console.print(_ticks_table(facts["ticks"]))
+        console.print()
+    console.print(_table([*_next_rows(facts), *_service_rows(facts)]))
 
 
-def _rows(facts: Facts) -> Iterator[tuple[str, str | Table]]:
+def _table(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", min_width=len("Challenger"))
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _model_rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    """What serves, and from what."""
     for warning in facts["warnings"]:
         yield "Warning", warning
     yield "Champion", _version_text(facts[CHAMPION]) or "none yet; `make run` trains and judges"
     if facts[CHALLENGER] != facts[CHAMPION]:
         yield "Challenger", _version_text(facts[CHALLENGER]) or "none"
-    yield from _data_rows(facts)
-    yield "", ""
-    yield from _tick_rows(facts)
-    yield "", ""
-    mlflow, prefect, worker = facts["mlflow"], facts["prefect"], facts["worker"]
-    health = f"{mlflow['address']} answers" if mlflow["answers"] else DOWN
-    yield "MLflow", f"{health}; store: {mlflow['store']}"
-    address = (prefect["address"] or "").removesuffix("/api")
-    yield "Prefect", f"{address} answers" if prefect["answers"] else DOWN
-    if worker:
-        yield "Worker", f"{worker['name']}, {'online' if worker['online'] else 'offline'}"
-    elif prefect["answers"]:
-        yield "Worker", "none of this machine's; `ser up` or `ser worker` starts one"
-    else:
-        yield "Worker", DOWN
-
-
-def _version_text(version: Facts | None) -> str:
-    if version is None:
-        return ""
-    uar, chance = version["uar"], version["chance"]
-    score = f", UAR {uar:.3f} (chance {chance:.3f})" if uar is not None else ""
-    since = f" {_time(version['since'])}" if version["since"] else ""
-    return (
-        f"version {version['version']}: {version['model']} on {version['corpora']}, "
-        f"{version['protocol']}{score}; {version['verdict'] or 'not judged yet'}{since}"
-    )
-
-
-def _data_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     data, champion = facts["data"], facts[CHAMPION]
     for corpus, md5 in data["corpora"].items():
         yield "Corpus", f"{corpus} {md5[:SHORT] if md5 else 'not made yet'}"
@@ -251,29 +159,60 @@ def _data_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Parameters", text
 
 
-def _tick_rows(facts: Facts) -> Iterator[tuple[str, str | Table]]:
-    if facts["ticks"] is None:
-        yield "Ticks", "known to Prefect, which is down; `ser up` starts it"
-        return
+def _version_text(version: Facts | None) -> str:
+    if version is None:
+        return ""
+    uar, chance = version["uar"], version["chance"]
+    score = f", UAR {uar:.3f} (chance {chance:.3f})" if uar is not None else ""
+    since = f" {_time(version['since'])}" if version["since"] else ""
+    return (
+        f"version {version['version']}: {version['model']} on {version['corpora']}, "
+        f"{version['protocol']}{score}; {version['verdict'] or 'not judged yet'}{since}"
+    )
+
+
+def _ticks_table(ticks: list[Facts]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("when", "by", "outcome", "took"):
+    for title in ("last ticks", "by", "outcome", "took"):
         table.add_column(title, no_wrap=True)
-    table.add_column("flow run", overflow="fold")
-    for tick in facts["ticks"]:
-        seconds = f"{tick['seconds']:.0f} s"
-        # What went wrong; a run that ended well has its name for that.
+    table.add_column("flow run", no_wrap=True, overflow="ellipsis")
+    for tick in ticks:
+        # A run that ended well is named after what it did.
         failed = tick["outcome"] in ("Failed", "Crashed", "Cancelled")
-        name = f"{tick['name']}: {tick['message']}" if failed else tick["name"]
-        table.add_row(_time(tick["at"]), tick["by"], tick["outcome"], seconds, name)
-    yield "Ticks", table if facts["ticks"] else "none yet"
+        what = one_line(tick["message"] if failed and tick["message"] else tick["name"])
+        seconds = f"{tick['seconds']:.0f} s"
+        table.add_row(_time(tick["at"]), tick["by"], tick["outcome"], seconds, what)
+    return table
+
+
+def _next_rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    if facts["ticks"] is None:
+        yield "Ticks", "known to Prefect alone"
+        return
+    if not facts["ticks"]:
+        yield "Ticks", "none yet"
     paused = [d["name"] for d in facts["deployments"] or () if d["paused"]]
-    crons = [words for d in facts["deployments"] or () for words in d["schedules"]]
+    words = [words for d in facts["deployments"] or () for words in d["schedules"]]
     if paused:
         yield "Next tick", f"none: {', '.join(paused)} is paused; resume it in Prefect"
     elif facts["next_tick"]:
-        yield "Next tick", f"{_time(facts['next_tick'])} ({', '.join(crons)})"
+        yield "Next tick", f"{_time(facts['next_tick'])} ({', '.join(words)})"
     else:
         yield "Next tick", "none is scheduled; `ser up` registers prefect.yaml"
+
+
+def _service_rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    mlflow, prefect, worker = facts["mlflow"], facts["prefect"], facts["worker"]
+    yield "MLflow", f"{mlflow['address']}, well" if mlflow["answers"] else DOWN
+    yield "", mlflow["store"]
+    page = (prefect["address"] or "").removesuffix("/api")
+    yield "Prefect", f"{page}, well" if prefect["answers"] else DOWN
+    if worker:
+        yield "Worker", f"{worker['name']}, {'well' if worker['online'] else 'away'}"
+    elif prefect["answers"]:
+        yield "Worker", "none that `ser up` started"
+    else:
+        yield "Worker", DOWN
 
 
 def _time(text: str) -> str:

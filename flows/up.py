@@ -23,12 +23,12 @@ from flows.processes.note import Note
 from flows.processes.platform import (
     LOG,
     Wanted,
-    health,
     keep_running,
     last_error,
     named_servers,
 )
 from flows.processes.server import MLFLOW_PORT, PREFECT_PORT, START_TIMEOUT, log_of
+from flows.processes.services import health
 from flows.processes.systemd import unit
 from ser.errors import SerError, StageError
 from ser.io.tracking.address import shown_uri
@@ -163,11 +163,15 @@ def _parts(wanted: Wanted) -> str:
 
 
 def _print(running: Note) -> None:
-    print(f"MLflow   {running.mlflow:<28} answers   runs, models, figures")
-    page = running.prefect_api.removesuffix("/api")
-    print(f"Prefect  {page:<28} answers   flow runs, schedules, reports")
-    if running.worker:
-        print(f"Worker   {running.worker:<28} online    runs the schedule of prefect.yaml")
+    is_well = health(running)
+    shown = {
+        "mlflow": ("MLflow", running.mlflow, "runs, models, figures"),
+        "prefect": ("Prefect", running.prefect_api.removesuffix("/api"), "flow runs, schedule"),
+        "worker": ("Worker", running.worker, "runs the schedule of prefect.yaml"),
+    }
+    for part, well in is_well.items():
+        name, where, what = shown[part]
+        print(f"{name:<8} {where:<28} {'well' if well else 'away'}   {what}")
 
 
 if __name__ == "__main__":

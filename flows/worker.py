@@ -14,9 +14,9 @@ import sys
 
 from flows.processes import note, prefect_api
 from flows.processes.environment import begin, command_environment, failed
-from flows.processes.platform import MARK
 from flows.processes.prefect_api import POOL
 from flows.processes.server import API_URL, check_answers, running_server
+from flows.processes.services import MARK
 from ser.errors import SerError, StageError
 
 

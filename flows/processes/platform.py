@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +21,7 @@ from flows.processes import note, prefect_api
 from flows.processes.environment import command_environment
 from flows.processes.guard import Start, guards
 from flows.processes.lock import under_way
-from flows.processes.marks import end_marked, marked
+from flows.processes.marks import end_marked
 from flows.processes.note import Note
 from flows.processes.server import (
     API_URL,
@@ -39,13 +36,12 @@ from flows.processes.server import (
     named_mlflow,
     start_server,
 )
+from flows.processes.services import MARK, is_online, left_over, worker_name
 from flows.processes.supervision import MESSAGE
 from ser.errors import StageError
 from ser.io.tracking.address import VARIABLE, shown_uri, tracking_uri
 from ser.io.tracking.store import prepare_store
 
-#: Marks every process that the platform starts, so that all of them can be found.
-MARK = "SER_PLATFORM"
 LOCK = Path(".ser/up.lock")
 LOG = "up"
 #: Seconds in which a flow run that ends with the worker is recorded as crashed.
@@ -156,7 +152,7 @@ class Platform:
         """Start all that is wanted and no server elsewhere; returns when it is well."""
         before = note.read(self.root)
         urls = named_servers()
-        self._note(Note())
+        self._note(before)
         if before.mark:
             # It was killed: what it left behind ends by itself, and then gives its ports free.
             _wait_for_end(before.mark)
@@ -191,7 +187,7 @@ class Platform:
             since = self.parts["worker"].since
             name = worker_name(self.root)
             self._until("worker", lambda: is_online(urls["prefect"], name, since=since))
-        self._note(replace(note.read(self.root), ready=True))
+        self._note(note.read(self.root), ready=True)
 
     def look(self, start: Start) -> None:
         """Start again what has ended by itself, at once and then less and less often."""
@@ -245,7 +241,7 @@ class Platform:
         remedy = f" Name a running server with {named_by} to do without it." if named_by else ""
         return f"{part.name} did not start; its log is {log}.{remedy}"
 
-    def _note(self, addresses: Note) -> None:
+    def _note(self, addresses: Note, *, ready: bool = False) -> None:
         note.write(
             self.root,
             replace(
@@ -253,39 +249,11 @@ class Platform:
                 pid=os.getpid(),
                 started=note.start_of(os.getpid()),
                 mark=self.mark,
+                ready=ready,
                 worker=worker_name(self.root) if self.wanted.worker else "",
                 store=shown_uri(self.root),
             ),
         )
-
-
-def worker_name(root: Path) -> str:
-    """A worker's name in Prefect: the machine, and the folder of the project."""
-    return re.sub(r"[/%&<>]", "-", f"{socket.gethostname()} {root.name}")
-
-
-def is_online(url: str, name: str, *, since: float = 0.0) -> bool:
-    """Whether the worker of that name is online, by a heartbeat after `since`."""
-    # The pool may not be there yet.
-    with suppress(StageError):
-        for worker in prefect_api.workers(url):
-            if worker["name"] == name and worker["status"] == "ONLINE":
-                return datetime.fromisoformat(worker["last_heartbeat_time"]).timestamp() >= since
-    return False
-
-
-def health(running: Note) -> dict[str, bool]:
-    """Whether each part of the platform answers, or is online."""
-    prefect = answers(running.prefect_api)
-    found = {"mlflow": answers(running.mlflow), "prefect": prefect}
-    if running.worker:
-        found["worker"] = prefect and is_online(running.prefect_api, running.worker)
-    return found
-
-
-def left_over(mark: str) -> list[int]:
-    """Numbers of the processes that a platform of that mark has started, and that still run."""
-    return [process.pid for process in marked(MARK, mark)] if mark else []
 
 
 def last_error(log: Path) -> str:
@@ -303,3 +271,4 @@ def _wait_for_end(mark: str) -> None:
     deadline = time.monotonic() + LINGER
     while left_over(mark) and time.monotonic() < deadline:
         time.sleep(LOOK)
+    end_marked(MARK, mark)

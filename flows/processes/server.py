@@ -177,7 +177,7 @@ def running_server(root: Path) -> str | None:
     deadline = time.monotonic() + START_TIMEOUT
     # Another server on the same database would be in the way of one that starts.
     while (found := note.running(root)) and time.monotonic() < deadline:
-        if found.prefect_api and answers(found.prefect_api):
+        if found.ready and answers(found.prefect_api):
             return found.prefect_api
         time.sleep(0.1)
     return None

@@ -24,7 +24,7 @@ import yaml
 from flows.processes import note, prefect_api
 from flows.processes.marks import marked
 from flows.processes.note import Note
-from flows.processes.platform import MARK, health, left_over
+from flows.processes.services import MARK, health, left_over
 
 ROOT = Path(__file__).parents[2]
 #: A tick that ends at once or, where the file `train` is, in a training that never ends.

@@ -52,7 +52,8 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ours(prefect_api: str = "") -> Note:
     """The note of a supervisor that runs: this process."""
-    return Note(prefect_api=prefect_api, pid=os.getpid(), started=note.start_of(os.getpid()))
+    started = note.start_of(os.getpid())
+    return Note(prefect_api=prefect_api, pid=os.getpid(), started=started, ready=True)
 
 
 def up(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
