@@ -17,6 +17,7 @@ from flows.processes.environment import begin, command_environment, failed
 from flows.processes.prefect_api import POOL
 from flows.processes.server import API_URL, check_answers, running_server
 from flows.processes.services import MARK
+from flows.processes.supervision import MESSAGE
 from ser.errors import SerError, StageError
 
 
@@ -24,7 +25,10 @@ def main() -> int:
     """Register the schedule of prefect.yaml, and run it until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m flows.worker", description=main.__doc__)
     parser.add_argument("--name", help="in Prefect; default: one of its own")
-    name = parser.parse_args().name
+    parser.add_argument(
+        "--alone", action="store_true", help="no other worker runs flows of this server"
+    )
+    options = parser.parse_args()
     root = begin()
     # A shell starts what it puts into the background (`&`) with Ctrl-C ignored; Prefect's worker
     # sends itself that signal to stop.
@@ -45,12 +49,19 @@ def main() -> int:
         os.environ[API_URL] = url
         pool = {"name": POOL, "type": "process"}
         prefect_api.post(url, "work_pools/", pool, may_exist=True)
+        paused = [found["id"] for found in prefect_api.deployments(url) if found["paused"]]
         _deploy()
+        # Prefect resumes what it deploys: what a person has paused stays paused.
+        for deployment in paused:
+            prefect_api.post(url, f"deployments/{deployment}/pause_deployment", {})
+        if options.alone:
+            # Of a worker that was killed: because of them each tick would be cancelled.
+            prefect_api.crash_scheduled(url, MESSAGE)
     except SerError as error:
         return failed(error)
     print(f"Runs the schedule of prefect.yaml; reports to {url}.", flush=True)
     worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
-    named = ["--name", name] if name else []
+    named = ["--name", options.name] if options.name else []
     return os.execve(sys.executable, [*worker, *named], command_environment())
 
 

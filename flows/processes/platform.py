@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from flows.processes import note, prefect_api
+from flows.processes import note
 from flows.processes.environment import command_environment
 from flows.processes.guard import Start, guards
-from flows.processes.lock import under_way
 from flows.processes.marks import end_marked
 from flows.processes.note import Note
 from flows.processes.server import (
@@ -37,7 +36,6 @@ from flows.processes.server import (
     start_server,
 )
 from flows.processes.services import MARK, is_online, left_over, worker_name
-from flows.processes.supervision import MESSAGE
 from ser.errors import StageError
 from ser.io.tracking.address import VARIABLE, shown_uri, tracking_uri
 from ser.io.tracking.store import prepare_store
@@ -175,12 +173,10 @@ class Platform:
                 self._add(start, "mlflow", command, JOBS)
             self._note(Note(urls["mlflow"], urls["prefect"]))
             self._until("prefect", lambda: answers(urls["prefect"]))
-            if "prefect" in self.parts and under_way(self.root) is None:
-                # The next tick would be cancelled because of a run that seems to go on.
-                prefect_api.crash_all(urls["prefect"], MESSAGE)
             if self.wanted.worker:
                 # It registers the deployments while MLflow still starts.
                 command = ["flows.worker", "--name", worker_name(self.root)]
+                command += ["--alone"] if "prefect" in self.parts else []
                 self._add(start, "worker", command, {API_URL: urls["prefect"]})
             self._until("mlflow", lambda: answers(urls["mlflow"]))
         if self.wanted.worker:

@@ -56,9 +56,11 @@ def next_tick(url: str) -> dict[str, Any] | None:
     return next(iter(post(url, "flow_runs/filter", body)), None)
 
 
-def crash_all(url: str, message: str) -> None:
-    """Mark flow runs as crashed that seem to go on; for a server whose worker has just ended."""
-    for run in post(url, "flow_runs/filter", _runs(["PENDING", "RUNNING", "CANCELLING"])):
+def crash_scheduled(url: str, message: str) -> None:
+    """Mark flow runs of deployments as crashed that seem to go on; for a server without worker."""
+    seeming = _runs(["PENDING", "RUNNING", "CANCELLING"])
+    seeming["flow_runs"]["deployment_id"] = {"is_null_": False}
+    for run in post(url, "flow_runs/filter", seeming):
         state = {"type": "CRASHED", "name": "Crashed", "message": message}
         post(url, f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
 

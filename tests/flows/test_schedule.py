@@ -86,13 +86,16 @@ class Platform:
         return note.read(self.root)
 
     def process(self, words: str) -> psutil.Process:
+        return self.until(lambda: self.find(words))
+
+    def find(self, words: str) -> psutil.Process | None:
         """What was started with these words in its command line, and not its guard."""
         for process in marked(MARK, self.note.mark):
             with suppress(psutil.Error):
                 line = " ".join(process.cmdline())
                 if words in line and "guard.py" not in line:
                     return process
-        pytest.fail(f"{words} does not run")
+        return None
 
     def api(self, path: str, body: object) -> Any:
         return prefect_api.post(self.note.prefect_api, path, body)
@@ -212,6 +215,21 @@ def test_status_shows_the_last_ticks_the_next_one_and_what_runs(platform: Platfo
     assert facts["mlflow"]["answers"]
     assert facts["worker"]["online"]
     assert facts["champion"] is None
+
+
+def test_a_schedule_that_was_paused_in_prefect_stays_paused_when_the_worker_starts_again(
+    platform: Platform,
+) -> None:
+    (deployment,) = prefect_api.deployments(platform.note.prefect_api)
+    platform.api(f"deployments/{deployment['id']}/pause_deployment", {})
+    before = platform.process("prefect worker")
+    before.kill()
+
+    platform.until(lambda: (found := platform.find("prefect worker")) and found != before)
+    (again,) = prefect_api.deployments(platform.note.prefect_api)
+    assert again["paused"]
+    assert again["updated"] > deployment["updated"]
+    platform.api(f"deployments/{deployment['id']}/resume_deployment", {})
 
 
 def test_nothing_outlives_a_killed_supervisor_and_up_finds_the_same_ports_and_stores(
