@@ -53,7 +53,6 @@ PACE = {
     "PREFECT_WORKER_PREFETCH_SECONDS": "1",
 }
 PATIENCE = 180.0
-OUTCOMES = {"Completed", "Crashed", "Cancelled", "Running", "Pending"}
 DEAD_PROXY = "http://127.0.0.1:9"
 
 
@@ -204,7 +203,8 @@ def test_what_was_killed_is_started_again(platform: Platform) -> None:
 def test_status_shows_the_last_ticks_the_next_one_and_what_runs(platform: Platform) -> None:
     facts = json.loads(platform.run("status", "--json"))
 
-    assert {tick["outcome"] for tick in facts["ticks"]} <= OUTCOMES
+    # Not those that are scheduled ahead.
+    assert "Scheduled" not in {tick["outcome"] for tick in facts["ticks"]}
     assert {tick["by"] for tick in facts["ticks"]} == {"schedule"}
     assert facts["next_tick"]
     assert facts["deployments"][0] == {
