@@ -9,7 +9,7 @@ DEV := $(VENV)/.ready-dev
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run repro test quick ui worker lint lock
+.PHONY: help setup run up down status ui worker repro test quick lint lock
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -18,6 +18,21 @@ setup: $(READY) ## The virtual environment, from the lock; `ser` is in .venv/bin
 
 run: $(READY) ## Retrain: what is stale is made again, a model that is not worse is promoted
 	@$(PY) -m flows.retrain
+
+up: $(READY) ## MLflow, Prefect and the schedule, in the background; again: addresses and health
+	@$(PY) -m flows.up
+
+down: $(READY) ## End what `make up` has started
+	@$(PY) -m flows.down
+
+status: $(READY) ## What serves, its data, the last ticks, the next one, what runs
+	@$(PY) -m flows.status
+
+ui: $(READY) ## MLflow and Prefect alone, until Ctrl-C
+	@exec $(PY) -m flows.up --foreground --no-worker
+
+worker: $(READY) ## A worker alone: the schedule of prefect.yaml, on the server of PREFECT_API_URL
+	@exec $(PY) -m flows.worker
 
 repro: $(READY) ## The pipeline alone: nothing is registered
 	@$(VENV)/bin/dvc repro
@@ -31,12 +46,6 @@ test: $(DEV) ## The whole test suite; `make test T=tests/core N=4`: some of it, 
 
 quick: lint ## What a change usually needs: lint, and the tests that start no process
 	@$(PYTEST) tests/core tests/vad tests/test_house.py tests/test_params.py
-
-ui: $(READY) ## MLflow and Prefect in the browser, on this folder's stores
-	@$(PY) -m flows.ui
-
-worker: $(READY) ## The schedule of prefect.yaml, on the server of `make ui` or PREFECT_API_URL
-	@exec $(PY) -m flows.worker
 
 lint: $(DEV) ## Style, layers of the house, types
 	@$(VENV)/bin/ruff check .

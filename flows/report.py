@@ -136,7 +136,7 @@ def markdown(tick: Tick) -> str:
 |---|---|---|
 {stages}
 
-In MLflow (`make ui` serves the project's own): [the run]({tick.run_url}){model}.
+In MLflow (`make up` serves the project's own): [the run]({tick.run_url}){model}.
 """
 
 
@@ -152,7 +152,7 @@ def print_closing(tick: Tick, console: Console) -> None:
     if tick.is_synthetic:
         console.print(f"\n[dim]{SYNTHETIC}[/]")
     console.print(
-        "\nNext:  [bold]make ui[/]  compares runs in MLflow and shows the flow in Prefect\n"
+        "\nNext:  [bold]make up[/]  compares runs in MLflow and shows the flow in Prefect\n"
         "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion",
         highlight=False,
     )

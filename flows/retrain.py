@@ -107,8 +107,11 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
         for name in ("prefect.flow_runs", "prefect.task_runs"):
             logging.getLogger(name).addFilter(is_readable)
     # MLflow's import takes seconds, as does the start of Prefect's server: both at once.
-    threading.Thread(target=warm_up, daemon=True).start()
+    warming = threading.Thread(target=warm_up, daemon=True)
+    warming.start()
     server.wait()
+    # Where the server runs already, the flow would import the same in another thread, half done.
+    warming.join()
     state = retrain(**asked, root=str(root), return_state=True)
     wait_until_recorded(state)
     print_closing(state.result(), Console())

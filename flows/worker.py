@@ -1,6 +1,7 @@
 """`python -m flows.worker`: register the schedule of prefect.yaml, and run it until Ctrl-C.
 
 The worker is Prefect's own; this finds the server and makes sure that stopping it stops it.
+`flows.up` starts it beside its servers; by itself it is for a machine without servers.
 """
 
 from __future__ import annotations
@@ -11,49 +12,71 @@ import signal
 import subprocess
 import sys
 
+from flows.processes import note, prefect_api
 from flows.processes.environment import begin, command_environment, failed
+from flows.processes.prefect_api import POOL
 from flows.processes.server import API_URL, check_answers, running_server
+from flows.processes.services import MARK
+from flows.processes.supervision import MESSAGE
 from ser.errors import SerError, StageError
-
-POOL = "default"
 
 
 def main() -> int:
     """Register the schedule of prefect.yaml, and run it until Ctrl-C."""
-    argparse.ArgumentParser(prog="python -m flows.worker", description=main.__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m flows.worker", description=main.__doc__)
+    parser.add_argument("--name", help="in Prefect; default: one of its own")
+    parser.add_argument(
+        "--alone", action="store_true", help="no other worker runs flows of this server"
+    )
+    options = parser.parse_args()
     root = begin()
     # A shell starts what it puts into the background (`&`) with Ctrl-C ignored; Prefect's worker
     # sends itself that signal to stop.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
+        platform = note.running(root)
+        if MARK not in os.environ and platform and platform.worker:
+            raise StageError(
+                f"`make up` runs a worker already, beside its servers (process {platform.pid})."
+            )
         url = running_server(root)
         if url is None:
             raise StageError(
-                f"No Prefect server runs here; start `make ui`, or name a server with {API_URL}."
+                f"No Prefect server runs here; start it, and a worker, with `make up`, or name a "
+                f"server with {API_URL}."
             )
         check_answers("Prefect", url, API_URL)
         os.environ[API_URL] = url
-        _prefect("work-pool", "create", POOL, "--type", "process", may_exist=True)
-        _prefect("--no-prompt", "deploy", "--all")
+        pool = {"name": POOL, "type": "process"}
+        prefect_api.post(url, "work_pools/", pool, may_exist=True)
+        paused = [found["id"] for found in prefect_api.deployments(url) if found["paused"]]
+        _deploy()
+        # Prefect resumes what it deploys: what a person has paused stays paused.
+        for deployment in paused:
+            prefect_api.post(url, f"deployments/{deployment}/pause_deployment", {})
+        if options.alone:
+            # Of a worker that was killed: because of them each tick would be cancelled.
+            prefect_api.crash_scheduled(url, MESSAGE)
     except SerError as error:
         return failed(error)
     print(f"Runs the schedule of prefect.yaml; reports to {url}.", flush=True)
     worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
-    return os.execve(sys.executable, worker, command_environment())
+    named = ["--name", options.name] if options.name else []
+    return os.execve(sys.executable, [*worker, *named], command_environment())
 
 
-def _prefect(*command: str, may_exist: bool = False) -> None:
+def _deploy() -> None:
     """Prefect's own command, whose output is shown only where it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", "prefect", *command],
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         env=command_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
     )
-    words = " ".join((done.stdout + done.stderr).split())
-    if done.returncode and not (may_exist and "already exists" in words):
-        raise StageError(f"`prefect {' '.join(command)}` failed: {words[-400:]}")
+    if done.returncode:
+        words = " ".join((done.stdout + done.stderr).split())
+        raise StageError(f"`prefect deploy --all` failed: {words[-400:]}")
 
 
 if __name__ == "__main__":

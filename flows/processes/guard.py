@@ -1,4 +1,4 @@
-"""Run a command that ends when whoever started it ends: `python guard.py SECONDS COMMAND …`.
+"""Run a command that ends when whoever started it ends: `guard.py GRACE LINGER COMMAND …`.
 
 Its stdin is the lifeline: a pipe whose other end the starting process holds and the kernel
 closes when that process dies, of SIGKILL too. Then, and on SIGINT, SIGTERM and SIGHUP, all that
@@ -38,18 +38,19 @@ Start = Callable[..., "subprocess.Popen[Any]"]
 
 @contextmanager
 def guards() -> Iterator[Start]:
-    """`start(command, grace=…, **options of Popen)`: a command under a guard of its own.
+    """`start(command, grace=…, linger=…, **options of Popen)`: a command under a guard of its own.
 
     All that was started ends, and is waited for, when the block ends; it also ends when this
-    process does. grace : seconds from SIGINT to SIGKILL.
+    process does. grace : seconds from SIGINT to SIGKILL. linger : seconds that what the command
+    leaves behind may take to end, unless all of it ends with us.
     """
     reader, writer = os.pipe()
     started: list[subprocess.Popen[Any]] = []
 
     def start(
-        command: Sequence[str], *, grace: float = GRACE, **options: Any
+        command: Sequence[str], *, grace: float = GRACE, linger: float = LINGER, **options: Any
     ) -> subprocess.Popen[Any]:
-        guard = [sys.executable, "-I", __file__, str(grace)]
+        guard = [sys.executable, "-I", __file__, str(grace), str(linger)]
         # Ctrl-C in a terminal comes to this process alone, which ends the others in its own time.
         process = subprocess.Popen(
             [*guard, *command], stdin=reader, start_new_session=True, **options
@@ -66,7 +67,7 @@ def guards() -> Iterator[Start]:
             process.wait()
 
 
-def main(command: list[str], grace: float) -> int:
+def main(command: list[str], grace: float, linger: float) -> int:
     """Run the command; its exit status, or 128 and the number of the signal that ended it."""
     if sys.platform == "linux":
         # Orphans of the command stay descendants.
@@ -79,11 +80,11 @@ def main(command: list[str], grace: float) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    to_end = False
+    to_end = abandoned = False
     while process.poll() is None and not to_end:
         readable, *_ = select.select([LIFELINE, woken], [], [])
         # Nothing is ever written into the lifeline: it is readable once it is closed.
-        to_end = LIFELINE in readable
+        to_end = abandoned = LIFELINE in readable
         if woken in readable and set(os.read(woken, 512)) - {signal.SIGCHLD}:
             to_end = True
     if to_end:
@@ -91,7 +92,7 @@ def main(command: list[str], grace: float) -> int:
             os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace)
-    deadline = time.monotonic() + LINGER
+    deadline = time.monotonic() + (LINGER if abandoned else linger)
     while left := _descendants():
         if time.monotonic() > deadline:
             for descendant in left:
@@ -113,4 +114,4 @@ def _descendants() -> list[psutil.Process]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[2:], float(sys.argv[1])))
+    sys.exit(main(sys.argv[3:], float(sys.argv[1]), float(sys.argv[2])))

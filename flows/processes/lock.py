@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
 
+from flows.processes.marks import end_marked
 from ser.errors import StageError
 
 #: Marks every process that a retraining starts, so that the next one can find those that
 #: outlived it after a SIGKILL.
 MARK = "SER_RETRAINING"
-#: Seconds that such a process may take to end.
-GRACE = 10.0
 
 
 @contextmanager
@@ -43,10 +42,16 @@ def hold(root: Path) -> Iterator[None]:
         ) from error
     try:
         if mark := _read(holder).get("mark"):
-            _end_marked(mark)
+            # It holds DVC's lock, or writes the outs.
+            end_marked(MARK, str(mark))
         os.environ[MARK] = uuid.uuid4().hex
-        since = datetime.now().astimezone().isoformat(timespec="seconds")
-        facts = {"pid": os.getpid(), "since": since, "mark": os.environ[MARK]}
+        now = datetime.now().astimezone()
+        facts = {
+            "pid": os.getpid(),
+            "since": now.isoformat(timespec="seconds"),
+            "started": now.timestamp(),
+            "mark": os.environ[MARK],
+        }
         holder.write_text(json.dumps(facts) + "\n")
         yield
     finally:
@@ -55,24 +60,17 @@ def hold(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def _read(holder: Path) -> dict[str, object]:
+def under_way(root: Path) -> dict[str, Any] | None:
+    """`pid` and `since` of the retraining that holds the project's lock."""
+    facts = _read(root / ".ser" / "retrain.json")
+    with suppress(KeyError, psutil.Error):
+        # One that was killed leaves its facts; another process has its number since.
+        if psutil.Process(facts["pid"]).create_time() <= facts["started"]:
+            return facts
+    return None
+
+
+def _read(holder: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return dict(json.loads(holder.read_text()))
     return {}
-
-
-def _end_marked(mark: object) -> None:
-    """End what a killed retraining left running: it holds DVC's lock, or writes the outs."""
-    for end in (psutil.Process.terminate, psutil.Process.kill):
-        deadline = time.monotonic() + GRACE
-        while (left := _marked(mark)) and time.monotonic() < deadline:
-            for process in left:
-                with suppress(psutil.Error):
-                    end(process)
-            time.sleep(0.2)
-
-
-def _marked(mark: object) -> list[psutil.Process]:
-    """Processes that carry the mark; one whose environment cannot be read does not."""
-    running = psutil.process_iter(["environ"])
-    return [p for p in running if (p.info["environ"] or {}).get(MARK) == mark]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import socket
 import subprocess
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from flows.processes.guard import GRACE, Start, guards
+from flows.processes import note
+from flows.processes.guard import Start, guards
 from ser.errors import StageError
 from ser.io.tracking.address import VARIABLE
 
@@ -27,8 +27,6 @@ API_URL = "PREFECT_API_URL"
 START_TIMEOUT = 180.0
 #: Seconds that the temporary server may take to end; all that matters is written by then.
 STOP_TIMEOUT = 1.0
-#: Where `flows.ui` writes the addresses of the user interfaces.
-UI_FILE = Path(".ser/ui.json")
 #: Set where the server that PREFECT_API_URL names is our own temporary one.
 IS_TEMPORARY = "SER_PREFECT_IS_TEMPORARY"
 MLFLOW_PORT, PREFECT_PORT = 5000, 4200
@@ -67,7 +65,7 @@ class Server:
 
 
 def prefect_server(root: Path) -> Server:
-    """PREFECT_API_URL's server, else that of `make ui`, else one of our own until we exit.
+    """PREFECT_API_URL's server, else that of `make up`, else one of our own until we exit.
 
     Prefect would start one itself, but only after its import, writing tracebacks to the
     terminal when it is stopped between two writes, and taking five seconds over that.
@@ -100,14 +98,18 @@ def start_server(
     *,
     root: Path,
     env: Mapping[str, str],
-    grace: float = GRACE,
+    again: bool = False,
+    **options: float,
 ) -> subprocess.Popen[Any]:
-    """`python -m COMMAND` under a guard, with a log of that name."""
+    """`python -m COMMAND` under a guard, with a log of that name.
+
+    again : the log goes on. options : `grace` and `linger` of the guard.
+    """
     log = log_of(root, name)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
+    with log.open("ab" if again else "wb") as out:
         command = [sys.executable, "-m", *command]
-        return start(command, grace=grace, cwd=root, env=env, stdout=out, stderr=out)
+        return start(command, cwd=root, env=env, stdout=out, stderr=out, **options)
 
 
 def log_of(root: Path, name: str) -> Path:
@@ -147,15 +149,6 @@ def answers(url: str) -> bool:
     return True
 
 
-def is_prefect(url: str) -> bool:
-    """Whether a Prefect API answers, and not something else that serves HTTP."""
-    try:
-        with urllib.request.urlopen(f"{url}/admin/version", timeout=5) as answer:
-            return isinstance(json.load(answer), str)
-    except (OSError, ValueError):
-        return False
-
-
 def free_port(preferred: int = 0) -> int:
     """`preferred` if nobody listens there, else one shortly after it, else any free port."""
     for port in (*range(preferred, preferred + NEARBY if preferred else 0), 0):
@@ -166,22 +159,18 @@ def free_port(preferred: int = 0) -> int:
     raise StageError("No port is free on 127.0.0.1; end a server, then start again.")
 
 
-def user_interfaces(root: Path) -> dict[str, Any]:
-    """What `make ui` noted: the address `mlflow` of the last one; `prefect_api` and `pid`, too,
-    while it runs."""
-    try:
-        return dict(json.loads((root / UI_FILE).read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
 def mlflow_ui(root: Path) -> str:
-    """Where a browser finds the runs: MLFLOW_TRACKING_URI's server, else that of `make ui`."""
+    """Where a browser finds the runs: MLFLOW_TRACKING_URI's server, else that of `make up`."""
+    return named_mlflow() or note.read(root).mlflow or f"http://127.0.0.1:{MLFLOW_PORT}"
+
+
+def named_mlflow() -> str | None:
+    """The server that MLFLOW_TRACKING_URI names, if it names one."""
     uri = urlsplit(os.environ.get(VARIABLE, ""))
-    if uri.scheme in ("http", "https"):
-        # Name and password are not for reports.
-        return urlunsplit((uri.scheme, uri.netloc.rpartition("@")[2], uri.path.rstrip("/"), "", ""))
-    return str(user_interfaces(root).get("mlflow", f"http://127.0.0.1:{MLFLOW_PORT}"))
+    if uri.scheme not in ("http", "https"):
+        return None
+    # Name and password are not for reports.
+    return urlunsplit((uri.scheme, uri.netloc.rpartition("@")[2], uri.path.rstrip("/"), "", ""))
 
 
 def prefect_ui(root: Path) -> str:
@@ -189,13 +178,18 @@ def prefect_ui(root: Path) -> str:
     api = os.environ.get(API_URL)
     if not api or os.environ.get(IS_TEMPORARY):
         # Its database is the one that `make up` shows, on the port of the last time.
-        api = user_interfaces(root).get("prefect_api", f"http://127.0.0.1:{PREFECT_PORT}/api")
+        api = note.read(root).prefect_api or f"http://127.0.0.1:{PREFECT_PORT}/api"
     return str(api).rstrip("/").removesuffix("/api")
 
 
 def running_server(root: Path) -> str | None:
-    """PREFECT_API_URL, else the address of the server that `make ui` shows, if it answers."""
+    """PREFECT_API_URL, else the server of `make up`, which is waited for where it starts."""
     if os.environ.get(API_URL):
-        return os.environ[API_URL]
-    url = user_interfaces(root).get("prefect_api")
-    return url if url and answers(url) else None
+        return os.environ[API_URL].rstrip("/")
+    deadline = time.monotonic() + START_TIMEOUT
+    # Another server on the same database would be in the way of one that starts.
+    while (found := note.running(root)) and time.monotonic() < deadline:
+        if found.ready and answers(found.prefect_api):
+            return found.prefect_api
+        time.sleep(0.1)
+    return None

@@ -8,7 +8,11 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("command", "module"), [("run", "retrain"), ("ui", "ui"), ("worker", "worker")]
+    ("command", "module"),
+    [
+        *(("run", "retrain"), ("up", "up"), ("down", "down"), ("status", "status")),
+        *(("ui", "up"), ("worker", "worker")),
+    ],
 )
 def test_a_flow_is_started_in_the_project_s_root_with_its_own_options(checkout, command, module):
     done = subprocess.run(

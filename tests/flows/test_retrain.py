@@ -15,6 +15,7 @@ from rich.console import Console
 from flows import dvc
 from flows.dvc import Outcome, StageCrashed
 from flows.report import Tick, markdown, print_closing
+from flows.status import gather
 from ser.bundle import bundle_sha256
 from ser.core.scores.gate import judge
 from ser.core.scores.metrics import uar
@@ -144,6 +145,22 @@ def test_a_changed_model_is_judged_against_the_champion(
     assert versions.champion(project.root).version == serving
     assert second.version.verdict == ("promoted" if second.verdict.promote else "kept")
     assert len(journal.rows(project.root)) == 2
+
+
+def test_status_says_what_serves_and_what_has_changed_since_where_no_server_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    project.set(seed=8)
+
+    facts = gather(project.root)
+
+    assert facts["champion"] == facts["challenger"]
+    assert (facts["champion"]["version"], facts["champion"]["verdict"]) == (1, "promoted")
+    assert facts["champion"]["dvc_lock_sha256"] == facts["data"]["dvc_lock_sha256"]
+    assert facts["data"]["corpora"]["synthetic"].endswith(".dir")
+    assert facts["data"]["parameters_changed"] == ["seed"]
+    assert (facts["ticks"], facts["mlflow"]["answers"], facts["worker"]) == (None, False, None)
 
 
 def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(

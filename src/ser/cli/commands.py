@@ -18,7 +18,7 @@ from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.lineage import lineage
-from ser.cli.start import PASSED_ON, reproduce, run, ui, worker
+from ser.cli.start import PASSED_ON, down, reproduce, run, status, ui, up, worker
 from ser.cli.versions import history, promote, roll_back, versions
 from ser.cli.words import INTERRUPTED, SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
@@ -39,13 +39,11 @@ app.command()(benchmark)
 app.command()(versions)
 app.command()(history)
 app.command()(lineage)
-app.command(context_settings=PASSED_ON)(reproduce)
 # "-1" is a number, and no option: the registry says which versions there are.
 app.command(context_settings={"ignore_unknown_options": True})(promote)
 app.command("roll-back", context_settings={"ignore_unknown_options": True})(roll_back)
-app.command(context_settings=PASSED_ON)(run)
-app.command(context_settings=PASSED_ON)(ui)
-app.command(context_settings=PASSED_ON)(worker)
+for _starts in (run, up, down, status, reproduce, ui, worker):
+    app.command(context_settings=PASSED_ON)(_starts)
 
 
 def _print_version(asked: bool) -> None:

@@ -18,13 +18,28 @@ def run(context: typer.Context) -> None:
     _become("flows.retrain", context)
 
 
+def up(context: typer.Context) -> None:
+    """Start MLflow, Prefect and a worker in the background, and wait for them (`make up`)."""
+    _become("flows.up", context)
+
+
+def down(context: typer.Context) -> None:
+    """End what `ser up` has started, and wait until all of it is gone (`make down`)."""
+    _become("flows.down", context)
+
+
+def status(context: typer.Context) -> None:
+    """What serves, from what data, the last ticks, the next one, what runs; --json."""
+    _become("flows.status", context)
+
+
 def ui(context: typer.Context) -> None:
-    """MLflow and Prefect in the browser, on this project's stores (`make ui`)."""
-    _become("flows.ui", context)
+    """MLflow and Prefect alone, until Ctrl-C (`make ui`)."""
+    _become("flows.up", context, "--foreground", "--no-worker")
 
 
 def worker(context: typer.Context) -> None:
-    """Run the schedule of prefect.yaml until Ctrl-C (`make worker`)."""
+    """A worker alone, for a server elsewhere, until Ctrl-C (`make worker`)."""
     _become("flows.worker", context)
 
 
@@ -33,10 +48,10 @@ def reproduce(context: typer.Context) -> None:
     _become("flows.lineage.reproduce", context)
 
 
-def _become(module: str, context: typer.Context) -> None:
+def _become(module: str, context: typer.Context, *options: str) -> None:
     # Of one process with the flow, signals and exit status are the flow's own.
     root = project_root()
     # A file that was named from below the root is found from there, too.
     given = [os.path.abspath(a) if os.path.isfile(a) else a for a in context.args]
     os.chdir(root)
-    os.execv(sys.executable, [sys.executable, "-m", module, *given])
+    os.execv(sys.executable, [sys.executable, "-m", module, *options, *given])

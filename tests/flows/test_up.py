@@ -1,22 +1,24 @@
-"""One world: user interfaces, scheduler and stores agree on where they are."""
+"""One world: user interfaces, scheduler and stores agree on where they are.
+
+What `make up` starts is tested in test_schedule.py.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from flows.processes import server
-from flows.processes.server import UI_FILE, free_port, mlflow_ui, prefect_server, running_server
+from flows.processes import note, server
+from flows.processes.note import NOTE, Note
+from flows.processes.server import free_port, mlflow_ui, prefect_server, running_server
 from ser.errors import StageError
 
 ROOT = Path(__file__).parents[2]
@@ -48,9 +50,15 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def ui(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def ours(prefect_api: str = "") -> Note:
+    """The note of a supervisor that runs: this process."""
+    started = note.start_of(os.getpid())
+    return Note(prefect_api=prefect_api, pid=os.getpid(), started=started, ready=True)
+
+
+def up(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "flows.ui", *arguments],
+        [sys.executable, "-m", "flows.up", *arguments],
         cwd=root,
         env={
             **os.environ,
@@ -66,29 +74,21 @@ def ui(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedP
 def test_servers_that_the_environment_names_are_shown_and_none_is_started(
     tmp_path: Path, stub: str
 ) -> None:
-    done = ui(tmp_path, PREFECT_API_URL=f"{stub}/api", MLFLOW_TRACKING_URI=stub)
+    done = up(tmp_path, "--no-worker", PREFECT_API_URL=f"{stub}/api", MLFLOW_TRACKING_URI=stub)
 
     assert done.returncode == 0, done.stderr
-    assert f"MLflow   {stub} " in done.stdout
-    assert f"Prefect  {stub} " in done.stdout
+    assert f"MLflow   {stub}\n" in done.stdout
+    assert f"Prefect  {stub}\n" in done.stdout
     assert "nothing to start" in done.stdout
-    assert not (tmp_path / UI_FILE).exists()
-
-
-def test_a_prefect_server_that_runs_on_the_usual_port_is_taken(tmp_path: Path, stub: str) -> None:
-    port = stub.rpartition(":")[2]
-
-    done = ui(tmp_path, "--prefect-port", port, MLFLOW_TRACKING_URI=stub)
-
-    assert f"Prefect  {stub} " in done.stdout
-    assert "nothing to start" in done.stdout
+    assert not (tmp_path / NOTE).exists()
 
 
 @pytest.mark.parametrize("name", ["PREFECT_API_URL", "MLFLOW_TRACKING_URI"])
 def test_a_named_server_that_is_away_is_one_line(tmp_path: Path, name: str) -> None:
-    done = ui(tmp_path, **{name: "http://127.0.0.1:9"})
+    done = up(tmp_path, **{name: "http://127.0.0.1:9"})
 
     assert done.returncode == 1
+    assert not note.running(tmp_path)
     (line,) = done.stderr.splitlines()
     assert "http://127.0.0.1:9" in line
     assert name in line
@@ -102,33 +102,56 @@ def test_links_lead_to_the_tracking_server_without_its_password(
     assert mlflow_ui(tmp_path) == "https://mlflow.example.org:8443/base"
 
 
-def test_links_lead_to_the_port_that_make_ui_serves_or_served_last(
+def test_links_lead_to_the_port_that_make_up_serves_or_served_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mlflow_ui(tmp_path) == "http://127.0.0.1:5000"
-    (tmp_path / UI_FILE).parent.mkdir()
-    (tmp_path / UI_FILE).write_text(json.dumps({"mlflow": "http://127.0.0.1:5007"}))
+    note.write(tmp_path, Note("http://127.0.0.1:5007"))
+    note.ended(tmp_path)
     assert mlflow_ui(tmp_path) == "http://127.0.0.1:5007"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere.db")
     assert mlflow_ui(tmp_path) == "http://127.0.0.1:5007"
 
 
-def test_the_worker_takes_the_server_of_the_environment_then_that_of_make_ui(
+def test_a_flow_takes_the_server_of_the_environment_then_that_of_make_up(
     tmp_path: Path, stub: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert running_server(tmp_path) is None
-    (tmp_path / UI_FILE).parent.mkdir()
-    (tmp_path / UI_FILE).write_text(json.dumps({"pid": 1, "prefect_api": f"{stub}/api"}))
+    note.write(tmp_path, ours(f"{stub}/api"))
     assert running_server(tmp_path) == f"{stub}/api"
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example.org/api")
     assert running_server(tmp_path) == "http://prefect.example.org/api"
 
 
-def test_a_server_of_make_ui_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
-    (tmp_path / UI_FILE).parent.mkdir()
-    (tmp_path / UI_FILE).write_text(json.dumps({"prefect_api": "http://127.0.0.1:9/api"}))
+def test_a_server_at_the_address_of_the_last_time_is_another_project_s(
+    tmp_path: Path, stub: str
+) -> None:
+    note.write(tmp_path, ours(f"{stub}/api"))
+    note.ended(tmp_path)
 
     assert running_server(tmp_path) is None
+
+
+def test_a_process_with_the_number_of_one_before_the_reboot_is_not_taken_for_it(
+    tmp_path: Path,
+) -> None:
+    note.write(tmp_path, ours())
+    assert note.running(tmp_path)
+    note.write(tmp_path, replace(ours(), started=note.start_of(os.getpid()) + 60))
+    assert note.running(tmp_path) is None
+
+
+def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
+    note.write(tmp_path, replace(ours(), started=1e9))
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.down"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "Nothing runs here.\n"), done.stderr
 
 
 def test_a_named_server_that_is_away_is_an_error_with_its_address(
@@ -144,42 +167,3 @@ def test_a_port_in_use_gives_the_next_one(stub: str) -> None:
     taken = int(stub.rpartition(":")[2])
 
     assert free_port(taken) in range(taken + 1, taken + server.NEARBY)
-
-
-def test_nothing_outlives_make_ui_that_was_killed(tmp_path: Path, stub: str) -> None:
-    """The server's processes end with it, although they are in a session of their own."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-        "MLFLOW_TRACKING_URI": stub,
-        "SER_TEST_MARK": str(tmp_path),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.ui", "--prefect-port", str(free_port())],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process.stdout:
-        assert process.stdout.readline() == "Starting prefect …\n"
-    assert len(marked(tmp_path)) > 1
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-    deadline = time.monotonic() + 60
-    while marked(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not marked(tmp_path)
-
-
-def marked(root: Path) -> list[str]:
-    """Processes that `flows.ui` in `root` has started, itself included."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"SER_TEST_MARK={root}".encode() in environment.read_bytes():
-                found.append(environment.parent.name)
-        except OSError:
-            continue
-    return found

@@ -1,0 +1,224 @@
+"""`python -m flows.status`: what serves, what it was made of, what ran, what runs, what is next."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.dvc import PARAMS
+from flows.processes.environment import begin, failed
+from flows.processes.services import Facts, services
+from ser.errors import SerError
+from ser.files import file_hash
+from ser.io.intake import dvc
+from ser.io.tracking import journal, lineage, versions
+from ser.io.tracking.address import sqlite_file
+from ser.io.tracking.runs import flatten
+from ser.io.tracking.store import connect
+from ser.io.tracking.versions import CHALLENGER, CHAMPION, Version
+from ser.output import one_line
+from ser.params import load_params
+from ser.project import RAW
+
+#: Characters of a hash or a revision that are shown; `--json` has all.
+SHORT = 12
+DOWN = "down; `ser up` starts it"
+
+
+def main() -> int:
+    """Show what serves, what it was made of, the last ticks, the next one, and what runs."""
+    parser = argparse.ArgumentParser(prog="python -m flows.status", description=main.__doc__)
+    parser.add_argument("--json", action="store_true", help="a JSON object on stdout")
+    as_json = parser.parse_args().json
+    root = begin()
+    try:
+        facts = gather(root)
+    except SerError as error:
+        return failed(error)
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print(facts)
+    return 0
+
+
+def gather(root: Path) -> Facts:
+    """All facts, as `--json` prints them."""
+    registry, running = _registry(root), services(root)
+    warnings = [*registry.pop("warnings"), *running.pop("warnings")]
+    return {
+        "project": str(root),
+        "warnings": warnings,
+        **registry,
+        "data": _data(root),
+        **running,
+    }
+
+
+def _registry(root: Path) -> Facts:
+    """Champion and challenger; a registry that cannot be read is a warning."""
+    facts: Facts = {CHAMPION: None, CHALLENGER: None, "warnings": []}
+    database = sqlite_file(root)
+    # Asking would create it.
+    if database is not None and not database.exists():
+        return facts
+    try:
+        known = versions.all_versions(root)
+        since = {r["version"]: r["at"] for r in journal.rows(root) if r["event"] in journal.CHANGES}
+        for alias in (CHAMPION, CHALLENGER):
+            found = next((v for v in known if alias in v.aliases), None)
+            if found is not None:
+                facts[alias] = _version(root, found) | {"since": since.get(found.version)}
+    except SerError as error:
+        facts["warnings"].append(str(error))
+    return facts
+
+
+def _version(root: Path, version: Version) -> Facts:
+    tags = version.tags
+    run = connect(root).get_run(version.run_id)
+    return {
+        "version": version.version,
+        **{name: tags.get(name) for name in ("model", "corpora", "protocol")},
+        **{name: float(tags[name]) if name in tags else None for name in ("uar", "chance")},
+        "verdict": version.verdict,
+        "run_id": version.run_id,
+        "dvc_lock_sha256": run.data.tags.get("dvc.lock.sha256"),
+    }
+
+
+def _data(root: Path) -> Facts:
+    """Revision, hash of dvc.lock, of each corpus, and the parameters that it does not have yet."""
+    lock = root / "dvc.lock"
+    revision = lineage.git_revision(root)
+    locked = dvc.locked_stages(root)
+    before: dict[str, str] = {}
+    for stage in locked.values():
+        before |= flatten(stage.get("params", {}).get(PARAMS, {}))
+    now = flatten(dvc.read_yaml(root / PARAMS) or {})
+    return {
+        "git_revision": revision.get("mlflow.source.git.commit"),
+        "git_dirty": revision.get("git.dirty") == "true",
+        "dvc_lock_sha256": file_hash(lock) if lock.exists() else None,
+        "corpora": {
+            corpus: dvc.tracked_md5(root, RAW / corpus)
+            for corpus in load_params(root / PARAMS).data.corpora
+        },
+        "parameters_changed": [name for name in before if before[name] != now.get(name)],
+    }
+
+
+def _print(facts: Facts) -> None:
+    # Words in brackets are no markup here.
+    console = Console(markup=False, highlight=False)
+    console.print(_table(_model_rows(facts)))
+    console.print()
+    if facts["ticks"]:
+        console.print(_ticks_table(facts["ticks"]))
+        console.print()
+    console.print(_table([*_next_rows(facts), *_service_rows(facts)]))
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", min_width=len("Challenger"))
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _model_rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    """What serves, and from what."""
+    for warning in facts["warnings"]:
+        yield "Warning", warning
+    yield "Champion", _version_text(facts[CHAMPION]) or "none yet; `make run` trains and judges"
+    if facts[CHALLENGER] != facts[CHAMPION]:
+        yield "Challenger", _version_text(facts[CHALLENGER]) or "none"
+    data, champion = facts["data"], facts[CHAMPION]
+    for corpus, md5 in data["corpora"].items():
+        yield "Corpus", f"{corpus} {md5[:SHORT] if md5 else 'not made yet'}"
+    lock = data["dvc_lock_sha256"]
+    text = f"dvc.lock {lock[:SHORT]}" if lock else "no dvc.lock yet"
+    if champion and lock:
+        same = champion["dvc_lock_sha256"] == lock
+        text += ", the champion's" if same else f", not that of version {champion['version']}"
+    if revision := data["git_revision"]:
+        dirty = ", with changes that are not committed" if data["git_dirty"] else ""
+        text += f"; git {revision[:SHORT]}{dirty}"
+    yield "Data", text
+    changed = data["parameters_changed"]
+    text = f"changed since the last run: {', '.join(changed)}" if changed else "as in dvc.lock"
+    yield "Parameters", text
+
+
+def _version_text(version: Facts | None) -> str:
+    if version is None:
+        return ""
+    uar, chance = version["uar"], version["chance"]
+    score = f", UAR {uar:.3f} (chance {chance:.3f})" if uar is not None else ""
+    since = f" {_time(version['since'])}" if version["since"] else ""
+    return (
+        f"version {version['version']}: {version['model']} on {version['corpora']}, "
+        f"{version['protocol']}{score}; {version['verdict'] or 'not judged yet'}{since}"
+    )
+
+
+def _ticks_table(ticks: list[Facts]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("last ticks", "by", "outcome", "took"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("flow run", no_wrap=True, overflow="ellipsis")
+    for tick in ticks:
+        # A run that ended well is named after what it did.
+        failed = tick["outcome"] in ("Failed", "Crashed", "Cancelled")
+        what = one_line(tick["message"] if failed and tick["message"] else tick["name"])
+        seconds = f"{tick['seconds']:.0f} s"
+        table.add_row(_time(tick["at"]), tick["by"], tick["outcome"], seconds, what)
+    return table
+
+
+def _next_rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    if facts["ticks"] is None:
+        yield "Ticks", "known to Prefect alone"
+        return
+    if not facts["ticks"]:
+        yield "Ticks", "none yet"
+    paused = [d["name"] for d in facts["deployments"] or () if d["paused"]]
+    words = [words for d in facts["deployments"] or () for words in d["schedules"]]
+    if paused:
+        yield "Next tick", f"none: {', '.join(paused)} is paused; resume it in Prefect"
+    elif facts["next_tick"]:
+        yield "Next tick", f"{_time(facts['next_tick'])} ({', '.join(words)})"
+    else:
+        yield "Next tick", "none is scheduled; `ser up` registers prefect.yaml"
+
+
+def _service_rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    mlflow, prefect, worker = facts["mlflow"], facts["prefect"], facts["worker"]
+    yield "MLflow", f"{mlflow['address']}, well" if mlflow["answers"] else DOWN
+    yield "", mlflow["store"]
+    page = (prefect["address"] or "").removesuffix("/api")
+    yield "Prefect", f"{page}, well" if prefect["answers"] else DOWN
+    if worker:
+        yield "Worker", f"{worker['name']}, {'well' if worker['online'] else 'away'}"
+    elif prefect["answers"]:
+        yield "Worker", "none that `ser up` started"
+    else:
+        yield "Worker", DOWN
+
+
+def _time(text: str) -> str:
+    """A time of a server or the journal, in this machine's time zone."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
