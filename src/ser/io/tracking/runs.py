@@ -24,6 +24,9 @@ from ser.files import file_hash
 from ser.io.tracking.address import sqlite_file
 from ser.io.tracking.health import lookup
 from ser.io.tracking.lineage import git_diff, lineage_tags
+from ser.io.tracking.pages.descriptions import run_description
+from ser.io.tracking.pages.experiments import note_tags
+from ser.io.tracking.pages.history import load_run, named
 from ser.io.tracking.store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ class Run:
 
     run_id: str
     _client: MlflowClient
+
+    @property
+    def name(self) -> str:
+        return str(self._client.get_run(self.run_id).info.run_name)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters in batches of 100: MLflow takes no more at once."""
@@ -88,7 +95,7 @@ class Run:
 def start_run(
     root: Path,
     *,
-    name: str,
+    name: str | None,
     params: Mapping[str, Any],
     tags: Mapping[str, object] | None = None,
     experiment: str = EXPERIMENT,
@@ -96,17 +103,20 @@ def start_run(
 ) -> Iterator[Run]:
     """A run that ends FINISHED, FAILED on an error, KILLED on Ctrl-C and SIGTERM.
 
+    name : None: of model, what differs from the run before, corpora and protocol. A run that goes
+        on keeps its own.
     params : nested mapping, logged as `model.cnn.dropout`.
     run_id : a run that was cut off and now goes on; None: a new one.
     """
     experiment_id = prepare_store(root, experiment)
     client = connect(root)
     end_orphans(root, experiment=experiment)
-    every_tag = {**lineage_tags(root), **(tags or {}), "mlflow.source.name": name}
+    every_tag = {k: str(v) for k, v in {**lineage_tags(root), **(tags or {})}.items()}
     if run_id is None:
-        created = client.create_run(
-            experiment_id, run_name=name, tags={k: str(v) for k, v in every_tag.items()}
-        )
+        if name is None:
+            name, compared = named(root, experiment_id, flatten(params), every_tag)
+            every_tag |= compared
+        created = client.create_run(experiment_id, run_name=name, tags=every_tag)
         run = Run(created.info.run_id, client)
     else:
         run = Run(run_id, client)
@@ -143,6 +153,24 @@ def log_lineage(root: Path, run_id: str) -> None:
     run = resume_run(root, run_id)
     run.log_artifact(root / "dvc.lock")
     run.set_tags({"dvc.lock.sha256": file_hash(root / "dvc.lock")})
+
+
+def describe(root: Path, run_id: str) -> None:
+    """Write a run's description anew, from what it has logged; a person's own stays."""
+    found = load_run(root, run_id)
+    if found is None:
+        return
+    text = run_description(found)
+    resume_run(root, run_id).set_tags(note_tags(text, found.tags))
+
+
+def set_verdict(root: Path, run_id: str, *, version: int, verdict: str, reason: str) -> None:
+    """Tell the run what became of its model: tags, and its description. A lost run is none."""
+    if not run_exists(root, run_id):
+        return
+    tags = {"version": version, "verdict": verdict, "verdict_reason": reason}
+    resume_run(root, run_id).set_tags(tags)
+    describe(root, run_id)
 
 
 def fetch_artifact(root: Path, run_id: str, path: str) -> Path:

@@ -1,0 +1,85 @@
+"""Runs that were logged before, to compare a new one with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser.io.tracking.health import lookup
+from ser.io.tracking.pages.names import Logged, changes, differences, run_name, unique
+from ser.io.tracking.store import connect
+from ser.io.tracking.versions import MODEL
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as StoredRun
+
+#: Letters of a tag.
+LONGEST = 2000
+
+
+def load_run(root: Path, run_id: str) -> Logged | None:
+    """What a run logged; None where the store does not have it."""
+    found = lookup(connect(root).get_run, run_id)
+    return _logged(found) if found else None
+
+
+def run_before(root: Path, experiment_id: str, model: str) -> Logged | None:
+    """The last finished run of the model, else of any; nested runs do not count."""
+    client = connect(root)
+    finished = "attributes.status = 'FINISHED' AND tags.corpora LIKE '%'"
+    for condition in (f"{finished} AND tags.model = '{model}'", finished):
+        found = client.search_runs([experiment_id], condition, max_results=1)
+        if found:
+            return _logged(found[0])
+    return None
+
+
+def compared_with(root: Path, run: Logged) -> dict[str, Logged]:
+    """Runs to compare this one with, by what they are to it: the champion's when it was trained,
+    and the run before."""
+    number = run.tags.get("champion", "").removeprefix("version ")
+    found = {}
+    if number.isdecimal():
+        version = lookup(connect(root).get_model_version, MODEL, number)
+        if version and version.run_id and version.run_id != run.run_id:
+            found["champion then"] = load_run(root, version.run_id)
+    if before := run.tags.get("compared_with.run_id"):
+        found["the run before"] = load_run(root, before)
+    known = {role: other for role, other in found.items() if other is not None}
+    same = {other.run_id: role for role, other in reversed(known.items())}
+    return {role: other for role, other in known.items() if same[other.run_id] == role}
+
+
+def named(
+    root: Path, experiment_id: str, params: Mapping[str, str], tags: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
+    """A unique name for a run that is about to start, and the tags that say what differs.
+
+    params : flat. tags : those by which states of data and code are told apart, and DVC's
+    experiment.
+    """
+    now = Logged(params, tags)
+    before = run_before(root, experiment_id, params["model.name"])
+    different = differences(before, now)
+    name = run_name(now, different, tags.get("dvc.exp.name", ""))
+    found = connect(root).search_runs(
+        [experiment_id], f"attributes.run_name LIKE '{name}%'", max_results=1000
+    )
+    name = unique(name, {run.info.run_name for run in found})
+    if before is None:
+        return name, {}
+    changed = changes(before, now)
+    said = ", ".join(f"{key} {old} → {new}" for key, (old, new) in changed.items())
+    return name, {
+        "compared_with": before.name,
+        "compared_with.run_id": before.run_id,
+        "differs": (said or ", ".join(different))[:LONGEST],
+    }
+
+
+def _logged(run: StoredRun) -> Logged:
+    data = run.data
+    return Logged(
+        dict(data.params), dict(data.tags), dict(data.metrics), run.info.run_name, run.info.run_id
+    )

@@ -1,0 +1,141 @@
+"""Names of runs: unique, and telling in the few letters that MLflow's list shows. Pure.
+
+`svc c=30 · ravdess · luna5 2 · tall-oak`: model, what differs from the run before, corpora,
+protocol and fold, DVC's experiment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+#: Differences that a name spells out; the others are counted.
+SPELT_OUT = 2
+#: Letters of a value in a name.
+LONGEST = 16
+#: Parameters that a name has a place of their own for.
+PLACED = ("model.name", "model.enrolled", "data.corpora", "split.protocol", "split.fold")
+#: Tags by which one state of the data, and of the code, is told from another.
+DATA, COMMIT, DIRTY = "inputs.sha256", "mlflow.source.git.commit", "git.dirty"
+
+Changes = dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What a run logged: flat parameters, tags and final scores."""
+
+    params: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    name: str = ""
+    run_id: str = ""
+
+
+def changes(before: Logged, now: Logged) -> Changes:
+    """Parameters that both runs read and that differ, with the value before and now.
+
+    One that a single run read follows from another that differs, such as its model.
+    """
+    both = (key for key in now.params if key in before.params)
+    found = ((key, (before.params[key], now.params[key])) for key in both)
+    return {key: values for key, values in found if values[0] != values[1]}
+
+
+def comparable_uar(other: Logged, run: Logged) -> float | None:
+    """The other run's UAR on test; None where its split is another, or it was not scored."""
+    same = other.tags.get("split_sha256") == run.tags.get("split_sha256")
+    return other.metrics.get("test/uar") if same else None
+
+
+def differences(before: Logged | None, now: Logged) -> list[str]:
+    """What differs from the run before, in few letters; [] where there is none.
+
+    >>> before = Logged({"model.name": "svc", "model.svc.c": "10.0"})
+    >>> differences(before, Logged({"model.name": "svc", "model.svc.c": "30.0"}))
+    ['c=30']
+    >>> differences(before, before)
+    ['again']
+    """
+    if before is None:
+        return []
+    changed = changes(before, now)
+    keys = [key for key in changed if key not in PLACED]
+    if keys:
+        spelt = [f"{short_key(k, now.params)}={short_value(changed[k][1])}" for k in keys]
+        others = len(keys) - SPELT_OUT
+        return [*spelt[:SPELT_OUT], *([f"+ {others} more"] if others > 0 else [])]
+    if changed:
+        return []
+    if _differ(before, now, DATA):
+        return ["other data"]
+    if _differ(before, now, COMMIT) or "true" in (before.tags.get(DIRTY), now.tags.get(DIRTY)):
+        return ["other code"]
+    return ["again"]
+
+
+def run_name(now: Logged, different: Iterable[str], experiment: str = "") -> str:
+    """The name, not yet unique.
+
+    experiment : DVC's name of it, "" outside of one.
+    """
+    corpora = json.loads(now.params["data.corpora"])
+    protocol = short_protocol(now.params["split.protocol"], corpora)
+    enrolled = ["enrolled"] if now.params.get("model.enrolled") == "True" else []
+    first = " ".join([now.params["model.name"], *enrolled, *different])
+    fold = f" {now.params['split.fold']}" if "split.fold" in now.params else ""
+    parts = [first, "+".join(corpora), f"{protocol}{fold}", *([experiment] if experiment else [])]
+    return " · ".join(parts).replace("'", "")
+
+
+def unique(name: str, taken: Collection[str]) -> str:
+    """`name`, with a counter where it is taken.
+
+    >>> unique("lda", ["lda", "lda (2)"])
+    'lda (3)'
+    """
+    if name not in taken:
+        return name
+    return next(new for n in count(2) if (new := f"{name} ({n})") not in taken)
+
+
+def short_protocol(protocol: str, corpora: Collection[str]) -> str:
+    """A published protocol without its corpus, where that stands beside it.
+
+    >>> short_protocol("ravdess-luna5", ["ravdess"]), short_protocol("holdout", ["ravdess"])
+    ('luna5', 'holdout')
+    """
+    start, _, rest = protocol.partition("-")
+    return rest if rest and list(corpora) == [start] else protocol
+
+
+def short_key(key: str, keys: Collection[str]) -> str:
+    """The last parts of a parameter's name that no other one shares.
+
+    >>> short_key("model.svc.c", ["model.svc.c", "model.logistic_regression.c"])
+    'svc.c'
+    """
+    parts = key.split(".")
+    endings = [".".join(parts[start:]) for start in range(len(parts))]
+    shared = Counter(ending for ending in endings for k in keys if f".{k}".endswith(f".{ending}"))
+    return next((e for e in reversed(endings) if shared[e] <= 1), key)
+
+
+def short_value(value: str) -> str:
+    """A parameter's value in few letters.
+
+    >>> short_value("30.0"), short_value('["cnn", "lda"]'), short_value("None")
+    ('30', 'cnn+lda', 'none')
+    """
+    text = {"True": "yes", "False": "no", "None": "none"}.get(value, value)
+    if text.startswith("["):
+        text = "+".join(map(str, json.loads(text))) or "none"
+    text = text.removesuffix(".0")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _differ(before: Logged, now: Logged, tag: str) -> bool:
+    return before.tags.get(tag) != now.tags.get(tag)
