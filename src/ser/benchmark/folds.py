@@ -120,7 +120,9 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
 def _over(results: list[Fold]) -> dict[str, float]:
     """Mean over folds of each score, and the deviation of the UAR."""
     each = pd.DataFrame([fold.receipt["scores"] for fold in results])
-    means = {f"folds/{name.replace('/', '_')}_mean": float(v) for name, v in each.mean().items()}
+    means = {
+        f"folds/{str(name).replace('/', '_')}_mean": float(v) for name, v in each.mean().items()
+    }
     return {**means, "folds/test_uar_std": float(each["test/uar"].std(ddof=0))}
 
 

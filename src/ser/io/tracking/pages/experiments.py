@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from ser.io.tracking.pages import views
+
 #: The pipeline's own runs, and those of `ser benchmark`.
 EXPERIMENT, BENCHMARKS = "speech-emotion", "speech-emotion-benchmarks"
 NOTE = "mlflow.note.content"
-#: Hash of the description that we wrote last: a person's own is never replaced.
-OURS = "ser.note.sha256"
+#: Hash of the description that we wrote last: a person's own is never replaced. MLflow shows no
+#: tag of this prefix.
+OURS = "mlflow.note.ours"
 TAGS = {
     # Without it MLflow's UI takes the experiment for a language model's.
     "mlflow.experimentKind": "custom_model_development",
@@ -27,21 +30,26 @@ NAMES = """\
 | `epoch/…` | learning curves |
 """
 PIPELINE = f"""\
-**Each run is one training of the pipeline** (`dvc repro`, `dvc exp run`, the flow `retrain`).
-**Which is better: the higher `test/uar`, between runs with the same `split_sha256`.** Why: select
-two runs, *Compare*; or open a run: its description, and `summary.html` among its artifacts.
+The higher test/uar is better, on one split. Choose the view "{views.NAME}" (Views, at the right).
 
-A run is called *model, what differs from the model's run before · corpora · protocol and fold ·
-DVC's experiment*. Parameters are those that the model reads.
+It ranks the runs, and its charts show what differs, and recall by sex and emotion. Two runs side by
+side: tick them, *Compare*. One run: its description, and `summary.html` among its artifacts.
+Compare scores of one `split_sha256`.
+
+Each run is one training of the pipeline (`dvc repro`, `dvc exp run`, the flow `retrain`), called
+*model, what differs from this model's run before · corpora · protocol and fold · DVC's experiment*.
+Its parameters are those that the model reads.
 
 {NAMES}
-Tags: `verdict` and `version` of the gate, `champion` when the training started, `git.*`,
-`data.*` (DVC's hashes), `dvc.exp.name` as in `dvc exp show`, `flow.url` of Prefect's run.
+Tags: `differs` from `compared_with`; the gate's `verdict` and `version`, the `champion` when the
+training started; `git.*`, `data.*` (DVC's hashes), `dvc.exp.name` as in `dvc exp show`, and
+`flow.url`, Prefect's run.
 """
 FOLDS = f"""\
-**Each run is a benchmark (`ser benchmark`): a model under a protocol; the runs nested in it are the
-folds.** Its `test/uar` is over all folds' test speakers together, as the command prints it;
-`folds/uar_mean` and `folds/uar_std` are over folds.
+The higher test/uar is better, on one corpus and protocol. Each run is one `ser benchmark`.
+
+The runs nested in it are its folds. Its `test/uar` is over all folds' test speakers together, as
+the command prints it; `folds/test_uar_mean` and `folds/test_uar_std` are over folds.
 
 {NAMES}"""
 DESCRIPTIONS = {EXPERIMENT: PIPELINE, BENCHMARKS: FOLDS}
@@ -52,7 +60,8 @@ def page_tags(experiment: str, tags: Mapping[str, str]) -> dict[str, str]:
 
     A tag that is there stays, and so does a description that a person wrote, changed or emptied.
     """
-    lacking = {name: value for name, value in TAGS.items() if name not in tags}
+    wanted = {**TAGS, **({views.TAG: views.view_tag()} if experiment == EXPERIMENT else {})}
+    lacking = {name: value for name, value in wanted.items() if name not in tags}
     return lacking | note_tags(DESCRIPTIONS.get(experiment, ""), tags)
 
 

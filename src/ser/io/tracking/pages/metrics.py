@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: MLflow's list shows a number with all its digits.
+DIGITS = 4
 #: Scores that dev and test have, in this order.
 SCORES = (
     *("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro"),
@@ -14,13 +16,13 @@ SCORES = (
 
 def named_scores(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
     """Scores of one split of reports/metrics.json: all in all, its interval where there is one,
-    and by emotion, sex and, where there are several, corpus."""
+    and by emotion, sex and, where there are several, corpus. Rounded to four digits."""
     values: dict[str, float] = {name: scores[name] for name in SCORES if name in scores}
     values |= interval(scores)
     values |= {f"recall_{emotion}": v["recall"] for emotion, v in scores["per_class"].items()}
     values |= {f"uar_{sex}": value for sex, value in scores["uar_by_sex"].items()}
     values |= {f"uar_{corpus}": value for corpus, value in scores["uar_by_corpus"].items()}
-    return {f"{split}/{name}": value for name, value in values.items()}
+    return {f"{split}/{name}": round(value, DIGITS) for name, value in values.items()}
 
 
 def interval(scores: Mapping[str, Any]) -> dict[str, float]:
