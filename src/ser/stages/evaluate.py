@@ -23,6 +23,7 @@ from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
 from ser.io.tracking.pages.descriptions import facts
+from ser.io.tracking.pages.describe import describe_run
 from ser.io.tracking.pages.history import compared_with, load_run
 from ser.io.tracking.pages.metrics import interval, named_scores
 from ser.io.tracking.pages.names import changes, comparable_uar
@@ -168,7 +169,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]], protocol: dict[str, An
             "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
         )
     tracked = runs.resume_run(root, run_id)
-    for split, of_split in scores.items():
+    for split, of_split in reversed(scores.items()):
         tracked.log_metrics(named_scores(split, of_split))
         missing = ", ".join(of_split["emotions_missing"]) or "none"
         tracked.set_tags({f"{split}.emotions_missing": missing})
@@ -179,7 +180,7 @@ def _track(root: Path, scores: dict[str, dict[str, Any]], protocol: dict[str, An
     tracked.log_artifact(root / project.FIGURES, "figures")
     for path in (project.METRICS, project.PREDICTIONS, project.FOLDS, project.AUDIT):
         tracked.log_artifact(root / path, "reports")
-    runs.describe(root, run_id)
+    describe_run(root, run_id)
 
 
 def _summary(

@@ -24,9 +24,7 @@ from ser.files import file_hash
 from ser.io.tracking.address import sqlite_file
 from ser.io.tracking.health import lookup
 from ser.io.tracking.lineage import git_diff, lineage_tags
-from ser.io.tracking.pages.descriptions import run_description
-from ser.io.tracking.pages.experiments import note_tags
-from ser.io.tracking.pages.history import load_run, named
+from ser.io.tracking.pages.history import named
 from ser.io.tracking.store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
@@ -153,24 +151,6 @@ def log_lineage(root: Path, run_id: str) -> None:
     run = resume_run(root, run_id)
     run.log_artifact(root / "dvc.lock")
     run.set_tags({"dvc.lock.sha256": file_hash(root / "dvc.lock")})
-
-
-def describe(root: Path, run_id: str) -> None:
-    """Write a run's description anew, from what it has logged; a person's own stays."""
-    found = load_run(root, run_id)
-    if found is None:
-        return
-    text = run_description(found)
-    resume_run(root, run_id).set_tags(note_tags(text, found.tags))
-
-
-def set_verdict(root: Path, run_id: str, *, version: int, verdict: str, reason: str) -> None:
-    """Tell the run what became of its model: tags, and its description. A lost run is none."""
-    if not run_exists(root, run_id):
-        return
-    tags = {"version": version, "verdict": verdict, "verdict_reason": reason}
-    resume_run(root, run_id).set_tags(tags)
-    describe(root, run_id)
 
 
 def fetch_artifact(root: Path, run_id: str, path: str) -> Path:

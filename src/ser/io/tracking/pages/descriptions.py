@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ser.io.tracking.pages.names import Changes, Logged
+from ser.io.tracking.pages.links import run_url
+from ser.io.tracking.pages.names import Logged
 
 MODEL_DESCRIPTION = """\
 **Speech emotion recognition: one utterance in, an emotion and calibrated posteriors out.**
@@ -32,27 +33,20 @@ def score_text(metrics: Mapping[str, float], split: str = "test") -> str:
     return f"UAR {metrics[f'{split}/uar']:.3f}{between}{beside}"
 
 
-def changes_text(changes: Changes) -> str:
-    """
-    >>> changes_text({"model.svc.c": ("10.0", "30.0")})
-    '`model.svc.c` 10.0 → 30.0'
-    """
-    return ", ".join(f"`{key}` {old} → {new}" for key, (old, new) in changes.items())
-
-
 def run_description(run: Logged) -> str:
     """What a run's page says first: score, what differs, and where to look."""
     tags = run.tags
     lines = [f"**{score_text(run.metrics)}** on test speakers, {_where(tags)}."]
-    if emotions := tags.get("test.emotions_missing", "none").replace("none", ""):
-        lines.append(f"Nobody tested utters {emotions}.")
-    if before := tags.get("compared_with"):
-        lines.append(f"Differs from *{before}*: {tags.get('differs') or 'in the model alone'}.")
-    lines.append(f"Champion when it was trained: {tags.get('champion', 'none')}.")
     if verdict := tags.get("verdict"):
         lines.append(f"**Version {tags.get('version')}: {verdict}.** {tags.get('verdict_reason')}")
-    lines.append("More: `summary.html` among the artifacts.")
-    return "\n\n".join(lines)
+    if before := tags.get("compared_with"):
+        lines.append(f"Differs from *{before}*: {tags.get('differs')}.")
+    if emotions := tags.get("test.emotions_missing", "none").replace("none", ""):
+        lines.append(f"Nobody tested utters {emotions}.")
+    page = run_url("", run.experiment_id, run.run_id).replace("?", "/artifacts/summary.html?")
+    lines.append(f"[summary.html]({page.lstrip('/')}): scores, what differs, figures.")
+    # Two spaces at the end: a line of its own. MLflow folds long descriptions.
+    return "  \n".join(lines)
 
 
 def version_description(

@@ -7,13 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser.io.tracking.health import lookup
-from ser.io.tracking.pages.names import Logged, changes, differences, run_name, unique
+from ser.io.tracking.pages.names import (
+    PALETTE,
+    Logged,
+    changes,
+    colour,
+    differences,
+    run_name,
+    unique,
+)
 from ser.io.tracking.store import connect
 from ser.io.tracking.versions import MODEL
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as StoredRun
 
+#: MLflow shows no tag with its own prefix.
+COLOUR, BEFORE = "mlflow.runColor", "mlflow.compared_with"
 #: Letters of a tag.
 LONGEST = 2000
 
@@ -44,7 +54,7 @@ def compared_with(root: Path, run: Logged) -> dict[str, Logged]:
         version = lookup(connect(root).get_model_version, MODEL, number)
         if version and version.run_id and version.run_id != run.run_id:
             found["champion then"] = load_run(root, version.run_id)
-    if before := run.tags.get("compared_with.run_id"):
+    if before := run.tags.get(BEFORE):
         found["the run before"] = load_run(root, before)
     known = {role: other for role, other in found.items() if other is not None}
     same = {other.run_id: role for role, other in reversed(known.items())}
@@ -54,7 +64,7 @@ def compared_with(root: Path, run: Logged) -> dict[str, Logged]:
 def named(
     root: Path, experiment_id: str, params: Mapping[str, str], tags: Mapping[str, str]
 ) -> tuple[str, dict[str, str]]:
-    """A unique name for a run that is about to start, and the tags that say what differs.
+    """A unique name for a run that is about to start, and tags: what differs, and its colour.
 
     params : flat. tags : those by which states of data and code are told apart, and DVC's
     experiment.
@@ -63,23 +73,32 @@ def named(
     before = run_before(root, experiment_id, params["model.name"])
     different = differences(before, now)
     name = run_name(now, different, tags.get("dvc.exp.name", ""))
-    found = connect(root).search_runs(
+    client = connect(root)
+    alike = client.search_runs(
         [experiment_id], f"attributes.run_name LIKE '{name}%'", max_results=1000
     )
-    name = unique(name, {run.info.run_name for run in found})
+    name = unique(name, {run.info.run_name for run in alike})
+    recent = client.search_runs([experiment_id], max_results=len(PALETTE))
+    own_colour = {COLOUR: colour(run.data.tags.get(COLOUR, "") for run in recent)}
     if before is None:
-        return name, {}
+        return name, own_colour
     changed = changes(before, now)
     said = ", ".join(f"{key} {old} → {new}" for key, (old, new) in changed.items())
     return name, {
+        **own_colour,
         "compared_with": before.name,
-        "compared_with.run_id": before.run_id,
+        BEFORE: before.run_id,
         "differs": (said or ", ".join(different))[:LONGEST],
     }
 
 
 def _logged(run: StoredRun) -> Logged:
-    data = run.data
+    data, info = run.data, run.info
     return Logged(
-        dict(data.params), dict(data.tags), dict(data.metrics), run.info.run_name, run.info.run_id
+        dict(data.params),
+        dict(data.tags),
+        dict(data.metrics),
+        info.run_name,
+        info.run_id,
+        info.experiment_id,
     )

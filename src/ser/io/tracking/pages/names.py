@@ -7,6 +7,7 @@ protocol and fold, DVC's experiment.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,11 @@ SPELT_OUT = 2
 LONGEST = 16
 #: Parameters that a name has a place of their own for.
 PLACED = ("model.name", "model.enrolled", "data.corpora", "split.protocol", "split.fold")
+#: Colours that are easily told apart in MLflow's charts.
+PALETTE = (
+    *("#3366cc", "#dc6b19", "#109618", "#990099", "#0099c6", "#b82e2e"),
+    *("#66aa00", "#dd4477", "#8b6d14", "#22aa99"),
+)
 #: Tags by which one state of the data, and of the code, is told from another.
 DATA, COMMIT, DIRTY = "inputs.sha256", "mlflow.source.git.commit", "git.dirty"
 
@@ -33,6 +39,7 @@ class Logged:
     metrics: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
     run_id: str = ""
+    experiment_id: str = ""
 
 
 def changes(before: Logged, now: Logged) -> Changes:
@@ -100,6 +107,16 @@ def unique(name: str, taken: Collection[str]) -> str:
     if name not in taken:
         return name
     return next(new for n in count(2) if (new := f"{name} ({n})") not in taken)
+
+
+def colour(recent: Iterable[str]) -> str:
+    """The first colour that none of the recent runs has, newest first; else the oldest's.
+
+    >>> colour([PALETTE[0], PALETTE[2]]) == PALETTE[1]
+    True
+    """
+    ages = {found: age for age, found in reversed(list(enumerate(recent)))}
+    return max(PALETTE, key=lambda one: ages.get(one, math.inf))
 
 
 def short_protocol(protocol: str, corpora: Collection[str]) -> str:

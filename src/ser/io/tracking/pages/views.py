@@ -22,15 +22,15 @@ COLUMNS = {
     "0": 40,
     "attributes.`Run Name`": 330,
     "metrics.`test/uar`": 95,
-    "metrics.`test/uar_low`": 110,
-    "metrics.`test/uar_high`": 115,
-    "metrics.`test/ece`": 95,
-    "metrics.`dev/uar`": 90,
-    "tags.`differs`": 240,
-    "tags.`verdict`": 90,
-    "tags.`version`": 75,
+    "metrics.`test/uar_low`": 105,
+    "metrics.`test/uar_high`": 110,
+    "tags.`verdict`": 95,
+    "tags.`differs`": 260,
     "tags.`protocol`": 130,
-    "runDateAndNestInfo": 130,
+    "metrics.`dev/uar`": 85,
+    "metrics.`test/ece`": 85,
+    "tags.`version`": 75,
+    "runDateAndNestInfo": 125,
     "duration": 85,
 }
 #: Charts by section, in order. Those of metrics that no run has are hidden.
@@ -98,9 +98,9 @@ def _state() -> dict[str, Any]:
 
 def _section(name: str, *, is_open: bool) -> dict[str, Any]:
     # A table of runs needs all the width.
-    wide = {"columns": 1} if name == "What differs" else {}
     return {
-        **wide,
+        "columns": 1 if name == "What differs" else 3,
+        "cardHeight": 300,
         "uuid": name,
         "name": name,
         "display": is_open,
