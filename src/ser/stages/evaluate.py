@@ -22,8 +22,8 @@ from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
-from ser.io.tracking.pages.descriptions import facts
 from ser.io.tracking.pages.describe import describe_run
+from ser.io.tracking.pages.descriptions import facts
 from ser.io.tracking.pages.history import compared_with, load_run
 from ser.io.tracking.pages.metrics import interval, named_scores
 from ser.io.tracking.pages.names import changes, comparable_uar
