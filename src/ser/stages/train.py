@@ -80,7 +80,7 @@ def run(root: Path, params: Params) -> None:
         bundle = replace(learned.bundle, card=_card(params, folds, audit, dev_uar))
         save_bundle(bundle, root / project.BUNDLE)
         write_table(learned.dev, root / project.DEV_PREDICTIONS)
-        tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": learned.seconds})
+        tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": round(learned.seconds, 2)})
         # Without epochs the curve is a point, which DVC draws beside other models' curves.
         table = pd.DataFrame(curves or [{"epoch": 0, "dev_uar": dev_uar}])
         columns = dict.fromkeys([*CURVES, *table.columns])

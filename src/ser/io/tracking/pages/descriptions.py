@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ser.io.tracking.pages.links import run_url
 from ser.io.tracking.pages.names import Logged
 
+NOT_JUDGED = "not judged yet"
 MODEL_DESCRIPTION = """\
 **Speech emotion recognition: one utterance in, an emotion and calibrated posteriors out.**
 
@@ -36,15 +37,15 @@ def score_text(metrics: Mapping[str, float], split: str = "test") -> str:
 def run_description(run: Logged) -> str:
     """What a run's page says first: score, what differs, and where to look."""
     tags = run.tags
-    lines = [f"**{score_text(run.metrics)}** on test speakers, {_where(tags)}."]
+    page = run_url("", run.experiment_id, run.run_id).replace("?", "/artifacts/summary.html?")
+    summary = f"[summary.html]({page.lstrip('/')})"
+    lines = [f"**{score_text(run.metrics)}** on test speakers, {_where(tags)}: {summary}."]
     if verdict := tags.get("verdict"):
         lines.append(f"**Version {tags.get('version')}: {verdict}.** {tags.get('verdict_reason')}")
     if before := tags.get("compared_with"):
         lines.append(f"Differs from *{before}*: {tags.get('differs')}.")
     if emotions := tags.get("test.emotions_missing", "none").replace("none", ""):
         lines.append(f"Nobody tested utters {emotions}.")
-    page = run_url("", run.experiment_id, run.run_id).replace("?", "/artifacts/summary.html?")
-    lines.append(f"[summary.html]({page.lstrip('/')}): scores, what differs, figures.")
     # Two spaces at the end: a line of its own. MLflow folds long descriptions.
     return "  \n".join(lines)
 
@@ -61,16 +62,17 @@ def version_description(
     run : the run that trained it. run_url : its page; "" for none.
     verdict, reason : the gate's, None until it has judged.
     """
-    said = f"**{verdict}**. {reason or ''}".rstrip() if verdict else "not judged yet"
+    said = f"**{verdict}**. {reason or ''}".rstrip() if verdict else NOT_JUDGED
     rows = {
-        "Score": f"**{score_text(run.metrics)}**",
         "Verdict": said,
         **{name: value for name, value in facts(run).items() if name != "Flow run"},
         "MLflow": f"[{run.name}]({run_url})" if run_url else run.name,
         "Prefect": _flow(run.tags),
     }
     table = "\n".join(f"| {k} | {_cell(v)} |" for k, v in rows.items() if v)
-    return f"| | |\n|---|---|\n{table}\n"
+    # A list of versions shows the first line alone.
+    first = f"{score_text(run.metrics)}: {verdict or NOT_JUDGED}"
+    return f"{first}\n\n| | |\n|---|---|\n{table}\n"
 
 
 def facts(run: Logged) -> dict[str, str]:

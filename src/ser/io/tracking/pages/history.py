@@ -13,6 +13,7 @@ from ser.io.tracking.pages.names import (
     changes,
     colour,
     differences,
+    plain_value,
     run_name,
     unique,
 )
@@ -34,11 +35,15 @@ def load_run(root: Path, run_id: str) -> Logged | None:
     return _logged(found) if found else None
 
 
-def run_before(root: Path, experiment_id: str, model: str) -> Logged | None:
-    """The last finished run of the model, else of any; nested runs do not count."""
+def run_before(root: Path, experiment_id: str, model: str, corpora: str) -> Logged | None:
+    """The last finished run of the model on these corpora, else of the model, else of any.
+
+    Nested runs do not count: they have no tag `corpora`.
+    """
     client = connect(root)
     finished = "attributes.status = 'FINISHED' AND tags.corpora LIKE '%'"
-    for condition in (f"{finished} AND tags.model = '{model}'", finished):
+    of_model = f"{finished} AND tags.model = '{model}'"
+    for condition in (f"{of_model} AND tags.corpora = '{corpora}'", of_model, finished):
         found = client.search_runs([experiment_id], condition, max_results=1)
         if found:
             return _logged(found[0])
@@ -70,7 +75,7 @@ def named(
     experiment.
     """
     now = Logged(params, tags)
-    before = run_before(root, experiment_id, params["model.name"])
+    before = run_before(root, experiment_id, params["model.name"], tags.get("corpora", ""))
     different = differences(before, now)
     name = run_name(now, different, tags.get("dvc.exp.name", ""))
     client = connect(root)
@@ -83,12 +88,12 @@ def named(
     if before is None:
         return name, own_colour
     changed = changes(before, now)
-    said = ", ".join(f"{key} {old} → {new}" for key, (old, new) in changed.items())
+    said = [f"{k} {plain_value(old)} → {plain_value(new)}" for k, (old, new) in changed.items()]
     return name, {
         **own_colour,
         "compared_with": before.name,
         BEFORE: before.run_id,
-        "differs": (said or ", ".join(different))[:LONGEST],
+        "differs": ", ".join(said or different)[:LONGEST],
     }
 
 

@@ -141,16 +141,21 @@ def short_key(key: str, keys: Collection[str]) -> str:
     return next((e for e in reversed(endings) if shared[e] <= 1), key)
 
 
-def short_value(value: str) -> str:
-    """A parameter's value in few letters.
+def plain_value(value: str) -> str:
+    """A parameter's value as a person writes it.
 
-    >>> short_value("30.0"), short_value('["cnn", "lda"]'), short_value("None")
+    >>> plain_value("30.0"), plain_value('["cnn", "lda"]'), plain_value("None")
     ('30', 'cnn+lda', 'none')
     """
-    text = {"True": "yes", "False": "no", "None": "none"}.get(value, value)
-    if text.startswith("["):
-        text = "+".join(map(str, json.loads(text))) or "none"
-    text = text.removesuffix(".0")
+    if value.startswith("["):
+        value = "+".join(map(str, json.loads(value))) or "none"
+    words = {"True": "yes", "False": "no", "None": "none"}
+    return words.get(value, value).removesuffix(".0")
+
+
+def short_value(value: str) -> str:
+    """`plain_value` in as many letters as a name has room for."""
+    text = plain_value(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 

@@ -24,9 +24,9 @@ COLUMNS = {
     "metrics.`test/uar`": 95,
     "metrics.`test/uar_low`": 105,
     "metrics.`test/uar_high`": 110,
-    "tags.`verdict`": 95,
+    "tags.`protocol`": 155,
+    "tags.`verdict`": 90,
     "tags.`differs`": 260,
-    "tags.`protocol`": 130,
     "metrics.`dev/uar`": 85,
     "metrics.`test/ece`": 85,
     "tags.`version`": 75,
@@ -100,7 +100,6 @@ def _section(name: str, *, is_open: bool) -> dict[str, Any]:
     # A table of runs needs all the width.
     return {
         "columns": 1 if name == "What differs" else 3,
-        "cardHeight": 300,
         "uuid": name,
         "name": name,
         "display": is_open,
