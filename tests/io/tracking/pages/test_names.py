@@ -25,7 +25,7 @@ PARAMS = {
     "features.n_mfcc": "20",
     "seed": "7",
 }
-BEFORE = Logged(PARAMS, {"inputs.sha256": "a", "mlflow.source.git.commit": "1"})
+BEFORE = Logged(PARAMS, {"data.ravdess": "a", "mlflow.source.git.commit": "1"})
 
 
 def after(tags: dict[str, str] | None = None, **changed: str) -> Logged:
@@ -46,7 +46,7 @@ def after(tags: dict[str, str] | None = None, **changed: str) -> Logged:
         # The name has places of their own for these.
         (after(split__fold="2"), []),
         (after(model__name="lda"), []),
-        (after({"inputs.sha256": "b"}), ["other data"]),
+        (after({"data.ravdess": "b"}), ["other data"]),
         (after({"mlflow.source.git.commit": "2"}), ["other code"]),
         (after({"git.dirty": "true"}), ["other code"]),
         # A parameter decides, whatever the code is.

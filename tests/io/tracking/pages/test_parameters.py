@@ -66,7 +66,7 @@ def test_byol_s_reads_how_it_is_trained_only_where_it_is_tuned() -> None:
         (
             {"split": {"protocol": "cremad-blocks5"}, "data": {"corpora": ["cremad"]}},
             {"split.fold"},
-            {"split.dev_fraction", "synthetic.speakers"},
+            {"split.test_fraction", "synthetic.speakers"},
         ),
         ({"augment": {"versions": 0}}, {"augment.versions"}, {"augment.speed", "augment.noise_db"}),
         ({"features": {"level_db": None}}, {"augment.gain_db"}, set()),

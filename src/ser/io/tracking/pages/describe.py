@@ -9,6 +9,7 @@ from ser.io.tracking.pages.descriptions import run_description, version_descript
 from ser.io.tracking.pages.experiments import NOTE, OURS, note_tags
 from ser.io.tracking.pages.history import load_run
 from ser.io.tracking.pages.links import run_url
+from ser.io.tracking.runs import run_exists
 from ser.io.tracking.store import connect
 from ser.io.tracking.versions import MODEL, Version
 
@@ -16,7 +17,7 @@ from ser.io.tracking.versions import MODEL, Version
 def describe_run(root: Path, run_id: str) -> None:
     """Describe a run by what it has logged; nothing where the store has lost it."""
     run = load_run(root, run_id)
-    if run is None:
+    if run is None or not run_exists(root, run_id):
         return
     client = connect(root)
     for name, value in note_tags(run_description(run), run.tags).items():
@@ -47,7 +48,7 @@ def describe_version(root: Path, version: Version) -> None:
 def set_verdict(root: Path, run_id: str, *, version: int, verdict: str, reason: str) -> None:
     """Tag a run with what became of its model, and describe it anew."""
     client = connect(root)
-    if lookup(client.get_run, run_id) is None:
+    if not run_exists(root, run_id):
         return
     for name, value in {"version": version, "verdict": verdict, "verdict_reason": reason}.items():
         client.set_tag(run_id, name, str(value))

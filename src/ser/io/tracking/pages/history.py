@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ser.io.tracking.health import lookup
 from ser.io.tracking.pages.names import (
@@ -19,9 +19,6 @@ from ser.io.tracking.pages.names import (
 )
 from ser.io.tracking.store import connect
 from ser.io.tracking.versions import MODEL
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run as StoredRun
 
 #: MLflow shows no tag with its own prefix.
 COLOUR, BEFORE = "mlflow.runColor", "mlflow.compared_with"
@@ -97,7 +94,7 @@ def named(
     }
 
 
-def _logged(run: StoredRun) -> Logged:
+def _logged(run: Any) -> Logged:
     data, info = run.data, run.info
     return Logged(
         dict(data.params),

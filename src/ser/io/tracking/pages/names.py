@@ -24,8 +24,9 @@ PALETTE = (
     *("#3366cc", "#dc6b19", "#109618", "#990099", "#0099c6", "#b82e2e"),
     *("#66aa00", "#dd4477", "#8b6d14", "#22aa99"),
 )
-#: Tags by which one state of the data, and of the code, is told from another.
-DATA, COMMIT, DIRTY = "inputs.sha256", "mlflow.source.git.commit", "git.dirty"
+#: Tags of the state of the data: the split, and DVC's hashes.
+DATA = ("split_sha256", "data.")
+COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"
 
 Changes = dict[str, tuple[str, str]]
 
@@ -77,9 +78,12 @@ def differences(before: Logged | None, now: Logged) -> list[str]:
         return [*spelt[:SPELT_OUT], *([f"+ {others} more"] if others > 0 else [])]
     if changed:
         return []
-    if _differ(before, now, DATA):
+    if _data(before) != _data(now):
         return ["other data"]
-    if _differ(before, now, COMMIT) or "true" in (before.tags.get(DIRTY), now.tags.get(DIRTY)):
+    if before.tags.get(COMMIT) != now.tags.get(COMMIT) or "true" in (
+        before.tags.get(DIRTY),
+        now.tags.get(DIRTY),
+    ):
         return ["other code"]
     return ["again"]
 
@@ -159,5 +163,5 @@ def short_value(value: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _differ(before: Logged, now: Logged, tag: str) -> bool:
-    return before.tags.get(tag) != now.tags.get(tag)
+def _data(run: Logged) -> dict[str, str]:
+    return {tag: value for tag, value in run.tags.items() if tag.startswith(DATA)}

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from ser.params import MODELS, FeatureParams, Params
-from ser.params.protocols import PUBLISHED
 
 #: What openSMILE's functionals leave aside: they have descriptors of their own.
 OWN_DESCRIPTORS = (
@@ -59,9 +58,6 @@ def _unread(params: Params) -> Iterator[str]:
         yield "split.folds"
     if split.protocol != "holdout":
         yield "split.test_fraction"
-    published = PUBLISHED.get(split.protocol)
-    if published and published.dev == "next fold":
-        yield "split.dev_fraction"
     if augment.versions == 0:
         yield from ("augment.speed", "augment.noise_db")
     if augment.versions == 0 or params.features.level_db is not None:

@@ -20,12 +20,12 @@ NAME = "Which is better, and why"
 #: Columns in order, with their width; those that MLflow always shows are named, too.
 COLUMNS = {
     "0": 40,
-    "attributes.`Run Name`": 330,
-    "metrics.`test/uar`": 95,
-    "metrics.`test/uar_low`": 105,
-    "metrics.`test/uar_high`": 110,
-    "tags.`protocol`": 155,
-    "tags.`verdict`": 90,
+    "attributes.`Run Name`": 300,
+    "metrics.`test/uar`": 85,
+    "metrics.`test/uar_low`": 100,
+    "metrics.`test/uar_high`": 105,
+    "tags.`protocol`": 150,
+    "tags.`verdict`": 80,
     "tags.`differs`": 260,
     "metrics.`dev/uar`": 85,
     "metrics.`test/ece`": 85,
