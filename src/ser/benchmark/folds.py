@@ -30,6 +30,7 @@ from ser.io.storage.recordings import load_utterances
 from ser.io.storage.shards import read_index
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
+from ser.io.tracking.pages.metrics import rounded
 from ser.io.tracking.pages.parameters import read_params
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import Params
@@ -113,7 +114,8 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
             pooled = pd.concat([fold.predictions for fold in results], ignore_index=True)
             bar.set_postfix(uar=f"{metrics.uar(pooled):.3f}")
         ece = metrics.expected_calibration_error(pooled)
-        parent.log_metrics({"test/uar": metrics.uar(pooled), "test/ece": ece, **_over(results)})
+        values = {"test/uar": metrics.uar(pooled), "test/ece": ece, **_over(results)}
+        parent.log_metrics(rounded(values))
     return results
 
 
@@ -206,7 +208,7 @@ def _run_fold(
             "train/seconds": clock.before + learned.seconds,
             "test/inference_ms": _inference_ms(home, bundle, test),
         }
-        tracked.log_metrics(scores)
+        tracked.log_metrics(rounded(scores))
         write_table(predictions, folder / PREDICTIONS)
         # Last: a fold is finished when it has a receipt.
         write_json(

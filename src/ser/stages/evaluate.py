@@ -26,7 +26,7 @@ from ser.io.tracking.pages.describe import describe_run
 from ser.io.tracking.pages.descriptions import facts
 from ser.io.tracking.pages.history import compared_with, load_run
 from ser.io.tracking.pages.metrics import interval, named_scores
-from ser.io.tracking.pages.names import changes, comparable_uar
+from ser.io.tracking.pages.names import changes, comparable_uar, plain
 from ser.output import count_of
 from ser.params import Params
 from ser.reporting.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
@@ -190,7 +190,7 @@ def _summary(
     run = load_run(root, run_id)
     assert run is not None
     others = [
-        Other(role, other.name, changes(other, run), comparable_uar(other, run))
+        Other(role, other.name, plain(changes(other, run)), comparable_uar(other, run))
         for role, other in compared_with(root, run).items()
     ]
     pictures = {name: root / project.FIGURES / f"{name}.png" for name in TITLES}

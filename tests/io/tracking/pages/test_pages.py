@@ -122,7 +122,7 @@ def test_a_version_s_description_has_score_verdict_lineage_and_links() -> None:
     metrics = {"test/uar": 0.7, "test/uar_low": 0.6, "test/uar_high": 0.8, "test/chance": 0.125}
     logged = Logged({}, tags, metrics, "svc")
     text = version_description(logged, run_url="#/run", verdict="kept", reason="a | b\nc")
-    assert text.startswith("UAR 0.700 [0.600, 0.800], chance 0.125: kept\n")
+    assert text.startswith("kept, UAR 0.700 [0.600, 0.800], chance 0.125\n")
     for words in (
         "**kept**. a \\| b c",
         "version 2",

@@ -70,8 +70,8 @@ def version_description(
         "Prefect": _flow(run.tags),
     }
     table = "\n".join(f"| {k} | {_cell(v)} |" for k, v in rows.items() if v)
-    # A list of versions shows the first line alone.
-    first = f"{score_text(run.metrics)}: {verdict or NOT_JUDGED}"
+    # A list of versions shows the beginning of the first line alone.
+    first = f"{verdict or NOT_JUDGED}, {score_text(run.metrics)}"
     return f"{first}\n\n| | |\n|---|---|\n{table}\n"
 
 

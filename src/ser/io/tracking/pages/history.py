@@ -13,7 +13,7 @@ from ser.io.tracking.pages.names import (
     changes,
     colour,
     differences,
-    plain_value,
+    plain,
     run_name,
     unique,
 )
@@ -85,7 +85,7 @@ def named(
     if before is None:
         return name, own_colour
     changed = changes(before, now)
-    said = [f"{k} {plain_value(old)} → {plain_value(new)}" for k, (old, new) in changed.items()]
+    said = [f"{key} {old} → {new}" for key, (old, new) in plain(changed).items()]
     return name, {
         **own_colour,
         "compared_with": before.name,

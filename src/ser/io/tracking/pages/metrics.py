@@ -22,7 +22,12 @@ def named_scores(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
     values |= {f"recall_{emotion}": v["recall"] for emotion, v in scores["per_class"].items()}
     values |= {f"uar_{sex}": value for sex, value in scores["uar_by_sex"].items()}
     values |= {f"uar_{corpus}": value for corpus, value in scores["uar_by_corpus"].items()}
-    return {f"{split}/{name}": round(value, DIGITS) for name, value in values.items()}
+    return rounded({f"{split}/{name}": value for name, value in values.items()})
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """As MLflow's list is read."""
+    return {name: round(value, DIGITS) for name, value in values.items()}
 
 
 def interval(scores: Mapping[str, Any]) -> dict[str, float]:

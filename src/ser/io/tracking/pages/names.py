@@ -157,6 +157,11 @@ def plain_value(value: str) -> str:
     return words.get(value, value).removesuffix(".0")
 
 
+def plain(changed: Changes) -> Changes:
+    """The same with `plain_value` of each."""
+    return {k: (plain_value(old), plain_value(new)) for k, (old, new) in changed.items()}
+
+
 def short_value(value: str) -> str:
     """`plain_value` in as many letters as a name has room for."""
     text = plain_value(value)
