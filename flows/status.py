@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from flows.dvc import PARAMS
 from flows.processes.environment import begin, failed
 from flows.processes.services import Facts, services
 from ser.errors import SerError
@@ -101,15 +100,15 @@ def _data(root: Path) -> Facts:
     locked = dvc.locked_stages(root)
     before: dict[str, str] = {}
     for stage in locked.values():
-        before |= flatten(stage.get("params", {}).get(PARAMS, {}))
-    now = flatten(dvc.read_yaml(root / PARAMS) or {})
+        before |= flatten(stage.get("params", {}).get(dvc.PARAMS, {}))
+    now = flatten(dvc.read_yaml(root / dvc.PARAMS) or {})
     return {
         "git_revision": revision.get("mlflow.source.git.commit"),
         "git_dirty": revision.get("git.dirty") == "true",
         "dvc_lock_sha256": file_hash(lock) if lock.exists() else None,
         "corpora": {
             corpus: dvc.tracked_md5(root, RAW / corpus)
-            for corpus in load_params(root / PARAMS).data.corpora
+            for corpus in load_params(root / dvc.PARAMS).data.corpora
         },
         "parameters_changed": [name for name in before if before[name] != now.get(name)],
     }

@@ -18,7 +18,7 @@ from ser.io.tracking import store
 from ser.io.tracking.store import connect
 from ser.params import load_params
 from ser.predictor import Predictor
-from ser.project import FEATURES
+from ser.project import FEATURES, RAW
 from ser.stages.learning import answers, learn
 from ser.stages.train import tag_text
 from support.recordings import load_audio
@@ -138,8 +138,11 @@ def test_the_same_seed_twice_gives_the_same_network(project):
         assert run.data.metrics["dev/uar"] == receipt["dev"]["uar"]
         assert {"epoch/train_loss", "epoch/dev_uar"} <= set(run.data.metrics)
         inputs.add(run.data.tags["inputs.sha256"])
-        (dataset,) = run.inputs.dataset_inputs
-        assert dataset.dataset.digest == dvc.tracked_md5(project.root, FEATURES)
+        digests = {one.dataset.name: one.dataset.digest for one in run.inputs.dataset_inputs}
+        assert digests == {
+            "synthetic": dvc.tracked_md5(project.root, RAW / "synthetic"),
+            "features": dvc.tracked_md5(project.root, FEATURES),
+        }
     assert len(inputs) == 1
     assert weights[0] == weights[1]
     assert any(name.endswith(".safetensors") for name in weights[0])
@@ -164,6 +167,29 @@ def test_the_audit_s_receipt_travels_with_bundle_and_scores(trained):
     run = connect(trained.root).get_run(trained.json("reports/train.json")["run_id"])
     assert run.data.tags["audit.sentence_overlap"] == str(receipt["sentence_overlap"])
     assert run.data.tags["test.emotions_missing"] == "none"
+
+
+def test_a_run_says_in_mlflow_which_is_better_and_why(trained):
+    client = connect(trained.root)
+    run = client.get_run(trained.json("reports/train.json")["run_id"])
+    assert run.info.run_name == "logistic_regression · synthetic · holdout 1"
+    assert not {key for key in run.data.params if key.startswith(("train.", "gate.", "encoder."))}
+    assert run.data.tags["champion"] == "none"
+    scores = trained.json("reports/metrics.json")
+    assert run.data.metrics["test/uar"] == round(scores["test"]["uar"], 4)
+    # A holdout may leave dev a single speaker: then no interval, and one sex.
+    both = {name for name in run.data.metrics if name.startswith("test/")}
+    assert {"test/recall_anger", "test/uar_low", "test/ece"} <= both
+    assert {"dev/recall_anger", "dev/ece"} <= set(run.data.metrics)
+    # What `dvc exp show` has columns for, by the same names.
+    headline = trained.json("reports/headline.json")
+    assert {f"{s}/{name}" for s, of_split in headline.items() for name in of_split} <= set(
+        run.data.metrics
+    )
+    files = [file.path for file in client.list_artifacts(run.info.run_id)]
+    assert "summary.html" in files
+    described = run.data.tags["mlflow.note.content"]
+    assert f"UAR {scores['test']['uar']:.3f}" in described
 
 
 def test_what_is_not_known_of_sentences_is_unknown_in_every_word(project):

@@ -30,6 +30,8 @@ from ser.io.storage.recordings import load_utterances
 from ser.io.storage.shards import read_index
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
+from ser.io.tracking.pages.metrics import rounded
+from ser.io.tracking.pages.parameters import read_params
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import Params
 from ser.params.protocols import PUBLISHED
@@ -100,7 +102,7 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
         for number, folds in enumerate(bar, start=1):
             folder = place / f"fold-{number}"
             if not (folder / RECEIPT).is_file():
-                _run_fold(root, home, folder, folds, params, parent.run_id)
+                _run_fold(root, home, folder, folds, params, parent)
             curve = folder / CURVE
             results.append(
                 Fold(
@@ -112,8 +114,18 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
             pooled = pd.concat([fold.predictions for fold in results], ignore_index=True)
             bar.set_postfix(uar=f"{metrics.uar(pooled):.3f}")
         ece = metrics.expected_calibration_error(pooled)
-        parent.log_metrics({"test/uar": metrics.uar(pooled), "test/ece": ece})
+        values = {"test/uar": metrics.uar(pooled), "test/ece": ece, **_over(results)}
+        parent.log_metrics(rounded(values))
     return results
+
+
+def _over(results: list[Fold]) -> dict[str, float]:
+    """Mean over folds of each score, and the deviation of the UAR."""
+    each = pd.DataFrame([fold.receipt["scores"] for fold in results])
+    means = {
+        f"folds/{str(name).replace('/', '_')}_mean": float(v) for name, v in each.mean().items()
+    }
+    return {**means, "folds/test_uar_std": float(each["test/uar"].std(ddof=0))}
 
 
 def assign_all(home: Path, params: Params) -> list[pd.DataFrame]:
@@ -145,11 +157,11 @@ def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[r
     known = read_json(record)["run_id"] if record.is_file() else None
     with runs.start_run(
         root,
-        name=title_of(params),
-        params=decisive_params(params),
+        name=None,
+        params=_read_by_all(params),
         tags={
             "benchmark": key,
-            "corpus": "+".join(params.data.corpora),
+            "corpora": "+".join(params.data.corpora),
             "protocol": params.split.protocol,
             "model": params.model.name,
         },
@@ -161,15 +173,19 @@ def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[r
 
 
 def _run_fold(
-    root: Path, home: Path, folder: Path, folds: pd.DataFrame, params: Params, parent: str
+    root: Path, home: Path, folder: Path, folds: pd.DataFrame, params: Params, parent: runs.Run
 ) -> None:
     number, sha256 = int(folds["fold"].iloc[0]), split_sha256(folds)
     clock = Clock(folder / ELAPSED)
     with runs.start_run(
         root,
-        name=f"{title_of(params)} · fold {number}",
+        name=f"fold {number} · {parent.name}",
         params={"split": {"fold": number}},
-        tags={"mlflow.parentRunId": parent, "split_sha256": sha256, "model": params.model.name},
+        tags={
+            "mlflow.parentRunId": parent.run_id,
+            "split_sha256": sha256,
+            "model": params.model.name,
+        },
         experiment=BENCHMARKS,
     ) as tracked:
         checkpoints = folder / "checkpoints"
@@ -192,7 +208,7 @@ def _run_fold(
             "train/seconds": clock.before + learned.seconds,
             "test/inference_ms": _inference_ms(home, bundle, test),
         }
-        tracked.log_metrics(scores)
+        tracked.log_metrics(rounded(scores))
         write_table(predictions, folder / PREDICTIONS)
         # Last: a fold is finished when it has a receipt.
         write_json(
@@ -227,6 +243,13 @@ def decisive_params(params: Params) -> dict[str, Any]:
     """The parameters that a benchmark's folds depend on; others may change between its parts."""
     ignored = ("gate", "evaluate", "synthetic")
     return {k: v for k, v in chosen_params(params).items() if k not in ignored}
+
+
+def _read_by_all(params: Params) -> dict[str, Any]:
+    """The parameters that a benchmark reads, but the fold: all are run."""
+    values = read_params(params)
+    del values["split"]["fold"]
+    return values
 
 
 def _key(home: Path, params: Params, splits: list[pd.DataFrame], stored: list[Path]) -> str:

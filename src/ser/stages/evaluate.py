@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -21,17 +22,25 @@ from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
+from ser.io.tracking.pages.describe import describe_run
+from ser.io.tracking.pages.descriptions import facts
+from ser.io.tracking.pages.history import compared_with, load_run
+from ser.io.tracking.pages.metrics import interval, named_scores
+from ser.io.tracking.pages.names import changes, comparable_uar, plain
 from ser.output import count_of
 from ser.params import Params
 from ser.reporting.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
+from ser.reporting.summary import Other, summary_html
 from ser.stages.base import run_stage
 from ser.stages.learning import answers, with_sets
 
-#: The top-level scores that MLflow shows beside one another.
-SCORES = (
-    *("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro"),
-    *("ece", "coverage", "set_size", "chance"),
-)
+#: Figures of the summary, in this order.
+TITLES = {
+    "confusion": "Confusion",
+    "recall": "Recall by emotion",
+    "curves": "Learning curves",
+    "emotions": "One speaker, each emotion",
+}
 
 
 def run(root: Path, params: Params) -> None:
@@ -66,13 +75,8 @@ def run(root: Path, params: Params) -> None:
     per_class = per_class.rename_axis("emotion").reset_index()
     write_table(per_class, root / project.PLOTS / "per_class.csv")
     _draw(root, bundle, folds, test, scores["test"], protocol)
-    _track(root, scores)
+    _track(root, scores, protocol)
     print(headline(scores["test"], protocol))
-
-
-def _interval(test: dict[str, Any]) -> dict[str, float]:
-    """The bounds of the UAR by name; none where there is one speaker."""
-    return dict(zip(("uar_low", "uar_high"), test["uar_ci95"] or (), strict=False))
 
 
 def _headline(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _headline(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
     test = scores["test"]
     others = {name: test[name] for name in ("accuracy", "f1_macro", "ece", "chance")}
     return {
-        "test": {"uar": test["uar"], **_interval(test), **others},
+        "test": {"uar": test["uar"], **interval(test), **others},
         "dev": {"uar": scores["dev"]["uar"]},
     }
 
@@ -157,7 +161,7 @@ def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
     return emotion_panels(samples, log_mels, features=features, title=title)
 
 
-def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
+def _track(root: Path, scores: dict[str, dict[str, Any]], protocol: dict[str, Any]) -> None:
     run_id = read_json(root / project.TRAIN_RECEIPT)["run_id"]
     if not runs.run_exists(root, run_id):
         raise StageError(
@@ -165,22 +169,40 @@ def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
             "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
         )
     tracked = runs.resume_run(root, run_id)
-    values: dict[str, float] = {}
-    for split, of_split in scores.items():
-        values |= {f"{split}/{name}": of_split[name] for name in SCORES}
-    test = scores["test"]
-    values |= {f"test/recall_{emotion}": v["recall"] for emotion, v in test["per_class"].items()}
-    values |= {f"test/{name}": bound for name, bound in _interval(test).items()}
-    tracked.log_metrics(values)
-    tracked.set_tags(
-        {
-            f"{split}.emotions_missing": ", ".join(of_split["emotions_missing"]) or "none"
-            for split, of_split in scores.items()
-        }
-    )
+    for split, of_split in reversed(scores.items()):
+        tracked.log_metrics(named_scores(split, of_split))
+        missing = ", ".join(of_split["emotions_missing"]) or "none"
+        tracked.set_tags({f"{split}.emotions_missing": missing})
+    with TemporaryDirectory() as folder:
+        page = Path(folder) / "summary.html"
+        page.write_text(_summary(root, run_id, scores, protocol))
+        tracked.log_artifact(page)
     tracked.log_artifact(root / project.FIGURES, "figures")
     for path in (project.METRICS, project.PREDICTIONS, project.FOLDS, project.AUDIT):
         tracked.log_artifact(root / path, "reports")
+    describe_run(root, run_id)
+
+
+def _summary(
+    root: Path, run_id: str, scores: dict[str, dict[str, Any]], protocol: dict[str, Any]
+) -> str:
+    """The page of the run, beside the champion when it was trained and the run before."""
+    run = load_run(root, run_id)
+    assert run is not None
+    others = [
+        Other(role, other.name, plain(changes(other, run)), comparable_uar(other, run))
+        for role, other in compared_with(root, run).items()
+    ]
+    pictures = {name: root / project.FIGURES / f"{name}.png" for name in TITLES}
+    figures = {TITLES[name]: p.read_bytes() for name, p in pictures.items() if p.is_file()}
+    return summary_html(
+        run.name,
+        scores=scores,
+        protocol=protocol,
+        others=others,
+        facts=facts(run),
+        figures=figures,
+    )
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ from ser.bundle import bundle_sha256, save_bundle
 from ser.core.scores.metrics import uar
 from ser.core.utterance.tables import check_folds, split_sha256
 from ser.files import code_sha256, file_hash, read_json, write_json
-from ser.io.intake.dvc import folder_md5
+from ser.io.intake.dvc import folder_md5, tracked_md5
 from ser.io.intake.verify import check_cache
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import INDEX
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import runs
+from ser.io.tracking import runs, versions
+from ser.io.tracking.pages.parameters import read_params
 from ser.params import Params
 from ser.project import AUDIT, FEATURES, FOLDS
 from ser.stages.base import run_stage
@@ -41,26 +42,27 @@ def run(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     audit = read_json(root / AUDIT)
     stored = check_bytes(root, folds, params)
-    split = params.split
-    trained_on = f"{'+'.join(params.data.corpora)} · {split.protocol} {split.fold}"
+    data = data_md5(root, params)
+    champion = versions.champion(root)
     with runs.start_run(
         root,
-        name=f"{params.model.name} · {trained_on}",
-        params=chosen_params(params),
+        name=None,
+        params=read_params(params),
         tags={
             "split_sha256": split_sha256(folds),
             "inputs.sha256": inputs_sha256(root, params, stored),
+            **{f"data.{path.name}": md5 for path, md5 in data.items()},
             "model": params.model.name,
+            "corpora": "+".join(params.data.corpora),
+            "protocol": f"{params.split.protocol} fold {params.split.fold}",
+            "champion": f"version {champion.version}" if champion else "none",
             "machine.threads": params.machine.threads,
             **{f"audit.{name}": tag_text(audit[name]) for name in AUDITED},
             **_left_out_tags(audit["left_out"]),
         },
     ) as tracked:
-        tracked.log_dataset(
-            name="+".join(params.data.corpora),
-            digest=folder_md5(root / FEATURES),
-            source=FEATURES.as_posix(),
-        )
+        for path, md5 in data.items():
+            tracked.log_dataset(name=path.name, digest=md5, source=path.as_posix())
         curves: list[dict[str, float]] = []
 
         def on_epoch(epoch: int, values: Mapping[str, float]) -> None:
@@ -78,7 +80,7 @@ def run(root: Path, params: Params) -> None:
         bundle = replace(learned.bundle, card=_card(params, folds, audit, dev_uar))
         save_bundle(bundle, root / project.BUNDLE)
         write_table(learned.dev, root / project.DEV_PREDICTIONS)
-        tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": learned.seconds})
+        tracked.log_metrics({"dev/uar": dev_uar, "train/seconds": round(learned.seconds, 2)})
         # Without epochs the curve is a point, which DVC draws beside other models' curves.
         table = pd.DataFrame(curves or [{"epoch": 0, "dev_uar": dev_uar}])
         columns = dict.fromkeys([*CURVES, *table.columns])
@@ -97,6 +99,14 @@ def run(root: Path, params: Params) -> None:
     # Only a training that was cut off may be taken up again; a finished one is done anew.
     shutil.rmtree(root / project.CHECKPOINTS, ignore_errors=True)
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {learned.seconds:.0f} s.")
+
+
+def data_md5(root: Path, params: Params) -> dict[Path, str]:
+    """DVC's hash of each raw corpus and of the features, by path."""
+    raw = [project.RAW / name for name in params.data.corpora]
+    # Where DVC has not run, it has locked no corpus.
+    corpora = {path: tracked_md5(root, path) or folder_md5(root / path) for path in raw}
+    return {**corpora, FEATURES: folder_md5(root / FEATURES)}
 
 
 def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> list[Path]:

@@ -23,10 +23,12 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
 
     `uar_ci95` is a percentile bootstrap over speakers, or None with fewer than two. UAR, macro
     scores and chance are over the `emotions` that were uttered; `emotions_missing` are classes of
-    the model that nobody uttered. Scores by sex leave out speakers of unknown sex.
+    the model that nobody uttered. Scores by sex leave out speakers of unknown sex; those by corpus
+    are empty where there is one.
     """
     check_predictions(predictions)
     classes = classes_of(predictions["emotion"])
+    by_corpus = _uar_by(predictions, "corpus")
     actual, predicted = predictions["emotion"], predictions["predicted"]
     precision, recall, f1, support = _per_class(actual, predicted, classes)
     return {
@@ -51,11 +53,14 @@ def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str,
             }
             for i, emotion in enumerate(classes)
         },
-        "uar_by_sex": {
-            str(sex): uar(part)
-            for sex, part in predictions[is_known(predictions["sex"])].groupby("sex", observed=True)
-        },
+        "uar_by_sex": _uar_by(predictions[is_known(predictions["sex"])], "sex"),
+        "uar_by_corpus": by_corpus if len(by_corpus) > 1 else {},
     }
+
+
+def _uar_by(predictions: pd.DataFrame, column: str) -> dict[str, float]:
+    groups = predictions.groupby(column, observed=True)
+    return {str(name): uar(part) for name, part in groups}
 
 
 def missing_emotions(predictions: pd.DataFrame) -> tuple[str, ...]:

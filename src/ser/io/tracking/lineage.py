@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
+import platform
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,8 @@ from tempfile import TemporaryDirectory
 RECORDS = ("dvc.lock", "reports/headline.json", "reports/metrics.json", "data/raw/.gitignore")
 #: Folders where a file that git does not track changes what a run makes.
 CODE = ("src/", "flows/")
+#: Prefect's flow run that started this process: its name, and the address of its page.
+FLOW_RUN, FLOW_RUN_URL = "SER_FLOW_RUN", "SER_FLOW_RUN_URL"
 
 
 def lineage_tags(root: Path) -> dict[str, str]:
@@ -26,10 +30,15 @@ def lineage_tags(root: Path) -> dict[str, str]:
     tags = {
         "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": _started_by(),
         "process.host": socket.gethostname(),
         "process.pid": str(os.getpid()),
         "dvc.exp.name": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.exp.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
+        "flow.run": os.environ.get(FLOW_RUN, ""),
+        "flow.url": os.environ.get(FLOW_RUN_URL, ""),
+        "machine.processor": _processor(),
+        "machine.cores": str(os.cpu_count() or ""),
         **git_revision(root),
     }
     return {tag: value for tag, value in tags.items() if value}
@@ -114,6 +123,23 @@ def git(root: Path, *arguments: str, index: Path | None = None, given: bytes = b
     command = ["git", "-C", str(root), *arguments]
     done = subprocess.run(command, input=given, check=True, capture_output=True, env=environment)
     return os.fsdecode(done.stdout)
+
+
+def _started_by() -> str:
+    """What a list of runs shows as their source."""
+    if flow := os.environ.get(FLOW_RUN):
+        return f"flow {flow}"
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        return f"dvc exp {experiment}"
+    return Path(sys.argv[0]).stem
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _user() -> str:

@@ -24,6 +24,7 @@ from ser.files import file_hash
 from ser.io.tracking.address import sqlite_file
 from ser.io.tracking.health import lookup
 from ser.io.tracking.lineage import git_diff, lineage_tags
+from ser.io.tracking.pages.history import named
 from ser.io.tracking.store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Run:
 
     run_id: str
     _client: MlflowClient
+
+    @property
+    def name(self) -> str:
+        return str(self._client.get_run(self.run_id).info.run_name)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters in batches of 100: MLflow takes no more at once."""
@@ -88,7 +93,7 @@ class Run:
 def start_run(
     root: Path,
     *,
-    name: str,
+    name: str | None,
     params: Mapping[str, Any],
     tags: Mapping[str, object] | None = None,
     experiment: str = EXPERIMENT,
@@ -96,17 +101,20 @@ def start_run(
 ) -> Iterator[Run]:
     """A run that ends FINISHED, FAILED on an error, KILLED on Ctrl-C and SIGTERM.
 
+    name : None: of model, what differs from the run before, corpora and protocol. A run that goes
+        on keeps its own.
     params : nested mapping, logged as `model.cnn.dropout`.
     run_id : a run that was cut off and now goes on; None: a new one.
     """
     experiment_id = prepare_store(root, experiment)
     client = connect(root)
     end_orphans(root, experiment=experiment)
-    every_tag = {**lineage_tags(root), **(tags or {}), "mlflow.source.name": name}
+    every_tag = {k: str(v) for k, v in {**lineage_tags(root), **(tags or {})}.items()}
     if run_id is None:
-        created = client.create_run(
-            experiment_id, run_name=name, tags={k: str(v) for k, v in every_tag.items()}
-        )
+        if name is None:
+            name, compared = named(root, experiment_id, flatten(params), every_tag)
+            every_tag |= compared
+        created = client.create_run(experiment_id, run_name=name, tags=every_tag)
         run = Run(created.info.run_id, client)
     else:
         run = Run(run_id, client)

@@ -28,16 +28,13 @@ from ser.io.tracking.address import (
     tracking_uri,
 )
 from ser.io.tracking.health import check_database, first_line, guarded, is_outdated, store_errors
+from ser.io.tracking.pages.experiments import BENCHMARKS, EXPERIMENT, page_tags
 from ser.io.web.loopback import bypass_proxies
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "speech-emotion"
-#: Of `ser benchmark`, apart from the pipeline's own runs.
-BENCHMARKS = "speech-emotion-benchmarks"
-#: Without it MLflow's UI takes the experiment for a language model's.
-TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
+__all__ = ["BENCHMARKS", "EXPERIMENT", "as_default_store", "connect", "prepare_store"]
 #: Seconds to wait for another process that is creating the store.
 STORE_TIMEOUT = 120.0
 #: Seconds in which a tracking server must answer.
@@ -58,7 +55,7 @@ def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
         # Beside the database; a server has its own place.
         artifacts = (database.parent / "artifacts").as_uri() if database else None
         try:
-            return client.create_experiment(experiment, artifacts, tags=TRAINING_VIEW)
+            return client.create_experiment(experiment, artifacts, tags=page_tags(experiment, {}))
         except MlflowException:
             # Another process may have created it.
             found = client.get_experiment_by_name(experiment)
@@ -72,6 +69,8 @@ def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
             f"The experiment {experiment!r} is deleted in {shown_uri(root)}: MLflow takes no runs "
             f"for it. Restore it with `{'' if os.environ.get(VARIABLE) else uri}{command}`."
         )
+    for name, value in page_tags(experiment, found.tags).items():
+        client.set_experiment_tag(found.experiment_id, name, value)
     return str(found.experiment_id)
 
 

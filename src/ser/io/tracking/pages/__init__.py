@@ -1,0 +1,1 @@
+"""What MLflow's pages show: experiments, names and parameters of runs, descriptions."""

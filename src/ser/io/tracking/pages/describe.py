@@ -1,0 +1,55 @@
+"""Writes descriptions into MLflow. One that a person wrote, changed or emptied stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ser.io.tracking.health import lookup
+from ser.io.tracking.pages.descriptions import run_description, version_description
+from ser.io.tracking.pages.experiments import NOTE, OURS, note_tags
+from ser.io.tracking.pages.history import load_run
+from ser.io.tracking.pages.links import run_url
+from ser.io.tracking.runs import run_exists
+from ser.io.tracking.store import connect
+from ser.io.tracking.versions import MODEL, Version
+
+
+def describe_run(root: Path, run_id: str) -> None:
+    """Describe a run by what it has logged; nothing where the store has lost it."""
+    run = load_run(root, run_id)
+    if run is None or not run_exists(root, run_id):
+        return
+    client = connect(root)
+    for name, value in note_tags(run_description(run), run.tags).items():
+        client.set_tag(run_id, name, value)
+
+
+def describe_version(root: Path, version: Version) -> None:
+    """Describe a version by what its run has logged, and by its verdict where it has one."""
+    run = load_run(root, version.run_id)
+    if run is None:
+        return
+    client, number = connect(root), str(version.version)
+    # The page of a version lies beside that of the run: a relative address fits every server.
+    text = version_description(
+        run,
+        run_url=run_url("", run.experiment_id, run.run_id).lstrip("/"),
+        verdict=version.verdict,
+        reason=version.verdict_reason,
+    )
+    found = lookup(client.get_model_version, MODEL, number)
+    written = {NOTE: found.description} if found and found.description else {}
+    wanted = note_tags(text, {**version.tags, **written})
+    if wanted:
+        client.update_model_version(MODEL, number, wanted[NOTE])
+        client.set_model_version_tag(MODEL, number, OURS, wanted[OURS])
+
+
+def set_verdict(root: Path, run_id: str, *, version: int, verdict: str, reason: str) -> None:
+    """Tag a run with what became of its model, and describe it anew."""
+    client = connect(root)
+    if not run_exists(root, run_id):
+        return
+    for name, value in {"version": version, "verdict": verdict, "verdict_reason": reason}.items():
+        client.set_tag(run_id, name, str(value))
+    describe_run(root, run_id)
