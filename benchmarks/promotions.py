@@ -1,7 +1,7 @@
 """Many promotions at once: one champion, the best that passes, one row of the journal an attempt.
 
 Versions with planted scores in a real SQLite store; every process goes through the function that
-the flow uses (`registry.attempt`), or promotes and rolls back by hand. Some are killed.
+the flow uses (`promotion.attempt`), or promotes and rolls back by hand. Some are killed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from benchmarks import page
 from ser.bundle import bundle_sha256
 from ser.core.scores.gate import Verdict
 from ser.errors import RegistryError
-from ser.io.tracking import agreement, journal, registry, store, versions
-from ser.io.tracking.versions import MODEL, Version
+from ser.io.tracking import store
+from ser.io.tracking.registry import agreement, journal, mending, promotion, versions
+from ser.io.tracking.registry.versions import MODEL, Version
 from ser.io.web.quiet import set_quiet
 
 #: Loaded once, before processes are forked; none of them opens a store.
 PRELOADED = [
     "ser.core.scores.gate",
-    "ser.io.tracking.registry",
+    "ser.io.tracking.registry.promotion",
     "alembic.script",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -217,7 +218,8 @@ def _act(
     """What one process does, and a file with how it went."""
     set_quiet()
     if unlocked:
-        registry.locked = lambda _: nullcontext()
+        for module in (mending, promotion):
+            module.locked = lambda _: nullcontext()
     judged = []
 
     def judge(champion: Version | None) -> Verdict:
@@ -231,12 +233,12 @@ def _act(
     began, rows, error = time.monotonic(), 1, None
     try:
         if act == "roll-back":
-            registry.roll_back(root, reason=act)
+            promotion.roll_back(root, reason=act)
         else:
             version = versions.get_version(root, number)
             if act == "gate":
-                registry.attempt(root, version, judge)
-            elif registry.promote(root, version, reason=act) is None:
+                promotion.attempt(root, version, judge)
+            elif promotion.promote(root, version, reason=act) is None:
                 rows = 0
     except RegistryError as caught:
         # Before the second promotion there is nothing to roll back to.
@@ -267,10 +269,10 @@ def _checked(
     found.faults += [f"error: {o['error']}" for o in outcomes.values() if o["error"]]
     found.faults += [f"{pid} left no outcome" for pid in attempts - killed - set(outcomes)]
     try:
-        messages = registry.agree(root)
+        messages = mending.agree(root)
         if messages and not killed:
             found.faults += [f"disagreed: {message}" for message in messages]
-        found.faults += [f"still disagrees: {message}" for message in registry.agree(root)]
+        found.faults += [f"still disagrees: {message}" for message in mending.agree(root)]
         store.prepare_store(root)
         rows = journal.rows(root)
         now = [v.version for v in versions.all_versions(root) if versions.CHAMPION in v.aliases]

@@ -16,10 +16,8 @@ from prefect.exceptions import PrefectException
 
 from flows.processes.server import prefect_ui
 from flows.request import Request
+from ser.io.tracking.lineage import FLOW_RUN, FLOW_RUN_NAME, FLOW_RUN_URL
 from ser.params import Params
-
-#: What stages, journal and MLflow runs name as the flow run that they are of.
-ID, NAME, URL = "SER_FLOW_RUN", "SER_FLOW_RUN_NAME", "SER_FLOW_RUN_URL"
 
 #: The stage that an error names first.
 STAGE = re.compile(r"([a-z]+(?:@[\w-]+)?)(?:: | crashed )")
@@ -45,8 +43,8 @@ def _announce(project: Path, params: Params, request: Request) -> None:
     if run is None:
         return
     model = request.values.get("model.name", params.model.name)
-    os.environ[ID] = str(run.id)
-    os.environ[URL] = f"{prefect_ui(project)}/runs/flow-run/{run.id}"
+    os.environ[FLOW_RUN] = str(run.id)
+    os.environ[FLOW_RUN_URL] = f"{prefect_ui(project)}/runs/flow-run/{run.id}"
     # The time that a tick was scheduled for, else when it began.
     since = run.expected_start_time or run.start_time
     when = f"{since.astimezone():%Y-%m-%d %H:%M} · " if since else ""
@@ -54,7 +52,7 @@ def _announce(project: Path, params: Params, request: Request) -> None:
     own = f" with {', '.join(f'{name} {request.values[name]}' for name in others[:2])}"
     own += f" and {len(others) - 2} more" if len(others) > 2 else ""
     name = f"{when}{model}{own if others else ''}"
-    os.environ[NAME] = name
+    os.environ[FLOW_RUN_NAME] = name
     tags = [f"model:{model}", *(f"corpus:{name}" for name in params.data.corpora)]
     if request.values:
         tags.append("overrides")

@@ -20,8 +20,9 @@ from ser.files import read_json
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import bundles, runs
-from ser.io.tracking.versions import Version
+from ser.io.tracking import runs
+from ser.io.tracking.registry import bundles
+from ser.io.tracking.registry.versions import Version
 from ser.params import Params
 from ser.predictor import Predictor
 from ser.project import FOLDS, PREDICTIONS

@@ -30,8 +30,9 @@ from flows.request import AS_IN_PARAMS, Model, Request, request_of
 from flows.worktree import as_checked_out
 from ser.corpora.catalogue import check_present
 from ser.files import read_json
-from ser.io.tracking import bundles, journal, lineage, registry, runs, store, versions
-from ser.io.tracking.versions import Version
+from ser.io.tracking import lineage, runs, store
+from ser.io.tracking.registry import bundles, journal, mending, promotion, versions
+from ser.io.tracking.registry.versions import Version
 from ser.io.web.loopback import bypass_proxies
 from ser.params import Params, load_params
 from ser.project import METRICS, TRAIN_RECEIPT
@@ -117,9 +118,9 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             if dvc.has_remote(tree):
                 steps.push(tree)
             judge_it = partial(steps.judge, tree, params, version)
-            version, verdict = registry.attempt(project, version, judge_it)
+            version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)
-    champion = registry.check_champion(project, otherwise=version)
+    champion = promotion.check_champion(project, otherwise=version)
     return Tick(
         outcomes=tuple(outcomes),
         version=version,
@@ -150,10 +151,10 @@ def find_or_register(
 def mend_registry(root: Path, request: Request) -> None:
     """Make journal and registry agree, and log what did not; a dry run only logs."""
     if request.dry_run:
-        found = registry.disagreement(root)
+        found = mending.disagreement(root)
         messages = found.splitlines() if found else []
     else:
-        messages = registry.agree(root)
+        messages = mending.agree(root)
     for message in messages:
         get_run_logger().warning(message)
 

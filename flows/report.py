@@ -16,7 +16,8 @@ from flows.request import Request
 from ser.core.scores.metrics import emotions_text
 from ser.core.utterance.fitness import in_words
 from ser.core.utterance.sentences import sentence_text
-from ser.io.tracking.versions import MODEL, Version
+from ser.io.tracking.pages import links
+from ser.io.tracking.registry.versions import MODEL, Version
 from ser.output import count_of
 
 if TYPE_CHECKING:
@@ -71,11 +72,11 @@ class Tick:
 
     @property
     def run_url(self) -> str:
-        return f"{self.mlflow_ui}/#/experiments/{self.experiment_id}/runs/{self.version.run_id}"
+        return links.run_url(self.mlflow_ui, self.experiment_id, self.version.run_id)
 
     @property
     def version_url(self) -> str:
-        return f"{self.mlflow_ui}/#/models/{MODEL}/versions/{self.version.version}"
+        return links.version_url(self.mlflow_ui, MODEL, self.version.version)
 
     @property
     def summary(self) -> str:

@@ -17,11 +17,12 @@ from flows.processes.services import Facts, services
 from ser.errors import SerError
 from ser.files import file_hash
 from ser.io.intake import dvc
-from ser.io.tracking import journal, lineage, versions
+from ser.io.tracking import lineage
 from ser.io.tracking.address import sqlite_file
+from ser.io.tracking.registry import agreement, journal, mending, versions
+from ser.io.tracking.registry.versions import CHALLENGER, CHAMPION, Version
 from ser.io.tracking.runs import flatten
 from ser.io.tracking.store import connect
-from ser.io.tracking.versions import CHALLENGER, CHAMPION, Version
 from ser.output import one_line
 from ser.params import load_params
 from ser.project import RAW
@@ -70,11 +71,15 @@ def _registry(root: Path) -> Facts:
         return facts
     try:
         known = versions.all_versions(root)
-        since = {r["version"]: r["at"] for r in journal.rows(root) if r["event"] in journal.CHANGES}
+        since = {
+            r["version"]: r["at"] for r in journal.rows(root) if r["event"] in agreement.CHANGES
+        }
         for alias in (CHAMPION, CHALLENGER):
             found = next((v for v in known if alias in v.aliases), None)
             if found is not None:
                 facts[alias] = _version(root, found) | {"since": since.get(found.version)}
+        if wrong := mending.disagreement(root):
+            facts["warnings"] += wrong.splitlines()
     except SerError as error:
         facts["warnings"].append(str(error))
     return facts

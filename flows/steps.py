@@ -17,8 +17,10 @@ from flows.report import Tick, markdown
 from flows.request import Request
 from ser.errors import SerError
 from ser.files import read_json
-from ser.io.tracking import bundles, records, registry, runs
-from ser.io.tracking.versions import MODEL, Version
+from ser.io.tracking import runs
+from ser.io.tracking.pages.describe import describe_verdict, describe_version
+from ser.io.tracking.registry import bundles, promotion, records, registration
+from ser.io.tracking.registry.versions import MODEL, Version
 from ser.params import Params
 from ser.project import BUNDLE, METRICS
 
@@ -63,7 +65,7 @@ def register(root: Path, params: Params, receipt: dict[str, Any], request: Reque
     metrics = read_json(root / METRICS)
     runs.log_lineage(root, receipt["run_id"])
     lineage = record.build(root, params, receipt, request)
-    version = registry.register(
+    version = registration.register(
         root,
         root / BUNDLE,
         run_id=receipt["run_id"],
@@ -78,6 +80,7 @@ def register(root: Path, params: Params, receipt: dict[str, Any], request: Reque
         },
         record=lineage,
     )
+    describe_version(root, version)
     get_run_logger().info("registered version %d of %s", version.version, MODEL)
     return version
 
@@ -105,7 +108,7 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
         verdict = Verdict(True, f"It is the champion's bundle again. {wrong.found}")
     else:
         # Where the champion is damaged, this names what to do.
-        registry.check_champion(root, otherwise=version)
+        promotion.check_champion(root, otherwise=version)
         verdict = judge_version(root, params, version, champion)
     get_run_logger().info(verdict.reason)
     return verdict
@@ -114,6 +117,7 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
 @task(cache_policy=NO_CACHE, task_run_name="describe")
 def describe(root: Path, version: Version, verdict: Verdict) -> None:
     """Write the verdict where the version is looked at; it stands whether that succeeds or not."""
+    describe_verdict(root, version)
     try:
         records.amend_record(root, version, verdict=asdict(verdict))
     except SerError as error:

@@ -12,7 +12,8 @@ import soundfile
 
 from ser import __version__, cli
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io.tracking import registry, runs, store, versions
+from ser.io.tracking import runs, store
+from ser.io.tracking.registry import promotion, registration, versions
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def registered(ser, trained, tmp_path, monkeypatch):
         save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
         with runs.start_run(tmp_path, name=str(number), params={}) as run:
             pass
-        version = registry.register(
+        version = registration.register(
             tmp_path,
             directory,
             run_id=run.run_id,
@@ -211,7 +212,7 @@ def registered(ser, trained, tmp_path, monkeypatch):
             scores={"uar": number / 10},
             tags={"model": "lda", "corpora": "synthetic"},
         )
-        registry.promote(tmp_path, version, reason="better [than before]")
+        promotion.promote(tmp_path, version, reason="better [than before]")
     return tmp_path
 
 

@@ -6,10 +6,11 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+
+from ser.io.tracking.lineage import processor
 
 PACKAGE = "ser-platform"
 
@@ -27,7 +28,7 @@ def machine() -> dict[str, Any]:
         if pool["user_api"] == "blas"
     }
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}",
         "python": platform.python_version(),
@@ -55,10 +56,3 @@ def differences(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> list[st
         for name in dict.fromkeys([*recorded, *here])
         if recorded.get(name) != here.get(name)
     ]
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())

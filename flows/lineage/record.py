@@ -14,13 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.flow_run import ID, NAME, URL
 from flows.lineage.machine import libraries, machine
 from flows.request import Request
 from ser.files import file_hash, read_json
 from ser.io.intake import dvc
-from ser.io.tracking.lineage import git_diff, git_revision
-from ser.io.tracking.records import FORMAT
+from ser.io.tracking.lineage import (
+    FLOW_RUN,
+    FLOW_RUN_NAME,
+    FLOW_RUN_URL,
+    git_diff,
+    git_revision,
+)
+from ser.io.tracking.registry.records import FORMAT
 from ser.params import Params
 from ser.project import AUGMENTED, BUNDLE, EMBEDDINGS, FEATURES, MANIFEST, METRICS, RAW
 from ser.stages.learning import chosen_params
@@ -72,9 +77,9 @@ def build(
         "libraries": libraries(),
         "machine": machine(),
         "flow_run": {
-            "id": os.environ.get(ID),
-            "name": os.environ.get(NAME),
-            "url": os.environ.get(URL),
+            "id": os.environ.get(FLOW_RUN),
+            "name": os.environ.get(FLOW_RUN_NAME),
+            "url": os.environ.get(FLOW_RUN_URL),
         },
         "mlflow_run": receipt["run_id"],
         "scores": {split: _scores(metrics[split]) for split in ("dev", "test")},

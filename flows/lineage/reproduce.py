@@ -35,9 +35,9 @@ from flows.worktree import link_own_files, worktree
 from ser.errors import SerError, StageError
 from ser.files import read_json
 from ser.io.intake.dvc import locked_stages, tracker_of
-from ser.io.tracking import records
 from ser.io.tracking.address import VARIABLE
 from ser.io.tracking.lineage import git_diff
+from ser.io.tracking.registry import records
 from ser.output import print_error
 from ser.params import load_params
 from ser.project import AUGMENTED, BUNDLE, EMBEDDINGS, FEATURES, METRICS, PREDICTIONS, RAW

@@ -121,7 +121,7 @@ def load(source: str | PathLike[str] | None = None) -> Model:
 def bundle_folder(source: str | PathLike[str] | None) -> Path:
     """The folder of `load`'s source on this machine."""
     if source is None or str(source).startswith("models:"):
-        from ser.io.tracking import bundles
+        from ser.io.tracking.registry import bundles
 
         return bundles.fetch_bundle(project_root(), None if source is None else str(source))
     if not Path(source).is_dir():

@@ -10,9 +10,10 @@ import pytest
 from flows.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import registry, runs
+from ser.io.tracking import runs
+from ser.io.tracking.registry import registration
+from ser.io.tracking.registry.versions import Version
 from ser.io.tracking.store import connect
-from ser.io.tracking.versions import Version
 from ser.params import load_params
 from ser.project import PREDICTIONS
 from support.project import Project
@@ -28,7 +29,7 @@ def versions(project: Project, tmp_path: Path):
         bundle = load_bundle(project.root / "models" / "bundle")
         directory = tmp_path / split
         save_bundle(replace(bundle, card={**bundle.card, "number": split}), directory)
-        return registry.register(
+        return registration.register(
             project.root,
             directory,
             run_id=run.run_id,

@@ -14,8 +14,8 @@ from flows import dvc
 from flows.report import Tick
 from flows.worktree import as_checked_out, worktree
 from ser.errors import StageError
-from ser.io.tracking import journal, records, versions
 from ser.io.tracking.address import WORKTREES
+from ser.io.tracking.registry import journal, records, versions
 from ser.params import load_params
 from support.project import Project
 

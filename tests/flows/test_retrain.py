@@ -21,8 +21,9 @@ from ser.core.scores.gate import judge
 from ser.core.scores.metrics import uar
 from ser.errors import RegistryError, SerError, StageError
 from ser.io.storage.tables import read_table
-from ser.io.tracking import bundles, journal, registry, runs, store, versions
-from ser.io.tracking.versions import MODEL
+from ser.io.tracking import runs, store
+from ser.io.tracking.registry import bundles, journal, promotion, versions
+from ser.io.tracking.registry.versions import MODEL
 from support.project import Project
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -172,7 +173,7 @@ def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(
         raise StageError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "attempt", die)
+        patch.setattr(promotion, "attempt", die)
         with pytest.raises(StageError, match="killed"):
             tick(project)
     assert [v.verdict for v in versions.all_versions(project.root)] == [None]
@@ -264,7 +265,7 @@ def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
     second = after_two[1]
     project = with_own_artifacts(copied(after_two[0], tmp_path))
     if not second.verdict.promote:
-        registry.promote(project.root, second.version, reason="by hand")
+        promotion.promote(project.root, second.version, reason="by hand")
     unserviceable(project, "files changed")
     project.set(model__name="logistic_regression")
 
@@ -272,7 +273,7 @@ def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
         tick(project)
 
     assert "\n" not in str(caught.value)
-    assert registry.roll_back(project.root, reason="its files were changed").version == 1
+    assert promotion.roll_back(project.root, reason="its files were changed").version == 1
     assert tick(project).summary.startswith("Nothing")
 
 

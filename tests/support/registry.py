@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ser.core.scores.gate import Verdict
-from ser.io.tracking import bundles, journal, registry, versions
+from ser.io.tracking.registry import bundles, journal, promotion, versions
 
 
 def promote(root: Path, version: int, reason: str = "better") -> versions.Version | None:
-    return registry.promote(root, versions.get_version(root, version), reason=reason)
+    return promotion.promote(root, versions.get_version(root, version), reason=reason)
 
 
 def keep(root: Path, version: int, **figures: float) -> versions.Version:
     verdict = Verdict(False, "worse", **figures)
-    return registry.attempt(root, versions.get_version(root, version), lambda _: verdict)[0]
+    return promotion.attempt(root, versions.get_version(root, version), lambda _: verdict)[0]
 
 
 def events(root: Path) -> list[tuple[str, int, int | None]]:

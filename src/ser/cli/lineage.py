@@ -29,7 +29,7 @@ def lineage(
 
     The whole record is lineage.json beside the version's bundle; `ser reproduce` starts from it.
     """
-    from ser.io.tracking.records import find_record
+    from ser.io.tracking.registry.records import find_record
 
     record, _ = find_record(project_root(), version)
     if as_json:

@@ -32,7 +32,7 @@ def versions(as_json: AsJson = False) -> None:
 
     The verdicts' reasons follow below; --json has all scores, and each version's run.
     """
-    from ser.io.tracking.versions import all_versions
+    from ser.io.tracking.registry.versions import all_versions
 
     rows = [
         {
@@ -59,7 +59,7 @@ def versions(as_json: AsJson = False) -> None:
 
 def history(as_json: AsJson = False) -> None:
     """The journal: every promotion, every champion that was kept, every roll-back; oldest first."""
-    from ser.io.tracking import journal
+    from ser.io.tracking.registry import journal
 
     rows = journal.rows(project_root())
     if as_json:
@@ -76,13 +76,15 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why; kept in the journal.")] = "promoted by hand",
 ) -> None:
     """Make a registered version the champion, past the gate."""
-    from ser.io.tracking import registry
-    from ser.io.tracking.versions import get_version
+    from ser.io.tracking.pages.describe import describe_verdict
+    from ser.io.tracking.registry import promotion
+    from ser.io.tracking.registry.versions import get_version
 
     root = project_root()
     _mend_registry(root)
     named = get_version(root, version)
-    if registry.promote(root, named, reason=one_line(reason)):
+    if promoted := promotion.promote(root, named, reason=one_line(reason)):
+        describe_verdict(root, promoted)
         print(f"Version {version} is the champion.")
     else:
         print(f"Version {version} is the champion already; nothing changed.")
@@ -97,12 +99,12 @@ def roll_back(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Give the champion's place back to its predecessor, or to an earlier champion."""
-    from ser.io.tracking import registry
-    from ser.io.tracking.versions import champion
+    from ser.io.tracking.registry import promotion
+    from ser.io.tracking.registry.versions import champion
 
     root = project_root()
     _mend_registry(root)
-    before, now = registry.rolled_back_to(root, version), champion(root)
+    before, now = promotion.rolled_back_to(root, version), champion(root)
     if now is not None and not yes:
         question = f"Version {now.version} serves. Roll back to version {before.version}?"
         if not sys.stdin.isatty():
@@ -112,15 +114,15 @@ def roll_back(
             )
         if not typer.confirm(question):
             raise typer.Exit(SOME_FAILED)
-    before = registry.roll_back(root, before.version, reason=one_line(reason))
+    before = promotion.roll_back(root, before.version, reason=one_line(reason))
     print(f"Version {before.version} is the champion again.")
 
 
 def _mend_registry(root: Path) -> None:
     """What was changed by hand is said, and recorded, before anything is changed by a command."""
-    from ser.io.tracking import registry
+    from ser.io.tracking.registry import mending
 
-    for message in registry.agree(root):
+    for message in mending.agree(root):
         print(one_line(message), file=sys.stderr)
 
 

@@ -23,8 +23,9 @@ from ser.io.intake.verify import check_cache
 from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import INDEX
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import runs, versions
+from ser.io.tracking import runs
 from ser.io.tracking.pages.parameters import read_params
+from ser.io.tracking.registry import versions
 from ser.params import Params
 from ser.project import AUDIT, FEATURES, FOLDS
 from ser.stages.base import run_stage

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.io.tracking import records, versions
+from ser.io.tracking.registry import records, versions
 from support.project import Project
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io.tracking import registry, runs
+from ser.io.tracking import runs
+from ser.io.tracking.registry import registration
 from support.project import Project
 
 
@@ -25,7 +26,7 @@ def prepared(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path
         save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
         with runs.start_run(root, name=str(number), params={"seed": 7}) as run:
             pass
-        registry.register(
+        registration.register(
             root,
             directory,
             run_id=run.run_id,

@@ -10,9 +10,10 @@ import mlflow
 import pytest
 
 from ser.errors import RegistryError
-from ser.io.tracking import bundles, journal, registry, store, versions
-from ser.io.tracking.agreement import compare, succession
-from ser.io.tracking.versions import MODEL, Version
+from ser.io.tracking import store
+from ser.io.tracking.registry import bundles, journal, mending, promotion, versions
+from ser.io.tracking.registry.agreement import compare, succession
+from ser.io.tracking.registry.versions import MODEL, Version
 from support.registry import events, keep, promote, serving, tamper
 
 
@@ -90,15 +91,15 @@ def test_a_kill_between_journal_and_alias_leaves_the_old_champion(root: Path) ->
     kill_at("set_registered_model_alias", root, 2)
     assert serving(root) == 1
     assert versions.get_version(root, 2).verdict is None
-    assert "never came true" in registry.disagreement(root)
+    assert "never came true" in mending.disagreement(root)
     assert len(journal.rows(root)) == 2
 
-    (said,) = registry.agree(root)
+    (said,) = mending.agree(root)
 
     assert "version 2" in said
-    assert (registry.agree(root), registry.disagreement(root)) == ([], None)
+    assert (mending.agree(root), mending.disagreement(root)) == ([], None)
     promote(root, 2)
-    assert registry.roll_back(root, reason="bad").version == 1
+    assert promotion.roll_back(root, reason="bad").version == 1
     assert [event for event, *_ in events(root)] == [
         "promoted",
         "promoted",
@@ -113,11 +114,11 @@ def test_a_kill_between_alias_and_tags_is_made_good(root: Path) -> None:
     kill_at("set_model_version_tag", root, 2)
     assert (serving(root), versions.get_version(root, 2).verdict) == (2, None)
 
-    registry.agree(root)
+    mending.agree(root)
 
     assert versions.get_version(root, 2).verdict == "promoted"
     assert len(events(root)) == 2
-    assert registry.roll_back(root, reason="bad").version == 1
+    assert promotion.roll_back(root, reason="bad").version == 1
 
 
 def test_an_alias_that_was_moved_by_hand_is_told_recorded_and_can_be_undone(root: Path) -> None:
@@ -126,16 +127,16 @@ def test_an_alias_that_was_moved_by_hand_is_told_recorded_and_can_be_undone(root
     keep(root, 3)
     store.connect(root).set_registered_model_alias(MODEL, "champion", "3")
 
-    (said,) = registry.agree(root)
+    (said,) = mending.agree(root)
 
     for words in ("3 is the champion", "says version 2", "The gate refused it (worse)"):
         assert words in said
     assert "`ser promote 3 --reason WHY`" in said
     assert "`ser roll-back 2`" in said
     assert events(root)[-1] == ("moved_by_hand", 3, 2)
-    assert registry.agree(root) == []
-    assert registry.roll_back(root, reason="undo").version == 2
-    assert registry.roll_back(root, reason="and further").version == 1
+    assert mending.agree(root) == []
+    assert promotion.roll_back(root, reason="undo").version == 2
+    assert promotion.roll_back(root, reason="and further").version == 1
 
 
 def test_an_alias_that_was_moved_back_by_hand_is_no_kill(root: Path) -> None:
@@ -143,7 +144,7 @@ def test_an_alias_that_was_moved_back_by_hand_is_no_kill(root: Path) -> None:
     promote(root, 2)
     store.connect(root).set_registered_model_alias(MODEL, "champion", "1")
 
-    registry.agree(root)
+    mending.agree(root)
 
     assert events(root)[-1] == ("moved_by_hand", 1, 2)
     # What was moved by hand can be made a promotion of one's own.
@@ -158,8 +159,8 @@ def test_a_champion_by_hand_that_cannot_be_loaded_is_told_with_it(own_artifacts:
     tamper(root, 3)
     store.connect(root).set_registered_model_alias(MODEL, "champion", "3")
 
-    assert "3 cannot be loaded" in registry.disagreement(root)
-    (said,) = registry.agree(root)
+    assert "3 cannot be loaded" in mending.disagreement(root)
+    (said,) = mending.agree(root)
     assert "3 cannot be loaded" in said
     assert "not judged it" in said
 
@@ -170,14 +171,14 @@ def test_an_alias_that_was_removed_by_hand_is_given_back(root: Path) -> None:
     client = store.connect(root)
     client.delete_registered_model_alias(MODEL, "champion")
 
-    assert registry.agree(root) == [
+    assert mending.agree(root) == [
         "No version has the alias champion; the last was version 2. Version 2 has it again."
     ]
 
-    assert registry.roll_back(root, reason="bad").version == 1
+    assert promotion.roll_back(root, reason="bad").version == 1
     # What was rolled back from does not come back by itself.
     client.delete_registered_model_alias(MODEL, "champion")
-    registry.agree(root)
+    mending.agree(root)
     assert events(root)[-1] == ("reinstated", 1, None)
     assert serving(root) == 1
 
@@ -193,25 +194,25 @@ def test_the_place_of_a_deleted_champion_goes_to_the_one_before(
     if not with_journal:
         journal.journal_path(root).unlink()
 
-    said = registry.agree(root)
+    said = mending.agree(root)
 
     assert serving(root) == 1
     assert any("Version 3, which the journal names, was deleted" in s for s in said) == with_journal
     # The alias challenger was on it.
     assert versions.get_version(root, 2).aliases == ("challenger",)
-    assert registry.agree(root) == []
+    assert mending.agree(root) == []
 
 
 def test_nobody_is_reinstated_where_nobody_was_champion_or_none_can_be_loaded(
     own_artifacts: Path,
 ) -> None:
     root = own_artifacts
-    assert registry.agree(root) == []
+    assert mending.agree(root) == []
     promote(root, 1)
     shutil.rmtree(bundles.fetch_bundle(root))
     store.connect(root).delete_registered_model_alias(MODEL, "champion")
 
-    (said,) = registry.agree(root)
+    (said,) = mending.agree(root)
 
     assert "No earlier champion can be loaded: `make run`" in said
     assert serving(root) is None
@@ -222,11 +223,11 @@ def test_where_the_journal_is_lost_a_row_is_written_from_what_is_there(root: Pat
     promote(root, 2)
     journal.journal_path(root).unlink()
 
-    (said,) = registry.agree(root)
+    (said,) = mending.agree(root)
 
     assert "no row of how it came" in said
     assert events(root) == [("adopted", 2, None)]
-    assert registry.agree(root) == []
+    assert mending.agree(root) == []
 
 
 def test_tags_and_aliases_that_were_changed_by_hand_are_as_in_the_journal_again(
@@ -239,7 +240,7 @@ def test_tags_and_aliases_that_were_changed_by_hand_are_as_in_the_journal_again(
     client.delete_model_version_tag(MODEL, "2", "probability")
     client.set_registered_model_alias(MODEL, "challenger", "1")
 
-    said = registry.agree(root)
+    said = mending.agree(root)
 
     assert said == [
         "Version 2: not as in the journal are the tags probability, verdict. They are set again.",
@@ -247,7 +248,7 @@ def test_tags_and_aliases_that_were_changed_by_hand_are_as_in_the_journal_again(
     ]
     kept = versions.get_version(root, 2)
     assert (kept.verdict, kept.tags["probability"]) == ("kept", "0.25")
-    assert registry.agree(root) == []
+    assert mending.agree(root) == []
 
 
 def test_a_model_that_was_renamed_is_named_and_one_that_was_deleted_begins_anew(
@@ -257,13 +258,13 @@ def test_a_model_that_was_renamed_is_named_and_one_that_was_deleted_begins_anew(
     client = store.connect(root)
     client.create_registered_model("of somebody else")
     client.rename_registered_model(MODEL, "emotions")
-    for look in (registry.agree, registry.disagreement):
+    for look in (mending.agree, mending.disagreement):
         with pytest.raises(RegistryError, match=r"was renamed to 'emotions'.*Rename it back"):
             look(root)
     client.rename_registered_model("emotions", MODEL)
-    assert registry.agree(root) == []
+    assert mending.agree(root) == []
 
     client.delete_registered_model(MODEL)
 
-    (said,) = registry.agree(root)
+    (said,) = mending.agree(root)
     assert "has no model emotion-recognition" in said

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ser.errors import RegistryError
-from ser.io.tracking import journal, registry, store, versions
+from ser.io.tracking import store
+from ser.io.tracking.registry import journal, mending, promotion, versions
 from support.registry import keep, promote
 
 
@@ -42,8 +43,8 @@ def test_rows_of_an_older_journal_are_read_and_gone_back_by(root: Path) -> None:
     journal.journal_path(root).write_text("".join(f"{json.dumps(row)}\n" for row in older))
 
     assert journal.rows(root) == older
-    assert registry.agree(root) == []
-    assert registry.roll_back(root, reason="bad").version == 1
+    assert mending.agree(root) == []
+    assert promotion.roll_back(root, reason="bad").version == 1
 
 
 def test_a_torn_last_row_is_skipped_and_does_not_swallow_the_next(root: Path) -> None:
@@ -66,7 +67,7 @@ def test_rolling_back_follows_the_rows_of_its_own_store_alone(root: Path) -> Non
     row = journal.new_row(event="promoted", version=3, previous=2, store="other", reason="")
     journal.append(root, row)
 
-    assert registry.roll_back(root, reason="bad").version == 1
+    assert promotion.roll_back(root, reason="bad").version == 1
 
 
 def test_a_model_that_is_registered_anew_has_another_history(
@@ -85,7 +86,7 @@ def test_a_model_that_is_registered_anew_has_another_history(
     client.set_registered_model_alias(versions.MODEL, "champion", "2")
 
     with pytest.raises(RegistryError, match="no predecessor"):
-        registry.roll_back(root, reason="bad")
+        promotion.roll_back(root, reason="bad")
 
     keep(root, 1)
     assert journal.rows(root)[-1]["store"] != before
@@ -100,7 +101,7 @@ def test_a_bad_row_of_the_journal_is_named_by_its_number(root: Path, line: str) 
     with journal.journal_path(root).open("a", errors="surrogateescape") as file:
         file.write(f"{line}\n")
 
-    for act in (lambda: registry.roll_back(root, reason="bad"), lambda: promote(root, 2)):
+    for act in (lambda: promotion.roll_back(root, reason="bad"), lambda: promote(root, 2)):
         with pytest.raises(RegistryError, match=r"promotions\.jsonl, line 2") as caught:
             act()
         assert "\n" not in str(caught.value)
@@ -125,7 +126,7 @@ def test_where_the_store_cannot_be_written_journal_and_registry_still_agree(
     acts = {
         "promote": lambda: promote(root, 3),
         "keep": lambda: keep(root, 3),
-        "roll_back": lambda: registry.roll_back(root, reason="bad"),
+        "roll_back": lambda: promotion.roll_back(root, reason="bad"),
     }
     with pytest.raises(RegistryError, match="write access") as caught:
         acts[act]()

@@ -12,8 +12,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from ser.bundle import bundle_sha256
-from ser.io.tracking import bundles, registry, runs, store, versions
-from ser.io.tracking.packaging import example_audio
+from ser.io.tracking import runs, store
+from ser.io.tracking.registry import bundles, registration, versions
+from ser.io.tracking.registry.packaging import example_audio
 from support.project import Project
 
 
@@ -37,7 +38,7 @@ def version(linked: tuple[Path, Path]) -> versions.Version:
     root, bundle = linked
     with runs.start_run(root, name="train", params={}) as run:
         pass
-    return registry.register(
+    return registration.register(
         root, bundle, run_id=run.run_id, bundle_sha256=bundle_sha256(bundle), scores={}
     )
 

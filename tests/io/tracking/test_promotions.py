@@ -7,8 +7,9 @@ from pathlib import Path
 
 from benchmarks import promotions
 from ser.core.scores.gate import Verdict
-from ser.io.tracking import registry, store, versions
-from ser.io.tracking.versions import MODEL, Version
+from ser.io.tracking import store
+from ser.io.tracking.registry import promotion, versions
+from ser.io.tracking.registry.versions import MODEL, Version
 from support.registry import events, promote, serving
 
 
@@ -38,7 +39,7 @@ def test_who_was_judged_against_a_champion_that_changed_is_judged_again(root: Pa
             store.connect(root).set_registered_model_alias(MODEL, "champion", "2")
         return Verdict(champion.version == 1, "better than 1, worse than 2", ci95=(-0.1, 0.2))
 
-    version, verdict = registry.attempt(root, versions.get_version(root, 3), judge)
+    version, verdict = promotion.attempt(root, versions.get_version(root, 3), judge)
 
     assert against == [1, 2]
     assert (verdict.promote, version.verdict, serving(root)) == (False, "kept", 2)

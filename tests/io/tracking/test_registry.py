@@ -20,8 +20,9 @@ import soundfile
 
 from ser.bundle import bundle_sha256, load_bundle
 from ser.errors import DamagedVersion, NoChampion, RegistryError
-from ser.io.tracking import bundles, journal, registry, runs, store, versions
-from ser.io.tracking.packaging import example_audio
+from ser.io.tracking import runs, store
+from ser.io.tracking.registry import bundles, journal, promotion, registration, versions
+from ser.io.tracking.registry.packaging import example_audio
 from ser.predictor import Predictor
 from support.project import Project
 from support.registry import keep, promote, tamper
@@ -90,11 +91,11 @@ def test_rolling_back_goes_one_champion_back_each_time(root: Path) -> None:
     for version in (1, 2, 3):
         promote(root, version)
 
-    assert registry.roll_back(root, reason="bad").version == 2
-    assert registry.roll_back(root, reason="bad").version == 1
+    assert promotion.roll_back(root, reason="bad").version == 2
+    assert promotion.roll_back(root, reason="bad").version == 1
     assert versions.champion(root).version == 1
     with pytest.raises(RegistryError, match="no predecessor"):
-        registry.roll_back(root, reason="bad")
+        promotion.roll_back(root, reason="bad")
 
 
 def test_rolling_back_to_a_version_takes_any_earlier_champion_and_lists_them(
@@ -105,18 +106,18 @@ def test_rolling_back_to_a_version_takes_any_earlier_champion_and_lists_them(
         promote(root, version)
     for version, why in ((3, "never was champion"), (9, "does not exist"), (2, "is the champion")):
         with pytest.raises(RegistryError, match=rf"Version {version} {why}; .*loaded: 1\."):
-            registry.roll_back(root, version, reason="bad")
+            promotion.roll_back(root, version, reason="bad")
     promote(root, 3)
 
-    assert registry.roll_back(root, 1, reason="two were bad").version == 1
+    assert promotion.roll_back(root, 1, reason="two were bad").version == 1
 
     # It went back past 2 and 3, and back to one of them is a way, too.
     with pytest.raises(RegistryError, match="no predecessor"):
-        registry.roll_back(root, reason="bad")
+        promotion.roll_back(root, reason="bad")
     tamper(root, 2)
     with pytest.raises(RegistryError, match=r"Version 2 cannot be loaded; .*loaded: 3\."):
-        registry.roll_back(root, 2, reason="bad")
-    assert registry.roll_back(root, 3, reason="it was better").version == 3
+        promotion.roll_back(root, 2, reason="bad")
+    assert promotion.roll_back(root, 3, reason="it was better").version == 3
 
 
 def test_promoting_what_serves_writes_no_row(root: Path) -> None:
@@ -128,7 +129,7 @@ def test_promoting_what_serves_writes_no_row(root: Path) -> None:
 
 def test_rolling_back_needs_a_champion(root: Path) -> None:
     with pytest.raises(NoChampion):
-        registry.roll_back(root, reason="bad")
+        promotion.roll_back(root, reason="bad")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_no_version_whose_files_were_changed_is_loaded_promoted_or_rolled_back_t
     with pytest.raises(DamagedVersion):
         promote(root, 2)
     assert versions.champion(root).version == 3
-    assert registry.roll_back(root, reason="bad").version == 1
+    assert promotion.roll_back(root, reason="bad").version == 1
 
 
 def test_a_bundle_in_the_place_of_another_is_not_loaded(own_artifacts: Path) -> None:
@@ -285,7 +286,7 @@ def test_only_the_bundle_that_was_trained_is_registered(
     root: Path, prepared: Path, sha: list[str]
 ) -> None:
     with pytest.raises(RegistryError, match="not the bundle that was trained"):
-        registry.register(
+        registration.register(
             root, prepared / "bundles" / "1", run_id="any", bundle_sha256=sha[1], scores={}
         )
 
@@ -300,11 +301,11 @@ def test_a_champion_that_cannot_serve_is_named_with_commands_that_mend_it(
     today = versions.get_version(root, 3)
 
     with pytest.raises(DamagedVersion, match=r"ser roll-back.*version 1.*ser promote 3") as caught:
-        registry.check_champion(root, otherwise=today)
+        promotion.check_champion(root, otherwise=today)
 
     assert "\n" not in str(caught.value)
-    registry.roll_back(root, reason="its files are gone")
-    assert registry.check_champion(root, otherwise=today).version == 1
+    promotion.roll_back(root, reason="its files are gone")
+    assert promotion.check_champion(root, otherwise=today).version == 1
 
 
 def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(

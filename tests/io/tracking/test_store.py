@@ -19,7 +19,8 @@ import pytest
 
 from ser.errors import RegistryError
 from ser.io.tracking import address as mlflow_address
-from ser.io.tracking import store, versions
+from ser.io.tracking import store
+from ser.io.tracking.registry import versions
 
 OPTIONS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
@@ -169,7 +170,7 @@ def test_what_breaks_while_it_is_used_is_one_line_as_well(root: Path) -> None:
 READ = """
 import sys
 from pathlib import Path
-from ser.io.tracking import versions
+from ser.io.tracking.registry import versions
 root = Path(sys.argv[1])
 print([v.version for v in versions.all_versions(root)], versions.champion(root))
 """

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 RECORDS = ("dvc.lock", "reports/headline.json", "reports/metrics.json", "data/raw/.gitignore")
 #: Folders where a file that git does not track changes what a run makes.
 CODE = ("src/", "flows/")
-#: Prefect's flow run that started this process: its name, and the address of its page.
-FLOW_RUN, FLOW_RUN_URL = "SER_FLOW_RUN", "SER_FLOW_RUN_URL"
+#: Prefect's flow run that started this process: its id, its name, and the address of its page.
+FLOW_RUN, FLOW_RUN_NAME, FLOW_RUN_URL = "SER_FLOW_RUN", "SER_FLOW_RUN_NAME", "SER_FLOW_RUN_URL"
 
 
 def lineage_tags(root: Path) -> dict[str, str]:
@@ -36,8 +36,9 @@ def lineage_tags(root: Path) -> dict[str, str]:
         "dvc.exp.name": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.exp.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
         "flow.run": os.environ.get(FLOW_RUN, ""),
+        "flow.name": os.environ.get(FLOW_RUN_NAME, ""),
         "flow.url": os.environ.get(FLOW_RUN_URL, ""),
-        "machine.processor": _processor(),
+        "machine.processor": processor(),
         "machine.cores": str(os.cpu_count() or ""),
         **git_revision(root),
     }
@@ -134,7 +135,8 @@ def _started_by() -> str:
     return Path(sys.argv[0]).stem
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's model name."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

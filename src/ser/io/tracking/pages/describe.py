@@ -9,9 +9,9 @@ from ser.io.tracking.pages.descriptions import run_description, version_descript
 from ser.io.tracking.pages.experiments import NOTE, OURS, note_tags
 from ser.io.tracking.pages.history import load_run
 from ser.io.tracking.pages.links import run_url
+from ser.io.tracking.registry.versions import MODEL, Version
 from ser.io.tracking.runs import run_exists
 from ser.io.tracking.store import connect
-from ser.io.tracking.versions import MODEL, Version
 
 
 def describe_run(root: Path, run_id: str) -> None:
@@ -43,6 +43,19 @@ def describe_version(root: Path, version: Version) -> None:
     if wanted:
         client.update_model_version(MODEL, number, wanted[NOTE])
         client.set_model_version_tag(MODEL, number, OURS, wanted[OURS])
+
+
+def describe_verdict(root: Path, version: Version) -> None:
+    """Tell what became of a model: on its version's page, and on that of its run."""
+    describe_version(root, version)
+    if version.verdict:
+        set_verdict(
+            root,
+            version.run_id,
+            version=version.version,
+            verdict=version.verdict,
+            reason=version.verdict_reason or "",
+        )
 
 
 def set_verdict(root: Path, run_id: str, *, version: int, verdict: str, reason: str) -> None:

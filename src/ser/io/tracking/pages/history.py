@@ -17,8 +17,8 @@ from ser.io.tracking.pages.names import (
     run_name,
     unique,
 )
+from ser.io.tracking.registry.versions import MODEL
 from ser.io.tracking.store import connect
-from ser.io.tracking.versions import MODEL
 
 #: MLflow shows no tag with its own prefix.
 COLOUR, BEFORE = "mlflow.runColor", "mlflow.compared_with"

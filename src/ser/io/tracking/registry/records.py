@@ -9,10 +9,10 @@ from typing import Any
 
 from ser.errors import DamagedVersion, RegistryError, TableError
 from ser.files import read_json, write_json
-from ser.io.tracking import versions
-from ser.io.tracking.bundles import fetch_artifact
+from ser.io.tracking.registry import versions
+from ser.io.tracking.registry.bundles import fetch_artifact
+from ser.io.tracking.registry.versions import MODEL, Version
 from ser.io.tracking.store import as_default_store, connect
-from ser.io.tracking.versions import MODEL, Version
 
 NAME = "lineage.json"
 #: Of what the file holds.

@@ -1,7 +1,7 @@
 """`mlruns/promotions.jsonl`: one row for every verdict and change of champion.
 
 A row is on disk before the alias is moved. Where that fails, the row is taken back; where a kill
-came in between, `registry.agree` writes a row `withdrawn`. One journal may have rows of several
+came in between, `mending.agree` writes a row `withdrawn`. One journal may have rows of several
 stores; each row names its own.
 """
 
@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 
 from ser.errors import RegistryError
 from ser.io.tracking.address import project_of
+from ser.io.tracking.lineage import FLOW_RUN
 
 #: Set by the flow: its run's name or id.
-FLOW_RUN = "SER_FLOW_RUN"
 #: Seconds to wait for another process that is registering or promoting.
 LOCK_TIMEOUT = 600.0
 

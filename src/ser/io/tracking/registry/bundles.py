@@ -17,8 +17,8 @@ from ser.bundle import bundle_sha256
 from ser.errors import DamagedVersion
 from ser.io.tracking.address import masked, sqlite_file
 from ser.io.tracking.health import first_line, store_errors
+from ser.io.tracking.registry.versions import CHAMPION, MODEL, Version, resolve
 from ser.io.tracking.store import as_default_store, connect
-from ser.io.tracking.versions import CHAMPION, MODEL, Version, resolve
 
 #: Bundles of a remote store, by hash; those used last are kept.
 FOLDER = Path(".ser/bundles")

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ser.io.tracking.journal import Row, figures_of
-from ser.io.tracking.versions import CHALLENGER, CHAMPION, Version
+from ser.io.tracking.registry.journal import Row, figures_of
+from ser.io.tracking.registry.versions import CHALLENGER, CHAMPION, Version
 
 #: Events after which their version is the champion, and which move the alias to it.
 MOVES = ("promoted", "rolled_back", "reinstated")

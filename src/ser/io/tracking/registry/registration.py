@@ -1,0 +1,73 @@
+"""A trained bundle becomes a version of the registered model, and the challenger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ser.bundle import bundle_sha256 as hash_bundle
+from ser.errors import RegistryError
+from ser.io.tracking.health import store_errors
+from ser.io.tracking.pages.descriptions import MODEL_DESCRIPTION
+from ser.io.tracking.registry.journal import locked
+from ser.io.tracking.registry.packaging import log_model
+from ser.io.tracking.registry.records import write_record
+from ser.io.tracking.registry.versions import CHALLENGER, MODEL, Version, get_version
+from ser.io.tracking.store import as_default_store, connect
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def register(
+    root: Path,
+    bundle_dir: Path,
+    *,
+    run_id: str,
+    bundle_sha256: str,
+    scores: Mapping[str, float],
+    tags: Mapping[str, object] | None = None,
+    record: Mapping[str, Any] | None = None,
+) -> Version:
+    """Log the bundle as a pyfunc model of its training run and make it the challenger.
+
+    scores : logged as tags of the version, rounded to four digits.
+    tags : more tags, such as split_sha256, corpora and protocol.
+    record : written as lineage.json beside the bundle.
+    Raises RegistryError where the bundle is not the one that `bundle_sha256` names.
+    """
+    if hash_bundle(bundle_dir) != bundle_sha256:
+        raise RegistryError(
+            f"{bundle_dir} is not the bundle that was trained: its SHA-256 is not "
+            f"{bundle_sha256[:12]}…. Train again: `dvc repro --force -s train`, then `make run`."
+        )
+    client = connect(root)
+    every_tag = {
+        "bundle_sha256": bundle_sha256,
+        **{name: f"{score:.4f}" for name, score in scores.items()},
+        **{name: str(value) for name, value in (tags or {}).items()},
+    }
+    with locked(root), as_default_store(root):
+        with store_errors(root):
+            model_id = log_model(
+                root, bundle_dir, run_id=run_id, name=MODEL, bundle_sha256=bundle_sha256
+            )
+        if record is not None:
+            write_record(root, model_id, run_id, record)
+        _create_model(client)
+        created = client.create_model_version(
+            MODEL, f"models:/{model_id}", run_id, tags=every_tag, model_id=model_id
+        )
+        client.set_registered_model_alias(MODEL, CHALLENGER, created.version)
+        return get_version(root, int(created.version))
+
+
+def _create_model(client: MlflowClient) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(MODEL, description=MODEL_DESCRIPTION)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
