@@ -139,7 +139,13 @@ class Place:
     def start_worker(self) -> None:
         log = self.root.parent / "worker.log"
         started = subprocess.run(
-            ["sh", "-c", f'"$1" -m flows.worker >>"{log}" 2>&1 & echo $!', "sh", sys.executable],
+            [
+                "sh",
+                "-c",
+                f'"$1" -m flows.platform.worker >>"{log}" 2>&1 & echo $!',
+                "sh",
+                sys.executable,
+            ],
             cwd=self.root,
             env=self.environment(),
             capture_output=True,

@@ -10,6 +10,8 @@ import unicodedata
 UNFIT = ("Cc", "Cs", "Zl", "Zp")
 #: Format characters that Persian and Indic spelling needs inside a word.
 JOINERS = "\u200c\u200d"
+#: Exit statuses of all commands: some file failed, nothing could be done, stopped by Ctrl-C.
+SOME_FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 
 
 def escape_unencodable() -> None:

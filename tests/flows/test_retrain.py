@@ -14,8 +14,8 @@ from rich.console import Console
 
 from flows import dvc
 from flows.dvc import Outcome, StageCrashed
+from flows.platform.status import gather
 from flows.report import Tick, markdown, print_closing
-from flows.status import gather
 from ser.bundle import bundle_sha256
 from ser.core.scores.gate import judge
 from ser.core.scores.metrics import uar

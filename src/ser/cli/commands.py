@@ -20,10 +20,16 @@ from ser.cli.corpus import corpus_app
 from ser.cli.lineage import lineage
 from ser.cli.start import PASSED_ON, down, reproduce, run, status, ui, up, worker
 from ser.cli.versions import history, promote, roll_back, versions
-from ser.cli.words import INTERRUPTED, SOME_FAILED, USER_ERROR
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError, SerError
-from ser.output import escape_unencodable, one_line, print_error
+from ser.output import (
+    INTERRUPTED,
+    SOME_FAILED,
+    USER_ERROR,
+    escape_unencodable,
+    one_line,
+    print_error,
+)
 
 app = typer.Typer(
     no_args_is_help=True,

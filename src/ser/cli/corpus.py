@@ -19,10 +19,9 @@ from ser.cli.inspection import (
     print_facts,
     verify,
 )
-from ser.cli.words import INTERRUPTED, SOME_FAILED
 from ser.corpora.base import Archive, Corpus
 from ser.errors import CorpusError
-from ser.output import printable
+from ser.output import INTERRUPTED, SOME_FAILED, printable
 from ser.params import load_params
 from ser.project import RAW, project_root
 

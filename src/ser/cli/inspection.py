@@ -11,10 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ser.cli.words import SOME_FAILED
 from ser.corpora.base import Corpus, Form
 from ser.errors import CorpusError, UnknownCorpus
-from ser.output import printable
+from ser.output import SOME_FAILED, printable
 from ser.project import RAW, project_root
 
 #: Files that are named before the rest is only counted.

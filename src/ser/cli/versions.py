@@ -15,9 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ser.cli.words import SOME_FAILED
 from ser.errors import SerError
-from ser.output import one_line, printable
+from ser.output import SOME_FAILED, one_line, printable
 from ser.project import project_root
 
 AsJson = Annotated[bool, typer.Option("--json", help="A JSON array on stdout.")]

@@ -1,4 +1,4 @@
-"""`python -m flows.status`: what serves, what it was made of, what ran, what runs, what is next."""
+"""`python -m flows.platform.status`: what serves, what it was made of, what ran, what runs, what is next."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from flows.platform.services import Facts, services
 from flows.processes.environment import begin, failed
-from flows.processes.services import Facts, services
 from ser.errors import SerError
 from ser.files import file_hash
 from ser.io.intake import dvc
@@ -34,7 +34,9 @@ DOWN = "down; `ser up` starts it"
 
 def main() -> int:
     """Show what serves, what it was made of, the last ticks, the next one, and what runs."""
-    parser = argparse.ArgumentParser(prog="python -m flows.status", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.platform.status", description=main.__doc__
+    )
     parser.add_argument("--json", action="store_true", help="a JSON object on stdout")
     as_json = parser.parse_args().json
     root = begin()

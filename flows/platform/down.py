@@ -1,4 +1,4 @@
-"""`python -m flows.down`: end what `flows.up` has started, and wait until all of it is gone."""
+"""`python -m flows.platform.down`: end what `flows.platform.up` has started, and wait until all of it is gone."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from flows.platform.services import MARK, left_over
 from flows.processes import note
 from flows.processes.environment import begin, failed
 from flows.processes.lock import under_way
 from flows.processes.marks import marked
 from flows.processes.note import Note
-from flows.processes.services import MARK, left_over
 from ser.errors import SerError, StageError
 
 #: Seconds for the worker, its flow runs and then the servers.
@@ -23,7 +23,9 @@ PATIENCE = 120.0
 
 def main() -> int:
     """End the servers and the worker of `make up`, and wait until all of it is gone."""
-    argparse.ArgumentParser(prog="python -m flows.down", description=main.__doc__).parse_args()
+    argparse.ArgumentParser(
+        prog="python -m flows.platform.down", description=main.__doc__
+    ).parse_args()
     root = begin()
     try:
         _end(root)

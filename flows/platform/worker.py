@@ -1,7 +1,7 @@
-"""`python -m flows.worker`: register the schedule of prefect.yaml, and run it until Ctrl-C.
+"""`python -m flows.platform.worker`: register the schedule of prefect.yaml, and run it until Ctrl-C.
 
 The worker is Prefect's own; this finds the server and makes sure that stopping it stops it.
-`flows.up` starts it beside its servers; by itself it is for a machine without servers.
+`flows.platform.up` starts it beside its servers; by itself it is for a machine without servers.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import signal
 import subprocess
 import sys
 
+from flows.platform.services import MARK
 from flows.processes import note, prefect_api
 from flows.processes.environment import begin, command_environment, failed
 from flows.processes.prefect_api import POOL
 from flows.processes.server import API_URL, check_answers, running_server
-from flows.processes.services import MARK
 from flows.processes.supervision import MESSAGE
 from ser.errors import SerError, StageError
 
 
 def main() -> int:
     """Register the schedule of prefect.yaml, and run it until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m flows.worker", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.platform.worker", description=main.__doc__
+    )
     parser.add_argument("--name", help="in Prefect; default: one of its own")
     parser.add_argument(
         "--alone", action="store_true", help="no other worker runs flows of this server"

@@ -1,6 +1,6 @@
-"""`python -m flows.up`: MLflow, Prefect and a worker on this machine, by one command.
+"""`python -m flows.platform.up`: MLflow, Prefect and a worker on this machine, by one command.
 
-One process in the background keeps them running (`flows/processes/platform.py`); this starts it,
+One process in the background keeps them running (`flows/platform/supervisor.py`); this starts it,
 and returns when all of them are well. Servers that PREFECT_API_URL and MLFLOW_TRACKING_URI name
 are used; what is missing is started on the project's own stores.
 """
@@ -17,19 +17,19 @@ from typing import Any
 
 from filelock import FileLock
 
-from flows.processes import note
-from flows.processes.environment import begin, failed
-from flows.processes.note import Note
-from flows.processes.platform import (
+from flows.platform.services import health
+from flows.platform.supervisor import (
     LOG,
     Wanted,
     keep_running,
     last_error,
     named_servers,
 )
+from flows.platform.systemd import unit
+from flows.processes import note
+from flows.processes.environment import begin, failed
+from flows.processes.note import Note
 from flows.processes.server import MLFLOW_PORT, PREFECT_PORT, START_TIMEOUT, log_of
-from flows.processes.services import health
-from flows.processes.systemd import unit
 from ser.errors import SerError, StageError
 from ser.io.tracking.address import shown_uri
 
@@ -43,7 +43,7 @@ PATIENCE = 3 * START_TIMEOUT
 
 def main() -> int:
     """Start MLflow, Prefect and a worker in the background, and wait until they are well."""
-    parser = argparse.ArgumentParser(prog="python -m flows.up", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m flows.platform.up", description=main.__doc__)
     for name, port in (("mlflow", MLFLOW_PORT), ("prefect", PREFECT_PORT)):
         parser.add_argument(
             f"--{name}-port", type=int, default=0, help=f"default: that of the last time, or {port}"
@@ -135,7 +135,7 @@ def _started(root: Path, wanted: Wanted) -> tuple[bool, Note]:
 
 
 def _start_supervisor(root: Path, wanted: Wanted) -> subprocess.Popen[Any]:
-    command = [sys.executable, "-m", "flows.up", "--foreground"]
+    command = [sys.executable, "-m", "flows.platform.up", "--foreground"]
     command += [] if wanted.worker else ["--no-worker"]
     command += ["--mlflow-port", str(wanted.mlflow_port)]
     command += ["--prefect-port", str(wanted.prefect_port)]

@@ -1,0 +1,1 @@
+"""One machine as a platform: servers, worker and schedule, started, ended and looked at."""
