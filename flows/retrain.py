@@ -1,4 +1,4 @@
-"""`python -m flows.retrain`: one pass of the flow, from a shell or from cron.
+"""`ser run`: one pass of the flow, from a shell or from cron.
 
 Prefect reads its environment when it is imported, so this module imports it only after
 that environment is set.
@@ -29,7 +29,7 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Run the flow; an error that the user can mend is one line, and exit status 1."""
-    parser = argparse.ArgumentParser(prog="python -m flows.retrain", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="ser run", description=main.__doc__)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and all output")
     parser.add_argument("--model", metavar="NAME", help="instead of model.name of params.yaml")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`python -m flows.lineage.reproduce`: make a version again, and compare it with its record.
+"""`ser reproduce`: make a version again, and compare it with its record.
 
 In a worktree of the recorded revision, with the recorded parameters and data, every stage runs
 anew. Identical, or what differs and in which stage the difference starts.

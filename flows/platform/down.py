@@ -1,4 +1,4 @@
-"""`python -m flows.platform.down`: end what `flows.platform.up` has started, and wait until all of it is gone."""
+"""`ser down`: end what `ser up` has started, and wait until all of it is gone."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ PATIENCE = 120.0
 
 def main() -> int:
     """End the servers and the worker of `make up`, and wait until all of it is gone."""
-    argparse.ArgumentParser(
-        prog="python -m flows.platform.down", description=main.__doc__
-    ).parse_args()
+    argparse.ArgumentParser(prog="ser down", description=main.__doc__).parse_args()
     root = begin()
     try:
         _end(root)

@@ -1,4 +1,4 @@
-"""`python -m flows.platform.status`: what serves, what it was made of, what ran, what runs, what is next."""
+"""`ser status`: what serves, what it was made of, what ran, what runs, what is next."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ DOWN = "down; `ser up` starts it"
 
 def main() -> int:
     """Show what serves, what it was made of, the last ticks, the next one, and what runs."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.platform.status", description=main.__doc__
-    )
+    parser = argparse.ArgumentParser(prog="ser status", description=main.__doc__)
     parser.add_argument("--json", action="store_true", help="a JSON object on stdout")
     as_json = parser.parse_args().json
     root = begin()

@@ -1,4 +1,4 @@
-"""`python -m flows.platform.up`: MLflow, Prefect and a worker on this machine, by one command.
+"""`ser up`: MLflow, Prefect and a worker on this machine, by one command.
 
 One process in the background keeps them running (`flows/platform/supervisor.py`); this starts it,
 and returns when all of them are well. Servers that PREFECT_API_URL and MLFLOW_TRACKING_URI name
@@ -43,7 +43,7 @@ PATIENCE = 3 * START_TIMEOUT
 
 def main() -> int:
     """Start MLflow, Prefect and a worker in the background, and wait until they are well."""
-    parser = argparse.ArgumentParser(prog="python -m flows.platform.up", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="ser up", description=main.__doc__)
     for name, port in (("mlflow", MLFLOW_PORT), ("prefect", PREFECT_PORT)):
         parser.add_argument(
             f"--{name}-port", type=int, default=0, help=f"default: that of the last time, or {port}"

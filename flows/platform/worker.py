@@ -1,7 +1,7 @@
-"""`python -m flows.platform.worker`: register the schedule of prefect.yaml, and run it until Ctrl-C.
+"""`ser worker`: register the schedule of prefect.yaml, and run it until Ctrl-C.
 
 The worker is Prefect's own; this finds the server and makes sure that stopping it stops it.
-`flows.platform.up` starts it beside its servers; by itself it is for a machine without servers.
+`ser up` starts it beside its servers; by itself it is for a machine without servers.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from ser.errors import SerError, StageError
 
 def main() -> int:
     """Register the schedule of prefect.yaml, and run it until Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.platform.worker", description=main.__doc__
-    )
+    parser = argparse.ArgumentParser(prog="ser worker", description=main.__doc__)
     parser.add_argument("--name", help="in Prefect; default: one of its own")
     parser.add_argument(
         "--alone", action="store_true", help="no other worker runs flows of this server"
