@@ -20,19 +20,19 @@ run: $(READY) ## Retrain: what is stale is made again, a model that is not worse
 	@$(PY) -m flows.retrain
 
 up: $(READY) ## MLflow, Prefect and the schedule, in the background; again: addresses and health
-	@$(PY) -m flows.platform.up
+	@$(PY) -m flows.servers.up
 
 down: $(READY) ## End what `make up` has started
-	@$(PY) -m flows.platform.down
+	@$(PY) -m flows.servers.down
 
 status: $(READY) ## What serves, its data, the last ticks, the next one, what runs
-	@$(PY) -m flows.platform.status
+	@$(PY) -m flows.servers.status
 
 ui: $(READY) ## MLflow and Prefect alone, until Ctrl-C
-	@exec $(PY) -m flows.platform.up --foreground --no-worker
+	@exec $(PY) -m flows.servers.up --foreground --no-worker
 
 worker: $(READY) ## A worker alone: the schedule of prefect.yaml, on the server of PREFECT_API_URL
-	@exec $(PY) -m flows.platform.worker
+	@exec $(PY) -m flows.servers.worker
 
 repro: $(READY) ## The pipeline alone: nothing is registered
 	@$(VENV)/bin/dvc repro

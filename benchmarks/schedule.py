@@ -142,7 +142,7 @@ class Place:
             [
                 "sh",
                 "-c",
-                f'"$1" -m flows.platform.worker >>"{log}" 2>&1 & echo $!',
+                f'"$1" -m flows.servers.worker >>"{log}" 2>&1 & echo $!',
                 "sh",
                 sys.executable,
             ],

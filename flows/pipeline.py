@@ -20,13 +20,13 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import PrefectException
 from prefect.states import State
 
-from flows import dvc, flow_run, steps
-from flows.dvc import Outcome
+from flows import flow_run, stages, steps
 from flows.processes.lock import hold
 from flows.processes.server import mlflow_ui
 from flows.processes.supervision import crash_dead_runs, supervise, watch_heartbeats
 from flows.report import Tick
-from flows.request import AS_IN_PARAMS, Model, Request, request_of
+from flows.request import AS_IN_PARAMS, NO_OVERRIDES, Model, Request, request_of
+from flows.stages import Outcome
 from flows.worktree import as_checked_out
 from ser.corpora.catalogue import check_present
 from ser.files import read_json
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @flow(name="retrain", validate_parameters=False)
 def retrain(
     model: Model = AS_IN_PARAMS,
-    overrides: dict[str, Any] | None = None,
+    overrides: dict[str, Any] = NO_OVERRIDES,
     dry_run: bool = False,
     reason: str = "",
     root: str = ".",
@@ -115,7 +115,7 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
     else:
         version = find_or_register(tree, params, receipt, request)
         if version.verdict is None or versions.champion(project) is None:
-            if dvc.has_remote(tree):
+            if stages.has_remote(tree):
                 steps.push(tree)
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
@@ -161,9 +161,9 @@ def mend_registry(root: Path, request: Request) -> None:
 
 def reproduce_all(root: Path, params: Params) -> list[Outcome]:
     """Every stage in order; one that nothing stale leads to costs no process."""
-    stale = dvc.changes(root)
+    stale = stages.changes(root)
     outcomes: list[Outcome] = []
-    for stage in dvc.stage_names(root, params):
+    for stage in stages.stage_names(root, params):
         made = [o.stage for o in outcomes if o.did != "unchanged"]
         why = stale.get(stage) or (f"{made[-1]} ran" if made else None)
         outcomes.append(reproduce(root, stage, why))

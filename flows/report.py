@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from flows.dvc import Outcome
 from flows.request import Request
+from flows.stages import Outcome
 from ser.core.scores.metrics import emotions_text
 from ser.core.utterance.fitness import in_words
 from ser.core.utterance.sentences import sentence_text

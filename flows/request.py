@@ -16,6 +16,7 @@ from ser.params import MODELS, parse_params
 from ser.params.overrides import dotted, parse_override, set_value
 
 AS_IN_PARAMS = "as in params.yaml"
+NO_OVERRIDES: dict[str, Any] = {}
 #: Prefect's form shows the names of a Literal as a list to choose from.
 Model = Literal[(AS_IN_PARAMS, *MODELS)]  # type: ignore[valid-type]
 

@@ -11,10 +11,10 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 
-from flows import dvc
-from flows.dvc import Outcome, StageCrashed
+from flows import stages
 from flows.report import Tick, markdown
 from flows.request import Request
+from flows.stages import Outcome, StageCrashed
 from ser.errors import SerError
 from ser.files import read_json
 from ser.io.tracking import runs
@@ -50,7 +50,7 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
         log = get_run_logger()
         log.info("starts, because %s", why)
         options = ["--force"] if force else []
-        outcome = dvc.reproduce(root, stage, why=why, on_line=log.info, options=options)
+        outcome = stages.reproduce(root, stage, why=why, on_line=log.info, options=options)
     return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
 
 
@@ -93,7 +93,7 @@ def register(root: Path, params: Params, receipt: dict[str, Any], request: Reque
 )
 def push(root: Path) -> None:
     """Send to DVC's remote what the version was made of, so that others can make it again."""
-    dvc.push(root)
+    stages.push(root)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="judge")

@@ -12,7 +12,7 @@ from pathlib import Path
 from dvc.config import Config
 from filelock import FileLock, Timeout
 
-from flows import dvc
+from flows import stages
 from ser.errors import SerError, StageError
 from ser.io.intake.verify import cache_folder
 from ser.io.tracking.address import WORKTREES
@@ -66,10 +66,10 @@ def as_checked_out(root: Path, name: str, params: Params) -> Iterator[Path]:
     files = {"dvc.lock": lock.read_text()} if lock.exists() else {}
     with worktree(root, name, diff=_difference(root), files=files) as tree:
         # What is not in the cache is made again.
-        dvc.run(tree, "checkout", "--allow-missing", "--quiet")
+        stages.run(tree, "checkout", "--allow-missing", "--quiet")
         link_own_files(root, tree, params)
         # Scores are Git's, and may not be committed.
-        for path in dvc.missing_outs(tree):
+        for path in stages.missing_outs(tree):
             if (root / path).is_file():
                 (tree / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / path, tree / path)

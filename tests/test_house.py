@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections import Counter
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,12 @@ def test_mlflow_is_imported_in_the_room_that_silences_it_first():
     importers = found.find_modules_that_directly_import("mlflow")
     assert importers
     assert {name for name in importers if not name.startswith("ser.io.tracking.")} == set()
+
+
+def test_no_module_of_flows_hides_a_library():
+    """Prefect puts a flow's folder first in Python's path when it reads the flow's parameters."""
+    own = {path.stem for path in (ROOT / "flows").iterdir() if not path.stem.startswith(("_", "."))}
+    assert own & ({*packages_distributions()} | sys.stdlib_module_names) == set()
 
 
 def test_no_room_holds_more_than_a_dozen_modules():

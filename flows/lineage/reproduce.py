@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from flows import dvc
+from flows import stages
 from flows.lineage import spread
 from flows.lineage.compare import (
     Difference,
@@ -121,15 +121,15 @@ def reproduce(
 
         def run(stage: str) -> None:
             with console.status(f"{stage} …"):
-                outcome = dvc.reproduce(
+                outcome = stages.reproduce(
                     tree, stage, why="", on_line=lambda _: None, options=ANEW, env=env
                 )
             console.print(f"{stage}: ran in {outcome.seconds:.0f} s")
 
         for stage in in_order(recorded):
             run(stage)
-        stages = compare_stages(recorded, locked_stages(tree))
-        differing = {path for stage in stages for path in stage.differing}
+        compared = compare_stages(recorded, locked_stages(tree))
+        differing = {path for stage in compared for path in stage.differing}
         with _recorded(root, record, differing) as before:
             features = {
                 folder.as_posix(): _difference(before, tree, folder)
@@ -148,7 +148,7 @@ def reproduce(
         if seeds:
             known = tuple(spread.measure(tree, record["seed"], seeds, first=uar, run=run))
     return Reproduction(
-        tuple(stages),
+        tuple(compared),
         tuple(differs),
         features,
         answers,
@@ -168,14 +168,14 @@ def _code(root: Path, record: Mapping[str, Any], code: str) -> tuple[str, bytes]
 def _bring(tree: Path, targets: list[str]) -> None:
     """Have DVC bring files from its cache, else from its remote."""
     try:
-        dvc.run(tree, "checkout", *targets)
+        stages.run(tree, "checkout", *targets)
     except StageError as error:
-        if not dvc.has_remote(tree):
+        if not stages.has_remote(tree):
             raise StageError(
                 f"{', '.join(targets)}: not in DVC's cache here, and DVC has no remote to fetch "
                 "it from. Name one: `dvc remote add --default NAME URL`."
             ) from error
-        dvc.run(tree, "pull", *targets)
+        stages.run(tree, "pull", *targets)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import dvc
+from flows import stages
 from flows.report import Tick
 from flows.worktree import as_checked_out, worktree
 from ser.errors import StageError
@@ -111,7 +111,7 @@ def test_nothing_is_promoted_that_the_remote_does_not_have(
     project = trained.copied_to(tmp_path)
     remote = tmp_path / "remote"
     remote.write_text("a file where the folder should be")
-    dvc.run(project.root, "remote", "add", "--default", "--quiet", "store", str(remote))
+    stages.run(project.root, "remote", "add", "--default", "--quiet", "store", str(remote))
     push = steps.push.with_options(retries=0)
     with monkeypatch.context() as patch:
         patch.setattr(steps, "push", push)
@@ -121,7 +121,7 @@ def test_nothing_is_promoted_that_the_remote_does_not_have(
 
     remote.unlink()
     assert tick(project).champion is not None
-    md5 = dvc.dvc.locked_outs(project.root)["models/bundle"]
+    md5 = stages.dvc.locked_outs(project.root)["models/bundle"]
     assert (remote / "files" / "md5" / md5[:2] / md5[2:]).exists()
 
 
@@ -138,7 +138,7 @@ def test_a_worktree_that_a_kill_left_is_made_anew(trained: Project, tmp_path: Pa
     params = load_params(project.root / "params.yaml")
     with as_checked_out(project.root, "retrain", params) as tree:
         assert not (tree / "left").exists()
-        assert dvc.changes(tree) == {}
+        assert stages.changes(tree) == {}
 
 
 def test_without_a_commit_overrides_are_one_line(trained: Project, tmp_path: Path) -> None:

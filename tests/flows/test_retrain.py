@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlparse
 import pytest
 from rich.console import Console
 
-from flows import dvc
-from flows.dvc import Outcome, StageCrashed
-from flows.platform.status import gather
+from flows import stages
 from flows.report import Tick, markdown, print_closing
+from flows.servers.status import gather
+from flows.stages import Outcome, StageCrashed
 from ser.bundle import bundle_sha256
 from ser.core.scores.gate import judge
 from ser.core.scores.metrics import uar
@@ -338,7 +338,7 @@ def test_only_a_crash_is_tried_again(
     def one_stage() -> None:
         steps.run_stage.with_options(retry_delay_seconds=0)(tmp_path, "train", "a test")
 
-    monkeypatch.setattr(dvc, "reproduce", fail)
+    monkeypatch.setattr(stages, "reproduce", fail)
     with pytest.raises(error):
         one_stage()
 

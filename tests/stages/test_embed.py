@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from flows.dvc import changes
+from flows.stages import changes
 from ser.bundle import load_bundle, load_encoder_of
 from ser.core.utterance.tables import posterior_columns
 from ser.errors import EncoderError

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from flows.dvc import changes
+from flows.stages import changes
 from ser.io.tracking import lineage
 from ser.params import load_params
 from ser.stages.learning import chosen_params

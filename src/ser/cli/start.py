@@ -20,27 +20,27 @@ def run(context: typer.Context) -> None:
 
 def up(context: typer.Context) -> None:
     """Start MLflow, Prefect and a worker in the background, and wait for them (`make up`)."""
-    _become("flows.platform.up", context)
+    _become("flows.servers.up", context)
 
 
 def down(context: typer.Context) -> None:
     """End what `ser up` has started, and wait until all of it is gone (`make down`)."""
-    _become("flows.platform.down", context)
+    _become("flows.servers.down", context)
 
 
 def status(context: typer.Context) -> None:
     """What serves, from what data, the last ticks, the next one, what runs; --json."""
-    _become("flows.platform.status", context)
+    _become("flows.servers.status", context)
 
 
 def ui(context: typer.Context) -> None:
     """MLflow and Prefect alone, until Ctrl-C (`make ui`)."""
-    _become("flows.platform.up", context, "--foreground", "--no-worker")
+    _become("flows.servers.up", context, "--foreground", "--no-worker")
 
 
 def worker(context: typer.Context) -> None:
     """A worker alone, for a server elsewhere, until Ctrl-C (`make worker`)."""
-    _become("flows.platform.worker", context)
+    _become("flows.servers.worker", context)
 
 
 def reproduce(context: typer.Context) -> None:

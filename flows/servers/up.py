@@ -1,6 +1,6 @@
 """`ser up`: MLflow, Prefect and a worker on this machine, by one command.
 
-One process in the background keeps them running (`flows/platform/supervisor.py`); this starts it,
+One process in the background keeps them running (`flows/servers/supervisor.py`); this starts it,
 and returns when all of them are well. Servers that PREFECT_API_URL and MLFLOW_TRACKING_URI name
 are used; what is missing is started on the project's own stores.
 """
@@ -17,19 +17,19 @@ from typing import Any
 
 from filelock import FileLock
 
-from flows.platform.services import health
-from flows.platform.supervisor import (
+from flows.processes import note
+from flows.processes.environment import begin, failed
+from flows.processes.note import Note
+from flows.processes.server import MLFLOW_PORT, PREFECT_PORT, START_TIMEOUT, log_of
+from flows.servers.services import health
+from flows.servers.supervisor import (
     LOG,
     Wanted,
     keep_running,
     last_error,
     named_servers,
 )
-from flows.platform.systemd import unit
-from flows.processes import note
-from flows.processes.environment import begin, failed
-from flows.processes.note import Note
-from flows.processes.server import MLFLOW_PORT, PREFECT_PORT, START_TIMEOUT, log_of
+from flows.servers.systemd import unit
 from ser.errors import SerError, StageError
 from ser.io.tracking.address import shown_uri
 
@@ -135,7 +135,7 @@ def _started(root: Path, wanted: Wanted) -> tuple[bool, Note]:
 
 
 def _start_supervisor(root: Path, wanted: Wanted) -> subprocess.Popen[Any]:
-    command = [sys.executable, "-m", "flows.platform.up", "--foreground"]
+    command = [sys.executable, "-m", "flows.servers.up", "--foreground"]
     command += [] if wanted.worker else ["--no-worker"]
     command += ["--mlflow-port", str(wanted.mlflow_port)]
     command += ["--prefect-port", str(wanted.prefect_port)]

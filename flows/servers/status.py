@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from flows.platform.services import Facts, services
 from flows.processes.environment import begin, failed
+from flows.servers.services import Facts, services
 from ser.errors import SerError
 from ser.files import file_hash
 from ser.io.intake import dvc

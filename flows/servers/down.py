@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from flows.platform.services import MARK, left_over
 from flows.processes import note
 from flows.processes.environment import begin, failed
 from flows.processes.lock import under_way
 from flows.processes.marks import marked
 from flows.processes.note import Note
+from flows.servers.services import MARK, left_over
 from ser.errors import SerError, StageError
 
 #: Seconds for the worker, its flow runs and then the servers.

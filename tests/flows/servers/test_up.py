@@ -58,7 +58,7 @@ def ours(prefect_api: str = "") -> Note:
 
 def up(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "flows.platform.up", *arguments],
+        [sys.executable, "-m", "flows.servers.up", *arguments],
         cwd=root,
         env={
             **os.environ,
@@ -144,7 +144,7 @@ def test_a_process_with_the_number_of_one_before_the_reboot_is_not_taken_for_it(
 def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
     note.write(tmp_path, replace(ours(), started=1e9))
     done = subprocess.run(
-        [sys.executable, "-m", "flows.platform.down"],
+        [sys.executable, "-m", "flows.servers.down"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
         capture_output=True,

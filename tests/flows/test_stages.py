@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import dvc
-from flows.dvc import Outcome, StageCrashed
+from flows import stages
+from flows.stages import Outcome, StageCrashed
 from ser.errors import MissingCorpus, SerError, StageError
 from ser.params import Params
 
@@ -67,7 +67,7 @@ def root(made: Path, tmp_path: Path) -> Path:
 
 def run(root: Path, stage: str, lines: list[str] | None = None) -> Outcome:
     heard: list[str] = []
-    outcome = dvc.reproduce(root, stage, why="a reason", on_line=heard.append)
+    outcome = stages.reproduce(root, stage, why="a reason", on_line=heard.append)
     if lines is not None:
         lines += heard
     return outcome
@@ -76,14 +76,14 @@ def run(root: Path, stage: str, lines: list[str] | None = None) -> Outcome:
 def test_stages_are_named_as_dvc_names_them(fresh: Path) -> None:
     params = Params(data={"corpora": ["synthetic", "ravdess"]})
 
-    names = dvc.stage_names(fresh, params)
+    names = stages.stage_names(fresh, params)
 
     assert names == ["first", "second@synthetic", "second@ravdess"]
 
 
 def test_the_projects_own_stages_are_all_found() -> None:
     root = Path(__file__).parents[2]
-    names = dvc.stage_names(root, Params())
+    names = stages.stage_names(root, Params())
 
     expected = [
         "synthesize",
@@ -99,11 +99,11 @@ def test_the_projects_own_stages_are_all_found() -> None:
 
 
 def test_a_fresh_project_has_run_nothing(fresh: Path) -> None:
-    assert set(dvc.changes(fresh).values()) == {"it has not run yet"}
+    assert set(stages.changes(fresh).values()) == {"it has not run yet"}
 
 
 def test_nothing_is_stale_after_a_run(root: Path) -> None:
-    assert dvc.changes(root) == {}
+    assert stages.changes(root) == {}
     assert run(root, "first").did == "unchanged"
 
 
@@ -112,7 +112,7 @@ def test_a_changed_parameter_and_a_lost_file_are_named(root: Path) -> None:
     (root / "a.txt").unlink()
     (root / "second.py").write_text(SCRIPTS["second.py"] + " # edited")
 
-    assert dvc.changes(root) == {
+    assert stages.changes(root) == {
         "first": "params.yaml: seed changed",
         "second@a": "second.py changed and a.txt is missing",
         "second@b": "second.py changed",
@@ -206,7 +206,7 @@ def test_a_missing_corpus_says_how_to_get_it(root: Path) -> None:
 def test_a_broken_pipeline_file_is_one_line(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages: [")
 
-    for look in (lambda: dvc.changes(root), lambda: dvc.stage_names(root, Params())):
+    for look in (lambda: stages.changes(root), lambda: stages.stage_names(root, Params())):
         with pytest.raises(SerError, match=r"dvc\.yaml") as caught:
             look()
         assert "\n" not in str(caught.value)
@@ -220,7 +220,7 @@ def test_a_merge_conflict_is_one_line_that_names_the_file(root: Path, name: str)
     path.write_text(f"{text}<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n")
 
     with pytest.raises(SerError, match="merge conflict") as caught:
-        dvc.changes(root)
+        stages.changes(root)
 
     assert f"{path}, line {text.count(chr(10)) + 1}," in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -240,7 +240,7 @@ def test_why_dvc_refuses_the_project_and_the_way_out_are_one_line(
     (root / ".dvc" / "config").write_text(settings)
 
     with pytest.raises(StageError, match=words) as caught:
-        dvc.changes(root)
+        stages.changes(root)
 
     assert "\n" not in str(caught.value)
 
@@ -249,7 +249,7 @@ def test_many_reasons_are_counted_not_listed() -> None:
     entries = [{"changed deps": {f"file{i}": "modified" for i in range(9)}}]
 
     expected = "file0 changed, file1 changed, file2 changed and 6 more"
-    assert dvc.explain(entries, {}, {}) == expected
+    assert stages.explain(entries, {}, {}) == expected
 
 
 def test_a_changed_section_is_reported_by_the_keys_that_changed() -> None:
@@ -259,5 +259,5 @@ def test_a_changed_section_is_reported_by_the_keys_that_changed() -> None:
     names = ["model.name", "model.svc.gamma", "seed"]
     first, second, third = (f"params.yaml: {name} changed" for name in names)
 
-    assert dvc.explain([changed], locked, current) == f"{first}, {second} and {third}"
-    assert dvc.explain(["changed command"], locked, current) == "its command changed"
+    assert stages.explain([changed], locked, current) == f"{first}, {second} and {third}"
+    assert stages.explain(["changed command"], locked, current) == "its command changed"

@@ -21,10 +21,10 @@ import psutil
 import pytest
 import yaml
 
-from flows.platform.services import MARK, health, left_over
 from flows.processes import note, prefect_api
 from flows.processes.marks import marked
 from flows.processes.note import Note
+from flows.servers.services import MARK, health, left_over
 
 ROOT = Path(__file__).parents[3]
 #: A tick that ends at once or, where the file `train` is, in a training that never ends.

@@ -41,7 +41,7 @@ Type=exec
 WorkingDirectory={_specifiers(str(root))}
 # Where it exists: NAME=value lines, such as MLFLOW_TRACKING_URI or PREFECT_API_URL.
 EnvironmentFile=-{_specifiers(str(root / ENVIRONMENT))}
-ExecStart={_program(sys.executable)} -m flows.platform.up --foreground
+ExecStart={_program(sys.executable)} -m flows.servers.up --foreground
 # The supervisor ends its parts in order; what is left after that is killed.
 KillMode=mixed
 TimeoutStopSec={STOP_SECONDS}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.platform.systemd import unit, unit_name
+from flows.servers.systemd import unit, unit_name
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed here")

@@ -12,12 +12,12 @@ import signal
 import subprocess
 import sys
 
-from flows.platform.services import MARK
 from flows.processes import note, prefect_api
 from flows.processes.environment import begin, command_environment, failed
 from flows.processes.prefect_api import POOL
 from flows.processes.server import API_URL, check_answers, running_server
 from flows.processes.supervision import MESSAGE
+from flows.servers.services import MARK
 from ser.errors import SerError, StageError
 
 

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from flows.platform.services import MARK, is_online, left_over, worker_name
 from flows.processes import note
 from flows.processes.environment import command_environment
 from flows.processes.guard import Start, guards
@@ -36,6 +35,7 @@ from flows.processes.server import (
     named_mlflow,
     start_server,
 )
+from flows.servers.services import MARK, is_online, left_over, worker_name
 from ser.errors import StageError
 from ser.io.tracking.address import VARIABLE, shown_uri, tracking_uri
 from ser.io.tracking.store import prepare_store
@@ -175,7 +175,7 @@ class Platform:
             self._until("prefect", lambda: answers(urls["prefect"]))
             if self.wanted.worker:
                 # It registers the deployments while MLflow still starts.
-                command = ["flows.platform.worker", "--name", worker_name(self.root)]
+                command = ["flows.servers.worker", "--name", worker_name(self.root)]
                 command += ["--alone"] if "prefect" in self.parts else []
                 self._add(start, "worker", command, {API_URL: urls["prefect"]})
             self._until("mlflow", lambda: answers(urls["mlflow"]))
