@@ -176,16 +176,22 @@ def _version_text(version: Facts | None) -> str:
 
 
 def _ticks_table(ticks: list[Facts]) -> Table:
+    """Flow runs by their names, which begin with their time and end with what they did."""
     table = Table(box=None, pad_edge=False)
-    for title in ("last ticks", "by", "outcome", "took"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("flow run", no_wrap=True, overflow="ellipsis")
+    rows = []
     for tick in ticks:
-        # A run that ended well is named after what it did.
+        name = tick["name"]
+        # One that never began has Prefect's name.
+        named = name if name[:4].isdigit() else f"{_time(tick['at'])} · {name}"
         failed = tick["outcome"] in ("Failed", "Crashed", "Cancelled")
-        what = one_line(tick["message"] if failed and tick["message"] else tick["name"])
+        why = f": {tick['message']}" if failed and tick["message"] else ""
         seconds = f"{tick['seconds']:.0f} s"
-        table.add_row(_time(tick["at"]), tick["by"], tick["outcome"], seconds, what)
+        rows.append((tick["outcome"], tick["by"], seconds, one_line(f"{named}{why}")))
+    for column, title in enumerate(("ticks", "by", "took")):
+        table.add_column(title, min_width=max(len(row[column]) for row in rows))
+    table.add_column("flow run", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
