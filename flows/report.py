@@ -121,13 +121,14 @@ def asked(request: Request) -> dict[str, str]:
 def markdown(tick: Tick) -> str:
     """The report that Prefect keeps with the run."""
     version = tick.version
-    # The heading is the verdict.
     below = {title: Text.from_markup(text) for title, text in rows(tick).items()}
     scores = "\n".join(f"| {k} | {v.plain} |" for k, v in below.items() if k != "Verdict")
     stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
     note = f"\n{SYNTHETIC}\n" if tick.is_synthetic else ""
     model = f", [the version]({tick.version_url})" if version.version else ""
-    return f"""# {tick.summary}
+    return f"""# {tick.outcome[:1].upper()}{tick.outcome[1:]}
+
+{tick.summary}
 
 | | On test speakers |
 |---|---|

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 
 from flows import stages
-from flows.report import Tick, markdown
+from flows.report import Tick, markdown, uar_text
 from flows.request import Request
 from flows.stages import Outcome, StageCrashed
 from ser.errors import SerError
@@ -128,8 +128,10 @@ def describe(root: Path, version: Version, verdict: Verdict) -> None:
 def report(tick: Tick) -> None:
     """Publish the tick as a Markdown artifact and links, and log its summary."""
     create_markdown_artifact(key="retrain", markdown=markdown(tick), description=tick.summary)
-    create_link_artifact(key="mlflow-run", link=tick.run_url, link_text="The run in MLflow")
-    if tick.version.version:
-        text = f"Version {tick.version.version} in MLflow"
-        create_link_artifact(key="mlflow-version", link=tick.version_url, link_text=text)
+    uar = f"{tick.metrics['model']}, test UAR {uar_text(tick.metrics['test'])}"
+    links = {"mlflow-run": (tick.run_url, "The run in MLflow", uar)}
+    if number := tick.version.version:
+        links["mlflow-version"] = (tick.version_url, f"Version {number} in MLflow", tick.outcome)
+    for key, (address, text, description) in links.items():
+        create_link_artifact(key=key, link=address, link_text=text, description=description)
     get_run_logger().info(tick.summary)

@@ -23,7 +23,8 @@ class Note:
 
     started : its start, in seconds since the machine's: unlike a time of day no clock that is set
     changes it. mark : of all processes that it has started. ready : whether all of them are well.
-    store : where its runs are recorded, without a password.
+    store : where its runs are recorded, without a password. compare : MLflow's page that shows
+    which run is better; "" where its server is elsewhere.
     """
 
     mlflow: str = ""
@@ -34,6 +35,7 @@ class Note:
     ready: bool = False
     worker: str = ""
     store: str = ""
+    compare: str = ""
 
 
 def read(root: Path) -> Note:

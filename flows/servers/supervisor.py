@@ -38,6 +38,7 @@ from flows.processes.server import (
 from flows.servers.services import MARK, is_online, left_over, worker_name
 from ser.errors import StageError
 from ser.io.tracking.address import VARIABLE, shown_uri, tracking_uri
+from ser.io.tracking.pages.links import runs_url
 from ser.io.tracking.store import prepare_store
 
 LOCK = Path(".ser/up.lock")
@@ -149,7 +150,7 @@ class Platform:
     def start(self, start: Start) -> None:
         """Start all that is wanted and no server elsewhere; returns when it is well."""
         before = note.read(self.root)
-        urls = named_servers()
+        urls, compare = named_servers(), ""
         self._note(before)
         if before.mark:
             # It was killed: what it left behind ends by itself, and then gives its ports free.
@@ -162,7 +163,7 @@ class Platform:
                 command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
                 self._add(start, "prefect", command, {"PREFECT_UI_API_URL": urls["prefect"]})
             if "mlflow" not in urls:
-                prepare_store(self.root)
+                experiment_id = prepare_store(self.root)
                 port = self._port(self.wanted.mlflow_port, before.mlflow, MLFLOW_PORT)
                 urls["mlflow"] = f"http://127.0.0.1:{port}"
                 command = [
@@ -171,7 +172,8 @@ class Platform:
                     *("--default-artifact-root", (self.root / "mlruns" / "artifacts").as_uri()),
                 ]
                 self._add(start, "mlflow", command, JOBS)
-            self._note(Note(urls["mlflow"], urls["prefect"]))
+                compare = runs_url(urls["mlflow"], experiment_id)
+            self._note(Note(urls["mlflow"], urls["prefect"], compare=compare))
             self._until("prefect", lambda: answers(urls["prefect"]))
             if self.wanted.worker:
                 # It registers the deployments while MLflow still starts.

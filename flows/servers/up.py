@@ -172,6 +172,8 @@ def _print(running: Note) -> None:
     for part, well in is_well.items():
         name, where, what = shown[part]
         print(f"{name:<8} {where:<28} {'well' if well else 'away'}   {what}")
+    if running.compare:
+        print(f"Which run is better, and why: {running.compare}")
 
 
 if __name__ == "__main__":
