@@ -35,7 +35,7 @@ worker: $(READY) ## A worker alone: the schedule of prefect.yaml, on the server 
 	@exec $(PY) -m flows.servers.worker
 
 repro: $(READY) ## The pipeline alone: nothing is registered
-	@$(VENV)/bin/dvc repro
+	@$(PY) -m flows.repro
 
 # Two processes on two cores, and all that they start: a second thread of each would only wait.
 T ?= tests

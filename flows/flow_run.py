@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
+from flows.processes.lock import RetrainingUnderWay
 from flows.processes.server import prefect_ui
 from flows.request import Request
 from ser.io.tracking.lineage import FLOW_RUN, FLOW_RUN_NAME, FLOW_RUN_URL
@@ -29,6 +30,9 @@ def named(project: Path, params: Params, request: Request) -> Iterator[None]:
     _announce(project, params, request)
     try:
         yield
+    except RetrainingUnderWay:
+        conclude("skipped, another is under way", "outcome:skipped")
+        raise
     except Exception as error:
         stage = STAGE.match(str(error))
         # The error that is raised says more than a server that is away.

@@ -6,6 +6,7 @@ imports Prefect: set its environment first (see `flows.retrain`).
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +19,17 @@ from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import PrefectException
-from prefect.states import State
+from prefect.states import Cancelled, State
 
 from flows import flow_run, stages, steps
-from flows.processes.lock import hold
+from flows.processes.lock import RetrainingUnderWay, hold
 from flows.processes.server import mlflow_ui
-from flows.processes.supervision import crash_dead_runs, supervise, watch_heartbeats
+from flows.processes.supervision import (
+    STARTED_BY_WORKER,
+    crash_dead_runs,
+    supervise,
+    watch_heartbeats,
+)
 from flows.report import Tick
 from flows.request import AS_IN_PARAMS, NO_OVERRIDES, Model, Request, request_of
 from flows.stages import Outcome
@@ -48,7 +54,7 @@ def retrain(
     dry_run: bool = False,
     reason: str = "",
     root: str = ".",
-) -> Tick:
+) -> Tick | State[Tick]:
     """Bring the project up to date; registers nothing when nothing changed.
 
     Args:
@@ -60,26 +66,36 @@ def retrain(
         root: The project's folder; leave it as it is.
     """
     project = Path(root).resolve()
-    log = get_run_logger()
-    bypass_proxies()
-    supervise()
     params = load_params(project / "params.yaml")
     request = request_of(project, model=model, overrides=overrides, dry_run=dry_run, reason=reason)
-    with hold(project), flow_run.named(project, params, request):
-        try:
-            crash_dead_runs(project)
-            watch_heartbeats()
-        except (PrefectException, HTTPError) as error:
-            log.warning("Dead flow runs may be shown as running: %s", error)
-        # An MLflow server that is away or a journal that cannot be read is found now, not after
-        # a training.
-        experiment_id = store.prepare_store(project)
-        mend_registry(project, request)
-        with _workspace(project, request, params) as (tree, params):
-            tick = _pass(project, tree, params, request, experiment_id)
-        steps.report(tick)
-        flow_run.conclude(tick.outcome, *tick.tags)
-        return tick
+    bypass_proxies()
+    supervise()
+    try:
+        with flow_run.named(project, params, request), hold(project):
+            return _retrain(project, params, request)
+    except RetrainingUnderWay as error:
+        if STARTED_BY_WORKER not in os.environ:
+            raise
+        # Nothing failed: the next tick sees all that changed meanwhile.
+        return Cancelled(message=str(error))
+
+
+def _retrain(project: Path, params: Params, request: Request) -> Tick:
+    log = get_run_logger()
+    try:
+        crash_dead_runs(project)
+        watch_heartbeats()
+    except (PrefectException, HTTPError) as error:
+        log.warning("Dead flow runs may be shown as running: %s", error)
+    # An MLflow server that is away or a journal that cannot be read is found now, not after a
+    # training.
+    experiment_id = store.prepare_store(project)
+    mend_registry(project, request)
+    with _workspace(project, request, params) as (tree, params):
+        tick = _pass(project, tree, params, request, experiment_id)
+    steps.report(tick)
+    flow_run.conclude(tick.outcome, *tick.tags)
+    return tick
 
 
 @contextmanager

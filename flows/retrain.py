@@ -14,7 +14,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flows.processes.environment import begin, failed
 from flows.processes.lock import hold
@@ -89,7 +89,7 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     from rich.console import Console
 
     from flows.pipeline import retrain, wait_until_recorded
-    from flows.report import print_closing
+    from flows.report import Tick, print_closing
     from ser.io.tracking.store import prepare_store
 
     def is_readable(record: logging.LogRecord) -> bool:
@@ -114,7 +114,8 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     warming.join()
     state = retrain(**asked, root=str(root), return_state=True)
     wait_until_recorded(state)
-    print_closing(state.result(), Console())
+    # This process holds the lock already, so that the flow never gives way to another one.
+    print_closing(cast(Tick, state.result()), Console())
 
 
 if __name__ == "__main__":

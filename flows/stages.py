@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from dvc.config import Config
 
@@ -27,6 +27,7 @@ from ser.io.tracking.runs import flatten
 from ser.params import Params
 from ser.stages.base import MAY_PASS, USER_ERROR
 
+T = TypeVar("T")
 #: DVC's own lines around a stage's output.
 CHATTER = re.compile(
     r"\s*(Running stage|> |Updating lock file|Generating lock file|To track the changes|"
@@ -35,12 +36,20 @@ CHATTER = re.compile(
 )
 LOGS = Path(".ser/logs")
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new"}
+#: DVC's words where another DVC command holds its lock, or works on the same files.
+BUSY = re.compile(r"acquire lock|is busy|is locked")
+#: Seconds to wait for another DVC command, and between two looks at it.
+BUSY_TIMEOUT, BUSY_PAUSE = 3600.0, 2.0
 #: Reasons that a line of the log names, before "and … more".
 SHOWN_REASONS = 3
 
 
 class StageCrashed(StageError):
     """A failure that may pass if the stage is tried again."""
+
+
+class StageBusy(StageCrashed):
+    """Another DVC command works on the same files."""
 
 
 @dataclass(frozen=True)
@@ -122,15 +131,40 @@ def explain(
 
 
 def run(root: Path, *arguments: str) -> str:
-    """What `dvc ARGUMENTS` prints; raises StageError with DVC's own reason."""
-    with guards() as start:
-        command = [sys.executable, "-m", "dvc", *arguments]
-        env, pipe = command_environment(), subprocess.PIPE
-        process = start(command, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True)
-        output, errors = process.communicate()
-    if process.returncode:
-        raise StageError(f"`dvc {' '.join(arguments)}` failed: {dvc.reason(errors or output)}")
-    return str(output)
+    """What `dvc ARGUMENTS` prints; raises StageError with DVC's own reason.
+
+    Waits for another DVC command that holds its lock.
+    """
+
+    def attempt() -> str:
+        with guards() as start:
+            command = [sys.executable, "-m", "dvc", *arguments]
+            env, pipe = command_environment(), subprocess.PIPE
+            process = start(command, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True)
+            output, errors = process.communicate()
+        if process.returncode:
+            reason = dvc.reason(errors or output)
+            kind = StageBusy if BUSY.search(reason) else StageError
+            raise kind(f"`dvc {' '.join(arguments)}` failed: {reason}")
+        return str(output)
+
+    return _when_free(attempt)
+
+
+def _when_free(attempt: Callable[[], T], on_line: Callable[[str], None] | None = None) -> T:
+    """The attempt's result, once no other DVC command is in its way."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    waits = False
+    while True:
+        try:
+            return attempt()
+        except StageBusy:
+            if time.monotonic() > deadline:
+                raise
+        if on_line and not waits:
+            on_line("waits for another DVC command that works here")
+        waits = True
+        time.sleep(BUSY_PAUSE)
 
 
 def missing_outs(root: Path) -> list[str]:
@@ -173,19 +207,24 @@ def reproduce(
     """
     started = time.monotonic()
     command = [sys.executable, "-m", "dvc", "repro", *options, "-s", stage]
-    finished = run_streamed(
-        command,
-        cwd=root,
-        env={**command_environment(), **_own_source(root), **(env or {})},
-        on_line=lambda line: None if _is_noise(line) else on_line(line),
-    )
+
+    def attempt() -> str:
+        finished = run_streamed(
+            command,
+            cwd=root,
+            env={**command_environment(), **_own_source(root), **(env or {})},
+            on_line=lambda line: None if _is_noise(line) else on_line(line),
+        )
+        text = "\n".join(finished.lines)
+        log = root / LOGS / f"{stage}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"{text}\n")
+        if finished.returncode:
+            raise _failure(stage, finished)
+        return text
+
+    text = _when_free(attempt, on_line)
     seconds = time.monotonic() - started
-    text = "\n".join(finished.lines)
-    log = root / LOGS / f"{stage}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(f"{text}\n")
-    if finished.returncode:
-        raise _failure(stage, finished)
     if "is cached - skipping run" in text:
         return Outcome(stage, "restored", why, seconds)
     if "didn't change, skipping" in text:
@@ -227,8 +266,7 @@ def _failure(stage: str, finished: Finished) -> SerError:
             f"{stage}: data/raw/{missing[1]} is not here. Put it there with `ser corpus add "
             f"{missing[1]} PATH`, or fetch it with `dvc pull`."
         )
-    kind = StageCrashed if re.search(r"acquire lock|is busy|is locked", reason) else StageError
-    return kind(f"{stage}: {reason}")
+    return (StageBusy if BUSY.search(reason) else StageError)(f"{stage}: {reason}")
 
 
 def may_pass(status: int) -> bool:

@@ -22,9 +22,16 @@ from ser.errors import StageError
 MARK = "SER_RETRAINING"
 
 
+class RetrainingUnderWay(StageError):
+    """Another process retrains this project."""
+
+
 @contextmanager
-def hold(root: Path) -> Iterator[None]:
-    """Hold the project's lock; raises StageError naming who holds it. Re-entrant."""
+def hold(root: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the project's lock; re-entrant.
+
+    wait : until whoever holds it has ended. Else raises RetrainingUnderWay, which names it.
+    """
     folder = root / ".ser"
     folder.mkdir(exist_ok=True)
     lock = FileLock(folder / "retrain.lock", timeout=0, is_singleton=True)
@@ -33,11 +40,11 @@ def hold(root: Path) -> Iterator[None]:
         yield
         return
     try:
-        lock.acquire()
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
         facts = _read(holder)
         by = f" by process {facts['pid']} since {facts['since']}" if facts else ""
-        raise StageError(
+        raise RetrainingUnderWay(
             f"A retraining is under way{by}; wait for it, or end it, then start again."
         ) from error
     try:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -261,3 +262,29 @@ def test_a_changed_section_is_reported_by_the_keys_that_changed() -> None:
 
     assert stages.explain([changed], locked, current) == f"{first}, {second} and {third}"
     assert stages.explain(["changed command"], locked, current) == "its command changed"
+
+
+def test_a_stage_waits_for_another_dvc_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC itself fails at once, whatever it is told about waiting."""
+    monkeypatch.setattr(stages, "BUSY_PAUSE", 0.1)
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n"
+        "  slow: {cmd: touch began && sleep 3 && touch slow.txt, outs: [slow.txt]}\n"
+        "  after: {cmd: cp slow.txt after.txt, deps: [slow.txt], outs: [after.txt]}\n"
+    )
+    (tmp_path / "params.yaml").write_text("")
+    for command in (["init", "--no-scm", "-q"], ["repro", "-q", "slow"]):
+        other = subprocess.Popen([sys.executable, "-m", "dvc", *command], cwd=tmp_path)
+        if command[0] == "init":
+            other.wait()
+    while not (tmp_path / "began").exists():
+        time.sleep(0.05)
+    said: list[str] = []
+
+    outcome = stages.reproduce(tmp_path, "slow", why="a test", on_line=said.append)
+
+    assert other.wait() == 0
+    assert said[0] == "waits for another DVC command that works here"
+    assert outcome.did == "unchanged"
