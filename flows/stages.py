@@ -32,7 +32,7 @@ T = TypeVar("T")
 CHATTER = re.compile(
     r"\s*(Running stage|> |Updating lock file|Generating lock file|To track the changes|"
     r"To enable auto staging|git add|dvc config core|Use `dvc push`|Data and pipelines are|"
-    r"Stage '.*' (didn't change|is cached)|$)"
+    r"Stage '.*' (didn't change|is cached)|\(PID \d+\)|If there are no processes with such|$)"
 )
 LOGS = Path(".ser/logs")
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new"}

@@ -243,9 +243,12 @@ def test_results_of_other_emotions_stand_under_a_heading_and_a_chance_of_their_o
         ),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.lda=3"],
-            "model.lda is 3",
+            "model.lda is a section; name a parameter in it",
         ),
-        (["--corpus", "synthetic", "--protocol", "holdout", "--set", "split=3"], "KEY=VALUE"),
+        (
+            ["--corpus", "synthetic", "--protocol", "holdout", "--set", "split=3"],
+            "split is a section",
+        ),
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed.x=1"], "no keys"),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "augment.noise_db=[40, 5]"],

@@ -101,7 +101,8 @@ def test_the_first_model_is_registered_and_promoted(after_one: tuple[Project, Ti
     assert first.verdict is not None
     assert first.verdict.promote
     champion = versions.champion(project.root)
-    assert champion == first.version == first.champion
+    assert champion == first.champion
+    assert champion.version == first.version.version == 1
     assert champion.bundle_sha256 == project.json("reports/train.json")["bundle_sha256"]
     assert champion.run_id == project.json("reports/train.json")["run_id"]
     assert champion.tags["uar"] == f"{project.json('reports/metrics.json')['test']['uar']:.4f}"

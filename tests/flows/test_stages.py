@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -186,14 +186,24 @@ def test_what_a_stage_says_may_pass_is_tried_again(root: Path) -> None:
         run(root, "first")
 
 
-def test_a_held_lock_is_waited_for(root: Path) -> None:
+def test_a_held_lock_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC itself fails at once, whatever it is told about waiting."""
     (root / "first.py").write_text(SCRIPTS["first.py"] + " # edited")
     busy = {"pid": os.getpid(), "cmd": "dvc repro"}
     lock = root / ".dvc" / "tmp" / "rwlock"
     lock.write_text(json.dumps({"write": {str(root / "first.txt"): busy}, "read": {}}))
 
+    monkeypatch.setattr(stages, "BUSY_PAUSE", 0.1)
+    monkeypatch.setattr(stages, "BUSY_TIMEOUT", 0.0)
     with pytest.raises(StageCrashed, match="busy"):
         run(root, "first")
+    monkeypatch.setattr(stages, "BUSY_TIMEOUT", 60.0)
+    heard: list[str] = []
+    Timer(1.5, lock.unlink).start()
+
+    assert run(root, "first", heard).did == "ran"
+    assert heard[0] == "waits for another DVC command that works here"
+    assert sum("PID" in line or "waits" in line for line in heard) == 1
 
 
 def test_a_missing_corpus_says_how_to_get_it(root: Path) -> None:
@@ -262,29 +272,3 @@ def test_a_changed_section_is_reported_by_the_keys_that_changed() -> None:
 
     assert stages.explain([changed], locked, current) == f"{first}, {second} and {third}"
     assert stages.explain(["changed command"], locked, current) == "its command changed"
-
-
-def test_a_stage_waits_for_another_dvc_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """DVC itself fails at once, whatever it is told about waiting."""
-    monkeypatch.setattr(stages, "BUSY_PAUSE", 0.1)
-    (tmp_path / "dvc.yaml").write_text(
-        "stages:\n"
-        "  slow: {cmd: touch began && sleep 3 && touch slow.txt, outs: [slow.txt]}\n"
-        "  after: {cmd: cp slow.txt after.txt, deps: [slow.txt], outs: [after.txt]}\n"
-    )
-    (tmp_path / "params.yaml").write_text("")
-    for command in (["init", "--no-scm", "-q"], ["repro", "-q", "slow"]):
-        other = subprocess.Popen([sys.executable, "-m", "dvc", *command], cwd=tmp_path)
-        if command[0] == "init":
-            other.wait()
-    while not (tmp_path / "began").exists():
-        time.sleep(0.05)
-    said: list[str] = []
-
-    outcome = stages.reproduce(tmp_path, "slow", why="a test", on_line=said.append)
-
-    assert other.wait() == 0
-    assert said[0] == "waits for another DVC command that works here"
-    assert outcome.did == "unchanged"

@@ -64,7 +64,7 @@ class Platform:
 
     def start(self, module: str, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", f"flows.{module}", *options],
+            [sys.executable, "-m", f"flows.servers.{module}", *options],
             cwd=self.root,
             env=self.env,
             stdout=subprocess.PIPE,
