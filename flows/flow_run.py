@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,9 +19,6 @@ from flows.request import Request
 from ser.io.tracking.lineage import FLOW_RUN, FLOW_RUN_NAME, FLOW_RUN_URL
 from ser.params import Params
 
-#: The stage that an error names first.
-STAGE = re.compile(r"([a-z]+(?:@[\w-]+)?)(?:: | crashed )")
-
 
 @contextmanager
 def named(project: Path, params: Params, request: Request) -> Iterator[None]:
@@ -34,10 +30,10 @@ def named(project: Path, params: Params, request: Request) -> Iterator[None]:
         conclude("skipped, another is under way", "outcome:skipped")
         raise
     except Exception as error:
-        stage = STAGE.match(str(error))
+        stage = getattr(error, "stage", "")
         # The error that is raised says more than a server that is away.
         with suppress(PrefectException, HTTPError):
-            conclude(f"failed in {stage[1]}" if stage else "failed", "outcome:failed")
+            conclude(f"failed in {stage}" if stage else "failed", "outcome:failed")
         raise
 
 

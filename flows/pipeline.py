@@ -33,7 +33,7 @@ from flows.processes.supervision import (
 from flows.report import Tick
 from flows.request import AS_IN_PARAMS, NO_OVERRIDES, Model, Request, request_of
 from flows.stages import Outcome
-from flows.worktree import as_checked_out
+from flows.worktree import as_checked_out, link_own_files
 from ser.corpora.catalogue import check_present
 from ser.files import read_json
 from ser.io.tracking import lineage, runs, store
@@ -105,8 +105,9 @@ def _workspace(project: Path, request: Request, params: Params) -> Iterator[tupl
         check_present(project, params.data.corpora)
         yield project, params
         return
-    with as_checked_out(project, "retrain", params) as tree:
+    with as_checked_out(project, "retrain") as tree:
         request.write(tree)
+        link_own_files(project, tree)
         params = load_params(tree / "params.yaml")
         check_present(tree, params.data.corpora)
         yield tree, params
@@ -136,7 +137,10 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)
-    champion = promotion.check_champion(project, otherwise=version)
+    if request.dry_run:
+        champion = versions.champion(project)
+    else:
+        champion = promotion.check_champion(project, otherwise=version)
     return Tick(
         outcomes=tuple(outcomes),
         version=version,

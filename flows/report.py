@@ -18,7 +18,7 @@ from ser.core.utterance.fitness import in_words
 from ser.core.utterance.sentences import sentence_text
 from ser.io.tracking.pages import links
 from ser.io.tracking.registry.versions import MODEL, Version
-from ser.output import count_of
+from ser.output import count_of, one_line
 
 if TYPE_CHECKING:
     from ser.core.scores.gate import Verdict
@@ -54,19 +54,23 @@ class Tick:
         return "synthetic" in self.metrics["protocol"]["corpora"]
 
     @property
+    def fate(self) -> str:
+        """What became of the model: promoted, kept out or, if judged before, nothing new."""
+        if self.verdict is None:
+            return "nothing new"
+        return "promoted" if self.verdict.promote else "kept out"
+
+    @property
     def outcome(self) -> str:
         """What happened, in a few words for the flow run's name."""
         if self.request.dry_run:
-            would = self.verdict is not None and self.verdict.promote
-            return f"dry run, would be {'promoted' if would else 'kept out'}"
-        if self.verdict is None:
-            return "nothing new"
-        return f"{'promoted' if self.verdict.promote else 'kept out'} v{self.version.version}"
+            return f"dry run, would be {self.fate}"
+        return self.fate if self.verdict is None else f"{self.fate} v{self.version.version}"
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Of the flow run in Prefect."""
-        fate = self.outcome.partition(" v")[0].partition(",")[0]
+        fate = "dry run" if self.request.dry_run else self.fate
         version = [f"version:{self.version.version}"] if self.version.version else []
         return (f"outcome:{fate}", *version)
 
@@ -122,7 +126,8 @@ def markdown(tick: Tick) -> str:
     """The report that Prefect keeps with the run."""
     version = tick.version
     below = {title: Text.from_markup(text) for title, text in rows(tick).items()}
-    scores = "\n".join(f"| {k} | {v.plain} |" for k, v in below.items() if k != "Verdict")
+    cells = {k: one_line(v.plain).replace("|", "\\|") for k, v in below.items()}
+    scores = "\n".join(f"| {k} | {cell} |" for k, cell in cells.items() if k != "Verdict")
     stages = "\n".join(f"| {o.stage} | {o.did} | {o.why} |" for o in tick.outcomes)
     note = f"\n{SYNTHETIC}\n" if tick.is_synthetic else ""
     model = f", [the version]({tick.version_url})" if version.version else ""

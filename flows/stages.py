@@ -186,7 +186,7 @@ def push(root: Path) -> None:
     Raises StageCrashed: a remote that is away may come back.
     """
     try:
-        run(root, "push", "--quiet")
+        run(root, "push")
     except StageError as error:
         raise StageCrashed(f"{error} Nothing is promoted before it is pushed.") from error
 
@@ -220,7 +220,9 @@ def reproduce(
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"{text}\n")
         if finished.returncode:
-            raise _failure(stage, finished)
+            failure = _failure(stage, finished)
+            failure.stage = stage
+            raise failure
         return text
 
     text = _when_free(attempt, on_line)

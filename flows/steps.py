@@ -14,7 +14,7 @@ from prefect.states import Completed, State
 from flows import stages
 from flows.report import Tick, markdown, uar_text
 from flows.request import Request
-from flows.stages import Outcome, StageCrashed
+from flows.stages import Outcome, StageBusy, StageCrashed
 from ser.errors import SerError
 from ser.files import read_json
 from ser.io.tracking import runs
@@ -33,14 +33,17 @@ HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "c
 RETRY_DELAYS = [2.0, 10.0]
 
 
+def _may_pass(error: object) -> bool:
+    """Whether another attempt may succeed; an hour was waited already for a busy DVC."""
+    return isinstance(error, StageCrashed) and not isinstance(error, StageBusy)
+
+
 @task(
     cache_policy=NO_CACHE,
     task_run_name="{stage}",
     retries=len(RETRY_DELAYS),
     retry_delay_seconds=RETRY_DELAYS,
-    retry_condition_fn=lambda _task, _run, state: isinstance(
-        state.result(raise_on_failure=False), StageCrashed
-    ),
+    retry_condition_fn=lambda _task, _run, state: _may_pass(state.result(raise_on_failure=False)),
 )
 def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -> State[Outcome]:
     """One DVC stage; its final state is named after what it did."""
@@ -107,8 +110,9 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
     if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:
         verdict = Verdict(True, f"It is the champion's bundle again. {wrong.found}")
     else:
-        # Where the champion is damaged, this names what to do.
-        promotion.check_champion(root, otherwise=version)
+        # Where the champion is damaged, this names what to do; a dry run registers nothing.
+        if version.version:
+            promotion.check_champion(root, otherwise=version)
         verdict = judge_version(root, params, version, champion)
     get_run_logger().info(verdict.reason)
     return verdict
@@ -117,8 +121,8 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
 @task(cache_policy=NO_CACHE, task_run_name="describe")
 def describe(root: Path, version: Version, verdict: Verdict) -> None:
     """Write the verdict where the version is looked at; it stands whether that succeeds or not."""
-    describe_verdict(root, version)
     try:
+        describe_verdict(root, version)
         records.amend_record(root, version, verdict=asdict(verdict))
     except SerError as error:
         get_run_logger().warning("%s", error)

@@ -8,17 +8,20 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from dvc.config import Config
 from filelock import FileLock, Timeout
 
 from flows import stages
 from ser.errors import SerError, StageError
+from ser.io.intake import dvc
 from ser.io.intake.verify import cache_folder
 from ser.io.tracking.address import WORKTREES
 from ser.io.tracking.lineage import git, git_diff
-from ser.params import Params
 
+#: Parameters that may name a file or folder of the user.
+OWN_FILES = ("data.exclude", "encoder.name", "model.byol_s.weights")
 #: How DVC brings files here: a copy of a large corpus takes minutes.
 LINKS = ["reflink", "hardlink", "copy"]
 
@@ -60,14 +63,13 @@ def worktree(
 
 
 @contextmanager
-def as_checked_out(root: Path, name: str, params: Params) -> Iterator[Path]:
+def as_checked_out(root: Path, name: str) -> Iterator[Path]:
     """A worktree in the state of the checkout: code, parameters, dvc.lock and what DVC holds."""
     lock = root / "dvc.lock"
     files = {"dvc.lock": lock.read_text()} if lock.exists() else {}
-    with worktree(root, name, diff=_difference(root), files=files) as tree:
+    with worktree(root, name, diff=difference(root), files=files) as tree:
         # What is not in the cache is made again.
-        stages.run(tree, "checkout", "--allow-missing", "--quiet")
-        link_own_files(root, tree, params)
+        stages.run(tree, "checkout", "--allow-missing")
         # Scores are Git's, and may not be committed.
         for path in stages.missing_outs(tree):
             if (root / path).is_file():
@@ -76,16 +78,20 @@ def as_checked_out(root: Path, name: str, params: Params) -> Iterator[Path]:
         yield tree
 
 
-def link_own_files(root: Path, tree: Path, params: Params) -> None:
-    """Link files of the user that params.yaml names and neither Git nor DVC holds."""
-    named = [params.data.exclude, params.encoder.name, params.model.section("byol_s").weights]
-    for name in named:
+def link_own_files(root: Path, tree: Path) -> None:
+    """Link files of the user that the tree's params.yaml names and neither Git nor DVC holds."""
+    params = dvc.read_yaml(tree / dvc.PARAMS) or {}
+    for key in OWN_FILES:
+        name: Any = params
+        for part in key.split("."):
+            name = name.get(part) if isinstance(name, Mapping) else None
         if isinstance(name, str) and (root / name).exists() and not (tree / name).exists():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).symlink_to((root / name).resolve())
 
 
-def _difference(root: Path) -> bytes:
+def difference(root: Path) -> bytes:
+    """`git_diff`; raises StageError where there is no Git, or no commit."""
     try:
         return git_diff(root)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -110,16 +116,19 @@ def _share_cache(root: Path, tree: Path) -> None:
     if theirs.exists():
         shutil.copyfile(theirs, own)
     # Paths in DVC's settings are relative to the file that they stand in; these are absolute.
-    remotes = Config(dvc_dir=str(root / ".dvc"))["remote"]
+    theirs_resolved = Config(dvc_dir=str(root / ".dvc"))
     with Config(dvc_dir=str(tree / ".dvc")).edit("local") as settings:
-        settings["remote"] = remotes
+        settings["remote"] = theirs_resolved["remote"]
+        if default := theirs_resolved["core"].get("remote"):
+            settings["core"]["remote"] = default
         settings["cache"] |= {"dir": str(cache_folder(root).resolve()), "type": LINKS}
 
 
 def _remove(root: Path, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    # Not `prune`: that forgets the user's own worktrees on a disk that is not here now.
     with suppress(OSError, subprocess.CalledProcessError):
-        git(root, "worktree", "prune")
+        git(root, "worktree", "remove", "--force", "--force", str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unmade(root: Path, commit: str, error: OSError | subprocess.CalledProcessError) -> SerError:
@@ -130,7 +139,7 @@ def _unmade(root: Path, commit: str, error: OSError | subprocess.CalledProcessEr
     if "not a git repository" in reason or "ambiguous argument 'HEAD'" in os.fsdecode(error.stderr):
         return StageError(
             f"{root} has no Git commit, of which a worktree could be made: `git init`, then add "
-            "and commit the project. Without overrides, the flow needs no Git."
+            "and commit the project. A run that leaves the checkout as it is needs one."
         )
     if "apply" in error.cmd:
         return StageError(

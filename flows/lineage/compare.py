@@ -81,8 +81,8 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], kind: str) -> It
 class Difference:
     """The largest difference of stored values, as a share of their descriptor's largest value.
 
-    missing : utterances or frames that only one side has. stored : "" or how coarsely the values
-    are stored; a difference of one such step is not counted. is_exact : no value differs at all.
+    missing : utterances that only one side has, or with another shape. stored : "" or how coarsely
+    the values are stored; a difference of one such step is not counted. is_exact : none differs.
     """
 
     share: float
@@ -97,7 +97,7 @@ class Difference:
 
     def __str__(self) -> str:
         if self.missing:
-            return f"{self.missing} rows are on one side only"
+            return f"{self.missing} utterances are on one side only, or of another length"
         if self.is_exact:
             return "the same values"
         beyond = f" beyond a step of {self.stored}" if self.stored else ""
@@ -109,47 +109,61 @@ class Difference:
 def compare_features(recorded: Path, made: Path) -> list[Difference]:
     """Differences of two folders of shards: of functionals and of log-mels, or of embeddings."""
     if made.name == EMBEDDINGS.name:
-        return [_largest(_stacked(read_embeddings(recorded)), _stacked(read_embeddings(made)))]
-    mels = _pooled(read_sequences(recorded)), _pooled(read_sequences(made))
+        embeddings = read_embeddings(recorded), read_embeddings(made)
+        return [_of_arrays(*embeddings, name="value of an embedding's layer")]
     return [
-        _largest(read_functionals(recorded), read_functionals(made)),
+        _of_tables(read_functionals(recorded), read_functionals(made)),
         # One step of float16 is 5e-4 of a value: the last bit of a float32 may flip it.
-        _largest(*mels, step=np.float16),
+        _of_arrays(
+            read_sequences(recorded), read_sequences(made), name="log-mel band", step=np.float16
+        ),
     ]
 
 
-def _pooled(sequences: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Frames of all log-mels, (n_frames, n_mels), indexed by utterance and frame."""
-    return pd.concat(
-        {
-            key: pd.DataFrame(mel.astype(np.float32)).add_prefix("log-mel band ")
-            for key, mel in sequences.items()
-        }
-    )
-
-
-def _stacked(layers: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    rows = np.stack([values.reshape(-1) for values in layers.values()])
-    return pd.DataFrame(rows, index=list(layers)).add_prefix("embedding value ")
-
-
-def _largest(
-    recorded: pd.DataFrame, made: pd.DataFrame, *, step: type[np.floating] | None = None
-) -> Difference:
-    """Of two tables, a column for each descriptor. step : the type that values are stored in."""
-    stored = step.__name__ if step else ""
+def _of_tables(recorded: pd.DataFrame, made: pd.DataFrame) -> Difference:
+    """Of two tables, a column for each functional, a row for each utterance."""
     missing = recorded.index.symmetric_difference(made.index)
-    if len(missing) or list(recorded.columns) != list(made.columns):
-        return Difference(1.0, "", len(missing) or len(recorded), stored)
+    if len(missing):
+        return Difference(1.0, "", len(missing))
+    if list(recorded.columns) != list(made.columns):
+        return Difference(1.0, "functional, of which others were computed")
     differing = (recorded - made.loc[recorded.index]).abs()
-    is_exact = not differing.to_numpy().any()
-    if step:
-        differing = (differing - np.spacing(recorded.abs().astype(step)).astype(float)).clip(0)
     # A median near zero is measured by what its descriptor comes to, not by itself.
     largest = recorded.abs().max().groupby(_descriptor).transform("max").replace(0.0, 1.0)
     # Where no utterance has a value, there is none to differ.
     shares = (differing.max() / largest).fillna(0.0)
-    return Difference(float(shares.max()), str(shares.idxmax()), 0, stored, is_exact)
+    is_exact = not differing.to_numpy().any()
+    return Difference(float(shares.max()), str(shares.idxmax()), is_exact=is_exact)
+
+
+def _of_arrays(
+    recorded: Mapping[str, np.ndarray],
+    made: Mapping[str, np.ndarray],
+    *,
+    name: str,
+    step: type[np.floating] | None = None,
+) -> Difference:
+    """Of two arrays (…, n) for each utterance; each of the n columns is a descriptor.
+
+    step : the type that values are stored in.
+    """
+    stored = step.__name__ if step else ""
+    other = set(recorded) ^ set(made)
+    other |= {key for key in set(recorded) & set(made) if recorded[key].shape != made[key].shape}
+    if other:
+        return Difference(1.0, "", len(other), stored)
+    differing, largest, is_exact = np.zeros(1), np.zeros(1), True
+    for key, values in recorded.items():
+        columns = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        gap = np.abs(columns - made[key].reshape(columns.shape))
+        is_exact &= not gap.any()
+        if step:
+            gap = np.clip(gap - np.abs(np.spacing(columns.astype(step))).astype(float), 0, None)
+        differing = np.maximum(differing, gap.max(axis=0, initial=0.0))
+        largest = np.maximum(largest, np.abs(columns).max(axis=0, initial=0.0))
+    shares = differing / np.where(largest == 0, 1.0, largest)
+    where = f"{name} {int(shares.argmax())}"
+    return Difference(float(shares.max()), where, 0, stored, is_exact)
 
 
 def _descriptor(functional: str) -> str:
@@ -164,6 +178,8 @@ def compare_answers(recorded: Path, made: Path) -> str:
     old = read_table(recorded / PREDICTIONS).set_index(key)
     new = read_table(made / PREDICTIONS).set_index(key)
     shared = old.index.intersection(new.index)
+    if shared.empty:
+        return "no utterance is tested in both"
     columns = [c for c in posterior_columns(old) if c in new]
     changed = int((old.loc[shared, "predicted"] != new.loc[shared, "predicted"]).sum())
     largest = float((old.loc[shared, columns] - new.loc[shared, columns]).abs().to_numpy().max())

@@ -10,7 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.lineage.compare import Difference, Stage
-from flows.lineage.spread import spread_text
+from flows.lineage.spread import prediction_interval, spread_text
+
+#: Stages whose last bits depend on the machine.
+ROUNDED = ("featurize", "embed", "train", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Reproduction:
 
     machine : what differs from the recorded machine and libraries. features : by folder, where its
     files differ; () where the recorded ones are not here. answers : "" where they are the same, or
-    cannot be compared.
+    cannot be compared. spread : test UAR by seed. is_measured_now : on this machine, by this run.
     """
 
     stages: tuple[Stage, ...]
@@ -29,6 +32,7 @@ class Reproduction:
     uar: float
     recorded_uar: float
     spread: tuple[float, ...]
+    is_measured_now: bool = False
 
     @property
     def is_identical(self) -> bool:
@@ -41,12 +45,23 @@ class Reproduction:
 
     @property
     def is_within_limits(self) -> bool:
-        """Whether what differs is what another machine may make differ."""
+        """Whether what differs is what another machine, and nothing else, may make differ."""
+        if self.is_identical:
+            return True
+        differing = [stage for stage in self.stages if not self.is_same(stage)]
+        by_machine = all(s.name in ROUNDED and not s.causes for s in differing)
         rounding = all(
             found and all(d.is_rounding for d in found) for found in self.features.values()
         )
-        within = bool(self.spread) and min(self.spread) <= self.uar <= max(self.spread)
-        return self.is_identical or bool(self.machine and rounding and within)
+        return bool(self.machine) and by_machine and rounding and self.is_within_spread
+
+    @property
+    def is_within_spread(self) -> bool:
+        """Whether both scores are such as another seed might have given."""
+        if len(self.spread) < 2:
+            return False
+        low, high = prediction_interval(self.spread)
+        return low <= self.uar <= high and low <= self.recorded_uar <= high
 
     @property
     def start(self) -> Stage:
@@ -62,7 +77,7 @@ class Reproduction:
         where = f"The difference starts in {self.start.name}{because}."
         scores = f"Test UAR {self.uar:.3f}, recorded {self.recorded_uar:.3f}"
         if self.spread:
-            inside = "within" if min(self.spread) <= self.uar <= max(self.spread) else "outside"
+            inside = "within" if self.is_within_spread else "outside"
             scores += f", {inside} the spread over seeds ({spread_text(self.spread)})"
         if not self.machine:
             return f"Not identical. {where} {scores}."

@@ -13,6 +13,11 @@ from packaging.requirements import Requirement
 from ser.io.tracking.lineage import processor
 
 PACKAGE = "ser-platform"
+#: Packages that compute what a model is made of, or write it.
+NUMERIC = (
+    *("espeakng-loader", "librosa", "lightning", "numpy", "pandas", "pyarrow", "safetensors"),
+    *("scikit-learn", "scipy", "skops", "soundfile", "soxr", "torch"),
+)
 
 
 def machine() -> dict[str, Any]:

@@ -29,17 +29,15 @@ from flows.lineage.compare import (
     in_order,
 )
 from flows.lineage.findings import Reproduction, as_json, print_found
-from flows.lineage.machine import differences, libraries, machine
-from flows.processes.environment import begin, failed
-from flows.worktree import link_own_files, worktree
+from flows.lineage.machine import NUMERIC, differences, libraries, machine
+from flows.processes.environment import begin
+from flows.worktree import difference, link_own_files, worktree
 from ser.errors import SerError, StageError
 from ser.files import read_json
 from ser.io.intake.dvc import locked_stages, tracker_of
 from ser.io.tracking.address import VARIABLE
-from ser.io.tracking.lineage import git_diff
 from ser.io.tracking.registry import records
-from ser.output import print_error
-from ser.params import load_params
+from ser.output import USER_ERROR, print_error
 from ser.project import AUGMENTED, BUNDLE, EMBEDDINGS, FEATURES, METRICS, PREDICTIONS, RAW
 
 INTERRUPTED, DIFFERS = 130, 1
@@ -67,7 +65,7 @@ def main() -> int:
     )
     parser.add_argument(
         "--seeds",
-        type=int,
+        type=_count,
         metavar="N",
         help="train with N more seeds, and store the spread of the test UAR with the version "
         f"(default: {SEEDS} where another machine made another model and none is stored)",
@@ -81,20 +79,30 @@ def main() -> int:
     try:
         record, version = records.find_record(root, options.version)
         found = reproduce(root, record, code=options.code, seeds=options.seeds, console=console)
-        if found.spread and version is not None:
-            records.amend_record(root, version, spread=list(found.spread))
     except KeyboardInterrupt:
         print_error("interrupted; nothing was changed.")
         return INTERRUPTED
     except SerError as error:
         if options.debug or os.environ.get("SER_DEBUG"):
             raise
-        return failed(error)
+        print_error(error)
+        return USER_ERROR
     if options.json:
         print(json.dumps(as_json(found), indent=2))
     else:
         print_found(found, Console(highlight=False))
+    if found.is_measured_now and version is not None:
+        try:
+            records.amend_record(root, version, spread=list(found.spread))
+        except SerError as error:
+            print_error(f"the spread is not stored with the version: {error}")
     return 0 if found.is_within_limits else DIFFERS
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; expected 0 or more")
+    return int(text)
 
 
 def reproduce(
@@ -111,9 +119,9 @@ def reproduce(
     commit, diff = _code(root, record, code)
     name = f"reproduce-{record['bundle_sha256'][:12]}"
     with worktree(root, name, commit=commit, diff=diff, files=files) as tree:
-        params = load_params(tree / "params.yaml")
-        link_own_files(root, tree, params)
-        for corpus in params.data.corpora:
+        link_own_files(root, tree)
+        corpora = record["corpora"]
+        for corpus in corpora:
             if tracker_of(tree, RAW / corpus).exists():
                 console.print(f"{RAW / corpus}: from DVC")
                 _bring(tree, [tracker_of(Path(), RAW / corpus).as_posix()])
@@ -126,6 +134,13 @@ def reproduce(
                 )
             console.print(f"{stage}: ran in {outcome.seconds:.0f} s")
 
+        # DVC keeps entries of stages that are no more: of corpora that were chosen before.
+        defined = (stages.dvc.read_yaml(tree / "dvc.yaml") or {})["stages"]
+        recorded = {
+            name: stage
+            for name, stage in recorded.items()
+            if name.partition("@")[0] in defined and name.partition("@")[2] in ("", *corpora)
+        }
         for stage in in_order(recorded):
             run(stage)
         compared = compare_stages(recorded, locked_stages(tree))
@@ -141,10 +156,12 @@ def reproduce(
                 answers = compare_answers(before, tree)
         uar = float(read_json(tree / METRICS)["test"]["uar"])
         differs = [*differences(record["machine"], machine())]
-        differs += differences(record["libraries"], libraries())
+        both = [{n: of[n] for n in NUMERIC if n in of} for of in (record["libraries"], libraries())]
+        differs += differences(*both)
         known = tuple(record["spread"] or ())
         if seeds is None and BUNDLE.as_posix() in differing and differs and not known:
             seeds = SEEDS
+        measured = bool(seeds)
         if seeds:
             known = tuple(spread.measure(tree, record["seed"], seeds, first=uar, run=run))
     return Reproduction(
@@ -155,6 +172,7 @@ def reproduce(
         uar,
         float(record["scores"]["test"]["uar"]),
         known,
+        measured,
     )
 
 
@@ -162,7 +180,7 @@ def _code(root: Path, record: Mapping[str, Any], code: str) -> tuple[str, bytes]
     """Commit and difference of the code to run."""
     if code == RECORDED:
         return record["git"]["commit"], os.fsencode(record["git"]["diff"])
-    return ("HEAD", git_diff(root)) if code == HERE else (code, b"")
+    return ("HEAD", difference(root)) if code == HERE else (code, b"")
 
 
 def _bring(tree: Path, targets: list[str]) -> None:

@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import t
 
 from flows.request import Request
 from ser.files import read_json
 from ser.project import METRICS
+
+#: By which equal scores may differ.
+ROUNDING = 1e-9
 
 
 def measure(
@@ -34,13 +38,26 @@ def measure(
     return scores
 
 
+def prediction_interval(scores: Sequence[float]) -> tuple[float, float]:
+    """Bounds within which the score of one more seed lies with 95 % probability (Student's t).
+
+    >>> low, high = prediction_interval([0.68, 0.70, 0.69])
+    >>> round(low, 3), round(high, 3)
+    (0.64, 0.74)
+    """
+    n = len(scores)
+    margin = t.ppf(0.975, n - 1) * np.std(scores, ddof=1) * np.sqrt(1 + 1 / n)
+    # A model without chance has one score, up to the rounding of a mean.
+    return float(np.mean(scores) - margin - ROUNDING), float(np.mean(scores) + margin + ROUNDING)
+
+
 def spread_text(scores: Sequence[float]) -> str:
     """
-    >>> spread_text([0.68, 0.7, 0.69])
-    '0.680 to 0.700 over 3 seeds, standard deviation 0.010'
+    >>> spread_text([0.68, 0.70, 0.69])
+    '3 seeds gave 0.680 to 0.700; one more lies between 0.640 and 0.740 with 95 % probability'
     """
-    deviation = np.std(scores, ddof=1)
+    low, high = prediction_interval(scores)
     return (
-        f"{min(scores):.3f} to {max(scores):.3f} over {len(scores)} seeds, "
-        f"standard deviation {deviation:.3f}"
+        f"{len(scores)} seeds gave {min(scores):.3f} to {max(scores):.3f}; one more lies between "
+        f"{low:.3f} and {high:.3f} with 95 % probability"
     )

@@ -39,6 +39,9 @@ from typing import Any, Self
 class SerError(Exception):
     """Base of all errors whose message is written for the user."""
 
+    #: The DVC stage that failed, where one did.
+    stage = ""
+
 
 class ParamsError(SerError):
     pass

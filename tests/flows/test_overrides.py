@@ -16,7 +16,6 @@ from flows.worktree import as_checked_out, worktree
 from ser.errors import StageError
 from ser.io.tracking.address import WORKTREES
 from ser.io.tracking.registry import journal, records, versions
-from ser.params import load_params
 from support.project import Project
 
 
@@ -115,7 +114,7 @@ def test_nothing_is_promoted_that_the_remote_does_not_have(
     push = steps.push.with_options(retries=0)
     with monkeypatch.context() as patch:
         patch.setattr(steps, "push", push)
-        with pytest.raises(StageError, match="before it is pushed"):
+        with pytest.raises(StageError, match=r"remote.*before it is pushed"):
             tick(project)
     assert versions.champion(project.root) is None
 
@@ -135,8 +134,7 @@ def test_a_worktree_that_a_kill_left_is_made_anew(trained: Project, tmp_path: Pa
     os.waitpid(child, 0)
     assert (project.root / WORKTREES / "retrain" / "left").exists()
 
-    params = load_params(project.root / "params.yaml")
-    with as_checked_out(project.root, "retrain", params) as tree:
+    with as_checked_out(project.root, "retrain") as tree:
         assert not (tree / "left").exists()
         assert stages.changes(tree) == {}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from flows.lineage.compare import _largest, compare_stages, in_order
+from flows.lineage.compare import Difference, _of_arrays, _of_tables, compare_stages, in_order
 from flows.lineage.findings import Reproduction
 from flows.lineage.machine import differences, machine
 
@@ -67,7 +68,7 @@ def test_a_median_near_zero_is_measured_by_its_descriptor() -> None:
     before = pd.DataFrame({"mfcc_delta2_01_p50": [1e-6], "mfcc_delta2_01_p95": [1.0]})
     now = before + np.array([[2e-6, 0.0]])
 
-    found = _largest(before, now)
+    found = _of_tables(before, now)
 
     assert found.share == pytest.approx(2e-6)
     assert found.is_rounding
@@ -75,20 +76,28 @@ def test_a_median_near_zero_is_measured_by_its_descriptor() -> None:
 
 
 def test_one_step_of_float16_is_how_it_is_stored_and_two_are_a_difference() -> None:
-    before = pd.DataFrame({"log-mel band 0": np.array([-40.0, -80.0])})
+    before = np.array([[-40.0], [-80.0]], np.float16)
     step = float(np.spacing(np.float16(40.0)))
 
-    assert _largest(before, before + np.array([[step], [0.0]]), step=np.float16).is_rounding
-    assert not _largest(before, before + np.array([[2 * step], [0.0]]), step=np.float16).is_rounding
+    def moved_by(difference: float) -> Difference:
+        now = before + np.array([[difference], [0.0]], np.float16)
+        return _of_arrays({"a": before}, {"a": now}, name="band", step=np.float16)
+
+    assert moved_by(0.0).is_exact
+    assert moved_by(step).is_rounding
+    assert not moved_by(step).is_exact
+    assert not moved_by(2 * step).is_rounding
 
 
 def test_an_utterance_on_one_side_only_is_never_rounding() -> None:
     before = pd.DataFrame({"f0_mean": [1.0, 2.0]}, index=["a", "b"])
 
-    found = _largest(before, before.iloc[:1])
+    found = _of_tables(before, before.iloc[:1])
+    shorter = _of_arrays({"a": np.zeros((9, 2))}, {"a": np.zeros((8, 2))}, name="band")
 
-    assert found.missing == 1
+    assert found.missing == shorter.missing == 1
     assert not found.is_rounding
+    assert not shorter.is_rounding
 
 
 def reproduction(made: dict[str, Any], **facts: Any) -> Reproduction:
@@ -101,16 +110,31 @@ def test_another_machine_is_never_called_identical() -> None:
     made = changed("train", "outs", "models/bundle")
     blas = ("blas: Haswell → Zen",)
 
-    within = reproduction(made, machine=blas, spread=(0.67, 0.73))
-    outside = reproduction(made, machine=blas, spread=(0.70, 0.73))
+    within = reproduction(made, machine=blas, spread=(0.68, 0.70, 0.71, 0.72, 0.69))
+    outside = reproduction(made, machine=blas, spread=(0.68, 0.681, 0.682, 0.68))
 
     assert within.is_within_limits
     assert within.verdict.startswith(
         "Another machine, not identical. The difference starts in train"
     )
-    assert "within the spread over seeds (0.670 to 0.730 over 2 seeds" in within.verdict
+    assert "within the spread over seeds (5 seeds gave 0.680 to 0.720" in within.verdict
     assert not outside.is_within_limits
     assert "more than another machine explains" in outside.verdict
+
+
+def test_another_machine_excuses_no_other_source_and_no_other_split() -> None:
+    facts = {"machine": ("blas: Haswell → Zen",), "spread": (0.68, 0.70, 0.71, 0.72, 0.69)}
+    made = changed("train", "outs", "models/bundle")
+    made["train"]["deps"][1] = {"path": "src/models", "md5": "other"}
+    split = {"split": {"deps": [], "outs": [{"path": "data/folds", "md5": "1"}]}}
+    folds = compare_stages(split, {"split": {"outs": [{"path": "data/folds", "md5": "2"}]}})
+
+    assert not reproduction(made, **facts).is_within_limits
+    found = replace(reproduction(LOCK, **facts), stages=tuple(folds))
+    assert found.verdict.startswith(
+        "Another machine, not identical. The difference starts in split"
+    )
+    assert not found.is_within_limits
 
 
 def test_on_the_same_machine_a_difference_is_one() -> None:

@@ -80,7 +80,7 @@ def test_what_cannot_be_made_again_is_one_line(
 ) -> None:
     done = reproduced(registered, *arguments)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert words in line
 

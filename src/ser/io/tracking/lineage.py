@@ -16,6 +16,11 @@ from tempfile import TemporaryDirectory
 
 #: Files that the pipeline and DVC write into git's tree: to be committed, but no change of code.
 RECORDS = ("dvc.lock", "reports/headline.json", "reports/metrics.json", "data/raw/.gitignore")
+#: A difference that `git apply` takes, whatever the user has set for reading.
+PLAIN = (
+    *("--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative"),
+    *("--src-prefix=a/", "--dst-prefix=b/"),
+)
 #: Folders where a file that git does not track changes what a run makes.
 CODE = ("src/", "flows/")
 #: Prefect's flow run that started this process: its id, its name, and the address of its page.
@@ -75,7 +80,7 @@ def git_diff(root: Path) -> bytes:
         if new:
             git(root, "add", "--intent-to-add", "--", *new, index=copy)
         paths = [f":(literal){path}" for _, path in changed]
-        diff = git(root, "diff", "--binary", "--no-ext-diff", "HEAD", "--", *paths, index=copy)
+        diff = git(root, "diff", *PLAIN, "HEAD", "--", *paths, index=copy)
         return os.fsencode(diff)
 
 
@@ -118,7 +123,7 @@ def git(root: Path, *arguments: str, index: Path | None = None, given: bytes = b
     Raises OSError where there is no git, CalledProcessError where it fails.
     """
     # Without locks: reading a status may write git's index, which another process may be writing.
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     if index is not None:
         environment["GIT_INDEX_FILE"] = str(index)
     command = ["git", "-C", str(root), *arguments]

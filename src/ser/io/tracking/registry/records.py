@@ -9,8 +9,10 @@ from typing import Any
 
 from ser.errors import DamagedVersion, RegistryError, TableError
 from ser.files import read_json, write_json
+from ser.io.tracking.health import first_line
 from ser.io.tracking.registry import versions
 from ser.io.tracking.registry.bundles import fetch_artifact
+from ser.io.tracking.registry.journal import locked
 from ser.io.tracking.registry.versions import MODEL, Version
 from ser.io.tracking.store import as_default_store, connect
 
@@ -21,19 +23,28 @@ FORMAT = 1
 
 def write_record(root: Path, model_id: str, run_id: str, record: Mapping[str, Any]) -> None:
     """Write the lineage.json of a logged model and of its run; one that is there is replaced."""
+    from mlflow.exceptions import MlflowException
+
     client = connect(root)
     with tempfile.TemporaryDirectory() as folder, as_default_store(root):
         path = Path(folder) / NAME
         write_json(record, path)
-        client.log_model_artifact(model_id, str(path), "artifacts")
-        client.log_artifact(run_id, str(path))
+        try:
+            client.log_model_artifact(model_id, str(path), "artifacts")
+            client.log_artifact(run_id, str(path))
+        except MlflowException as error:
+            raise RegistryError(
+                f"{NAME} cannot be stored ({first_line(error)}): the model or its run was deleted. "
+                "Restore it, or train again."
+            ) from error
 
 
 def amend_record(root: Path, version: Version, **facts: Any) -> None:
     """Put facts into the version's lineage.json; raises RegistryError where it has none."""
-    record = {**fetch_record(root, version), "version": version.version, **facts}
-    source = str(connect(root).get_model_version(MODEL, str(version.version)).source)
-    write_record(root, source.removeprefix("models:/"), version.run_id, record)
+    with locked(root):
+        record = {**fetch_record(root, version), **facts}
+        source = str(connect(root).get_model_version(MODEL, str(version.version)).source)
+        write_record(root, source.removeprefix("models:/"), version.run_id, record)
 
 
 def find_record(root: Path, named: str) -> tuple[dict[str, Any], Version | None]:
@@ -62,12 +73,18 @@ def find_record(root: Path, named: str) -> tuple[dict[str, Any], Version | None]
 
 
 def fetch_record(root: Path, version: Version) -> dict[str, Any]:
-    """The version's lineage.json; raises RegistryError where it has none."""
+    """The version's lineage.json, with its verdict of now. RegistryError where it has none."""
     try:
         with fetch_artifact(root, version, NAME) as path:
-            return read_json(path)
+            record = read_json(path)
     except (DamagedVersion, TableError) as error:
         raise RegistryError(
             f"Version {version.version} has no {NAME} that can be read: an older release "
             "registered it, or its files were changed. `ser versions` lists the others."
         ) from error
+    verdict = record.get("verdict")
+    if version.verdict:
+        now = {"promote": version.verdict == "promoted", "reason": version.verdict_reason}
+        # People promote past the gate.
+        verdict = {**(verdict or {}), **now}
+    return {**record, "version": version.version, "verdict": verdict}
