@@ -49,6 +49,9 @@ def ticked(
 
     project = trained.copied_to(tmp_path_factory.mktemp("overrides"))
     (project.root / "src" / "ser" / "uncommitted.py").write_text("NEW = True\n")
+    # What people set for reading must not spoil what is applied.
+    for name, value in {"diff.noprefix": "true", "color.ui": "always"}.items():
+        git(project, "config", name, value)
     tick(project)
     before = state_of(project)
     names: list[str] = []
