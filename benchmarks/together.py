@@ -114,16 +114,16 @@ def _for_minutes(minutes: float, project: Project) -> tuple[Counter[str], int]:
 
     def flow() -> None:
         project.act("make run", "flows.retrain")
-        time.sleep(5)
+        time.sleep(45)
 
     def own_parameters() -> None:
         value = f"model.lda.shrinkage={0.3 + next(numbers) / 1000:.3f}"
         project.act("ser run --set", "flows.retrain", "--set", value)
-        time.sleep(20)
+        time.sleep(75)
 
     def repro() -> None:
         project.act("make repro", "flows.repro")
-        time.sleep(10)
+        time.sleep(40)
 
     def dvc_repro() -> None:
         """DVC never waits for another DVC: what it says itself is counted apart."""
@@ -131,7 +131,7 @@ def _for_minutes(minutes: float, project: Project) -> tuple[Counter[str], int]:
         said = LOCKED.search(ended.stdout + ended.stderr)
         how = "busy, says DVC" if said and ended.returncode else f"status {ended.returncode}"
         project.done[f"dvc repro: {how}"] += 1
-        time.sleep(25)
+        time.sleep(50)
 
     def edit() -> None:
         time.sleep(90)

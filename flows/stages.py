@@ -38,6 +38,8 @@ LOGS = Path(".ser/logs")
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new"}
 #: DVC's words where another DVC command holds its lock, or works on the same files.
 BUSY = re.compile(r"acquire lock|is busy|is locked")
+#: And what it prints below.
+BLOCKED_BY = re.compile(r"\s*\(PID \d+\)|If there are no processes with such|\s*$")
 #: Seconds to wait for another DVC command, and between two looks at it.
 BUSY_TIMEOUT, BUSY_PAUSE = 3600.0, 2.0
 #: Reasons that a line of the log names, before "and … more".
@@ -149,6 +151,27 @@ def run(root: Path, *arguments: str) -> str:
         return str(output)
 
     return _when_free(attempt)
+
+
+def repro(root: Path, options: Sequence[str]) -> int:
+    """`dvc repro OPTIONS` with its output on stdout, once no other DVC command is in its way.
+
+    Returns its exit status; Ctrl-C ends it before it passes on.
+    """
+
+    def show(line: str) -> None:
+        if not (BUSY.search(line) or BLOCKED_BY.match(line)):
+            print(line, flush=True)
+
+    def attempt() -> int:
+        command = [sys.executable, "-m", "dvc", "repro", *options]
+        finished = run_streamed(command, cwd=root, env=command_environment(), on_line=show)
+        reason = dvc.reason("\n".join(finished.lines))
+        if finished.returncode and BUSY.search(reason):
+            raise StageBusy(reason)
+        return finished.returncode
+
+    return _when_free(attempt, show)
 
 
 def _when_free(attempt: Callable[[], T], on_line: Callable[[str], None] | None = None) -> T:

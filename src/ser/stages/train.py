@@ -6,12 +6,14 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from ser import project
 from ser.bundle import bundle_sha256, save_bundle
@@ -24,6 +26,7 @@ from ser.io.storage.recordings import check_recordings
 from ser.io.storage.shards import INDEX
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
+from ser.io.tracking.address import project_of
 from ser.io.tracking.pages.parameters import read_params
 from ser.io.tracking.registry import versions
 from ser.params import Params
@@ -40,6 +43,11 @@ AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap", "sente
 
 
 def run(root: Path, params: Params) -> None:
+    with _alone(root):
+        _train(root, params)
+
+
+def _train(root: Path, params: Params) -> None:
     folds = read_table(root / FOLDS, check_folds)
     audit = read_json(root / AUDIT)
     stored = check_bytes(root, folds, params)
@@ -108,6 +116,25 @@ def data_md5(root: Path, params: Params) -> dict[Path, str]:
     # Where DVC has not run, it has locked no corpus.
     corpora = {path: tracked_md5(root, path) or folder_md5(root / path) for path in raw}
     return {**corpora, FEATURES: folder_md5(root / FEATURES)}
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Wait for another training of this project: two at once take each other's cores and memory.
+
+    `dvc repro` typed by hand, a worktree and a reproduction train beside the flow.
+    """
+    lock = FileLock(project_of(root) / ".ser" / "train.lock")
+    Path(lock.lock_file).parent.mkdir(exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("waits for another training of this project", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_bytes(root: Path, folds: pd.DataFrame, params: Params) -> list[Path]:
