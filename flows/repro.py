@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
+import signal
 import sys
 
 from flows.processes.environment import begin, command_environment
+from flows.processes.guard import guards
 from flows.processes.lock import hold, under_way
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
@@ -14,10 +17,17 @@ def main() -> int:
     root = begin()
     if facts := under_way(root):
         print(f"Waits for the retraining of process {facts['pid']} …", file=sys.stderr)
+    for number in ENDINGS:
+        signal.signal(number, signal.default_int_handler)
+    command = [sys.executable, "-m", "dvc", "repro", *sys.argv[1:]]
     try:
-        with hold(root, wait=True):
-            command = [sys.executable, "-m", "dvc", "repro", *sys.argv[1:]]
-            return subprocess.run(command, cwd=root, env=command_environment()).returncode
+        with hold(root, wait=True), guards() as start:
+            try:
+                return start(command, cwd=root, env=command_environment()).wait()
+            finally:
+                # The lock is held until DVC, and the stage that it runs, have ended.
+                for number in ENDINGS:
+                    signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         return 130
 
