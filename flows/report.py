@@ -13,9 +13,8 @@ from rich.text import Text
 
 from flows.request import Request
 from flows.stages import Outcome
-from ser.core.scores.metrics import emotions_text
+from ser.core.scores.metrics import audit_text, emotions_text
 from ser.core.utterance.fitness import in_words
-from ser.core.utterance.sentences import sentence_text
 from ser.io.tracking.pages import links
 from ser.io.tracking.registry.versions import MODEL, Version
 from ser.output import count_of, one_line
@@ -99,12 +98,12 @@ class Tick:
 
 def rows(tick: Tick) -> dict[str, str]:
     """Scores and verdict, with rich's markup."""
-    test = tick.metrics["test"]
+    test, audit = tick.metrics["test"], tick.metrics["protocol"]["audit"]
     champion = f"version {tick.champion.version}" if tick.champion else "none yet"
     return {
         "Corpus": "+".join(tick.metrics["protocol"]["corpora"]),
         "Protocol": protocol_text(tick),
-        "Audit": audit_text(tick),
+        "Audit": audit_text(audit) + left_out_text(audit["left_out"]),
         "Model": tick.metrics["model"],
         "UAR": f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}",
         "Emotions": emotions_text(test),
@@ -186,17 +185,6 @@ def protocol_text(tick: Tick) -> str:
         f"{protocol['name']}, fold {protocol['fold']}: "
         f"{count_of(test['utterances'], 'utterance')} of "
         f"{count_of(test['speakers'], 'speaker')} not trained on"
-    )
-
-
-def audit_text(tick: Tick) -> str:
-    """The receipt of the leakage audit, which stands beside every score."""
-    audit = tick.metrics["protocol"]["audit"]
-    return (
-        f"Split {audit['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "
-        f"{audit['copies_across_splits']} recordings in two splits; "
-        f"{sentence_text(audit['sentence_overlap'], audit['sentence_unknown'])}."
-        f"{left_out_text(audit['left_out'])}"
     )
 
 

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
+from flows.processes import note
 from flows.processes.marks import end_marked
 from ser.errors import StageError
 
@@ -52,11 +52,10 @@ def hold(root: Path, *, wait: bool = False) -> Iterator[None]:
             # It holds DVC's lock, or writes the outs.
             end_marked(MARK, str(mark))
         os.environ[MARK] = uuid.uuid4().hex
-        now = datetime.now().astimezone()
         facts = {
             "pid": os.getpid(),
-            "since": now.isoformat(timespec="seconds"),
-            "started": now.timestamp(),
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "started": note.start_of(os.getpid()),
             "mark": os.environ[MARK],
         }
         holder.write_text(json.dumps(facts) + "\n")
@@ -70,11 +69,8 @@ def hold(root: Path, *, wait: bool = False) -> Iterator[None]:
 def under_way(root: Path) -> dict[str, Any] | None:
     """`pid` and `since` of the retraining that holds the project's lock."""
     facts = _read(root / ".ser" / "retrain.json")
-    with suppress(KeyError, psutil.Error):
-        # One that was killed leaves its facts; another process has its number since.
-        if psutil.Process(facts["pid"]).create_time() <= facts["started"]:
-            return facts
-    return None
+    # One that was killed leaves its facts.
+    return facts if facts and note.is_process(facts["pid"], facts["started"]) else None
 
 
 def _read(holder: Path) -> dict[str, Any]:

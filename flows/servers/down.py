@@ -14,7 +14,7 @@ from flows.processes.environment import begin, failed
 from flows.processes.lock import under_way
 from flows.processes.marks import marked
 from flows.processes.note import Note
-from flows.servers.services import MARK, left_over
+from flows.servers.services import MARK, end_left_over, left_over
 from ser.errors import SerError, StageError
 
 #: Seconds for the worker, its flow runs and then the servers.
@@ -42,7 +42,8 @@ def _end(root: Path) -> None:
         print("Nothing runs here.")
         return
     if running is None:
-        print("The supervisor was killed; what it left behind ends now.")
+        print("The supervisor was killed; what it left behind ends now.", flush=True)
+        end_left_over(mark)
     else:
         _announce(root, running)
         os.kill(running.pid, signal.SIGTERM)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows.processes import note, prefect_api
-from flows.processes.marks import marked
+import psutil
+
+from flows.processes import guard, note, prefect_api
+from flows.processes.marks import end_marked, marked
 from flows.processes.note import Note
 from flows.processes.server import API_URL, answers, mlflow_ui, named_mlflow
 from ser.errors import StageError
@@ -19,6 +21,8 @@ from ser.io.tracking.address import shown_uri
 
 #: Marks every process that the platform starts, so that all of them can be found.
 MARK = "SER_PLATFORM"
+#: Seconds that guards may take to end what a killed supervisor has left.
+PATIENCE = 60.0
 #: Flow runs that are shown.
 TICKS = 5
 Facts = dict[str, Any]
@@ -29,14 +33,16 @@ def worker_name(root: Path) -> str:
     return re.sub(r"[/%&<>]", "-", f"{socket.gethostname()} {root.name}")
 
 
-def is_online(url: str, name: str, *, since: float = 0.0) -> bool:
-    """Whether the worker of that name is online, by a heartbeat after `since`."""
+def heartbeats(url: str) -> dict[str, str]:
+    """The last heartbeat of each worker that is online, by name; times are of Prefect's clock."""
     # The pool may not be there yet.
     with suppress(StageError):
-        for worker in prefect_api.workers(url):
-            if worker["name"] == name and worker["status"] == "ONLINE":
-                return datetime.fromisoformat(worker["last_heartbeat_time"]).timestamp() >= since
-    return False
+        return {
+            worker["name"]: worker["last_heartbeat_time"]
+            for worker in prefect_api.workers(url)
+            if worker["status"] == "ONLINE"
+        }
+    return {}
 
 
 def health(running: Note) -> dict[str, bool]:
@@ -44,13 +50,30 @@ def health(running: Note) -> dict[str, bool]:
     prefect = answers(running.prefect_api)
     found = {"mlflow": answers(running.mlflow), "prefect": prefect}
     if running.worker:
-        found["worker"] = prefect and is_online(running.prefect_api, running.worker)
+        found["worker"] = prefect and running.worker in heartbeats(running.prefect_api)
     return found
 
 
 def left_over(mark: str) -> list[int]:
     """Numbers of the processes that a platform of that mark has started, and that still run."""
     return [process.pid for process in marked(MARK, mark)] if mark else []
+
+
+def end_left_over(mark: str) -> None:
+    """End what a killed supervisor of that mark has left, and wait until it is gone.
+
+    Guards that live do so by themselves, in order; what has lost its guard is ended here.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while any(map(_is_guard, marked(MARK, mark))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    end_marked(MARK, mark)
+
+
+def _is_guard(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return guard.__file__ in process.cmdline()
+    return False
 
 
 def services(root: Path) -> Facts:
@@ -95,7 +118,7 @@ def services(root: Path) -> Facts:
             for found in prefect_api.deployments(url)
         ]
         if running and running.worker:
-            online = is_online(url, running.worker)
+            online = running.worker in heartbeats(url)
             facts["worker"] = {"name": running.worker, "online": online}
     except StageError as error:
         facts["warnings"].append(str(error))

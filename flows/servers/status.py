@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from textwrap import shorten
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,16 +21,17 @@ from ser.files import file_hash
 from ser.io.intake import dvc
 from ser.io.tracking import lineage
 from ser.io.tracking.address import sqlite_file
-from ser.io.tracking.registry import agreement, journal, mending, versions
+from ser.io.tracking.registry import agreement, change, mending, versions
 from ser.io.tracking.registry.versions import CHALLENGER, CHAMPION, Version
-from ser.io.tracking.runs import flatten
-from ser.io.tracking.store import connect
 from ser.output import one_line
 from ser.params import load_params
+from ser.params.overrides import dotted
 from ser.project import RAW
 
 #: Characters of a hash or a revision that are shown; `--json` has all.
 SHORT = 12
+#: And of why a tick failed.
+MESSAGE = 160
 DOWN = "down; `ser up` starts it"
 
 
@@ -71,13 +74,12 @@ def _registry(root: Path) -> Facts:
         return facts
     try:
         known = versions.all_versions(root)
-        since = {
-            r["version"]: r["at"] for r in journal.rows(root) if r["event"] in agreement.CHANGES
-        }
+        held = agreement.hold(change.history(root))
+        since = {r["version"]: r["at"] for r in held if r["event"] in agreement.CHANGES}
         for alias in (CHAMPION, CHALLENGER):
             found = next((v for v in known if alias in v.aliases), None)
             if found is not None:
-                facts[alias] = _version(root, found) | {"since": since.get(found.version)}
+                facts[alias] = _version(found) | {"since": since.get(found.version)}
         if wrong := mending.disagreement(root):
             facts["warnings"] += wrong.splitlines()
     except SerError as error:
@@ -85,16 +87,15 @@ def _registry(root: Path) -> Facts:
     return facts
 
 
-def _version(root: Path, version: Version) -> Facts:
+def _version(version: Version) -> Facts:
     tags = version.tags
-    run = connect(root).get_run(version.run_id)
     return {
         "version": version.version,
         **{name: tags.get(name) for name in ("model", "corpora", "protocol")},
         **{name: float(tags[name]) if name in tags else None for name in ("uar", "chance")},
         "verdict": version.verdict,
         "run_id": version.run_id,
-        "dvc_lock_sha256": run.data.tags.get("dvc.lock.sha256"),
+        "dvc_lock_sha256": tags.get("dvc.lock.sha256"),
     }
 
 
@@ -102,11 +103,9 @@ def _data(root: Path) -> Facts:
     """Revision, hash of dvc.lock, of each corpus, and the parameters that it does not have yet."""
     lock = root / "dvc.lock"
     revision = lineage.git_revision(root)
-    locked = dvc.locked_stages(root)
-    before: dict[str, str] = {}
-    for stage in locked.values():
-        before |= flatten(stage.get("params", {}).get(dvc.PARAMS, {}))
-    now = flatten(dvc.read_yaml(root / dvc.PARAMS) or {})
+    locked: dict[str, Any] = {}
+    for stage in dvc.locked_stages(root).values():
+        locked |= stage.get("params", {}).get(dvc.PARAMS, {})
     return {
         "git_revision": revision.get("mlflow.source.git.commit"),
         "git_dirty": revision.get("git.dirty") == "true",
@@ -115,8 +114,23 @@ def _data(root: Path) -> Facts:
             corpus: dvc.tracked_md5(root, RAW / corpus)
             for corpus in load_params(root / dvc.PARAMS).data.corpora
         },
-        "parameters_changed": [name for name in before if before[name] != now.get(name)],
+        "parameters_changed": changed_parameters(locked, dvc.read_yaml(root / dvc.PARAMS) or {}),
     }
+
+
+def changed_parameters(locked: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Dotted names of what differs, of the parameters and sections that dvc.lock has.
+
+    >>> changed_parameters({"seed": 1, "data.labels": {"merge": {}}},
+    ...                    {"seed": 1, "data": {"labels": {"merge": {"calm": "neutral"}}}})
+    ['data.labels.merge.calm']
+    """
+    every = dict(dotted(current))
+    before = dict(dotted(locked))
+    now = {n: v for n, v in every.items() if any(f"{n}.".startswith(f"{key}.") for key in locked)}
+    names = [n for n in {**before, **now} if before.get(n, {}) != now.get(n, {})]
+    # An empty mapping that was filled is said by what is in it.
+    return [n for n in names if not any(other.startswith(f"{n}.") for other in names)]
 
 
 def _print(facts: Facts) -> None:
@@ -151,7 +165,7 @@ def _model_rows(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Corpus", f"{corpus} {md5[:SHORT] if md5 else 'not made yet'}"
     lock = data["dvc_lock_sha256"]
     text = f"dvc.lock {lock[:SHORT]}" if lock else "no dvc.lock yet"
-    if champion and lock:
+    if champion and champion["dvc_lock_sha256"] and lock:
         same = champion["dvc_lock_sha256"] == lock
         text += ", the champion's" if same else f", not that of version {champion['version']}"
     if revision := data["git_revision"]:
@@ -167,12 +181,11 @@ def _version_text(version: Facts | None) -> str:
     if version is None:
         return ""
     uar, chance = version["uar"], version["chance"]
-    score = f", UAR {uar:.3f} (chance {chance:.3f})" if uar is not None else ""
+    score = f", UAR {uar:.3f} (chance {chance:.3f})" if uar and chance else ""
+    model, corpora, protocol = (version[name] for name in ("model", "corpora", "protocol"))
+    made = f"{model} on {corpora}, {protocol}{score}" if model else "registered by hand"
     since = f" {_time(version['since'])}" if version["since"] else ""
-    return (
-        f"version {version['version']}: {version['model']} on {version['corpora']}, "
-        f"{version['protocol']}{score}; {version['verdict'] or 'not judged yet'}{since}"
-    )
+    return f"version {version['version']}: {made}; {version['verdict'] or 'not judged yet'}{since}"
 
 
 def _ticks_table(ticks: list[Facts]) -> Table:
@@ -184,12 +197,13 @@ def _ticks_table(ticks: list[Facts]) -> Table:
         # One that never began has Prefect's name.
         named = name if name[:4].isdigit() else f"{_time(tick['at'])} · {name}"
         failed = tick["outcome"] in ("Failed", "Crashed", "Cancelled")
-        why = f": {tick['message']}" if failed and tick["message"] else ""
+        message = shorten(tick["message"] or "", MESSAGE, placeholder=" …")
+        why = f": {message}" if failed and message else ""
         seconds = f"{tick['seconds']:.0f} s"
         rows.append((tick["outcome"], tick["by"], seconds, one_line(f"{named}{why}")))
     for column, title in enumerate(("ticks", "by", "took")):
         table.add_column(title, min_width=max(len(row[column]) for row in rows))
-    table.add_column("flow run", no_wrap=True, overflow="ellipsis")
+    table.add_column("flow run", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

@@ -35,7 +35,7 @@ from flows.processes.server import (
     named_mlflow,
     start_server,
 )
-from flows.servers.services import MARK, is_online, left_over, worker_name
+from flows.servers.services import MARK, end_left_over, heartbeats, worker_name
 from ser.errors import StageError
 from ser.io.tracking.address import VARIABLE, shown_uri, tracking_uri
 from ser.io.tracking.pages.links import runs_url
@@ -78,7 +78,7 @@ class Part:
         self.process = start_server(
             start, self.name, self.command, root=root, env=self.env, again=again, **self.options
         )
-        self.since, self.due = time.time(), None
+        self.since, self.due = time.monotonic(), None
 
     @property
     def has_ended(self) -> bool:
@@ -154,7 +154,7 @@ class Platform:
         self._note(before)
         if before.mark:
             # It was killed: what it left behind ends by itself, and then gives its ports free.
-            _wait_for_end(before.mark)
+            end_left_over(before.mark)
         # Two projects that start at once do not choose the same port.
         with FileLock(Path(tempfile.gettempdir()) / f"ser-ports-{os.getuid()}.lock"):
             if "prefect" not in urls:
@@ -177,14 +177,16 @@ class Platform:
             self._until("prefect", lambda: answers(urls["prefect"]))
             if self.wanted.worker:
                 # It registers the deployments while MLflow still starts.
-                command = ["flows.servers.worker", "--name", worker_name(self.root)]
-                command += ["--alone"] if "prefect" in self.parts else []
+                name = worker_name(self.root)
+                last = heartbeats(urls["prefect"]).get(name)
+                command = ["flows.servers.worker", "--name", name]
+                command += ["--own-server"] if "prefect" in self.parts else []
                 self._add(start, "worker", command, {API_URL: urls["prefect"]})
             self._until("mlflow", lambda: answers(urls["mlflow"]))
         if self.wanted.worker:
-            since = self.parts["worker"].since
-            name = worker_name(self.root)
-            self._until("worker", lambda: is_online(urls["prefect"], name, since=since))
+            # One that was killed a moment ago is online for Prefect, too.
+            seen = (None, last)
+            self._until("worker", lambda: heartbeats(urls["prefect"]).get(name) not in seen)
         self._note(note.read(self.root), ready=True)
 
     def look(self, start: Start) -> None:
@@ -192,7 +194,7 @@ class Platform:
         for part in self.parts.values():
             if not part.has_ended:
                 continue
-            now = time.time()
+            now = time.monotonic()
             if part.due is None:
                 part.pause = FIRST_PAUSE if now - part.since > STEADY else part.pause
                 part.due = now + part.pause
@@ -263,10 +265,3 @@ def last_error(log: Path) -> str:
 def log(text: str) -> None:
     """A line of the supervisor's own log."""
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {text}", flush=True)
-
-
-def _wait_for_end(mark: str) -> None:
-    deadline = time.monotonic() + LINGER
-    while left_over(mark) and time.monotonic() < deadline:
-        time.sleep(LOOK)
-    end_marked(MARK, mark)

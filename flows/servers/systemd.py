@@ -34,7 +34,6 @@ def unit(root: Path) -> str:
 # Remove it: systemctl --user disable --now {name}
 [Unit]
 Description=Speech emotion recognition: servers and schedule of {_specifiers(str(root))}
-After=network-online.target
 
 [Service]
 Type=exec

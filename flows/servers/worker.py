@@ -17,7 +17,7 @@ from flows.processes.environment import begin, command_environment, failed
 from flows.processes.prefect_api import POOL
 from flows.processes.server import API_URL, check_answers, running_server
 from flows.processes.supervision import MESSAGE
-from flows.servers.services import MARK
+from flows.servers.services import MARK, heartbeats
 from ser.errors import SerError, StageError
 
 
@@ -26,7 +26,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="ser worker", description=main.__doc__)
     parser.add_argument("--name", help="in Prefect; default: one of its own")
     parser.add_argument(
-        "--alone", action="store_true", help="no other worker runs flows of this server"
+        "--own-server",
+        action="store_true",
+        help="flow runs of a killed worker are marked as crashed, unless another one is online",
     )
     options = parser.parse_args()
     root = begin()
@@ -54,15 +56,23 @@ def main() -> int:
         # Prefect resumes what it deploys: what a person has paused stays paused.
         for deployment in paused:
             prefect_api.post(url, f"deployments/{deployment}/pause_deployment", {})
-        if options.alone:
-            # Of a worker that was killed: because of them each tick would be cancelled.
-            prefect_api.crash_scheduled(url, MESSAGE)
+        if options.own_server:
+            crash_seeming(url, options.name)
     except SerError as error:
         return failed(error)
     print(f"Runs the schedule of prefect.yaml; reports to {url}.", flush=True)
     worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
     named = ["--name", options.name] if options.name else []
     return os.execve(sys.executable, [*worker, *named], command_environment())
+
+
+def crash_seeming(url: str, worker: str) -> None:
+    """Mark what the worker left when it was killed, because of which each tick would be cancelled.
+
+    Nothing where another worker is online, which may run it.
+    """
+    if heartbeats(url).keys() <= {worker}:
+        prefect_api.crash_scheduled(url, MESSAGE)
 
 
 def _deploy() -> None:

@@ -27,8 +27,8 @@ PROTOCOL = {
     "name": "holdout",
     "fold": 1,
     "normalisation": "plain",
-    "split_sha256": "s" * 64,
     "audit": {
+        "split_sha256": "s" * 64,
         "shared_speakers": 0,
         "copies_across_splits": 0,
         "sentence_overlap": 1.0,
@@ -72,10 +72,8 @@ def test_nothing_in_it_is_markup_and_nothing_comes_from_elsewhere() -> None:
         facts={NASTY: NASTY},
         figures={NASTY: b"png"},
     )
-    assert {"script", "b>"} & set(Tags(text).seen) == set()
+    assert "script" not in Tags(text).seen
+    # That of a changed parameter, and none of the corpus.
+    assert Tags(text).seen.count("b") == 1
     assert not re.search(r"https?:|//|@import", text)
     assert "data:image/png;base64," in text
-
-
-def test_the_same_run_gives_the_same_page() -> None:
-    assert page() == page()

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ser.core.scores.metrics import emotions_text, interval_text
-from ser.core.utterance.sentences import sentence_text
+from ser.core.scores.metrics import audit_text, emotions_text, interval_text
 from ser.output import count_of
 
 STYLE = """
@@ -106,14 +105,11 @@ def _compared(other: Other, test: Mapping[str, Any]) -> str:
 
 
 def _protocol(test: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
-    audit = protocol["audit"]
     return (
         f"{'+'.join(protocol['corpora'])}, {protocol['name']} fold {protocol['fold']}, "
         f"{protocol['normalisation']}: {count_of(test['utterances'], 'utterance')} of "
         f"{count_of(test['speakers'], 'speaker')} not trained on, {emotions_text(dict(test))}. "
-        f"Audit of split {protocol['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "
-        f"{audit['copies_across_splits']} recordings in two splits; "
-        f"{sentence_text(audit['sentence_overlap'], audit['sentence_unknown'])}."
+        f"{audit_text(protocol['audit'])}"
     )
 
 

@@ -340,6 +340,10 @@ def test_bundles_of_a_server_are_kept_in_the_project_and_are_few(
 
     assert len(downloads) == 3
     assert sorted(path.name for path in (root / ".ser" / "bundles").iterdir()) == sorted(sha[1:])
+    # A flow run with parameters of its own works in a worktree, which is deleted after.
+    worktree = root / ".ser" / "worktrees" / "run"
+    worktree.mkdir(parents=True)
+    assert bundles.fetch_bundle(worktree, "models:/emotion-recognition/3") == fetched
     # A copy that has rotted is fetched again.
     (fetched / "bundle.json").write_text("{}")
     assert bundle_sha256(bundles.fetch_bundle(root, "models:/emotion-recognition/3")) == sha[2]

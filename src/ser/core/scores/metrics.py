@@ -6,13 +6,14 @@ recall, leads: it is the macro recall over the emotions that were uttered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ser.core.utterance.emotions import classes_of
+from ser.core.utterance.sentences import sentence_text
 from ser.core.utterance.tables import check_predictions, is_known, posterior_columns
 
 ECE_BINS = 15
@@ -77,6 +78,15 @@ def emotions_text(scores: dict[str, Any]) -> str:
     return (
         f"{uttered} of {uttered + len(missing)} emotions (nobody tested utters "
         f"{', '.join(missing)})"
+    )
+
+
+def audit_text(audit: Mapping[str, Any]) -> str:
+    """What the audit of the split found, in words; it stands beside every score."""
+    return (
+        f"Split {audit['split_sha256'][:12]}: {audit['shared_speakers']} speakers and "
+        f"{audit['copies_across_splits']} recordings in two splits; "
+        f"{sentence_text(audit['sentence_overlap'], audit['sentence_unknown'])}."
     )
 
 

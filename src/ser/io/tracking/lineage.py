@@ -33,7 +33,7 @@ def lineage_tags(root: Path) -> dict[str, str]:
     The hash of dvc.lock is not among them: DVC writes it after the stage has ended.
     """
     tags = {
-        "mlflow.user": _user(),
+        "mlflow.user": user(),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": _started_by(),
         "process.host": socket.gethostname(),
@@ -149,7 +149,8 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this process."""
     # In a container the uid may have no name.
     with suppress(KeyError, OSError):
         return getpass.getuser()

@@ -28,7 +28,7 @@ from ser.io.tracking.address import (
     tracking_uri,
 )
 from ser.io.tracking.health import check_database, first_line, guarded, is_outdated, store_errors
-from ser.io.tracking.pages.experiments import BENCHMARKS, EXPERIMENT, page_tags
+from ser.io.tracking.pages.experiments import BENCHMARKS, EXPERIMENT, one_by_one, page_tags
 from ser.io.web.loopback import bypass_proxies
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
             f"The experiment {experiment!r} is deleted in {shown_uri(root)}: MLflow takes no runs "
             f"for it. Restore it with `{'' if os.environ.get(VARIABLE) else uri}{command}`."
         )
-    for name, value in page_tags(experiment, found.tags).items():
+    for name, value in one_by_one(page_tags(experiment, found.tags), found.tags):
         client.set_experiment_tag(found.experiment_id, name, value)
     return str(found.experiment_id)
 

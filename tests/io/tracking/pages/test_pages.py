@@ -13,7 +13,7 @@ from ser.core.utterance.emotions import COLOURS
 from ser.io.tracking import runs, store
 from ser.io.tracking.pages import describe, experiments, history, views
 from ser.io.tracking.pages.descriptions import version_description
-from ser.io.tracking.pages.experiments import NOTE, OURS, page_tags
+from ser.io.tracking.pages.experiments import NOTE, OURS, note_tags, one_by_one, page_tags
 from ser.io.tracking.pages.metrics import named_scores
 from ser.io.tracking.pages.names import Logged
 
@@ -45,6 +45,16 @@ def test_an_experiment_is_described_and_a_person_s_words_stay() -> None:
     assert NOTE not in page_tags(store.EXPERIMENT, {NOTE: "mine, before this release"})
     chosen = {"mlflow.experiment.primaryMetric.name": "test/ece"}
     assert not page_tags(store.EXPERIMENT, chosen).keys() & chosen.keys()
+
+
+@pytest.mark.parametrize("found", [{}, {NOTE: "older", OURS: experiments._sha256("older")}])
+def test_a_kill_between_two_writes_leaves_a_description_ours(found: dict[str, str]) -> None:
+    wanted = note_tags("new", found)
+    written = dict(found)
+    for name, value in one_by_one(wanted, found):
+        written[name] = value
+        assert note_tags("newer", written)[NOTE] == "newer"
+    assert written == wanted
 
 
 def test_an_experiment_that_is_there_gets_what_its_page_lacks(root: Path) -> None:
@@ -116,7 +126,8 @@ def test_a_version_s_description_has_score_verdict_lineage_and_links() -> None:
         "git.dirty": "true",
         "dvc.lock.sha256": "d" * 64,
         "data.synthetic": "e" * 32 + ".dir",
-        "flow.run": "nightly",
+        "flow.run": "3f0c7a5e-0000-4000-8000-000000000000",
+        "flow.name": "nightly",
         "flow.url": "http://prefect/1",
     }
     metrics = {"test/uar": 0.7, "test/uar_low": 0.6, "test/uar_high": 0.8, "test/chance": 0.125}
@@ -133,6 +144,7 @@ def test_a_version_s_description_has_score_verdict_lineage_and_links() -> None:
         "[nightly](http://prefect/1)",
     ):
         assert words in text
+    assert tags["flow.run"] not in text
     assert "not judged yet" in version_description(logged)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ser.io.tracking.health import lookup
 from ser.io.tracking.pages.descriptions import run_description, version_description
-from ser.io.tracking.pages.experiments import NOTE, OURS, note_tags
+from ser.io.tracking.pages.experiments import NOTE, note_tags, one_by_one
 from ser.io.tracking.pages.history import load_run
 from ser.io.tracking.pages.links import run_url
 from ser.io.tracking.registry.versions import MODEL, Version
@@ -19,9 +20,7 @@ def describe_run(root: Path, run_id: str) -> None:
     run = load_run(root, run_id)
     if run is None or not run_exists(root, run_id):
         return
-    client = connect(root)
-    for name, value in note_tags(run_description(run), run.tags).items():
-        client.set_tag(run_id, name, value)
+    _set_tags(root, run_id, note_tags(run_description(run), run.tags))
 
 
 def describe_version(root: Path, version: Version) -> None:
@@ -39,10 +38,12 @@ def describe_version(root: Path, version: Version) -> None:
     )
     found = lookup(client.get_model_version, MODEL, number)
     written = {NOTE: found.description} if found and found.description else {}
-    wanted = note_tags(text, {**version.tags, **written})
-    if wanted:
-        client.update_model_version(MODEL, number, wanted[NOTE])
-        client.set_model_version_tag(MODEL, number, OURS, wanted[OURS])
+    tags = {**(found.tags if found else {}), **written}
+    for name, value in one_by_one(note_tags(text, tags), tags):
+        if name == NOTE:
+            client.update_model_version(MODEL, number, value)
+        else:
+            client.set_model_version_tag(MODEL, number, name, value)
 
 
 def describe_verdict(root: Path, version: Version) -> None:
@@ -60,9 +61,15 @@ def describe_verdict(root: Path, version: Version) -> None:
 
 def set_verdict(root: Path, run_id: str, *, version: int, verdict: str, reason: str) -> None:
     """Tag a run with what became of its model, and describe it anew."""
-    client = connect(root)
     if not run_exists(root, run_id):
         return
-    for name, value in {"version": version, "verdict": verdict, "verdict_reason": reason}.items():
-        client.set_tag(run_id, name, str(value))
+    tags = {"version": str(version), "verdict": verdict, "verdict_reason": reason}
+    _set_tags(root, run_id, tags)
     describe_run(root, run_id)
+
+
+def _set_tags(root: Path, run_id: str, tags: Mapping[str, str]) -> None:
+    """All of them or, after a kill, none."""
+    from mlflow.entities import RunTag
+
+    connect(root).log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])

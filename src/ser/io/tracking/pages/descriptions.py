@@ -90,7 +90,7 @@ def facts(run: Logged) -> dict[str, str]:
         **{f"DVC, {k.removeprefix('data.')}": v for k, v in tags.items() if k.startswith("data.")},
         "DVC experiment": tags.get("dvc.exp.name", ""),
         "Machine": ", ".join(tags[k] for k in ("process.host", "machine.processor") if tags.get(k)),
-        "Flow run": tags.get("flow.run", ""),
+        "Flow run": _flow_name(tags),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -100,8 +100,12 @@ def _where(tags: Mapping[str, str]) -> str:
 
 
 def _flow(tags: Mapping[str, str]) -> str:
-    name, url = tags.get("flow.run", ""), tags.get("flow.url", "")
+    name, url = _flow_name(tags), tags.get("flow.url", "")
     return f"[{name or 'flow run'}]({url})" if url else name
+
+
+def _flow_name(tags: Mapping[str, str]) -> str:
+    return tags.get("flow.name") or tags.get("flow.run", "")
 
 
 def _cell(text: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ser.io.tracking.pages import views
 
 #: The pipeline's own runs, and those of `ser benchmark`.
 EXPERIMENT, BENCHMARKS = "speech-emotion", "speech-emotion-benchmarks"
 NOTE = "mlflow.note.content"
-#: Hash of the description that we wrote last: a person's own is never replaced. MLflow shows no
-#: tag of this prefix.
+#: Hash of the description that we wrote last: a person's own is never replaced. While one is
+#: written, of the new one and the old one. MLflow shows no tag of this prefix.
 OURS = "mlflow.note.ours"
 TAGS = {
     # Without it MLflow's UI takes the experiment for a language model's.
@@ -68,10 +68,17 @@ def page_tags(experiment: str, tags: Mapping[str, str]) -> dict[str, str]:
 def note_tags(text: str, tags: Mapping[str, str]) -> dict[str, str]:
     """The tags that make `text` the description; {} where a person wrote, changed or emptied it."""
     found, written = tags.get(NOTE), tags.get(OURS)
-    is_ours = found is None if written is None else _sha256(found or "") == written
+    is_ours = found is None if written is None else _sha256(found or "") in written.split()
     if not text or not is_ours or found == text:
         return {}
     return {NOTE: text, OURS: _sha256(text)}
+
+
+def one_by_one(wanted: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The tags in the order of their writes: a kill between two leaves the description ours."""
+    if NOTE in wanted:
+        yield OURS, f"{wanted[OURS]} {_sha256(tags.get(NOTE, ''))}"
+    yield from wanted.items()
 
 
 def _sha256(text: str) -> str:

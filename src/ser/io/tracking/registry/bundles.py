@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlparse
 
 from ser.bundle import bundle_sha256
 from ser.errors import DamagedVersion
-from ser.io.tracking.address import masked, sqlite_file
+from ser.io.tracking.address import masked, project_of, sqlite_file
 from ser.io.tracking.health import first_line, store_errors
 from ser.io.tracking.registry.versions import CHAMPION, MODEL, Version, resolve
 from ser.io.tracking.store import as_default_store, connect
@@ -141,7 +141,7 @@ def _hash(directory: Path) -> str | None:
 
 
 def _cache(root: Path) -> Path:
-    folder = root.resolve() / FOLDER
+    folder = project_of(root) / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -7,7 +7,6 @@ stores; each row names its own.
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import socket
@@ -21,9 +20,8 @@ from filelock import FileLock, Timeout
 
 from ser.errors import RegistryError
 from ser.io.tracking.address import project_of
-from ser.io.tracking.lineage import FLOW_RUN
+from ser.io.tracking.lineage import FLOW_RUN, user
 
-#: Set by the flow: its run's name or id.
 #: Seconds to wait for another process that is registering or promoting.
 LOCK_TIMEOUT = 600.0
 
@@ -77,7 +75,7 @@ def new_row(
         "version": version,
         "previous": previous,
         "store": store,
-        "who": f"{_user()}@{socket.gethostname()}",
+        "who": f"{user()}@{socket.gethostname()}",
         "pid": os.getpid(),
         "flow_run": os.environ.get(FLOW_RUN) or None,
         "reason": reason,
@@ -150,14 +148,6 @@ def rows_of(root: Path, store: str) -> list[Row]:
     Rows without a store are of an older journal, and belong to any.
     """
     return [row for row in rows(root) if row.get("store") in (store, None)]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run under a number that has no name.
-        return str(os.getuid())
 
 
 def _parsed(line: bytes) -> Any:
