@@ -16,8 +16,21 @@ from prefect.exceptions import PrefectException
 from flows.processes.lock import RetrainingUnderWay
 from flows.processes.server import prefect_ui
 from flows.request import Request
+from ser.errors import SerError
 from ser.io.tracking.lineage import FLOW_RUN, FLOW_RUN_NAME, FLOW_RUN_URL
 from ser.params import Params
+
+
+@contextmanager
+def refusal_named() -> Iterator[None]:
+    """Name the flow run after its time where what it is asked for is refused."""
+    try:
+        yield
+    except SerError:
+        with suppress(PrefectException, HTTPError):
+            if run := _current():
+                _update(run, f"{_when(run)}refused", ["outcome:failed"])
+        raise
 
 
 @contextmanager
@@ -45,20 +58,24 @@ def _announce(project: Path, params: Params, request: Request) -> None:
     model = request.values.get("model.name", params.model.name)
     os.environ[FLOW_RUN] = str(run.id)
     os.environ[FLOW_RUN_URL] = f"{prefect_ui(project)}/runs/flow-run/{run.id}"
-    # The time that a tick was scheduled for, else when it began.
-    since = run.expected_start_time or run.start_time
-    when = f"{since.astimezone():%Y-%m-%d %H:%M} · " if since else ""
     others = [name for name in request.values if name != "model.name"]
     own = f" with {', '.join(f'{name} {request.values[name]}' for name in others[:2])}"
     own += f" and {len(others) - 2} more" if len(others) > 2 else ""
-    name = f"{when}{model}{own if others else ''}"
+    name = f"{_when(run)}{model}{own if others else ''}"
     os.environ[FLOW_RUN_NAME] = name
-    tags = [f"model:{model}", *(f"corpus:{name}" for name in params.data.corpora)]
+    corpora = request.values.get("data.corpora", params.data.corpora)
+    tags = [f"model:{model}", *(f"corpus:{corpus}" for corpus in corpora)]
     if request.values:
         tags.append("overrides")
     if request.dry_run:
         tags.append("dry-run")
     _update(run, name, tags)
+
+
+def _when(run: FlowRun) -> str:
+    """The time that a tick was scheduled for, else when it began."""
+    since = run.expected_start_time or run.start_time
+    return f"{since.astimezone():%Y-%m-%d %H:%M} · " if since else ""
 
 
 def conclude(outcome: str, *tags: str) -> None:

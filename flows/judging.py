@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,12 @@ def judge_version(
     )
     new = read_table(root / PREDICTIONS, check_predictions)
     if champion is None:
-        return compare(new, None)
+        verdict = compare(new, None)
+        if version.version == 1:
+            return verdict
+        return replace(
+            verdict, reason="No version is the champion, so there is none to compare with."
+        )
     if champion.version == version.version:
         return Verdict(True, "It serves already; only the record of its verdict was lost.")
     overrule = f"If you mean it, run `ser promote {version.version}`." if version.version else ""

@@ -33,7 +33,7 @@ from flows.processes.supervision import (
 from flows.report import Tick
 from flows.request import AS_IN_PARAMS, NO_OVERRIDES, Model, Request, request_of
 from flows.stages import Outcome
-from flows.worktree import as_checked_out, link_own_files
+from flows.worktree import as_checked_out, hide_overrides, link_own_files
 from ser.corpora.catalogue import check_present
 from ser.files import read_json
 from ser.io.tracking import lineage, runs, store
@@ -66,10 +66,13 @@ def retrain(
         root: The project's folder; leave it as it is.
     """
     project = Path(root).resolve()
-    params = load_params(project / "params.yaml")
-    request = request_of(project, model=model, overrides=overrides, dry_run=dry_run, reason=reason)
     bypass_proxies()
     supervise()
+    with flow_run.refusal_named():
+        params = load_params(project / "params.yaml")
+        request = request_of(
+            project, model=model, overrides=overrides, dry_run=dry_run, reason=reason
+        )
     try:
         with flow_run.named(project, params, request), hold(project):
             return _retrain(project, params, request)
@@ -106,6 +109,7 @@ def _workspace(project: Path, request: Request, params: Params) -> Iterator[tupl
         yield project, params
         return
     with as_checked_out(project, "retrain") as tree:
+        hide_overrides(tree)
         request.write(tree)
         link_own_files(project, tree)
         params = load_params(tree / "params.yaml")
@@ -132,8 +136,6 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
     else:
         version = find_or_register(tree, params, receipt, request)
         if version.verdict is None or versions.champion(project) is None:
-            if stages.has_remote(tree):
-                steps.push(tree)
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)
@@ -164,6 +166,9 @@ def find_or_register(
         if wrong:
             get_run_logger().warning("%s It is registered again.", wrong.found)
         if version is None or wrong:
+            # Before it is registered: who reads of a version can make it again.
+            if stages.has_remote(tree):
+                steps.push(tree)
             version = steps.register(tree, params, receipt, request)
         return version
 

@@ -159,7 +159,8 @@ def print_closing(tick: Tick, console: Console) -> None:
         console.print(f"\n[dim]{SYNTHETIC}[/]")
     console.print(
         "\nNext:  [bold]make up[/]  compares runs in MLflow and shows the flow in Prefect\n"
-        "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion",
+        "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion"
+        * (tick.champion is not None),
         highlight=False,
     )
     if tick.uncommitted:

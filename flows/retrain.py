@@ -74,7 +74,7 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     # the flow starts: its import takes a second, in which the server starts.
     params = load_params(root / "params.yaml")
     asked: dict[str, Any] = {
-        "model": options.model or AS_IN_PARAMS,
+        "model": AS_IN_PARAMS if options.model is None else options.model,
         "overrides": values_of(options.sets),
         "dry_run": options.dry_run,
         "reason": options.reason,

@@ -20,6 +20,8 @@ from ser.io.intake.verify import cache_folder
 from ser.io.tracking.address import WORKTREES
 from ser.io.tracking.lineage import git, git_diff
 
+#: Git's words where there is no repository, or no commit in it yet.
+NO_COMMIT = ("not a git repository", "argument 'HEAD'", "revision 'HEAD'", "reference: HEAD")
 #: Parameters that may name a file or folder of the user.
 OWN_FILES = ("data.exclude", "encoder.name", "model.byol_s.weights")
 #: How DVC brings files here: a copy of a large corpus takes minutes.
@@ -90,6 +92,16 @@ def link_own_files(root: Path, tree: Path) -> None:
             (tree / name).symlink_to((root / name).resolve())
 
 
+def hide_overrides(tree: Path) -> None:
+    """Keep a params.yaml that a request will change out of Git's difference.
+
+    What was set for the run is no code that was not committed. One that differs already stays in.
+    """
+    with suppress(OSError, subprocess.CalledProcessError):
+        if not git(tree, "status", "--porcelain", "--", dvc.PARAMS):
+            git(tree, "update-index", "--assume-unchanged", dvc.PARAMS)
+
+
 def difference(root: Path) -> bytes:
     """`git_diff`; raises StageError where there is no Git, or no commit."""
     try:
@@ -136,7 +148,7 @@ def _unmade(root: Path, commit: str, error: OSError | subprocess.CalledProcessEr
         return StageError(f"Git cannot be started ({error}); it makes the worktree. Install it.")
     words = os.fsdecode(error.stderr).strip().splitlines()
     reason = words[-1].removeprefix("fatal: ") if words else "it gave no reason"
-    if "not a git repository" in reason or "ambiguous argument 'HEAD'" in os.fsdecode(error.stderr):
+    if any(sign in os.fsdecode(error.stderr) for sign in NO_COMMIT):
         return StageError(
             f"{root} has no Git commit, of which a worktree could be made: `git init`, then add "
             "and commit the project. A run that leaves the checkout as it is needs one."

@@ -76,7 +76,7 @@ class Reproduction:
         because = f", whose {causes} is not what was recorded" if causes else ""
         where = f"The difference starts in {self.start.name}{because}."
         scores = f"Test UAR {self.uar:.3f}, recorded {self.recorded_uar:.3f}"
-        if self.spread:
+        if len(self.spread) > 1:
             inside = "within" if self.is_within_spread else "outside"
             scores += f", {inside} the spread over seeds ({spread_text(self.spread)})"
         if not self.machine:

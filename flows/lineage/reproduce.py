@@ -82,7 +82,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print_error("interrupted; nothing was changed.")
         return INTERRUPTED
-    except SerError as error:
+    except (SerError, OSError) as error:
         if options.debug or os.environ.get("SER_DEBUG"):
             raise
         print_error(error)
@@ -178,7 +178,7 @@ def reproduce(
 
 def _code(root: Path, record: Mapping[str, Any], code: str) -> tuple[str, bytes]:
     """Commit and difference of the code to run."""
-    if code == RECORDED:
+    if code in (RECORDED, ""):
         return record["git"]["commit"], os.fsencode(record["git"]["diff"])
     return ("HEAD", difference(root)) if code == HERE else (code, b"")
 

@@ -74,7 +74,7 @@ def main() -> int:
             _in_background(root, wanted)
     except KeyboardInterrupt:
         return 0 if options.foreground else 130
-    except SerError as error:
+    except (SerError, OSError) as error:
         return failed(error)
     return 0
 

@@ -132,7 +132,7 @@ def _moved(
             was = f"; the last was version {line[-1]}" if line else ""
             what = f"No version has the alias champion{was}."
             last = int(before[0]) if before else max(known, default=0)
-            yield Finding("vacant", last, what)
+            yield Finding("vacant", last, what, f"Give it back: `ser promote {last}`.")
     elif not line:
         what = f"Version {champion} is the champion, but the journal has no row of how it came."
         yield Finding("adopted", champion, what)

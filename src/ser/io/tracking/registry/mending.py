@@ -27,8 +27,10 @@ def agree(root: Path) -> list[str]:
         if missing := _missing_model(root):
             return missing
         return [
-            " ".join(filter(None, (finding.found, _mend(root, finding), finding.remedy)))
+            " ".join(filter(None, (finding.found, _mend(root, finding), remedy)))
             for finding in _findings(root)
+            # A champion that is missing is given back by now.
+            for remedy in ["" if finding.kind == "vacant" else finding.remedy]
         ]
 
 
@@ -91,7 +93,10 @@ def _reinstate(root: Path) -> str:
         line = [v.version for v in all_versions(root) if v.verdict == "promoted"][::-1]
     found = loadable(root, reversed(line))
     if found is None:
-        return "No earlier champion can be loaded: `make run` makes today's model champion."
+        return (
+            "None that served before, and was not rolled back from, can be loaded: `make run` makes "
+            "today's model champion, `ser promote VERSION` another."
+        )
     reason = "The alias was gone; this is the last champion that can be loaded."
     write(root, "reinstated", found, reason)
     return f"Version {found.version} has it again."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,14 @@ from ser.io.tracking.store import as_default_store, connect
 NAME = "lineage.json"
 #: Of what the file holds.
 FORMAT = 1
+#: What readers of it rely on.
+TYPES = {
+    **dict.fromkeys(("bundle_sha256", "split_sha256", "model", "mlflow_run", "reason"), str),
+    **dict.fromkeys(("corpora", "features", "files", "flow_run", "git", "libraries"), dict),
+    **dict.fromkeys(("machine", "overrides", "protocol", "scores"), dict),
+    "seed": int,
+}
+KINDS = {str: "text", dict: "an object", int: "a number"}
 
 
 def write_record(root: Path, model_id: str, run_id: str, record: Mapping[str, Any]) -> None:
@@ -53,13 +62,14 @@ def find_record(root: Path, named: str) -> tuple[dict[str, Any], Version | None]
     The version is None for a file. Raises RegistryError where neither is there, or the file is
     none of this release's.
     """
-    version = None if named.endswith(".json") else versions.named(root, named)
+    is_file = named.endswith(".json") or (named and Path(named).exists())
+    version = None if is_file else versions.named(root, named)
     if version is not None:
         record = fetch_record(root, version)
     else:
         try:
             record = read_json(Path(named))
-        except TableError as error:
+        except (TableError, OSError) as error:
             raise RegistryError(
                 f"{named} cannot be read as a {NAME}; expected the file that stands beside a "
                 "version's bundle. `ser lineage VERSION --json` writes one."
@@ -68,6 +78,12 @@ def find_record(root: Path, named: str) -> tuple[dict[str, Any], Version | None]
         raise RegistryError(
             f"{named} has format {record.get('format')!r}, and this release reads {FORMAT}. Use "
             "the release that wrote it."
+        )
+    wrong = [key for key, kind in TYPES.items() if not isinstance(record.get(key), kind)]
+    if wrong:
+        raise RegistryError(
+            f"{named}: {wrong[0]} is {json.dumps(record.get(wrong[0]))[:60]}; expected "
+            f"{KINDS[TYPES[wrong[0]]]}, as the release wrote it. Take the version's own {NAME}."
         )
     return record, version
 
