@@ -134,6 +134,10 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
         version = Version.unregistered(**{fact: receipt[fact] for fact in facts})
         verdict = steps.judge(tree, params, version, versions.champion(project))
     else:
+        known = versions.find_version(project, receipt["bundle_sha256"])
+        if known is None and stages.has_remote(tree):
+            # Before it is registered: who reads of a version can make it again.
+            steps.push(tree)
         version = find_or_register(tree, params, receipt, request)
         if version.verdict is None or versions.champion(project) is None:
             judge_it = partial(steps.judge, tree, params, version)
@@ -166,9 +170,6 @@ def find_or_register(
         if wrong:
             get_run_logger().warning("%s It is registered again.", wrong.found)
         if version is None or wrong:
-            # Before it is registered: who reads of a version can make it again.
-            if stages.has_remote(tree):
-                steps.push(tree)
             version = steps.register(tree, params, receipt, request)
         return version
 

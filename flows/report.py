@@ -158,11 +158,13 @@ def print_closing(tick: Tick, console: Console) -> None:
     if tick.is_synthetic:
         console.print(f"\n[dim]{SYNTHETIC}[/]")
     console.print(
-        "\nNext:  [bold]make up[/]  compares runs in MLflow and shows the flow in Prefect\n"
-        "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion"
-        * (tick.champion is not None),
+        "\nNext:  [bold]make up[/]  compares runs in MLflow and shows the flow in Prefect",
         highlight=False,
     )
+    if tick.champion:
+        console.print(
+            "       [bold].venv/bin/ser predict FILE.wav[/]  asks the champion", highlight=False
+        )
     if tick.uncommitted:
         # A bracket in a file's name would be markup.
         files = escape(shlex.join(tick.uncommitted))

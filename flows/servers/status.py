@@ -157,7 +157,7 @@ def _model_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     """What serves, and from what."""
     for warning in facts["warnings"]:
         yield "Warning", warning
-    yield "Champion", _version_text(facts[CHAMPION]) or "none yet; `make run` trains and judges"
+    yield "Champion", _version_text(facts[CHAMPION]) or "none; `make run` trains and judges"
     if facts[CHALLENGER] != facts[CHAMPION]:
         yield "Challenger", _version_text(facts[CHALLENGER]) or "none"
     data, champion = facts["data"], facts[CHAMPION]

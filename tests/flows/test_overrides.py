@@ -90,6 +90,8 @@ def test_a_version_says_what_was_set_for_it(ticked) -> None:
     assert record["version"] == version.version
     assert record["verdict"]["reason"] == version.verdict_reason
     assert "+NEW = True" in record["git"]["diff"]
+    # What was set is no code that was not committed.
+    assert "params.yaml" not in record["git"]["diff"]
     fate = "promoted" if found.verdict.promote else "kept out"
     assert name.endswith(f" · lda with model.lda.shrinkage 0.5 · {fate} v{version.version}")
 

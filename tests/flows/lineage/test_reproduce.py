@@ -77,12 +77,17 @@ def test_the_stage_whose_source_was_changed_is_where_the_difference_starts(
         (["17"], "no version 17; known are 1"),
         (["nobody"], "No version of emotion-recognition has the alias 'nobody'"),
         (["nowhere.json"], "nowhere.json cannot be read"),
+        (["params.yaml"], "params.yaml cannot be read"),
+        (["broken.json"], "machine is 5; expected an object"),
         (["champion", "--code", "0000"], "Git has no commit 0000"),
     ],
 )
 def test_what_cannot_be_made_again_is_one_line(
     registered: Project, arguments: list[str], words: str
 ) -> None:
+    record = records.fetch_record(registered.root, versions.champion(registered.root))
+    (registered.root / "broken.json").write_text(json.dumps({**record, "machine": 5}))
+
     done = reproduced(registered, *arguments)
 
     assert done.returncode == 2

@@ -94,8 +94,8 @@ def _reinstate(root: Path) -> str:
     found = loadable(root, reversed(line))
     if found is None:
         return (
-            "None that served before, and was not rolled back from, can be loaded: `make run` makes "
-            "today's model champion, `ser promote VERSION` another."
+            "None that served before, and was not rolled back from, can be loaded: `make run` "
+            "makes today's model champion, `ser promote VERSION` another."
         )
     reason = "The alias was gone; this is the last champion that can be loaded."
     write(root, "reinstated", found, reason)
