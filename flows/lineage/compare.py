@@ -111,12 +111,10 @@ def compare_features(recorded: Path, made: Path) -> list[Difference]:
     if made.name == EMBEDDINGS.name:
         embeddings = read_embeddings(recorded), read_embeddings(made)
         return [_of_arrays(*embeddings, name="value of an embedding's layer")]
+    log_mels = read_sequences(recorded), read_sequences(made)
     return [
         _of_tables(read_functionals(recorded), read_functionals(made)),
-        # One step of float16 is 5e-4 of a value: the last bit of a float32 may flip it.
-        _of_arrays(
-            read_sequences(recorded), read_sequences(made), name="log-mel band", step=np.float16
-        ),
+        _of_arrays(*log_mels, name="power of mel band", decibels=True),
     ]
 
 
@@ -141,13 +139,15 @@ def _of_arrays(
     made: Mapping[str, np.ndarray],
     *,
     name: str,
-    step: type[np.floating] | None = None,
+    decibels: bool = False,
 ) -> Difference:
     """Of two arrays (…, n) for each utterance; each of the n columns is a descriptor.
 
-    step : the type that values are stored in.
+    decibels : values are dB, stored as float16: of their differences one step of storage is left
+    out, which the last bit of a float32 may flip, and the rest counts as power: a band far below
+    the loudest has few digits in dB.
     """
-    stored = step.__name__ if step else ""
+    stored = "float16" if decibels else ""
     other = set(recorded) ^ set(made)
     other |= {key for key in set(recorded) & set(made) if recorded[key].shape != made[key].shape}
     if other:
@@ -157,10 +157,13 @@ def _of_arrays(
         columns = values.reshape(-1, values.shape[-1]).astype(np.float64)
         gap = np.abs(columns - made[key].reshape(columns.shape))
         is_exact &= not gap.any()
-        if step:
-            gap = np.clip(gap - np.abs(np.spacing(columns.astype(step))).astype(float), 0, None)
+        size = np.abs(columns)
+        if decibels:
+            step = np.abs(np.spacing(columns.astype(np.float16))).astype(float)
+            size = 10 ** (columns / 10)
+            gap = np.clip(gap - step, 0, None) * size * np.log(10) / 10
         differing = np.maximum(differing, gap.max(axis=0, initial=0.0))
-        largest = np.maximum(largest, np.abs(columns).max(axis=0, initial=0.0))
+        largest = np.maximum(largest, size.max(axis=0, initial=0.0))
     shares = differing / np.where(largest == 0, 1.0, largest)
     where = f"{name} {int(shares.argmax())}"
     return Difference(float(shares.max()), where, 0, stored, is_exact)

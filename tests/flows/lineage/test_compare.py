@@ -81,12 +81,22 @@ def test_one_step_of_float16_is_how_it_is_stored_and_two_are_a_difference() -> N
 
     def moved_by(difference: float) -> Difference:
         now = before + np.array([[difference], [0.0]], np.float16)
-        return _of_arrays({"a": before}, {"a": now}, name="band", step=np.float16)
+        return _of_arrays({"a": before}, {"a": now}, name="band", decibels=True)
 
     assert moved_by(0.0).is_exact
     assert moved_by(step).is_rounding
     assert not moved_by(step).is_exact
     assert not moved_by(2 * step).is_rounding
+
+
+def test_what_rounding_leaves_of_a_silent_band_is_no_difference() -> None:
+    """Two steps of float16 at 80 dB below the loudest are less than 1e-9 of its power."""
+    before = np.array([[0.0], [-80.0]], np.float16)
+    quiet = before - np.array([[0.0], [0.125]], np.float16)
+    loud = before - np.array([[0.001], [0.0]], np.float16)
+
+    assert _of_arrays({"a": before}, {"a": quiet}, name="band", decibels=True).is_rounding
+    assert not _of_arrays({"a": before}, {"a": loud}, name="band", decibels=True).is_rounding
 
 
 def test_an_utterance_on_one_side_only_is_never_rounding() -> None:
