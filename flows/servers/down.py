@@ -48,7 +48,8 @@ def _end(root: Path) -> None:
         _announce(root, running)
         os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + PATIENCE
-    while note.running(root) or left_over(mark):
+    # Not its note: that is withdrawn a moment before it ends.
+    while left_over(mark) or (running and note.is_process(running.pid, running.started)):
         if time.monotonic() > deadline:
             pids = ", ".join(map(str, left_over(mark))) or str(note.read(root).pid)
             raise StageError(f"Still there after {PATIENCE:.0f} s: processes {pids}; end them.")

@@ -257,6 +257,7 @@ def test_down_leaves_nothing(platform: Platform) -> None:
 
     assert "Ended: MLflow, Prefect and the worker" in output
     assert not left_over(before.mark)
+    assert not note.is_process(before.pid, before.started)
     assert note.running(platform.root) is None
     assert platform.run("down") == "Nothing runs here.\n"
     assert "down; `ser up` starts it" in platform.run("status")
