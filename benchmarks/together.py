@@ -41,6 +41,7 @@ class Project:
     root: Path
     done: Counter[str] = field(default_factory=Counter)
     locks: list[str] = field(default_factory=list)
+    in_logs: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     at_once: Counter[int] = field(default_factory=Counter)
 
@@ -102,7 +103,7 @@ def main() -> int:
             project.run("flows.servers.down")
     _report(options.minutes, project, runs, versions)
     overlapped = any(count > 1 for count in project.at_once)
-    return int(bool(project.locks or project.failures or overlapped))
+    return int(bool(project.locks or project.in_logs or project.failures or overlapped))
 
 
 def _for_minutes(minutes: float, project: Project) -> tuple[Counter[str], int]:
@@ -180,8 +181,9 @@ def _for_minutes(minutes: float, project: Project) -> tuple[Counter[str], int]:
                 project.failures.append(f"{run['name']}: {message}")
         if len(found) < 200:
             break
-    log = "".join(path.read_text() for path in (project.root / ".ser" / "logs").glob("*.log"))
-    project.locks += [line for line in log.splitlines() if LOCKED.search(line)]
+    for log in (project.root / ".ser" / "logs").glob("*.log"):
+        lines = Counter(filter(LOCKED.search, log.read_text().splitlines()))
+        project.in_logs += [f"{log.name}: {line} ({count})" for line, count in lines.items()]
     versions = json.loads(project.run("ser.cli", "versions", "--json").stdout)
     champions = sum("champion" in version["aliases"] for version in versions)
     project.done["champions"] = champions
@@ -207,9 +209,10 @@ def _report(minutes: float, project: Project, runs: Counter[str], versions: int)
 
 {page.table(["what", "count"], rows)}
 
-Words of a lock, anywhere: {len(project.locks)}. Failures: {len(project.failures)}.
+Words of a lock that a person saw: {len(project.locks)}; kinds of lines in the servers' own logs:
+{len(project.in_logs)}. Failures: {len(project.failures)}.
 
-{chr(10).join(f"- {line}" for line in (*project.locks, *project.failures))}
+{chr(10).join(f"- {line}" for line in (*project.locks, *project.in_logs, *project.failures))}
 """,
     )
 
