@@ -132,7 +132,8 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
     if request.dry_run:
         facts = ("run_id", "bundle_sha256", "split_sha256")
         version = Version.unregistered(**{fact: receipt[fact] for fact in facts})
-        verdict = steps.judge(tree, params, version, versions.champion(project))
+        champion = versions.champion(project)
+        verdict = steps.judge(tree, params, version, champion)
     else:
         known = versions.find_version(project, receipt["bundle_sha256"])
         if known is None and stages.has_remote(tree):
@@ -143,9 +144,6 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)
-    if request.dry_run:
-        champion = versions.champion(project)
-    else:
         champion = promotion.check_champion(project, otherwise=version)
     return Tick(
         outcomes=tuple(outcomes),

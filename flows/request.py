@@ -64,9 +64,9 @@ def request_of(
     for key, value in asked.items():
         set_value(values, key, value)
     parse_params(values, source="params.yaml with the overrides")
-    before = dict(dotted(written))
+    before = list(dotted(written))
     return Request(
-        {key: value for key, value in asked.items() if before.get(key, KeyError) != value},
+        {key: value for key, value in asked.items() if (key, value) not in before},
         dry_run,
         reason.strip(),
     )

@@ -32,14 +32,14 @@ T = TypeVar("T")
 CHATTER = re.compile(
     r"\s*(Running stage|> |Updating lock file|Generating lock file|To track the changes|"
     r"To enable auto staging|git add|dvc config core|Use `dvc push`|Data and pipelines are|"
-    r"Stage '.*' (didn't change|is cached)|\(PID \d+\)|If there are no processes with such|$)"
+    r"Stage '.*' (didn't change|is cached)|$)"
 )
 LOGS = Path(".ser/logs")
 WORDS = {"modified": "changed", "deleted": "is missing", "new": "is new"}
 #: DVC's words where another DVC command holds its lock, or works on the same files.
 BUSY = re.compile(r"acquire lock|is busy|is locked")
 #: And what it prints below.
-BLOCKED_BY = re.compile(r"\s*\(PID \d+\)|If there are no processes with such|\s*$")
+BLOCKED_BY = re.compile(r"\s*\(PID \d+\)|If there are no processes with such")
 #: Seconds to wait for another DVC command, and between two looks at it.
 BUSY_TIMEOUT, BUSY_PAUSE = 3600.0, 2.0
 #: Reasons that a line of the log names, before "and … more".
@@ -192,10 +192,7 @@ def _when_free(attempt: Callable[[], T], on_line: Callable[[str], None] | None =
 
 def missing_outs(root: Path) -> list[str]:
     """Outs of dvc.lock that are not here."""
-    outs = (
-        out["path"] for stage in dvc.locked_stages(root).values() for out in stage.get("outs", [])
-    )
-    return [path for path in outs if not (root / path).exists()]
+    return [path for path in dvc.locked_outs(root) if not (root / path).exists()]
 
 
 def has_remote(root: Path) -> bool:
@@ -266,7 +263,9 @@ def _own_source(root: Path) -> dict[str, str]:
 
 def _is_noise(line: str) -> bool:
     # The error is shown once, at the very end.
-    return bool(CHATTER.match(line)) or line.startswith(("error: ", "ERROR: "))
+    return bool(CHATTER.match(line) or BLOCKED_BY.match(line)) or line.startswith(
+        ("error: ", "ERROR: ")
+    )
 
 
 def _failure(stage: str, finished: Finished) -> SerError:

@@ -51,7 +51,7 @@ def worktree(
     except Timeout as error:
         raise StageError(f"Another process works in {folder}; wait for it, or end it.") from error
     try:
-        # What a killed process left.
+        # The tree of a process that was killed.
         _remove(root, folder)
         tree = _check_out(root, folder, commit, diff)
         for path, text in (files or {}).items():
@@ -70,7 +70,7 @@ def as_checked_out(root: Path, name: str) -> Iterator[Path]:
     lock = root / "dvc.lock"
     files = {"dvc.lock": lock.read_text()} if lock.exists() else {}
     with worktree(root, name, diff=difference(root), files=files) as tree:
-        # What is not in the cache is made again.
+        # Stages make the outs again that the cache does not have.
         stages.run(tree, "checkout", "--allow-missing")
         # Scores are Git's, and may not be committed.
         for path in stages.missing_outs(tree):

@@ -84,7 +84,7 @@ def build(
         "mlflow_run": receipt["run_id"],
         "scores": {split: _scores(metrics[split]) for split in ("dev", "test")},
         "protocol": metrics["protocol"],
-        # Of other seeds on the same split, where they were trained on: `ser reproduce` does it.
+        # Test UAR of several seeds on this split; `ser reproduce` measures it.
         "spread": None,
         "version": None,
         "verdict": None,

@@ -153,7 +153,7 @@ class Platform:
         urls, compare = named_servers(), ""
         self._note(before)
         if before.mark:
-            # It was killed: what it left behind ends by itself, and then gives its ports free.
+            # A killed supervisor's parts end by themselves; then their ports are free.
             end_left_over(before.mark)
         # Two projects that start at once do not choose the same port.
         with FileLock(Path(tempfile.gettempdir()) / f"ser-ports-{os.getuid()}.lock"):
