@@ -1,0 +1,1 @@
+"""The promoted model behind HTTP and WebSocket: `ser serve`."""

@@ -1,0 +1,124 @@
+"""Which model to serve: a bundle that was named, or whoever is champion, again and again.
+
+The last good model goes on serving while the registry is away or a new champion cannot be loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ser.bundle import bundle_sha256, load_bundle
+from ser.errors import NoChampion, SerError
+from ser.serve.logs import event
+from ser.serve.state import State
+from ser.serve.workers.generation import Served
+
+#: Polls before a champion that could not be loaded is tried again.
+PATIENCE = 12
+Look = Callable[[str], Served | None]
+
+
+def from_folder(bundle: Path) -> Served:
+    """The model of a bundle's folder; raises BundleError."""
+    return _served(bundle, bundle_sha256(bundle), None, {})
+
+
+def look(root: Path, serving: str) -> Served | None:
+    """The champion, fetched and checked; None where its bundle has the hash `serving` already.
+
+    Raises RegistryError: NoChampion, DamagedVersion, or the registry is away.
+    """
+    from ser.io.tracking.registry.bundles import fetch_bundle
+    from ser.io.tracking.registry.versions import resolve
+
+    version = resolve(root)
+    if version.bundle_sha256 == serving:
+        return None
+    bundle = fetch_bundle(root, version)
+    return _served(bundle, version.bundle_sha256, version.version, dict(version.tags))
+
+
+class Watch:
+    """Polls the registry and swaps the model that serves."""
+
+    def __init__(self, root: Path, state: State) -> None:
+        self.root, self.state = root, state
+        self._failed, self._since = "", 0
+
+    async def run(self) -> None:
+        while True:
+            await self.once()
+            await asyncio.sleep(self.state.params.poll_seconds)
+
+    async def once(self) -> None:
+        """Look once; whatever goes wrong, what serves goes on."""
+        served = self.state.served
+        serving = served.bundle_sha256 if served else ""
+        try:
+            found = await asyncio.to_thread(look, self.root, serving)
+        except NoChampion as error:
+            self.state.metrics.registry_up.set(1)
+            self._wait(str(error), logging.WARNING if served else logging.INFO)
+            return
+        except SerError as error:
+            away = type(error).__name__ == "RegistryError"
+            self.state.metrics.registry_up.set(0 if away else 1)
+            if not away:
+                self.state.metrics.swaps.labels("failed").inc()
+            self._wait(str(error), logging.ERROR)
+            return
+        self.state.metrics.registry_up.set(1)
+        if found is None:
+            self._failed = ""
+            return
+        if found.bundle_sha256 == self._failed and self._since < PATIENCE:
+            self._since += 1
+            return
+        try:
+            await self.state.pool.serve(found)
+        except SerError as error:
+            self._failed, self._since = found.bundle_sha256, 0
+            self.state.metrics.swaps.labels("failed").inc()
+            self._wait(str(error), logging.ERROR)
+            return
+        self._failed = ""
+        serves(self.state, found)
+
+    def _wait(self, why: str, level: int) -> None:
+        self.state.waits_for = why
+        event("model_not_taken", level, reason=why, version=self.state.version)
+
+
+def serves(state: State, served: Served) -> None:
+    state.metrics.serves(served.version, served.bundle_sha256)
+    state.metrics.swaps.labels("done").inc()
+    event("model", version=served.version, bundle_sha256=served.bundle_sha256)
+
+
+def _served(
+    folder: Path, sha256: str, version: int | None, tags: dict[str, Any]
+) -> Served:
+    bundle = load_bundle(folder)
+    own = bundle.card
+    card = {
+        "architecture": bundle.model_name,
+        "scores": {
+            "protocol": own.get("protocol"),
+            "fold": own.get("fold"),
+            "dev_uar": own.get("dev_uar"),
+            "chance": round(1 / len(bundle.classes), 4),
+            "verdict": tags.get("verdict_reason"),
+        },
+        "lineage": {
+            "corpora": own.get("corpora"),
+            "split_sha256": own.get("split_sha256"),
+            "train_utterances": own.get("train_utterances"),
+            "train_speakers": len(own.get("train_speakers", ())),
+            **{name: tags[name] for name in ("git_revision", "dvc_lock_sha256") if name in tags},
+        },
+    }
+    return Served(folder, sha256, version, bundle.classes, bundle.takes_enrolment, card)

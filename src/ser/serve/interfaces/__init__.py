@@ -1,0 +1,1 @@
+"""What clients speak: REST, WebSocket, and who may."""

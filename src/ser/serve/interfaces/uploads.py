@@ -1,0 +1,166 @@
+"""The body of a request, in memory only: refused as soon as it is too large or too slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from ser.params.server import LimitsParams
+from ser.serve.interfaces.admission import Upload
+from ser.serve.interfaces.problems import Problem
+
+MULTIPART = "multipart/form-data"
+#: Parts of a form, characters of a text field, and bytes of a form beside its files.
+MOST_PARTS, MOST_TEXT, FRAMING = 32, 2**16, 2**16
+RAW_TYPES = ("audio/", "video/", "application/octet-stream", "application/ogg")
+
+
+@dataclass
+class Form:
+    """files : the bytes of each file by its field's name; texts : the other fields."""
+
+    files: dict[str, list[bytearray]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def one_file(self, name: str) -> bytearray | None:
+        found = self.files.get(name, [])
+        if len(found) > 1:
+            raise Problem("bad_request", f"Found {len(found)} parts {name}; expected one.")
+        return found[0] if found else None
+
+
+async def read_form(request: Request, limits: LimitsParams, upload: Upload) -> Form:
+    """The form in a multipart body; a body of audio is the file `file` of such a form.
+
+    Raises Problem: too_large, body_timeout, overloaded, unsupported_media_type, bad_request.
+    """
+    most = round(limits.max_megabytes * 2**20)
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    media = kind.decode("latin-1").lower()
+    multipart = media == MULTIPART
+    if media and not multipart and not media.startswith(RAW_TYPES):
+        raise Problem(
+            "unsupported_media_type",
+            f"The body is {media[:80]!r}; expected multipart/form-data with a part `file`, or "
+            "audio/… with the recording alone.",
+            close=True,
+        )
+    bound = most + (FRAMING if multipart else 0)
+    stated = request.headers.get("content-length", "")
+    if stated.isdigit() and int(stated) > bound:
+        raise _too_large(most)
+    chunks = _chunks(request, bound, upload, limits)
+    if multipart:
+        return await _multipart(chunks, options.get(b"boundary"), most)
+    data = bytearray()
+    async for chunk in chunks:
+        data += chunk
+    return Form({"file": [data]})
+
+
+async def _chunks(
+    request: Request, bound: int, upload: Upload, limits: LimitsParams
+) -> AsyncIterator[bytes]:
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in request.stream():
+                upload.add(len(chunk))
+                if upload.size > bound:
+                    raise _too_large(round(limits.max_megabytes * 2**20))
+                yield chunk
+    except TimeoutError:
+        raise Problem(
+            "body_timeout",
+            f"The body was not there after {limits.body_seconds:g} s; send it faster.",
+            close=True,
+        ) from None
+    except ClientDisconnect:
+        raise Problem("bad_request", "The client left.", close=True) from None
+
+
+async def _multipart(chunks: AsyncIterator[bytes], boundary: bytes | None, most: int) -> Form:
+    if not boundary:
+        raise Problem("bad_request", "The form has no boundary in its content type.", close=True)
+    parts = _Parts(most)
+    try:
+        parser = MultipartParser(boundary, parts.callbacks())
+        async for chunk in chunks:
+            parser.write(chunk)
+        parser.finalize()
+    except FormParserError as error:
+        raise Problem(
+            "bad_request", f"The form cannot be read ({str(error)[:120]}).", close=True
+        ) from error
+    if not parts.ended:
+        raise Problem("bad_request", "The form breaks off before its last boundary.", close=True)
+    return parts.form
+
+
+class _Parts:
+    """Gathers a form's parts as the parser finds them."""
+
+    def __init__(self, most: int) -> None:
+        self.form, self.most, self.ended, self._count = Form(), most, False, 0
+        self._begin()
+
+    def callbacks(self) -> dict[str, object]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._data_came,
+            "on_part_end": self._part_end,
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self._header, self._value = bytearray(), bytearray()
+        self._disposition, self._name = b"", ""
+        self._is_file, self._data = False, bytearray()
+
+    def _header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header, self._value = bytearray(), bytearray()
+
+    def _headers_finished(self) -> None:
+        self._count += 1
+        if self._count > MOST_PARTS:
+            raise Problem("bad_request", f"The form has more than {MOST_PARTS} parts.", close=True)
+        _, options = parse_options_header(self._disposition)
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        # What the file is called is nobody's business: it is not kept.
+        self._is_file = b"filename" in options or self._name in ("file", "clips")
+        if not self._name:
+            raise Problem("bad_request", "A part of the form has no name.", close=True)
+
+    def _data_came(self, data: bytes, start: int, end: int) -> None:
+        self._data += data[start:end]
+        if len(self._data) > (self.most if self._is_file else MOST_TEXT):
+            raise _too_large(self.most) if self._is_file else Problem(
+                "bad_request", f"The field {self._name[:40]!r} is too long.", close=True
+            )
+
+    def _part_end(self) -> None:
+        if self._is_file:
+            self.form.files.setdefault(self._name, []).append(self._data)
+        else:
+            self.form.texts[self._name] = self._data.decode("utf-8", "replace")
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(
+        "too_large",
+        f"The recording has more than {most / 2**20:g} MiB; send a shorter one, or FLAC.",
+        close=True,
+    )

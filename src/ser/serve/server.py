@@ -1,0 +1,202 @@
+"""One server from start to stop: sockets, signals, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from joblib import cpu_count
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ser.errors import SerError
+from ser.params.server import ServeParams
+from ser.serve.app import create_app
+from ser.serve.champion import Watch, from_folder, serves
+from ser.serve.inbox import DAY, Inbox
+from ser.serve.interfaces.admission import Admission
+from ser.serve.logs import event, set_up_logs
+from ser.serve.metrics import Metrics
+from ser.serve.state import State
+from ser.serve.traffic import Traffic
+from ser.serve.voices import Profiles, profile_key
+from ser.serve.workers.pool import Pool
+
+#: Of the environment: the token that requests must carry.
+TOKEN = "SER_SERVE_TOKEN"
+#: Seconds between "not ready" and the last connection that is accepted, for a load balancer.
+LEAVE_SECONDS = 1.0
+#: A message of a client: enrolment clips; frames of audio are far smaller.
+MOST_MESSAGE = 2**24
+
+
+class ServeError(SerError):
+    """The server cannot start."""
+
+
+def serve(
+    params: ServeParams, *, root: Path | None, bundle: Path | None, on_ready: Callable[[str], Any]
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    root : of the project whose champion is served where no `bundle` is named. on_ready : is called
+    with the address once a model answers. Raises ServeError where the address cannot be bound,
+    BundleError or NotStarted where the bundle cannot be served.
+    """
+    set_up_logs("info")
+    listener = _bound(params)
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    state = _state(params, root)
+    named = from_folder(bundle) if bundle else None
+    failed: list[SerError] = []
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        await state.pool.start_decoders()
+        tasks = [asyncio.create_task(_housekeeping(state))]
+        if named is not None:
+            tasks.append(asyncio.create_task(_serve_named()))
+        else:
+            assert root is not None
+            tasks.append(asyncio.create_task(Watch(root, state).run()))
+        tasks.append(asyncio.create_task(_announce()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await state.pool.stop()
+            state.traffic.close()
+
+    async def _serve_named() -> None:
+        assert named is not None
+        try:
+            await state.pool.serve(named)
+        except SerError as error:
+            failed.append(error)
+            server.should_exit = True
+        else:
+            serves(state, named)
+
+    async def _announce() -> None:
+        while not state.is_ready:
+            await asyncio.sleep(0.05)
+        on_ready(address)
+
+    config = uvicorn.Config(
+        create_app(state, running),
+        http=Protocol,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        ws="websockets-sansio",
+        ws_max_size=MOST_MESSAGE,
+        ws_per_message_deflate=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=params.limits.max_connections,
+        timeout_graceful_shutdown=round(params.stop_seconds),
+        lifespan="on",
+    )
+    server = _Server(config, state)
+    server.run(sockets=[listener])
+    if failed:
+        raise failed[0]
+
+
+class Protocol(HttpToolsProtocol):
+    """Closes connections whose headers do not come; uvicorn waits for them for ever."""
+
+    header_seconds = 10.0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(self.header_seconds, self._too_slow)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._deadline.cancel()
+        self._deadline = self.loop.call_later(self.header_seconds, self._too_slow)
+
+    def on_headers_complete(self) -> None:
+        self._deadline.cancel()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Says that it is not ready before it stops to accept; a second signal ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
+        super().__init__(config)
+        self._state = state
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._state.stopping:
+            super().handle_exit(sig, frame)
+            return
+        self._captured_signals.append(sig)
+        self._state.stopping = True
+        event("stopping")
+        asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        self._state.stop.set()
+        self.should_exit = True
+
+
+async def _housekeeping(state: State) -> None:
+    while True:
+        if state.inbox is not None and (n := await asyncio.to_thread(state.inbox.purge)):
+            event("inbox_purged", corrections=n)
+        await asyncio.sleep(DAY / 24)
+
+
+def _state(params: ServeParams, root: Path | None) -> State:
+    token = os.environ.get(TOKEN) or None
+    place = root or Path.cwd()
+    Protocol.header_seconds = params.limits.header_seconds
+    return State(
+        params=params,
+        pool=Pool(params, params.workers or cpu_count()),
+        admission=Admission(params.limits),
+        metrics=Metrics(),
+        profiles=Profiles(profile_key(root), seconds=params.profile_seconds),
+        inbox=Inbox(place / params.inbox.folder, days=params.inbox.days)
+        if params.inbox.enabled
+        else None,
+        traffic=Traffic(),
+        token=token,
+    )
+
+
+def _bound(params: ServeParams) -> socket.socket:
+    family = socket.AF_INET6 if ":" in params.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((params.host, params.port))
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"{params.host}:{params.port} cannot be used ({error.strerror}); name another port "
+            "with --port, 0 for any."
+        ) from error
+    with suppress(OSError):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

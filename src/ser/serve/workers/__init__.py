@@ -1,0 +1,1 @@
+"""Processes that decode and predict, beside the one that speaks HTTP."""
