@@ -1,0 +1,1 @@
+"""Posteriors over time: smoothed, and made one steady label. Pure."""

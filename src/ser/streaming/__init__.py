@@ -1,0 +1,1 @@
+"""Live audio to events: samples in, utterances and their emotions out. No clock, no I/O."""
