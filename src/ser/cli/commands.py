@@ -18,6 +18,7 @@ from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.lineage import lineage
+from ser.cli.serve import serve
 from ser.cli.start import PASSED_ON, down, reproduce, run, status, ui, up, worker
 from ser.cli.versions import history, promote, roll_back, versions
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
@@ -45,6 +46,7 @@ app.command()(benchmark)
 app.command()(versions)
 app.command()(history)
 app.command()(lineage)
+app.command()(serve)
 # "-1" is a number, and no option: the registry says which versions there are.
 app.command(context_settings={"ignore_unknown_options": True})(promote)
 app.command("roll-back", context_settings={"ignore_unknown_options": True})(roll_back)

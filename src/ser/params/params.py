@@ -15,6 +15,7 @@ from ser.params import sections
 from ser.params.models import ModelParams
 from ser.params.protocols import FORMER_NAMES
 from ser.params.section import Section
+from ser.params.server import ServeParams
 from ser.strict_yaml import DuplicateKey, load_yaml
 
 #: Pydantic's messages that a user of params.yaml would not understand, in other words.
@@ -48,6 +49,7 @@ class Params(Section):
     evaluate: sections.EvaluateParams = sections.EvaluateParams()
     gate: sections.GateParams = sections.GateParams()
     machine: sections.MachineParams = sections.MachineParams()
+    serve: ServeParams = ServeParams()
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:

@@ -24,28 +24,40 @@ LIMITS = [
     "Scores differ by sex, language, age and recording: measure on your own people first.",
     "Where it is unsure, or the speech is unlike its training, it abstains.",
 ]
-#: Of a bundle's card, what says of what the model was made.
-LINEAGE = ("corpora", "protocol", "fold", "manifest_sha256", "split_sha256", "labels", "seed")
+#: Of a version's tags, what says how it was made.
+LINEAGE_TAGS = ("git_revision", "dvc_lock_sha256")
 
 
 def card_of(served: Served, params: ServeParams) -> dict[str, Any]:
     """The body of /v1/model."""
-    card = served.card
+    card = served.facts["card"]
     return {
         "model": {
             "name": MODEL,
             "version": served.version,
             "bundle_sha256": served.bundle_sha256,
         },
-        "architecture": card.get("architecture", ""),
-        "emotions": list(served.classes),
+        "architecture": served.facts["architecture"],
+        "emotions": served.classes,
         "takes_enrolment": served.takes_enrolment,
         "intended_use": INTENDED_USE,
         "prohibited_use": PROHIBITED_USE,
         "limits": LIMITS,
         "stream": StreamParams().model_dump(),
-        "scores": card.get("scores", {}),
-        "lineage": card.get("lineage", {}),
+        "scores": {
+            "protocol": card.get("protocol"),
+            "fold": card.get("fold"),
+            "dev_uar": card.get("dev_uar"),
+            "chance": round(1 / len(served.classes), 4),
+            "verdict": served.tags.get("verdict_reason"),
+        },
+        "lineage": {
+            "corpora": card.get("corpora"),
+            "split_sha256": card.get("split_sha256"),
+            "train_utterances": card.get("train_utterances"),
+            "train_speakers": len(card.get("train_speakers", ())),
+            **{name: value for name, value in served.tags.items() if name in LINEAGE_TAGS},
+        },
         "corrections": {
             "enabled": params.inbox.enabled,
             "delete_after_days": params.inbox.days,

@@ -9,9 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from ser.bundle import bundle_sha256, load_bundle
+from ser.bundle import bundle_sha256
 from ser.errors import NoChampion, SerError
 from ser.serve.logs import event
 from ser.serve.state import State
@@ -23,8 +22,8 @@ Look = Callable[[str], Served | None]
 
 
 def from_folder(bundle: Path) -> Served:
-    """The model of a bundle's folder; raises BundleError."""
-    return _served(bundle, bundle_sha256(bundle), None, {})
+    """The model of a bundle's folder."""
+    return Served(bundle, bundle_sha256(bundle))
 
 
 def look(root: Path, serving: str) -> Served | None:
@@ -39,7 +38,7 @@ def look(root: Path, serving: str) -> Served | None:
     if version.bundle_sha256 == serving:
         return None
     bundle = fetch_bundle(root, version)
-    return _served(bundle, version.bundle_sha256, version.version, dict(version.tags))
+    return Served(bundle, version.bundle_sha256, version.version, dict(version.tags))
 
 
 class Watch:
@@ -86,39 +85,17 @@ class Watch:
             self._wait(str(error), logging.ERROR)
             return
         self._failed = ""
-        serves(self.state, found)
+        serves(self.state)
 
     def _wait(self, why: str, level: int) -> None:
         self.state.waits_for = why
         event("model_not_taken", level, reason=why, version=self.state.version)
 
 
-def serves(state: State, served: Served) -> None:
+def serves(state: State) -> None:
+    """Record which model serves from now on."""
+    served = state.served
+    assert served is not None
     state.metrics.serves(served.version, served.bundle_sha256)
     state.metrics.swaps.labels("done").inc()
     event("model", version=served.version, bundle_sha256=served.bundle_sha256)
-
-
-def _served(
-    folder: Path, sha256: str, version: int | None, tags: dict[str, Any]
-) -> Served:
-    bundle = load_bundle(folder)
-    own = bundle.card
-    card = {
-        "architecture": bundle.model_name,
-        "scores": {
-            "protocol": own.get("protocol"),
-            "fold": own.get("fold"),
-            "dev_uar": own.get("dev_uar"),
-            "chance": round(1 / len(bundle.classes), 4),
-            "verdict": tags.get("verdict_reason"),
-        },
-        "lineage": {
-            "corpora": own.get("corpora"),
-            "split_sha256": own.get("split_sha256"),
-            "train_utterances": own.get("train_utterances"),
-            "train_speakers": len(own.get("train_speakers", ())),
-            **{name: tags[name] for name in ("git_revision", "dvc_lock_sha256") if name in tags},
-        },
-    }
-    return Served(folder, sha256, version, bundle.classes, bundle.takes_enrolment, card)

@@ -14,9 +14,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         own = {"registry": self.registry}
-        self.requests = Counter(
-            "ser_requests_total", "HTTP requests.", ["route", "status"], **own
-        )
+        self.requests = Counter("ser_requests_total", "HTTP requests.", ["route", "status"], **own)
         self.seconds = Histogram(
             "ser_stage_seconds",
             "Seconds of a prediction by stage: body, decode, queue, features, model, total.",
@@ -25,7 +23,10 @@ class Metrics:
             **own,
         )
         self.rejects = Counter(
-            "ser_rejects_total", "Requests and frames that were refused, by reason.", ["reason"], **own
+            "ser_rejects_total",
+            "Requests and frames that were refused, by reason.",
+            ["reason"],
+            **own,
         )
         self.labels = Counter(
             "ser_predictions_total", "Predictions by emotion.", ["interface", "emotion"], **own
@@ -50,7 +51,9 @@ class Metrics:
         self.version = Gauge(
             "ser_model_version", "1 for the version that serves.", ["version", "bundle"], **own
         )
-        self.swaps = Counter("ser_swaps_total", "Changes of the model, by outcome.", ["outcome"], **own)
+        self.swaps = Counter(
+            "ser_swaps_total", "Changes of the model, by outcome.", ["outcome"], **own
+        )
         self.registry_up = Gauge(
             "ser_registry_up", "Whether the registry answered at the last look.", **own
         )

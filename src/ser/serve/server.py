@@ -85,7 +85,7 @@ def serve(
             failed.append(error)
             server.should_exit = True
         else:
-            serves(state, named)
+            serves(state)
 
     async def _announce() -> None:
         while not state.is_ready:

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from ser.io.audio.containers import Container, sniff
 from ser.errors import AudioError
+from ser.io.audio.containers import Container, sniff
 from ser.io.tracking.registry.versions import MODEL
 from ser.serve.card import card_of
 from ser.serve.interfaces.problems import INTERNAL_MESSAGE, KINDS, Problem
@@ -76,7 +76,9 @@ def rest_routes(state: State) -> APIRouter:
             form = await read_form(request, state.params.limits, upload)
             data = form.one_file("file")
             if data is None:
-                raise Problem("bad_request", "The form has no part `file`; send the recording there.")
+                raise Problem(
+                    "bad_request", "The form has no part `file`; send the recording there."
+                )
             read = time.perf_counter()
             with state.admission.request():
                 answer = await _predicted(state, data, form.texts.get("profile"))
@@ -144,9 +146,7 @@ def rest_routes(state: State) -> APIRouter:
         elif state.served is None:
             found = Health(status="waiting", detail=state.waits_for)
         else:
-            found = Health.model_validate(
-                {"status": "ready", "model": identity(state.served)}
-            )
+            found = Health.model_validate({"status": "ready", "model": identity(state.served)})
         return JSONResponse(found.model_dump(), 200 if found.status == "ready" else 503)
 
     @router.get("/metrics", include_in_schema=False)

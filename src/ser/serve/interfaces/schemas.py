@@ -45,7 +45,7 @@ class PredictionAnswer(Answer):
     label: str | None = Field(description="Null where the model abstains.")
     confidence: float | None = Field(description="Posterior of the most probable emotion.")
     posteriors: dict[str, float] = Field(description="Calibrated; empty where none was made.")
-    candidates: list[str] = Field(description="The set that holds the true emotion as often as asked.")
+    candidates: list[str] = Field(description="Holds the true emotion as often as asked.")
     abstention: AbstentionAnswer | None
     novelty: float | None = Field(description="Distance from the training speech; 1 is the limit.")
     enrolled_clips: int | None

@@ -203,7 +203,9 @@ class Session:
     async def _frame(self, data: bytes) -> None:
         update = self.update or Update(type="session.update")
         if update.consent is False:
-            self._error("consent_required", "The person recorded has not agreed: no audio is taken.")
+            self._error(
+                "consent_required", "The person recorded has not agreed: no audio is taken."
+            )
             raise Ended("consent_required", 1008)
         width = SAMPLE_BYTES * update.channels
         longest = LONGEST_FRAME_SECONDS * self.options.sr * width

@@ -144,8 +144,12 @@ class _Parts:
     def _data_came(self, data: bytes, start: int, end: int) -> None:
         self._data += data[start:end]
         if len(self._data) > (self.most if self._is_file else MOST_TEXT):
-            raise _too_large(self.most) if self._is_file else Problem(
-                "bad_request", f"The field {self._name[:40]!r} is too long.", close=True
+            raise (
+                _too_large(self.most)
+                if self._is_file
+                else Problem(
+                    "bad_request", f"The field {self._name[:40]!r} is too long.", close=True
+                )
             )
 
     def _part_end(self) -> None:

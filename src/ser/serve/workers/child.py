@@ -11,14 +11,11 @@ from contextlib import suppress
 from multiprocessing import get_context
 from typing import Any
 
+from ser.serve.workers.entry import PRELOADED
 from ser.serve.workers.wire import Bytes, Gone, Header, ServerWire
 
-#: Imported once by the process that workers are forked from.
-PRELOADED = ["ser.serve.workers.decoder", "ser.serve.workers.inference"]
 #: One thread in each worker: two on two cores were ten times slower.
-THREADS = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-}
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 #: Seconds that a worker has to end by itself once its wire is closed.
 PATIENCE = 2.0
 OnMessage = Callable[[Header, bytes], None]

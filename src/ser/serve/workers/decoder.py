@@ -6,12 +6,14 @@ long.
 
 from __future__ import annotations
 
+import io
 import resource
 import signal
 import socket
 from contextlib import suppress
 
 import numpy as np
+import soundfile
 
 from ser.errors import AudioError, RefusedAudio
 from ser.io.audio.limits import Limits
@@ -25,6 +27,7 @@ def main(sock: socket.socket, limits: Limits, megabytes: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # It ends with the server, which has requests to finish.
         signal.signal(number, signal.SIG_IGN)
+    _warm(limits)
     _confine(megabytes)
     wire = WorkerWire(sock)
     wire.send({"ready": True})
@@ -48,10 +51,16 @@ def _answer(data: bytes, limits: Limits) -> tuple[dict[str, object], memoryview]
     return {"sr": recording.sr}, memoryview(samples)
 
 
-def _confine(megabytes: int) -> None:
-    # Imported first: a library that is loaded later would count as a file that is opened late.
+def _warm(limits: Limits) -> None:
+    """Decode something, and import what decoders import late: no client waits for that."""
     with suppress(ImportError):
         import av  # noqa: F401
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.full((8_000, 2), 0.1), 8_000, format="FLAC")
+    decode(buffer.getvalue(), limits=limits)
+
+
+def _confine(megabytes: int) -> None:
     size = megabytes * 2**20
     for what, limit in (
         (resource.RLIMIT_AS, size),

@@ -6,15 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ser.errors import SerError
 from ser.io.audio.limits import Limits
-from ser.serve.workers import inference
 from ser.serve.workers.child import Child
-from ser.serve.workers.inference import Job
+from ser.serve.workers.entry import Job, infer
 from ser.serve.workers.wire import Gone
 
 #: Questions that one process has at once: the next one waits there already.
@@ -28,15 +27,23 @@ log = logging.getLogger("ser.serve")
 class Served:
     """A model that can be served: where its bundle is, and who it is.
 
-    version : in the registry; None of a bundle that was named by its folder.
+    version : in the registry, with its tags; None of a bundle that was named by its folder. facts :
+    what a process that has loaded it says of it: architecture, classes, takes_enrolment, card.
     """
 
     bundle: Path
     bundle_sha256: str
-    version: int | None
-    classes: tuple[str, ...]
-    takes_enrolment: bool
-    card: dict[str, Any] = field(default_factory=dict)
+    version: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.facts["classes"])
+
+    @property
+    def takes_enrolment(self) -> bool:
+        return bool(self.facts["takes_enrolment"])
 
 
 class NotStarted(SerError):
@@ -100,7 +107,7 @@ class Generation:
             child.end()
 
     async def _started(self) -> Child:
-        child = Child(inference.main, self._job)
+        child = Child(infer, self._job)
         try:
             first = await child.start()
         except Gone as error:
@@ -110,6 +117,7 @@ class Generation:
         if "failed" in first:
             child.end()
             raise NotStarted(first["failed"])
+        self.served = replace(self.served, facts=first)
         return child
 
     async def _keep(self, place: int) -> None:

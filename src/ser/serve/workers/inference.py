@@ -9,8 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from ser.io.audio.limits import Limits
 from ser.io.audio.read import decode
 from ser.predictor import Prediction, Predictor
 from ser.serve.voices import voice_from_bytes, voice_to_bytes
+from ser.serve.workers.entry import Job
 from ser.serve.workers.errors import INTERNAL, described
 from ser.serve.workers.streaming import Live
 from ser.serve.workers.wire import Gone, Header, WorkerWire
@@ -37,14 +37,6 @@ NICENESS = 5
 WARM_SECONDS = 3.0
 
 Message = tuple[Header, bytearray]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker serves. limits : of recordings that it decodes itself (WAV)."""
-
-    bundle: Path
-    limits: Limits
 
 
 def main(sock: socket.socket, job: Job) -> None:
@@ -62,7 +54,14 @@ def main(sock: socket.socket, job: Job) -> None:
         except SerError as error:
             wire.send({"failed": str(error)})
             return
-        wire.send({"ready": True})
+        wire.send(
+            {
+                "architecture": bundle.model_name,
+                "classes": bundle.classes,
+                "takes_enrolment": bundle.takes_enrolment,
+                "card": bundle.card,
+            }
+        )
         Worker(wire, predictor, job.limits).run()
 
 

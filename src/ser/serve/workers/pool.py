@@ -11,8 +11,8 @@ from typing import Any
 
 from ser.io.audio.limits import Limits
 from ser.params.server import ServeParams
-from ser.serve.workers import decoder
 from ser.serve.workers.child import Child
+from ser.serve.workers.entry import decode
 from ser.serve.workers.errors import Unanswerable
 from ser.serve.workers.generation import Generation, Served
 from ser.serve.workers.wire import Bytes, Gone, Header
@@ -136,7 +136,7 @@ class Pool:
         self._decoders.put_nowait(await self._new_decoder())
 
     async def _new_decoder(self) -> Child:
-        child = Child(decoder.main, self.limits, self._bounds.decoder_megabytes)
+        child = Child(decode, self.limits, self._bounds.decoder_megabytes)
         await child.start()
         return child
 

@@ -10,7 +10,8 @@ import numpy as np
 from ser.core.speakers.enrolment import Voice
 from ser.params.serving import StreamParams
 from ser.predictor import Predictor
-from ser.streaming import Measurement, Stream, UtteranceEnd, UtteranceStart
+from ser.streaming.events import Measurement, UtteranceEnd, UtteranceStart
+from ser.streaming.stream import Stream
 
 NAMES = {
     UtteranceStart: "utterance.start",
