@@ -24,7 +24,7 @@ from ser.serve.interfaces.uploads import read_form
 from ser.serve.logs import event
 from ser.serve.state import State
 from ser.serve.voices import ProfileError
-from ser.serve.workers.errors import INTERNAL, Unanswerable, described
+from ser.serve.workers.errors import INTERNAL, Unanswerable, code_of
 from ser.serve.workers.generation import Served
 from ser.serve.workers.pool import NoModel
 
@@ -243,7 +243,7 @@ async def _predicted(state: State, data: bytearray, profile: str | None) -> dict
             decoding = time.perf_counter() - began
             found = await asked(state, {**header, "kind": "samples", "sr": sr}, samples, voice)
     except AudioError as error:
-        raise Problem(**described(error)) from error
+        raise Problem(code_of(error), str(error)) from error
     except Unanswerable as error:
         raise Problem(error.code, error.message) from error
     answer, _, served, waited = found
