@@ -172,8 +172,8 @@ class Session:
             left_out: list[str] = []
             if update.clips:
                 clips = [bytearray(base64.b64decode(c, validate=True)) for c in update.clips]
-                profile, _, left_out = await enrolled(self.state, clips)
-                profiles = [profile]
+                sealed, _, left_out = await enrolled(self.state, clips)
+                profiles = [sealed]
             for profile in profiles:
                 opened_voice(self.state, profile)
         except ValidationError as error:
