@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ser.core.speakers.enrolment import Voice
@@ -10,6 +12,7 @@ from ser.core.timeline.smoothing import Smoothing, SteadyLabel
 from ser.core.uncertainty.abstention import Abstention, Reason, clipped_share, decide
 from ser.errors import AudioError, EmptyAudio
 from ser.front_end import Extracted
+from ser.monitoring.traffic import summarise
 from ser.params.serving import StreamParams
 from ser.predictor import Prediction, Predictor
 from ser.streaming.events import Measurement, Trigger
@@ -57,13 +60,19 @@ class Measured:
 
     def whole(self, ended: Ended) -> Measurement:
         """The measurement of all of it."""
+        features = None
         try:
-            prediction = self._answer(self._extraction.take())
+            taken = self._extraction.take()
+            features = taken.features if isinstance(taken, Extracted) else None
+            prediction = self._answer(taken)
         except AudioError as error:
             prediction = _unfit(error)
-        return self._measurement(
+        measurement = self._measurement(
             "speech_ended", ended, prediction, prediction.posteriors, prediction.emotion
         )
+        params = self._predictor.front_end.features
+        y, sr = self._extraction.raw, self._options.sr
+        return replace(measurement, summary=summarise(y, sr=sr, features=features, params=params))
 
     def _predicted(self, due: Due) -> Prediction:
         sr, start, stop = self._options.sr, due.start - self._start, due.stop - self._start

@@ -83,6 +83,7 @@ def rest_routes(state: State) -> APIRouter:
             with state.admission.request():
                 answer = await _predicted(state, data, form.texts.get("profile"))
         total = time.perf_counter() - began
+        state.log_row(answer.pop("row"), seconds=total)
         answer["ms"]["total"] = round(1000 * total, 2)
         answer["request_id"] = request_id
         _measure(state, answer, body=read - began)
@@ -154,7 +155,7 @@ def rest_routes(state: State) -> APIRouter:
         state.metrics.queue.set(state.pool.waiting)
         state.metrics.active.set(state.admission.active)
         state.metrics.streams.set(state.admission.streams)
-        state.metrics.traffic_dropped.set(state.traffic.dropped)
+        state.metrics.traffic_dropped.set(state.traffic.dropped if state.traffic else 0)
         return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 
     return router
@@ -258,6 +259,7 @@ def _as_answer(
         "label": prediction.pop("emotion"),
         **prediction,
         "audio": answer["audio"],
+        "row": answer["row"],
         "model": identity(served),
         "ms": {
             "queue": round(1000 * waited, 2),

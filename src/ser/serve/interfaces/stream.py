@@ -264,6 +264,8 @@ class Session:
         label = prediction["emotion"] if final else one["label"]
         if final:
             count(state, "stream", label, prediction["abstention"])
+            if "row" in one:
+                state.log_row(one["row"], seconds=seconds)
         self._say(
             "measurement.result",
             channel=place,
