@@ -102,7 +102,7 @@ def _options() -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.use_deterministic_compute = True
-    # Both keep memory for each length of input that was seen. Measured without them: as fast.
+    # They keep the memory of the longest input for the next one; measured without them: as fast.
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     # Errors alone: what they warn of is the machine's business, not the caller's.
     options.log_severity_level = 3
