@@ -95,6 +95,9 @@ The largest difference of a posterior is {difference:.1e}.
 
 {page.table(["part", "ms"], _parts(predictor, clips, options.repeats))}
 
+A part that runs alone finds its data in the processor's cache: of the rest, most is what parts take
+longer one after the other. Voice activity ends where there is enough speech.
+
 ## `Predictor.answer`, after `front_end.take`
 
 {page.table(["clips at once", "ms a clip"], _answers(predictor, taken, options.repeats))}
@@ -191,7 +194,7 @@ def _parts(predictor: Predictor, clips: list[np.ndarray], repeats: int) -> list[
         *rows,
         ["rest", rest],
         ["**all**", found["all"]],
-        ["(voice activity of all frames)", found["voice activity, to the end"]],
+        ["(voice activity of all of a clip)", found["voice activity, to the end"]],
     ]
 
 
