@@ -67,8 +67,10 @@ class EmotionPyfunc(PythonModel):
         bundle = load_bundle(directory)
         self._predictor = Predictor(bundle, load_encoder_of(bundle))
         self._served = Served(expected)
-        # A served model has no project: logged only where the environment names a folder.
-        self._log = open_traffic(TrafficParams(enabled=False), root=Path.cwd())
+        # A served model has no project: logged only where the environment names a folder. Often,
+        # since uvicorn, which MLflow serves by, dies of SIGTERM without Python's exit.
+        often = TrafficParams(enabled=False, flush_seconds=10)
+        self._log = open_traffic(often, root=Path.cwd())
 
     def predict(
         self,
