@@ -1,4 +1,4 @@
-"""What comes back while audio is sent. Positions are samples at 16 kHz since the session's start."""
+"""What comes back while audio is sent. Positions: samples at 16 kHz since the session's start."""
 
 from __future__ import annotations
 
