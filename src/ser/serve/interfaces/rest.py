@@ -235,7 +235,7 @@ async def _predicted(state: State, data: bytearray, profile: str | None) -> dict
     began = time.perf_counter()
     try:
         state.pool.limits.check_bytes(len(data))
-        container = sniff(data)
+        container = sniff(bytes(data))
         if container is Container.WAV:
             # Plain samples need no decoder of their own.
             found = await asked(state, {**header, "kind": "file"}, data, voice)

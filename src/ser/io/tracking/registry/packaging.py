@@ -17,6 +17,8 @@ import soundfile
 from ser.bundle import CARD_FILE
 from ser.files import read_json
 from ser.io.tracking.store import as_default_store, connect
+from ser.models.ensemble.model import CARD_FILE as MEMBERS_FILE
+from ser.params import MODELS
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -81,9 +83,12 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
 
 def requirements_of(bundle_dir: Path) -> tuple[str, ...]:
     """Packages that serving this bundle needs, without versions."""
-    hub = HUB_REQUIREMENTS if read_json(bundle_dir / CARD_FILE)["encoder"] else ()
-    # Any model may have a network, and networks of every kind are run by torch.
-    return (*REQUIREMENTS, *TORCH_REQUIREMENTS, *hub)
+    head = read_json(bundle_dir / CARD_FILE)
+    members = bundle_dir / MEMBERS_FILE
+    names = [head["model"], *(read_json(members)["members"] if members.is_file() else ())]
+    by_torch = any(MODELS[name].serves_torch for name in names)
+    torch = TORCH_REQUIREMENTS if by_torch else ()
+    return (*REQUIREMENTS, *torch, *(HUB_REQUIREMENTS if head["encoder"] else ()))
 
 
 def signature() -> ModelSignature:
