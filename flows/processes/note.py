@@ -23,8 +23,9 @@ class Note:
 
     started : its start, in seconds since the machine's: unlike a time of day no clock that is set
     changes it. mark : of all processes that it has started. ready : whether all of them are well.
-    serve : where the champion is served; "" where it is not. store : where its runs are recorded, without a password. compare : MLflow's page that shows
-    which run is better; "" where its server is elsewhere.
+    serve : where the champion is served; "" where it is not. store : where runs are recorded,
+    without a password. compare : MLflow's page that shows which run is better; "" where its server
+    is elsewhere.
     """
 
     mlflow: str = ""
