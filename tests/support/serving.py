@@ -75,7 +75,8 @@ def serving(
 ) -> Iterator[Server]:
     """Serve a bundle, None for the champion, from start to stop; `folder` becomes its project.
 
-    ready : False: yield where it waits for a model. settings : of the section `serve` of params.yaml: `limits={"idle_seconds": 1}`. Raises
+    ready : False: yield where it waits for a model. settings : of the section `serve` of
+    params.yaml: `limits={"idle_seconds": 1}`. Raises
     AssertionError, with what the server printed, where it is not ready in two minutes.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,8 @@
 """Graphs that are made in code, run by ONNX Runtime."""
 
+import subprocess
+import sys
+
 import numpy as np
 import psutil
 import pytest
@@ -36,6 +39,23 @@ def test_what_is_no_graph_is_a_value_error():
     out = graph.add("MatMul", np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))
     with pytest.raises(ValueError, match="no network of this kind"):
         graph.session({}, outputs=[out])
+
+
+TELEMETRY = """
+import numpy as np
+from ser.core.inference.graphs import Graph
+graph = Graph()
+graph.session({"x": ["n"]}, outputs=[graph.add("Relu", "x")]).run(None, {"x": np.ones(3, "f")})
+"""
+
+
+def test_nothing_is_written_into_the_users_cache(tmp_path, monkeypatch):
+    """ONNX Runtime's telemetry keeps an identifier of the machine there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    subprocess.run([sys.executable, "-c", TELEMETRY], check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_memory_of_a_long_input_is_given_back():

@@ -7,6 +7,7 @@ same bytes on every run, however many threads the process has.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,9 +71,9 @@ class Graph:
         Raises ValueError where the graph is none, such as weights of another shape. The session may
         be run in several threads at once.
         """
-        import onnxruntime
         from onnx import TensorProto, helper
 
+        runtime = _runtime()
         graph = helper.make_graph(
             self._nodes,
             "network",
@@ -86,18 +87,28 @@ class Graph:
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         try:
-            return onnxruntime.InferenceSession(
-                model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+            return runtime.InferenceSession(
+                model.SerializeToString(), _options(runtime), providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             # ONNX Runtime's errors have no common class but this one.
             raise ValueError(f"no network of this kind: {error}") from error
 
 
-def _options() -> Any:
+def _runtime() -> Any:
+    """ONNX Runtime, imported here alone.
+
+    Its builds send what they compute to their maker, and write an identifier of the machine into
+    the user's cache, unless this variable forbids it before the import.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    return onnxruntime
+
+
+def _options(runtime: Any) -> Any:
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
