@@ -125,6 +125,7 @@ def test_speech_after_a_bang_is_found(spoken):
 
 
 def test_without_silero_pitch_decides(monkeypatch):
+    monkeypatch.setattr(silero, "installed", lambda: False)
     monkeypatch.setattr(silero, "find_spec", lambda name: None)
     silero.load_weights.cache_clear()
     assert StreamingDetector()(np.zeros(FRAME, np.float32)).tolist() == [False]
