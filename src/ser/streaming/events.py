@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-<<<<<<< HEAD
-from ser.monitoring.traffic import InputSummary
-=======
 from ser.core.streaming.utterances import Ending
->>>>>>> incr
+from ser.monitoring.traffic import InputSummary
 from ser.predictor import Prediction
 
 Trigger = Literal["interval", "speech_ended"]
