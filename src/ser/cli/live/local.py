@@ -17,7 +17,9 @@ from ser.streaming import events
 from ser.streaming.stream import Stream
 
 
-def local_events(predictor: Predictor, source: Source, *, fast: bool) -> Generator[Event, None, None]:
+def local_events(
+    predictor: Predictor, source: Source, *, fast: bool
+) -> Generator[Event, None, None]:
     """What a server with the same model would answer, channel by channel; last, `Closed`.
 
     fast : no interval is left out; else, where this machine lags, all but the newest one.
