@@ -102,6 +102,12 @@ def test_mlflow_is_imported_in_the_room_that_silences_it_first():
     assert {name for name in importers if not name.startswith("ser.io.tracking.")} == set()
 
 
+def test_onnx_runtime_is_imported_where_its_telemetry_is_switched_off_first():
+    found = grimp.build_graph("ser", "flows", cache_dir=None, include_external_packages=True)
+    importers = found.find_modules_that_directly_import("onnxruntime")
+    assert importers == {"ser.core.inference.graphs"}
+
+
 def test_no_module_of_flows_hides_a_library():
     """Prefect puts a flow's folder first in Python's path when it reads the flow's parameters."""
     own = {path.stem for path in (ROOT / "flows").iterdir() if not path.stem.startswith(("_", "."))}

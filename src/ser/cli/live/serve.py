@@ -43,7 +43,7 @@ def serve(
     chosen = {name: value for name, value in given.items() if value is not None}
     params = type(params).model_validate({**params.model_dump(), **chosen})
 
-    def on_ready(address: str) -> None:
-        typer.echo(f"Ready at {address} (page, /v1/predict, /v1/stream, /metrics).", err=True)
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
 
-    serve(params, root=root, bundle=model, on_ready=on_ready)
+    serve(params, root=root, bundle=model, tell=tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,18 @@ class Job:
 def infer(sock: socket.socket, job: Job) -> None:
     from ser.serve.workers import inference
 
+    _name("ser-infer")
     inference.main(sock, job)
 
 
 def decode(sock: socket.socket, limits: Limits, megabytes: int) -> None:
     from ser.serve.workers import decoder
 
+    _name("ser-decode")
     decoder.main(sock, limits, megabytes)
+
+
+def _name(name: str) -> None:
+    """What `top` and `ps` call the process, where the system has a place for it."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
