@@ -23,7 +23,7 @@ FRAMES_A_SECOND = 10
 QUIETEST_DB, LOUDEST_DB = -60.0, 0.0
 #: Above it a microphone clips soon.
 HOT_DB = -3.0
-LEVEL_WIDTH, BAR_WIDTH, LANE_WIDTH = 14, 22, 39
+LEVEL_WIDTH, BAR_WIDTH, LANE_WIDTH, GAP = 14, 22, 39, 2
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -108,10 +108,12 @@ class View:
         """The present."""
         title = Text(f"{one_line(self._source.name)}  {clock(self._position_ms)}")
         lanes = [self._lane(channel) for channel in range(len(self._lanes))]
-        if len(lanes) * (LANE_WIDTH + 2) > self._console.width:
+        if len(lanes) * (LANE_WIDTH + GAP) - GAP > self._console.width:
             body: RenderableType = Group(*lanes)
         else:
-            grid = Table.grid(padding=(0, 2))
+            grid = Table.grid(padding=(0, GAP))
+            for _ in lanes:
+                grid.add_column(width=LANE_WIDTH)
             grid.add_row(*lanes)
             body = grid
         return Group(Rule(title, align="left", style="dim"), body)
