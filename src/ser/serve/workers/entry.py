@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from ser.io.audio.limits import Limits
+from ser.serve.workers.job import Job
 
 #: Imported once by the process that workers are forked from.
 PRELOADED = ["ser.serve.workers.decoder", "ser.serve.workers.inference"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What an inference process serves. limits : of recordings that it decodes itself (WAV)."""
-
-    bundle: Path
-    bundle_sha256: str
-    version: int | None
-    limits: Limits
 
 
 def infer(sock: socket.socket, job: Job) -> None:
