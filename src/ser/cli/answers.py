@@ -58,9 +58,13 @@ def print_answers(
 def logged(answers: Iterable[Answered], model: Model) -> Iterator[Iterable[Answered]]:
     """The answers, each logged as it is taken; at the end a line on stderr says where."""
     from ser.io.storage.traffic import VARIABLE, open_traffic
-    from ser.params.traffic import TrafficParams
+    from ser.params import Params, load_params
 
-    log = open_traffic(TrafficParams(), root=find_root() or Path.cwd())
+    root = find_root()
+    params = (load_params(root / "params.yaml") if root else Params()).serve.traffic
+    # Asked for on the command line, it is on.
+    wanted = params.model_copy(update={"enabled": True})
+    log = open_traffic(wanted, root=root or Path.cwd())
     if log is None:
         print(f"nothing is logged: {VARIABLE} is off.", file=sys.stderr)
         yield answers
