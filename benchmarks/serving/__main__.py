@@ -1,4 +1,4 @@
-"""`ser serve` under load, and beside it the same bundle behind MLflow's server and a plain LitServe.
+"""`ser serve` under load; beside it the same bundle behind MLflow's server and a plain LitServe.
 
 REST in closed loop (one client, sixteen), in open loop at a fixed rate and at five times what the
 server can answer; live streams in real time. The load generator is a process of its own on the same
@@ -73,6 +73,7 @@ def main() -> int:
                 measure.rest(f"{rival}, 1 client", rest, connections=1)
                 measure.rest(f"{rival}, 16 clients", rest, connections=16)
     share = overload["per_cpu_second"] / peak["per_cpu_second"]
+    refusal = {"p50": float("nan"), "p99": float("nan"), **overload["rejected_ms"]}
     page.write(
         "serving",
         title="The server under load",
@@ -84,9 +85,8 @@ others are in closed loop. `ser serve` has {memory:.0f} MiB, all processes toget
 {page.table(REST, rest)}
 
 One client waits {one["ms"]["p50"]:.1f} ms (p50). At five times the capacity a refusal takes
-{overload["rejected_ms"].get("p50", float("nan")):.1f} ms (p50),
-{overload["rejected_ms"].get("p99", float("nan")):.1f} ms (p99), and a CPU second of the server gives
-{share:.0%} of the answers that it gives at the peak.
+{refusal["p50"]:.1f} ms (p50), {refusal["p99"]:.1f} ms (p99), and a CPU second of the server
+gives {share:.0%} of the answers that it gives at the peak.
 
 Live streams in real time, from the last sample of a stretch to its result; utterances of
 {UTTERANCE_SECONDS:g} s.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -186,7 +188,7 @@ def test_a_recording_that_kills_or_stalls_its_decoder_is_refused(trained, tmp_pa
         flac = as_format(recordings[0], "FLAC")
         decoders = processes(server, "decode")
         for pid in decoders:
-            os.kill(pid, 19)  # SIGSTOP: it stalls.
+            os.kill(pid, signal.SIGSTOP)
         answer = upload(server, flac)
         assert (answer.status_code, answer.json()["code"]) == (422, "corrupt_audio")
         answer = upload(server, flac)
@@ -204,6 +206,27 @@ def test_a_worker_that_dies_costs_no_request(trained, tmp_path, recordings):
         os.kill(worker, 9)
         assert upload(server, data).status_code == 200
         assert processes(server, "infer") != [worker]
+
+
+def test_more_than_it_can_do_is_refused_at_once(trained, tmp_path, recordings):
+    data = recordings[0].read_bytes()
+    limits = {"max_requests": 1}
+    with serving(trained.root / "models/bundle", tmp_path, limits=limits) as server:
+        (worker,) = processes(server, "infer")
+        os.kill(worker, signal.SIGSTOP)
+        with ThreadPoolExecutor() as threads:
+            waiting = threads.submit(upload, server, data)
+            time.sleep(0.5)
+            refused = [upload(server, data) for _ in range(3)]
+            os.kill(worker, signal.SIGCONT)
+            assert waiting.result().status_code == 200
+        for answer in refused:
+            assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
+            assert answer.headers["retry-after"] == "1"
+            assert answer.json()["request_id"] == answer.headers["x-request-id"]
+        assert upload(server, data).status_code == 200
+        with server.client() as client:
+            assert 'ser_rejects_total{reason="overloaded"} 3.0' in client.get("/metrics").text
 
 
 def processes(server: Server, kind: str) -> list[int]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ser.serve.interfaces.problems import Problem
+from ser.serve.interfaces.problems import RETRY_AFTER, Problem
 from ser.serve.logs import event
 from ser.serve.state import State
 
@@ -19,6 +19,12 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OPEN = ("/", "/health/live", "/health/ready")
 #: Of the WebSocket's subprotocols, the one that carries the token: browsers send no header.
 BEARER = "ser.bearer."
+PREDICT = "/v1/predict"
+#: What a request is answered that there is no room for.
+OVERLOADED = (
+    b'{"type":"overloaded","code":"overloaded","message":"The server has as much to do as it can; '
+    b'try again.","request_id":"%s"}'
+)
 #: A body that is refused unread is passed over up to this size; beyond, the connection is closed.
 PASSED_OVER = 2**20
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -46,6 +52,7 @@ class Guard:
         named = {*LOOPBACK, params.host, *params.allowed_hosts}
         #: Of a server that is bound to all addresses, every name is its own.
         self.hosts = None if "*" in named else {name.lower() for name in named}
+        self._overloaded = state.metrics.rejects.labels("overloaded")
         self.origins = {origin.rstrip("/").lower() for origin in params.allowed_origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +60,9 @@ class Guard:
             await self.app(scope, receive, send)
             return
         request_id = scope.setdefault("state", {})["request_id"] = uuid.uuid4().hex
+        if self.state.admission.is_full and scope["path"] == PREDICT and scope["type"] == "http":
+            await self._refuse(scope, request_id, send)
+            return
         began, status = time.perf_counter(), 0
 
         async def sending(message: Message) -> None:
@@ -96,14 +106,26 @@ class Guard:
             return Problem(
                 "unauthorized", "Send the server's token as `Authorization: Bearer …`.", close=True
             )
-        if scope["type"] == "http" and scope["path"] == "/v1/predict" and scope["method"] == "POST":
-            size = headers.get(b"content-length", b"")
-            large = not size.isdigit() or int(size) > PASSED_OVER
-            if self.state.admission.is_full:
-                return Problem(
-                    "overloaded", "The server has as much to do as it can; try again.", close=large
-                )
         return None
+
+    async def _refuse(self, scope: Scope, request_id: str, send: Send) -> None:
+        """Answer 429 with as little work as can be: what is refused must not cost what is answered.
+
+        The body is not read, only passed over.
+        """
+        self._overloaded.inc()
+        size = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        large = not size.isdigit() or int(size) > PASSED_OVER
+        body = OVERLOADED % request_id.encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"retry-after", b"%d" % RETRY_AFTER),
+            (b"x-request-id", request_id.encode()),
+            *([(b"connection", b"close")] if large else ()),
+        ]
+        await send({"type": "http.response.start", "status": 429, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _own(self, origin: str, host: str) -> bool:
         return origin in self.origins or urlsplit(origin).netloc == host != ""
