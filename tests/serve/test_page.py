@@ -189,6 +189,10 @@ def test_each_channel_of_a_call_is_a_party(page, call):
     analysed(page, call, rows=4)
     assert page.locator("#call").is_checked()
     assert page.locator(".lane h3").all_inner_texts() == ["Party 1", "Party 2"]
+    names = page.locator(".chip span")
+    for chip, name in zip(page.locator(".chip").all(), names.all(), strict=True):
+        outer, inner = chip.bounding_box(), name.bounding_box()
+        assert outer["y"] < inner["y"] < outer["y"] + outer["height"] - inner["height"] / 2
     found = json.loads(downloaded(page, "#json"))
     assert sorted((u["channel"], u["label"]) for u in found["utterances"])[:2] == [(0, "anger")] * 2
     page.uncheck("#call")
