@@ -343,9 +343,8 @@ def test_everything_is_reached_with_the_keyboard(page, talk):
     expect(page.locator("#card")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#card")).to_be_hidden()
-    page.focus("#file")
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.locator("#file").press("Enter")
     chooser.value.set_files(talk)
     expect(page.locator("#list tbody tr")).to_have_count(4)
     page.focus("#list .pick")

@@ -39,9 +39,9 @@ function facts(answer) {
   const rows = [
     ["Novelty", answer.novelty === null || answer.novelty === undefined ? null
       : `${answer.novelty.toFixed(2)} (limit 1)`],
-    ["Length", `${answer.seconds.toFixed(2)}\u2009s`],
+    ["Length", `${answer.seconds.toFixed(2)}\u202fs`],
     ["Model", versionText(answer.version)],
-    ["Server time", `${answer.serverMs.toFixed(1)}\u2009ms`],
+    ["Server time", `${answer.serverMs.toFixed(1)}\u202fms`],
     ["Known speaker", answer.enrolledClips ? `from ${answer.enrolledClips} clips` : null],
   ];
   return h("dl", { className: "facts" }, rows.filter(([, value]) => value !== null)

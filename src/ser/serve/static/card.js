@@ -11,7 +11,7 @@ const WORDS = {
 
 function value(name, v) {
   if (Array.isArray(v)) return v.join(", ");
-  if (typeof v === "number" && /uar|chance|accuracy/.test(name)) return `${(100 * v).toFixed(1)}\u2009%`;
+  if (typeof v === "number" && /uar|chance|accuracy/.test(name)) return `${(100 * v).toFixed(1)}\u202f%`;
   if (typeof v === "number") return v.toLocaleString("en");
   return String(v);
 }
@@ -38,7 +38,7 @@ export function showCard(card) {
     h("h3", {}, "Prohibited"), bullets(card.prohibited_use),
     h("h3", {}, "Where it comes from"), pairs(card.lineage),
     h("h3", {}, "Live sessions"),
-    h("p", {}, `A new result every ${stream.hop_seconds}\u2009s, of the last ${stream.window_seconds}\u2009s; the first after ${stream.first_voiced_seconds}\u2009s of speech. An utterance ends after ${stream.end_silence_seconds}\u2009s of silence.`),
+    h("p", {}, `A new result every ${stream.hop_seconds}\u202fs, of the last ${stream.window_seconds}\u202fs; the first after ${stream.first_voiced_seconds}\u202fs of speech. An utterance ends after ${stream.end_silence_seconds}\u202fs of silence.`),
     h("h3", {}, "Corrections"),
     h("p", {}, card.corrections.enabled ? `Kept for ${card.corrections.delete_after_days} days, then deleted.` : "This server takes none."));
 }

@@ -20,7 +20,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `/static/icons.svg#${name}`);
+  use.setAttribute("href", `#icon-${name}`);
   svg.setAttribute("aria-hidden", "true");
   svg.append(use);
   return svg;
@@ -39,9 +39,9 @@ export function clock(ms, digits = 1) {
 
 export function percent(share) {
   if (share === null || share === undefined) return "–";
-  if (share > 0 && share < 0.001) return "<\u20090.1\u2009%";
-  if (share < 1 && share > 0.999) return ">\u200999.9\u2009%";
-  return `${(100 * share).toFixed(1)}\u2009%`;
+  if (share > 0 && share < 0.001) return "<\u202f0.1\u202f%";
+  if (share < 1 && share > 0.999) return ">\u202f99.9\u202f%";
+  return `${(100 * share).toFixed(1)}\u202f%`;
 }
 
 export const versionText = (version) =>

@@ -56,7 +56,7 @@ export class List {
       recording.ms > 0 && h("button", { type: "button", className: "round", "aria-label": `Play ${name}`, onclick: (e) => { e.stopPropagation(); this.onPlay(u); } }, icon("play")),
       this.isCorrectable && answer && h("button", { type: "button", className: "round", "aria-label": `Correct ${name}`, onclick: (e) => { e.stopPropagation(); this.onCorrect(u); } }, icon("edit")));
     return h("tr", { role: "row", onclick: () => this.onPick(u) },
-      h("td", { role: "cell", className: "number times" }, u ? clock(start) : "Whole", h("span", { className: "to" }, u ? `– ${clock(end)}` : `${(end / 1000).toFixed(1)}\u2009s`)),
+      h("td", { role: "cell", className: "number times" }, u ? clock(start) : "Whole", h("span", { className: "to" }, u ? `– ${clock(end)}` : `${(end / 1000).toFixed(1)}\u202fs`)),
       h("td", { role: "cell", className: "party" }, u ? String(u.channel + 1) : ""),
       h("td", { role: "cell", className: "what" }, pick, reason && h("p", { className: "reason" }, reason)),
       h("td", { role: "cell", className: "number right" }, percent(answer?.label ? answer.confidence : null)),

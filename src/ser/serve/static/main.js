@@ -2,7 +2,7 @@
 
 import { answerOf, reasonText, showAnswer } from "./answer.js";
 import { streamFile, streamMicrophone } from "./analysis.js";
-import { api, onUnauthorized } from "./api.js";
+import { api } from "./api.js";
 import { decode, differ, mono, UnreadableFile, wav } from "./audio.js";
 import { showCard } from "./card.js";
 import { Palette } from "./colours.js";
@@ -13,12 +13,12 @@ import { List } from "./list.js";
 import { dismiss, notify, notifyError } from "./notices.js";
 import { Player } from "./player.js";
 import { ofRest, Recording } from "./recording.js";
+import { watch, watchServer } from "./server.js";
 import { forgetSpeaker, knownChannel, knownSpeaker, prepareSpeaker } from "./speaker.js";
 import { Timeline } from "./timeline.js";
 
 /** Longer recordings are more than one utterance: they are streamed alone. */
 const SHORT_MS = 40_000;
-const POLL_MS = 10_000, RETRY_MS = 2000;
 
 let card, palette, timeline, list, player;
 let recording = null;
@@ -28,59 +28,7 @@ let picked = null;
 /** Of the run that is under way; another file makes it stale. */
 let run = 0;
 
-// The server ---------------------------------------------------------------------------------
-
-let asking = null;
-const tokenDialog = $("#token");
-onUnauthorized((wasWrong) => (asking ??= new Promise((resolve) => {
-  $("#token-error").textContent = wasWrong ? "The server refuses this token." : "";
-  $("#token-value").value = "";
-  tokenDialog.showModal();
-  const form = $("form", tokenDialog);
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    tokenDialog.close();
-    asking = null;
-    resolve($("#token-value").value);
-  };
-})));
-// There is nothing to see without it.
-tokenDialog.addEventListener("cancel", (event) => event.preventDefault());
-
-function showServing(state, text) {
-  const serving = $("#serving");
-  serving.dataset.state = state;
-  if (serving.lastElementChild.textContent !== text) serving.lastElementChild.textContent = text;
-  const isReady = state === "ready";
-  for (const id of ["#file", "#use-mic"]) $(id).disabled = !isReady || microphone !== null;
-  $("#open-card").disabled = !card;
-}
-
-let told = null;
-
-/** Said once, however often it is tried. */
-function tellWaiting(text) {
-  if (text === told) return;
-  told = text;
-  if (text === null) dismiss("server");
-  else notify("server", text, { kind: "server", detail: "This page tries again every 2 seconds.", isFixed: true });
-}
-
-async function watch() {
-  let wait = POLL_MS;
-  try {
-    const { model } = await api.ready();
-    if (model.bundle_sha256 !== card?.model.bundle_sha256) await learnModel();
-    tellWaiting(null);
-    showServing("ready", `Ready · model ${versionText(model.version)}`);
-  } catch (error) {
-    const isAway = error.code === "away";
-    wait = RETRY_MS;
-    showServing("waiting", isAway ? "Server away" : "Not ready");
-    tellWaiting(isAway ? "The server does not answer." : `No model answers yet: ${error.message}`);
-  }
-  setTimeout(watch, document.hidden ? POLL_MS : wait);
-}
+// The model ----------------------------------------------------------------------------------
 
 async function learnModel() {
   const earlier = card;
@@ -105,7 +53,10 @@ function begin() {
   player = new Player({ onMove: (ms) => timeline.moveTo(ms) });
   list = new List({
     palette, onPick: (u) => pick(u ?? "whole"), onCorrect: correct,
-    onPlay: (u) => player.play(u?.start ?? 0, u?.end ?? recording.ms),
+    onPlay: (u) => {
+      pick(u ?? "whole");
+      player.play(u?.start ?? 0, u?.end ?? recording.ms);
+    },
   });
   prepareCorrections({ onError: () => {} });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -222,6 +173,7 @@ async function streamRest(samples, from, isWanted) {
     const back = recording.rewind();
     timeline.show(recording, { isLive: false });
     notifyError("stream", error, ["Go on", () => streamRest(samples, back, isWanted)]);
+    watch();
   }
   finished();
   showFacts();
@@ -308,7 +260,9 @@ function onStopped(error) {
   showFacts();
   showPicked();
   $("#use-mic").focus();
-  if (error) notifyError("stream", error, ["Go on", listen]);
+  if (!error) return;
+  notifyError("stream", error, ["Go on", listen]);
+  watch();
 }
 
 // What comes back ----------------------------------------------------------------------------
@@ -373,8 +327,8 @@ function showPicked() {
 
 function showFacts() {
   const { ms, utterances, droppedMs, isCall, sentMs } = recording;
-  const left = recording.kind === "file" && sentMs < ms ? ` · ${Math.round((100 * sentMs) / ms)}\u2009% analysed` : "";
-  const dropped = droppedMs ? ` · the server was busy: ${(droppedMs / 1000).toFixed(1)}\u2009s of results left out` : "";
+  const left = recording.kind === "file" && sentMs < ms ? ` · ${Math.round((100 * sentMs) / ms)}\u202f% analysed` : "";
+  const dropped = droppedMs ? ` · the server was busy: ${(droppedMs / 1000).toFixed(1)}\u202fs of results left out` : "";
   const length = ms || 1000 * (recording.answer?.audio.seconds ?? 0);
   $("#recording-facts").textContent = `${clock(length)} · ${isCall ? "2 parties · " : ""}${utterances.length} ${utterances.length === 1 ? "utterance" : "utterances"}${left}${dropped}`;
 }
@@ -428,4 +382,8 @@ function failed(error) {
   notifyError("run", error);
 }
 
-watch();
+watchServer({
+  learn: learnModel,
+  known: () => card?.model.bundle_sha256 ?? null,
+  isBusy: () => microphone !== null,
+});

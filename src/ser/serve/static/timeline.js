@@ -198,15 +198,19 @@ export class Timeline {
     const [a, b] = best;
     if (x(points[b][0]) - x(points[a][0]) < wide) return;
     const middle = (x(points[a][0]) + x(points[b][0])) / 2;
-    const i = points.findIndex(([ms]) => x(ms) >= middle);
-    const j = Math.max(0, i - 1);
-    const span = x(points[i][0]) - x(points[j][0]) || 1;
-    const share = (middle - x(points[j][0])) / span;
-    const at = (edge) => edge[j] + (edge[i] - edge[j]) * share;
-    if ((at(top) - at(floor)) * RIBBONS < 15) return;
+    const at = (edge, px) => {
+      const i = Math.max(1, points.findIndex(([ms]) => x(ms) >= px));
+      const [left, right] = [x(points[i - 1][0]), x(points[i][0])];
+      return edge[i - 1] + ((edge[i] - edge[i - 1]) * (px - left)) / (right - left || 1);
+    };
+    // All of the word lies in the ribbon, which may rise or fall.
+    const along = [-1, 0, 1].map((side) => middle + (side * (wide - 14)) / 2);
+    const low = Math.max(...along.map((px) => at(floor, px)));
+    const high = Math.min(...along.map((px) => at(top, px)));
+    if ((high - low) * RIBBONS < 15) return;
     g.textAlign = "center";
     g.textBaseline = "middle";
-    const y = RIBBONS * (1 - (at(top) + at(floor)) / 2);
+    const y = RIBBONS * (1 - (high + low) / 2);
     g.lineWidth = 4;
     g.lineJoin = "round";
     g.strokeStyle = this.palette.shown[name];
