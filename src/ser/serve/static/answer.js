@@ -20,10 +20,12 @@ export function answerOf(utterance) {
   return last ? ofMeasurement(last) : null;
 }
 
-function bars(answer, palette, classes) {
+function bars(answer, palette) {
+  // Its own: another model may serve by now, with other emotions.
+  const classes = Object.keys(answer.posteriors);
   const top = classes.reduce((a, b) => (answer.posteriors[b] > answer.posteriors[a] ? b : a));
   return h("ul", { className: "bars", "aria-label": "Posteriors" }, classes.map((name) => {
-    const share = answer.posteriors[name] ?? 0;
+    const share = answer.posteriors[name];
     const fill = palette.bar(name);
     fill.style.setProperty("width", `${Math.max(share * 100, share > 0 ? 0.6 : 0)}%`);
     const isCandidate = answer.candidates.includes(name);
@@ -49,7 +51,7 @@ function facts(answer) {
 }
 
 /** Show an answer in `root`. title : of what. onCorrect : null where it cannot be corrected. */
-export function showAnswer(root, answer, { title, palette, classes, onCorrect }) {
+export function showAnswer(root, answer, { title, palette, onCorrect }) {
   const kind = h("p", { className: "kicker" }, title);
   if (!answer) {
     root.replaceChildren(kind, h("p", { className: "headline waiting" }, "Listening…"),
@@ -72,7 +74,7 @@ export function showAnswer(root, answer, { title, palette, classes, onCorrect })
   }
   if (Object.keys(answer.posteriors).length) {
     if (!answer.label) parts.push(h("p", { className: "muted small" }, "What the model would weigh, for inspection:"));
-    parts.push(bars(answer, palette, classes));
+    parts.push(bars(answer, palette));
   }
   parts.push(facts(answer));
   if (onCorrect) {

@@ -23,7 +23,9 @@ export function asJson(recording, card) {
 }
 
 export function asCsv(recording, card) {
-  const { emotions } = card;
+  // Of every model that answered, where another one took over.
+  const known = recording.measurements.flatMap((m) => Object.keys(m.posteriors.raw));
+  const emotions = [...new Set([...card.emotions, ...known])];
   const head = ["trigger", "utterance", "channel", "start_ms", "end_ms", "label", "confidence", "abstention", "detail", "candidates", "novelty", "model_version", "server_ms", "dropped_ms", ...emotions.map((e) => `p_${e}`), ...emotions.map((e) => `smoothed_${e}`)];
   const row = (trigger, m, { start, end, utterance, channel, posteriors, smoothed, version, server, dropped }) => [
     trigger, utterance, channel, start, end, m.label, m.confidence, m.abstention?.reason, m.abstention?.detail,

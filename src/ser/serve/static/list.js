@@ -49,12 +49,13 @@ export class List {
     const [start, end] = u ? [u.start, u.end] : [0, recording.ms || 1000 * answer.seconds];
     const name = u ? `utterance ${u.number}` : "the whole recording";
     const label = answer?.label ? capital(answer.label) : "No answer";
-    const reason = answer?.abstention ? reasonText(answer.abstention) : answer ? "" : "The connection broke off.";
+    const reason = u?.reason === "lost" ? "The connection broke off before its end."
+      : answer?.abstention ? reasonText(answer.abstention) : "";
     const pick = h("button", { type: "button", className: "pick", "aria-label": `${label}, show ${name}${reason && `: ${reason}`}` },
       this.palette.swatch(answer?.label ?? null), label);
     const actions = h("div", { className: "row-actions" },
       recording.ms > 0 && h("button", { type: "button", className: "round", "aria-label": `Play ${name}`, onclick: (e) => { e.stopPropagation(); this.onPlay(u); } }, icon("play")),
-      this.isCorrectable && answer && h("button", { type: "button", className: "round", "aria-label": `Correct ${name}`, onclick: (e) => { e.stopPropagation(); this.onCorrect(u); } }, icon("edit")));
+      this.isCorrectable && answer?.isFinal && h("button", { type: "button", className: "round", "aria-label": `Correct ${name}`, onclick: (e) => { e.stopPropagation(); this.onCorrect(u); } }, icon("edit")));
     return h("tr", { role: "row", onclick: () => this.onPick(u) },
       h("td", { role: "cell", className: "number times" }, u ? clock(start) : "Whole", h("span", { className: "to" }, u ? `– ${clock(end)}` : `${(end / 1000).toFixed(1)}\u202fs`)),
       h("td", { role: "cell", className: "party" }, u ? String(u.channel + 1) : ""),

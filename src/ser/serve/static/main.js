@@ -39,7 +39,7 @@ async function learnModel() {
   showCard(card);
   showLegends();
   if (!earlier) begin();
-  else notify("swap", `Another model serves now: ${versionText(card.model.version)}.`, { kind: "info", detail: "Answers from before are of the earlier one; each says its version." });
+  else notify("swap", `Another model serves now (${versionText(card.model.version)}).`, { kind: "info", detail: "Answers from before are of the earlier one; each says its version." });
 }
 
 // Starting -----------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ function showPicked() {
   const utterance = selection();
   timeline.select(utterance);
   list.select(utterance);
-  const options = { palette, classes: card.emotions, onCorrect: null };
+  const options = { palette, onCorrect: null };
   if (!utterance) {
     const { answer } = recording;
     const title = answer ? "Whole recording" : recording.kind === "microphone" ? "Microphone" : "Recording";
