@@ -1,0 +1,69 @@
+// REST calls. The token lives in this module's memory alone.
+
+let token = null;
+let askToken = async () => null;
+
+/** A request that failed. code : of the server, or `away` where it did not answer. */
+export class ApiError extends Error {
+  constructor(message, { code = "away", status = 0, requestId = null } = {}) {
+    super(message);
+    Object.assign(this, { code, status, requestId });
+  }
+}
+
+/** asks : is called with why, and resolves with a token. */
+export function onUnauthorized(asks) {
+  askToken = asks;
+}
+
+/** Subprotocols of the WebSocket: browsers can send it no header. */
+export const subprotocols = () => ["ser.v1", ...(token ? [`ser.bearer.${token}`] : [])];
+
+async function call(path, options = {}) {
+  for (;;) {
+    const sent = token;
+    const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
+    let response;
+    try {
+      response = await fetch(path, { cache: "no-store", ...options, headers });
+    } catch {
+      throw new ApiError("The server does not answer. Is it running?");
+    }
+    if (response.status === 401) {
+      // Another request may have asked meanwhile.
+      if (token === sent) token = await askToken(sent !== null);
+      continue;
+    }
+    const body = await response.json().catch(() => ({}));
+    if (response.ok) return body;
+    throw new ApiError(body.message ?? body.detail ?? `The server answers ${response.status}.`, {
+      code: body.code ?? "http_error",
+      status: response.status,
+      requestId: body.request_id ?? response.headers.get("x-request-id"),
+    });
+  }
+}
+
+function form(fields) {
+  const data = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof Blob) data.append(name, value, name);
+    else if (value !== null && value !== undefined) data.append(name, value);
+  }
+  return data;
+}
+
+export const api = {
+  ready: () => call("/health/ready"),
+  model: () => call("/v1/model"),
+  colours: () => call("/v1/emotions"),
+  predict: (file, profile) =>
+    call("/v1/predict", { method: "POST", body: form({ file, profile }) }),
+  correct: (fields) => call("/v1/corrections", { method: "POST", body: form(fields) }),
+  undo: (requestId) => call(`/v1/corrections/${requestId}`, { method: "DELETE" }),
+  enrol(files) {
+    const data = new FormData();
+    for (const file of files) data.append("clips", file, "clip");
+    return call("/v1/enrol", { method: "POST", body: data });
+  },
+};

@@ -1,0 +1,57 @@
+// Small helpers: elements, icons, numbers as text.
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+
+/** An element. Properties are set as properties, `on…` as listeners, the rest as attributes. */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && !name.startsWith("aria")) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}
+
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** 83.2 s as 1:23.2 */
+export function clock(ms, digits = 1) {
+  const scale = 10 ** digits;
+  const units = Math.floor((ms * scale) / 1000);
+  const minutes = Math.floor(units / (60 * scale));
+  const rest = (units / scale - 60 * minutes).toFixed(digits);
+  return `${minutes}:${rest.padStart(digits ? 3 + digits : 2, "0")}`;
+}
+
+export function percent(share) {
+  if (share === null || share === undefined) return "–";
+  if (share > 0 && share < 0.001) return "<\u202f0.1\u202f%";
+  if (share < 1 && share > 0.999) return ">\u202f99.9\u202f%";
+  return `${(100 * share).toFixed(1)}\u202f%`;
+}
+
+export const versionText = (version) =>
+  version === null || version === undefined ? "from a folder" : `version ${version}`;
+
+export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** Offer text as a file. */
+export function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
