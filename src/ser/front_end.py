@@ -61,7 +61,12 @@ class FrontEnd:
         return decide(self.abstention, seconds=y.size / sr) if sr > 0 else None
 
     def _refused_by_sound(self, y: np.ndarray, speech: np.ndarray) -> Abstention | None:
-        seconds = speech_seconds(speech, sr=self.features.sr, detector=self.abstention.detector)
+        seconds = speech_seconds(
+            speech,
+            sr=self.features.sr,
+            detector=self.abstention.detector,
+            enough=self.abstention.min_speech_seconds,
+        )
         return decide(self.abstention, speech_seconds=seconds, clipped=clipped_share(y))
 
     def _extracted(self, y: np.ndarray, sr: int, speech: np.ndarray) -> Extracted:

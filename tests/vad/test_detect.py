@@ -1,15 +1,17 @@
-"""Silero's network on NumPy, and the choice between it and the built-in detector."""
+"""Silero's network without torch, and the choice between it and the built-in detector."""
 
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+from scipy.special import expit
 
+from ser.core.uncertainty.abstention import decide
 from ser.core.utterance.waveform import mono
 from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import AudioError, BundleError, ParamsError
-from ser.params import SyntheticParams
+from ser.params import AbstentionParams, SyntheticParams
 from ser.vad import silero
 from ser.vad.detect import choose_detector, speech_seconds
 from support.signals import SR
@@ -26,10 +28,12 @@ def spoken():
 
 @pytest.fixture
 def without_silero(monkeypatch):
-    silero.load_weights.cache_clear()
+    for cached in (silero.installed, silero.load_weights):
+        cached.cache_clear()
     monkeypatch.setattr(silero, "find_spec", lambda name: None)
     yield
-    silero.load_weights.cache_clear()
+    for cached in (silero.installed, silero.load_weights):
+        cached.cache_clear()
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -64,7 +68,7 @@ def test_no_samples_hold_no_speech_and_unfit_ones_are_refused(detector):
 
 
 @needs_silero
-def test_numpy_and_torch_agree_on_the_network(spoken):
+def test_torch_and_we_agree_on_the_network(spoken):
     """The package's own TorchScript, given the same weights."""
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
@@ -95,11 +99,86 @@ def _torch_name(name):
     return f"_model.encoder.{int(layer[-1]) - 1}.reparam_conv.{kind}"
 
 
+def by_numpy(y: np.ndarray) -> np.ndarray:
+    """The network layer by layer, each as the sum that defines it: P(speech) of y at 16 kHz."""
+    w = silero.load_weights()
+    n = -(-y.size // silero.FRAME)
+    y = np.pad(y, (silero.CONTEXT, n * silero.FRAME - y.size)).astype(np.float64)
+    hidden, cell, found = np.zeros(128), np.zeros(128), []
+    for start in range(0, n * silero.FRAME, silero.FRAME):
+        frame = np.pad(y[start : start + 576], (0, 64), mode="reflect")
+        spectrum = [w["stft_conv.weight"][:, 0] @ frame[s : s + 256] for s in range(0, 385, 128)]
+        x = np.stack([np.hypot(part[:129], part[129:]) for part in spectrum], axis=1)
+        for name, stride in (("conv1", 1), ("conv2", 2), ("conv3", 2), ("conv4", 1)):
+            x = np.pad(x, [(0, 0), (1, 1)])
+            steps = [
+                np.einsum("oik,ik->o", w[f"{name}.weight"], x[:, s : s + 3])
+                for s in range(0, x.shape[1] - 2, stride)
+            ]
+            x = np.maximum(np.stack(steps, axis=1) + w[f"{name}.bias"][:, None], 0)
+        gates = w["lstm_cell.weight_ih"] @ x[:, 0] + w["lstm_cell.weight_hh"] @ hidden
+        gates = np.split(gates + w["lstm_cell.bias_ih"] + w["lstm_cell.bias_hh"], 4)
+        take, keep, new, give = expit(gates[0]), expit(gates[1]), np.tanh(gates[2]), expit(gates[3])
+        cell = keep * cell + take * new
+        hidden = give * np.tanh(cell)
+        logit = w["final_conv.weight"][0, :, 0] @ np.maximum(hidden, 0) + w["final_conv.bias"][0]
+        found.append(expit(logit))
+    return np.array(found)
+
+
 @needs_silero
-def test_a_long_recording_is_worked_on_in_blocks_unnoticed(spoken, monkeypatch):
+def test_the_graph_computes_the_layers_of_the_network(spoken):
+    y = np.concatenate([spoken[0], spoken[3] * np.float32(0.01)])
+    np.testing.assert_allclose(silero.speech_probabilities(y, sr=SR), by_numpy(y), atol=1e-5)
+
+
+@needs_silero
+@pytest.mark.parametrize("frames", [1, 7, 1000])
+def test_blocks_of_any_size_give_the_same_probabilities(spoken, monkeypatch, frames):
     whole = silero.speech_probabilities(spoken[0], sr=SR)
-    monkeypatch.setattr(silero, "BLOCK", 7)
-    np.testing.assert_allclose(silero.speech_probabilities(spoken[0], sr=SR), whole, atol=1e-5)
+    monkeypatch.setattr(silero, "BLOCK", frames)
+    np.testing.assert_allclose(silero.speech_probabilities(spoken[0], sr=SR), whole, atol=1e-6)
+
+
+def speech_and_none(spoken) -> list[np.ndarray]:
+    """Speech with silence and noise before, within or behind it, cut anywhere, and no speech."""
+    rng = np.random.default_rng(4)
+    noise = rng.normal(0, 0.02, 2 * SR).astype(np.float32)
+    parts = [np.zeros(SR // 2, np.float32), noise, *spoken, *(own(1.0) for own in SOUNDS.values())]
+    found = []
+    for _ in range(60):
+        y = np.concatenate([parts[i] for i in rng.integers(len(parts), size=3)])
+        found.append(y[: rng.integers(SR // 5, y.size)].astype(np.float32))
+    return found
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("least", [0.0, 0.3, 1.0])
+def test_stopping_early_changes_no_decision(spoken, detector, least):
+    params = AbstentionParams(min_speech_seconds=least)
+    refused = 0
+    for y in speech_and_none(spoken):
+        whole = speech_seconds(y, sr=SR, detector=detector)
+        short = speech_seconds(y, sr=SR, detector=detector, enough=least)
+        assert short <= whole
+        decision = decide(params, speech_seconds=whole)
+        assert decide(params, speech_seconds=short) == decision
+        refused += decision is not None
+    assert 0 < refused < 60
+
+
+@needs_silero
+def test_what_follows_enough_speech_is_not_computed(spoken, monkeypatch):
+    y = np.concatenate([spoken[0], np.zeros(60 * SR, np.float32)])
+    frames = []
+    compute = silero.Silero.probabilities
+    monkeypatch.setattr(
+        silero.Silero,
+        "probabilities",
+        lambda self, y: frames.append(y.size // silero.FRAME) or compute(self, y),
+    )
+    assert speech_seconds(y, sr=SR, detector="silero", enough=0.3) >= 0.3
+    assert sum(frames) * silero.FRAME < spoken[0].size + silero.BLOCK * silero.FRAME
 
 
 @needs_silero

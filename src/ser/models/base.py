@@ -17,6 +17,8 @@ from ser.errors import BundleError, TableError
 from ser.params import EncoderParams, MachineParams, TrainParams
 
 T = TypeVar("T")
+#: Names of a model's files: its tensors, where it has any, and what they are of.
+WEIGHTS_FILE, CARD_FILE = "model.safetensors", "model.json"
 #: Called after each epoch with (epoch, {"train_loss": …, "dev_uar": …}).
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 #: What can be extracted of an utterance.

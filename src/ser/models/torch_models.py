@@ -13,11 +13,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ser.core.speakers.enrolment import OwnEmotions
-from ser.models.base import EmotionModel, fitted
+from ser.models.base import CARD_FILE, WEIGHTS_FILE, EmotionModel, fitted
 from ser.models.voices import voice_files
-
-WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "model.json"
 
 
 class TorchModel(EmotionModel):

@@ -135,7 +135,7 @@ class EnsembleParams(Section):
 
 
 class StackParams(Section):
-    """Classical models alone: trained in seconds, and served without torch."""
+    """Classical models alone: trained in seconds, without torch."""
 
     members: tuple[ClassicalMember, ...] = Field(
         ("lda", "svc", "logistic_regression"), min_length=1
@@ -153,9 +153,9 @@ class Entry:
     """A model of the table.
 
     params : its section of params.yaml. path : `module:class`, imported when a model is built or
-    loaded, so that classical serving loads no torch. member : whether ensembles may have it.
-    torch : whether it needs torch; `stack` takes only members that do not. encoder : whether it
-    takes the representations of an encoder of the Hugging Face hub.
+    loaded, so that serving loads no torch where it need not. member : whether ensembles may have
+    it. torch : whether training needs torch; `stack` takes only members that do not. encoder :
+    whether it takes the representations of an encoder of the Hugging Face hub.
     """
 
     params: type[Section]

@@ -30,9 +30,14 @@ def choose_detector(detector: Detector = "auto") -> Literal["silero", "energy"]:
     return "silero"
 
 
-def speech_seconds(y: np.ndarray, *, sr: int, detector: Detector = "auto") -> float:
+def speech_seconds(
+    y: np.ndarray, *, sr: int, detector: Detector = "auto", enough: float | None = None
+) -> float:
     """Seconds of speech in mono y (n_samples,), however loud; no samples have none.
 
+    enough : seconds from which no more are counted, so that a network need not take the rest:
+        the result is at least that much wherever all of y holds that much, and above 0 wherever
+        there is speech. None: all is counted.
     Raises AudioError where y is not one-dimensional and finite, and as `choose_detector` does.
     """
     chosen = choose_detector(detector)
@@ -42,8 +47,12 @@ def speech_seconds(y: np.ndarray, *, sr: int, detector: Detector = "auto") -> fl
     peak = np.abs(y).max(initial=0.0)
     if peak == 0:
         return 0.0
-    probabilities = silero.speech_probabilities(y * (PEAK / peak), sr=sr)
-    spoken = np.count_nonzero(probabilities >= LEAST_PROBABILITY) * silero.FRAME / silero.SR
+    spoken = 0.0
+    for probabilities in silero.probability_blocks(y * (PEAK / peak), sr=sr):
+        frames = np.count_nonzero(probabilities >= LEAST_PROBABILITY)
+        spoken += frames * silero.FRAME / silero.SR
+        if enough is not None and spoken > 0 and spoken >= enough:
+            break
     return float(min(spoken, y.size / sr))
 
 

@@ -55,6 +55,15 @@ def test_log_mel_equals_librosa(y, ours):
     assert_equal(ours["log_mel"], librosa.power_to_db(mel))
 
 
+@pytest.mark.parametrize("sr", [4_000, 16_000, 44_100])
+@pytest.mark.parametrize(("n_fft", "n_mels"), [(512, 20), (1024, 64), (2048, 128)])
+@pytest.mark.filterwarnings("ignore:Empty filters:UserWarning")
+def test_the_filter_bank_is_librosa_s_bit_for_bit(sr, n_fft, n_mels):
+    ours = mel_and_chroma_bank(sr, n_fft, n_mels, 12)[:, :n_mels]
+    theirs = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
+    assert np.array_equal(ours, theirs.T)
+
+
 def test_mfcc_equals_librosa(y, ours):
     theirs = librosa.feature.mfcc(y=y, sr=SR, n_mfcc=PARAMS.n_mfcc, n_mels=PARAMS.n_mels, **FRAMES)
     assert_equal(ours["mfcc"], theirs)

@@ -1,5 +1,6 @@
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch
 from ser.errors import BundleError, TableError
 from ser.models.base import Examples, Fitting, Inputs
 from ser.models.build import build_model, model_from_files
-from ser.models.networks.architectures import WINDOW_FRAMES, windows
+from ser.models.networks.architectures import EmotionCnn
 from ser.models.networks.batches import TrainingBatches, Utterances
 from ser.models.networks.model import NeuralModel
+from ser.models.networks.windows import WINDOW_FRAMES, windows
+from ser.models.networks.without_torch import CnnWithoutTorch
 from ser.models.voices import posteriors, posteriors_by_speaker, voice_of
-from ser.params import LogMelAugmentParams, MachineParams, ModelParams, TrainParams
+from ser.params import CnnParams, LogMelAugmentParams, MachineParams, ModelParams, TrainParams
 
 CLASSES = ("neutral", "happiness", "anger")
 N_MELS = 16
@@ -125,8 +128,55 @@ def test_files_bring_back_the_same_posteriors(model):
     files = model.to_files()
     again = model_from_files("cnn", files)
     inputs = examples(6, seed=2).inputs.log_mel
-    assert np.array_equal(answer(again, inputs), answer(model, inputs))
+    np.testing.assert_allclose(answer(again, inputs), answer(model, inputs), atol=1e-5)
     assert again.to_files() == files
+    assert again.n_parameters == model.n_parameters
+
+
+def differing(n: int, *, longest: int, n_mels: int, seed: int = 0) -> list[np.ndarray]:
+    """Log-mels of n lengths from 1 frame to `longest`, of levels and spectra of their own."""
+    rng = np.random.default_rng(seed)
+    lengths = [1, 2, WINDOW_FRAMES, WINDOW_FRAMES + 1, *rng.integers(1, longest, n)]
+    spectra = rng.uniform(-80, 0, (len(lengths), 1)) + rng.normal(0, 15, (len(lengths), n_mels))
+    return [
+        rng.normal(spectrum, 10, size=(length, n_mels)).astype(np.float16)
+        for length, spectrum in zip(lengths, spectra, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("n_mels", "channels", "width"), [(64, 16, 96), (40, 5, 9), (7, 4, 8)])
+def test_a_network_answers_the_same_without_torch(n_mels, channels, width):
+    """Weights as they may be after training: statistics and scales far from their start."""
+    params = CnnParams(channels=channels, width=width)
+    torch.manual_seed(5)
+    theirs = EmotionCnn(n_mels=n_mels, n_classes=6, params=params).eval()
+    for name, value in theirs.state_dict().items():
+        if name.endswith("running_var") or (".norm." in name and name.endswith("weight")):
+            value.uniform_(0.3, 3)
+        elif value.is_floating_point() and value.ndim == 1:
+            value.normal_(0, 0.5)
+        elif value.ndim > 2:
+            # Else hardly anything of the input reaches the last layer.
+            value.mul_(2.5)
+    ours = CnnWithoutTorch(theirs.weights(), n_mels=n_mels, n_classes=6, params=params)
+    log_mel = differing(24, longest=1500, n_mels=n_mels)
+    expected = theirs.embed_all(log_mel)
+    found = ours.embed_all(log_mel)
+    assert found.shape == (28, 2 * width)
+    assert expected.std(axis=0).mean() > 0.01
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(ours.posteriors(found), theirs.posteriors(expected), atol=1e-4)
+    assert ours.n_parameters == theirs.n_parameters
+
+
+def test_without_torch_an_answer_has_the_same_bytes_on_every_run_and_in_every_batch(model):
+    again = model_from_files("cnn", model.to_files())
+    log_mel = differing(8, longest=900, n_mels=N_MELS)
+    once = again.embed(Inputs(log_mel=log_mel))
+    with ThreadPoolExecutor(4) as pool:
+        others = list(pool.map(lambda _: again.embed(Inputs(log_mel=log_mel)), range(8)))
+    alone = np.concatenate([again.embed(Inputs(log_mel=[x])) for x in log_mel])
+    assert all(np.array_equal(other, once) for other in [*others, alone])
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(reference):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import librosa
 import numpy as np
 
 from ser.core.features.spectrum import centred_frames, power_blocks
@@ -32,6 +31,9 @@ def byol_log_mel(y: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _bank() -> np.ndarray:
     """(1 + N_FFT / 2, N_MELS)"""
+    # Imported here: the other log-mel needs no librosa, which comes with numba.
+    import librosa
+
     bank = librosa.filters.mel(
         sr=SR, n_fft=N_FFT, n_mels=N_MELS, fmin=F_MIN, fmax=F_MAX, htk=True, norm=None
     )

@@ -46,10 +46,15 @@ class Lld:
 
     def __getitem__(self, group: str) -> np.ndarray:
         """Columns of one group, e.g. `lld["mfcc"]`: (n_frames, n_columns)."""
-        index = [i for i, name in enumerate(self.names) if name.rpartition("_")[0] == group]
-        if not index:
-            index = [self.names.index(group)]
-        return self.values[:, index[0] : index[-1] + 1]
+        return self.values[:, _columns_of(group, self.names)]
+
+
+@lru_cache(maxsize=64)
+def _columns_of(group: str, names: tuple[str, ...]) -> slice:
+    index = [i for i, name in enumerate(names) if name.rpartition("_")[0] == group]
+    if not index:
+        index = [names.index(group)]
+    return slice(index[0], index[-1] + 1)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from ser.core.speakers.adaptation import Adaptation
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError, TableError
 from ser.models.base import (
+    CARD_FILE,
     Building,
     EmotionModel,
     Examples,
@@ -31,7 +33,6 @@ from ser.models.voices import adaptation_from, enrolment_from, posteriors_for_de
 from ser.params import LdaParams, Section
 
 MODEL_FILE = "model.skops"
-CARD_FILE = "model.json"
 #: Folds of speakers; posteriors for each are of a model trained on the others.
 CROSS_FITS = 6
 #: Softmax temperatures among which dev chooses, for models without posteriors of their own.
@@ -107,6 +108,9 @@ class ClassicalModel(EmotionModel):
     def embed(self, inputs: Inputs) -> np.ndarray:
         """The functionals that the model takes, found by name: float64 (n, n_functionals)."""
         frame = _frame(inputs)
+        # Extraction gives them in the order of training: then none need be looked up.
+        if frame.columns.equals(_index(self.columns)):
+            return frame.to_numpy(np.float64)
         missing = [name for name in self.columns if name not in frame.columns]
         if missing:
             raise TableError(
@@ -184,6 +188,11 @@ class ClassicalModel(EmotionModel):
             return -float(np.log(posteriors[np.arange(len(dev)), place] + 1e-12).mean())
 
         return min(TEMPERATURES, key=log_loss)
+
+
+@lru_cache(maxsize=8)
+def _index(columns: tuple[str, ...]) -> pd.Index:
+    return pd.Index(columns)
 
 
 def _frame(inputs: Inputs) -> pd.DataFrame:

@@ -16,10 +16,21 @@ from torch import Tensor
 
 from ser.core.speakers.enrolment import LEAST_SCALE, Enrolment, rows_of
 from ser.errors import TableError
-from ser.models.base import Building, Examples, Fitting, Inputs, Loader, fitted, reading, targets_of
+from ser.models.base import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    Building,
+    Examples,
+    Fitting,
+    Inputs,
+    Loader,
+    fitted,
+    reading,
+    targets_of,
+)
 from ser.models.encoders.network import LayeredNetwork, head_groups, head_of
 from ser.models.encoders.training import train_head
-from ser.models.torch_models import CARD_FILE, WEIGHTS_FILE, TorchModel, seeded
+from ser.models.torch_models import TorchModel, seeded
 from ser.models.voices import enrolment_from, posteriors_for_dev
 from ser.params import LayersParams
 

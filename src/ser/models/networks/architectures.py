@@ -8,21 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser.errors import TableError
+from ser.models.networks.windows import SCALE_DB, embedded
 from ser.params import CnnParams
 
-#: Log-mel is divided by this many dB, about its spread in speech.
-SCALE_DB = 15.0
 #: Added to a speaker's variance: a batch holds few clips of each.
 LEAST_VARIANCE = 1e-4
-#: Longer inputs are cut into windows of this many frames, half overlapping, and their embeddings
-#: averaged: memory stays bounded, and no window is far longer than those of training.
-WINDOW_FRAMES = 600
 BATCH_SIZE = 32
 
 
 class EmotionNetwork(nn.Module):
-    """A network with an embedding, and a head that classifies it."""
+    """A `Network` with an embedding, and a head that classifies it."""
 
     head: nn.Module
 
@@ -38,25 +33,30 @@ class EmotionNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
     @torch.no_grad()
     def embed_all(self, log_mel: Sequence[np.ndarray]) -> np.ndarray:
-        """Embeddings float64 (n, n_embedding) of n log-mels of any length from one frame on.
+        def embed(batch: Sequence[np.ndarray]) -> np.ndarray:
+            return np.asarray(self.embed(*padded(batch)).double().numpy())
 
-        Raises TableError on another number of mels.
-        """
-        sequences = [_checked(np.asarray(x), self.n_mels) for x in log_mel]
-        pieces = [(i, piece) for i, x in enumerate(sequences) for piece in windows(x)]
-        # Alike lengths together: less padding.
-        pieces.sort(key=lambda piece: len(piece[1]))
-        embeddings = np.zeros((len(sequences), self.n_embedding))
-        counts = np.zeros((len(sequences), 1))
-        for start in range(0, len(pieces), BATCH_SIZE):
-            batch = pieces[start : start + BATCH_SIZE]
-            found = self.embed(*padded([x for _, x in batch])).double().numpy()
-            for (i, _), row in zip(batch, found, strict=True):
-                embeddings[i] += row
-                counts[i] += 1
-        return embeddings / counts
+        return embedded(
+            log_mel,
+            embed,
+            n_mels=self.n_mels,
+            n_embedding=self.n_embedding,
+            batch_size=BATCH_SIZE,
+        )
+
+    @torch.no_grad()
+    def posteriors(self, embeddings: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32))
+        return np.asarray(self.head(x).double().softmax(dim=1).numpy())
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {name: v.contiguous().numpy() for name, v in self.state_dict().items()}
 
     def forward(self, log_mel: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
         """Logits (batch, n_classes).
@@ -206,21 +206,3 @@ def padded(sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     for row, x in zip(log_mel, sequences, strict=True):
         row[: len(x)] = x
     return torch.from_numpy(log_mel), torch.from_numpy(lengths)
-
-
-def windows(x: np.ndarray) -> list[np.ndarray]:
-    """x (n_frames, n_mels) whole, or cut into half-overlapping windows that cover it."""
-    if len(x) <= WINDOW_FRAMES:
-        return [x]
-    last = len(x) - WINDOW_FRAMES
-    n = int(np.ceil(last / (WINDOW_FRAMES // 2))) + 1
-    return [x[s : s + WINDOW_FRAMES] for s in np.linspace(0, last, n).round().astype(int)]
-
-
-def _checked(x: np.ndarray, n_mels: int) -> np.ndarray:
-    if x.ndim != 2 or x.shape[1] != n_mels or len(x) == 0:
-        raise TableError(
-            f"A log-mel has shape {x.shape}; the network takes (n_frames, {n_mels}). Extract with "
-            "the bundle's own parameters."
-        )
-    return x

@@ -7,25 +7,42 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from safetensors.torch import load as load_tensors
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
-from ser.core.speakers.enrolment import Enrolment
-from ser.models.base import Building, Examples, Fitting, Inputs, Loader, fitted, reading
-from ser.models.networks.architectures import EmotionCnn, EmotionNetwork
-from ser.models.networks.ntt import AudioNtt, load_encoder, weights_sha256
-from ser.models.torch_models import CARD_FILE, WEIGHTS_FILE, TorchModel
-from ser.models.voices import enrolment_from, posteriors_for_dev
+from ser.core.speakers.enrolment import Enrolment, OwnEmotions
+from ser.models.base import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    Building,
+    EmotionModel,
+    Examples,
+    Fitting,
+    Inputs,
+    Loader,
+    fitted,
+    reading,
+)
+from ser.models.networks.windows import Network
+from ser.models.networks.without_torch import CnnWithoutTorch
+from ser.models.voices import enrolment_from, posteriors_for_dev, voice_files
 from ser.params import ByolParams, CnnParams, TrainParams
 
 if TYPE_CHECKING:
+    from ser.models.networks.architectures import EmotionNetwork
     from ser.models.networks.batches import Utterances
 
 
-class NeuralModel(TorchModel):
-    """A network on log-mel sequences, trained with Lightning."""
+class NeuralModel(EmotionModel):
+    """A network on log-mel sequences, trained with Lightning.
+
+    A CNN that is loaded runs without torch; its posteriors equal those of the one that was trained
+    but for rounding.
+    """
 
     kinds = frozenset({"log_mel"})
-    network: EmotionNetwork | None = None
+    #: Set by `fit`.
+    network: Network | None = None
 
     def __init__(
         self,
@@ -51,6 +68,10 @@ class NeuralModel(TorchModel):
             threads=building.machine.threads,
         )
 
+    @property
+    def n_parameters(self) -> int:
+        return fitted(self.network).n_parameters
+
     def fit(self, train: Examples, dev: Examples, fitting: Fitting) -> Self:
         """Train on `train`; `dev` is scored and chooses nothing.
 
@@ -72,7 +93,7 @@ class NeuralModel(TorchModel):
             dev=Utterances.of(dev, self.classes),
             fitting=fitting,
             threads=self.threads,
-            weights=weights_sha256(self.params) if isinstance(self.params, ByolParams) else None,
+            weights=self._first_weights(),
         )
         if fitting.enrolled:
             self.enrolment = Enrolment.of(self.embed(train.inputs), speaker=train.speaker)
@@ -82,15 +103,23 @@ class NeuralModel(TorchModel):
     def embed(self, inputs: Inputs) -> np.ndarray:
         return fitted(self.network).embed_all(inputs.log_mel or [])
 
+    def classify(self, embeddings: np.ndarray, own: OwnEmotions = None) -> np.ndarray:
+        return fitted(self.network).posteriors(embeddings)
+
     def to_files(self) -> dict[str, bytes]:
-        return self.files_with(
-            {
-                "name": self.name,
-                "classes": self.classes,
-                "n_mels": fitted(self.network).n_mels,
-                "params": self.params.model_dump(mode="json"),
-            }
-        )
+        """{"model.safetensors", "model.json"} and the enrolment's file where there is one."""
+        network = fitted(self.network)
+        card = {
+            "name": self.name,
+            "classes": self.classes,
+            "n_mels": network.n_mels,
+            "params": self.params.model_dump(mode="json"),
+        }
+        return {
+            WEIGHTS_FILE: save_arrays(network.weights()),
+            CARD_FILE: json.dumps(card, indent=1).encode(),
+            **voice_files(self.enrolment),
+        }
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], *, load: Loader | None = None) -> Self:
@@ -98,21 +127,40 @@ class NeuralModel(TorchModel):
             card = json.loads(files[CARD_FILE])
             params = (ByolParams if card["name"] == "byol_s" else CnnParams)(**card["params"])
             model = cls(params, TrainParams(), classes=tuple(card["classes"]))
-            network = model._network(int(card["n_mels"]))
-            network.load_state_dict(load_tensors(files[WEIGHTS_FILE]))
-        model.network = network.eval()
+            model.network = model._loaded(files[WEIGHTS_FILE], n_mels=int(card["n_mels"]))
         model.enrolment = enrolment_from(files)
         return model
 
-    def _network(self, n_mels: int) -> EmotionNetwork:
+    def _loaded(self, weights: bytes, *, n_mels: int) -> Network:
         n_classes = len(self.classes)
-        if isinstance(self.params, ByolParams):
-            return AudioNtt(n_mels=n_mels, n_classes=n_classes, params=self.params)
-        return EmotionCnn(n_mels=n_mels, n_classes=n_classes, params=self.params)
+        if isinstance(self.params, CnnParams):
+            return CnnWithoutTorch(
+                load_arrays(weights), n_mels=n_mels, n_classes=n_classes, params=self.params
+            )
+        from safetensors.torch import load
+
+        from ser.models.networks.ntt import AudioNtt
+
+        network = AudioNtt(n_mels=n_mels, n_classes=n_classes, params=self.params)
+        network.load_state_dict(load(weights))
+        return network.eval()
 
     def _untrained(self, utterances: Utterances) -> EmotionNetwork:
+        n_mels, n_classes = utterances.n_mels, len(self.classes)
+        if isinstance(self.params, ByolParams):
+            from ser.models.networks.ntt import load_encoder
+
+            encoder = load_encoder(self.params, n_mels=n_mels, n_classes=n_classes)
+            encoder.standardise_by(utterances.log_mel)
+            return encoder
+        from ser.models.networks.architectures import EmotionCnn
+
+        return EmotionCnn(n_mels=n_mels, n_classes=n_classes, params=self.params)
+
+    def _first_weights(self) -> str | None:
+        """SHA-256 of those that training starts with; None: random ones."""
         if not isinstance(self.params, ByolParams):
-            return self._network(utterances.n_mels)
-        encoder = load_encoder(self.params, n_mels=utterances.n_mels, n_classes=len(self.classes))
-        encoder.standardise_by(utterances.log_mel)
-        return encoder
+            return None
+        from ser.models.networks.ntt import weights_sha256
+
+        return weights_sha256(self.params)

@@ -33,6 +33,8 @@ REQUIREMENTS = (
     "scikit-learn",
     "skops",
     "safetensors",
+    "onnx",
+    "onnxruntime",
     "torch",
 )
 #: And for an encoder of the Hugging Face hub.

@@ -1,0 +1,1 @@
+"""How networks are computed without a framework. Pure."""

@@ -1,0 +1,51 @@
+"""Graphs that are made in code, run by ONNX Runtime."""
+
+import numpy as np
+import psutil
+import pytest
+
+from ser.core.inference.graphs import Graph
+
+
+def convolution(channels: int = 64):
+    """A session of (1, 8, n) -> (1, channels, n), and its kernel."""
+    kernel = np.random.default_rng(0).normal(size=(channels, 8, 5)).astype(np.float32)
+    graph = Graph()
+    out = graph.add("Conv", "x", kernel, pads=[2, 2])
+    return graph.session({"x": [1, 8, "n"]}, outputs=[out]), kernel
+
+
+def test_a_graph_computes_what_it_is_made_of():
+    session, kernel = convolution()
+    x = np.random.default_rng(1).normal(size=(1, 8, 30)).astype(np.float32)
+    (found,) = session.run(None, {"x": x})
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x[0], [(0, 0), (2, 2)]), 5, axis=1)
+    np.testing.assert_allclose(found[0], np.einsum("oik,ink->on", kernel, windows), atol=1e-4)
+
+
+def test_an_operator_may_have_several_outputs():
+    graph = Graph()
+    halves = graph.node("Split", "x", outputs=2, num_outputs=2)
+    session = graph.session({"x": ["n"]}, outputs=halves)
+    first, second = session.run(None, {"x": np.arange(6, dtype=np.float32)})
+    assert (first.tolist(), second.tolist()) == ([0, 1, 2], [3, 4, 5])
+
+
+def test_what_is_no_graph_is_a_value_error():
+    graph = Graph()
+    out = graph.add("MatMul", np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))
+    with pytest.raises(ValueError, match="no network of this kind"):
+        graph.session({}, outputs=[out])
+
+
+def test_other_lengths_take_no_more_memory():
+    session, _ = convolution(256)
+
+    def run_all(lengths):
+        for n in lengths:
+            session.run(None, {"x": np.zeros((1, 8, n), np.float32)})
+        return psutil.Process().memory_info().rss
+
+    before = run_all(range(1, 4000, 40))
+    # An arena, or a plan for each length, would keep hundreds of megabytes.
+    assert run_all(range(2, 4000, 5)) - before < 20e6
