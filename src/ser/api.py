@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 
 from joblib import cpu_count
 
-from ser.bundle import load_bundle, load_encoder_of
+from ser.bundle import bundle_sha256, load_bundle, load_encoder_of
 from ser.core.speakers.enrolment import Voice
 from ser.errors import AudioError, ParamsError, RegistryError
 from ser.io.audio.read import load_mono
-from ser.io.audio.take import Taken, take, take_apart
+from ser.io.audio.take import Answered, Taken, answer, take, take_apart
+from ser.monitoring.traffic import Served
 from ser.predictor import Prediction, Predictor
 from ser.project import project_root
 
@@ -24,21 +27,34 @@ MANY, FIRST = 100, 31
 PART, BATCH = 48, 16
 
 
+@dataclass(frozen=True)
+class Found:
+    """A bundle's folder on this machine; version : the registry's number, where it is of one."""
+
+    folder: Path
+    version: int | None = None
+
+
 class Model:
     """A bundle that predicts recordings; its `predictor` takes samples instead."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
+    def __init__(self, predictor: Predictor, found: Found) -> None:
+        self.predictor, self._found = predictor, found
+
+    @cached_property
+    def served(self) -> Served:
+        """Which model this is, for the traffic log."""
+        return Served(bundle_sha256(self._found.folder), self._found.version)
 
     def predict(self, file: str | PathLike[str], *, voice: Voice | None = None) -> Prediction:
         """The perceived emotion of a recording; raises AudioError where it cannot be read.
 
         voice : the speaker's, from `enrol`; None: an average speaker's.
         """
-        (answer,) = self.predict_all([file], voice=voice)
-        if isinstance(answer, AudioError):
-            raise answer
-        return answer
+        (prediction,) = self.predict_all([file], voice=voice)
+        if isinstance(prediction, AudioError):
+            raise prediction
+        return prediction
 
     def predict_all(
         self, files: Sequence[str | PathLike[str]], *, voice: Voice | None = None
@@ -48,6 +64,12 @@ class Model:
         A recording that cannot be read gives its error. Of many recordings all but the first are
         read and extracted in other processes; memory stays bounded.
         """
+        return (one.prediction for one in self.answer_all(files, voice=voice))
+
+    def answer_all(
+        self, files: Sequence[str | PathLike[str]], *, voice: Voice | None = None
+    ) -> Iterator[Answered]:
+        """`predict_all`, each with the summary of its recording and the time that it took."""
         paths, front_end = [Path(file) for file in files], self.predictor.front_end
         here = FIRST if len(paths) >= MANY and cpu_count() > 1 else len(paths)
         parts = (paths[i : i + PART] for i in range(here, len(paths), PART))
@@ -55,7 +77,7 @@ class Model:
         working: Iterator[Taken] | None = None
         first, size = (take(front_end, path) for path in paths[:here]), 1
         while batch := list(islice(first, size)):
-            yield from self._answers(batch, voice)
+            yield from answer(self.predictor, batch, voice=voice)
             size = min(2 * size, BATCH)
             # After the first prediction, which waits for no process.
             working = working or next(ahead, None)
@@ -63,15 +85,8 @@ class Model:
             # The next part is extracted while this one is predicted.
             following = next(ahead, None)
             while batch := list(islice(working, BATCH)):
-                yield from self._answers(batch, voice)
+                yield from answer(self.predictor, batch, voice=voice)
             working = following
-
-    def _answers(
-        self, taken: Sequence[Taken], voice: Voice | None
-    ) -> Iterator[Prediction | AudioError]:
-        fit = [one for one in taken if not isinstance(one, AudioError)]
-        answers = iter(self.predictor.answer(fit, voice=voice))
-        return (one if isinstance(one, AudioError) else next(answers) for one in taken)
 
     def enrol(
         self,
@@ -114,19 +129,22 @@ def load(source: str | PathLike[str] | None = None) -> Model:
     "models:/emotion-recognition@champion"; the registry is that of the project which the current
     folder is in. Raises BundleError, RegistryError.
     """
-    bundle = load_bundle(bundle_folder(source))
-    return Model(Predictor(bundle, load_encoder_of(bundle)))
+    found = find_bundle(source)
+    bundle = load_bundle(found.folder)
+    return Model(Predictor(bundle, load_encoder_of(bundle)), found)
 
 
-def bundle_folder(source: str | PathLike[str] | None) -> Path:
-    """The folder of `load`'s source on this machine."""
+def find_bundle(source: str | PathLike[str] | None) -> Found:
+    """Where the bundle of `load`'s source is on this machine; raises as `load` does."""
     if source is None or str(source).startswith("models:"):
-        from ser.io.tracking.registry import bundles
+        from ser.io.tracking.registry import bundles, versions
 
-        return bundles.fetch_bundle(project_root(), None if source is None else str(source))
+        root = project_root()
+        version = versions.resolve(root, None if source is None else str(source))
+        return Found(bundles.fetch_bundle(root, version), version.version)
     if not Path(source).is_dir():
         raise RegistryError(
             f"{source} is neither a folder nor a registry URI such as "
             "models:/emotion-recognition@champion."
         )
-    return Path(source)
+    return Found(Path(source))

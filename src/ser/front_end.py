@@ -51,6 +51,10 @@ class FrontEnd:
         refused = self._refused_by_length(y, sr)
         return refused or self._refused_by_sound(y, audible(y, sr=sr, params=self.features))
 
+    def refuse_audible(self, y: np.ndarray, speech: np.ndarray, *, sr: int) -> Abstention | None:
+        """As `refuse`, where the caller has `speech`, y made `audible`."""
+        return self._refused_by_length(y, sr) or self._refused_by_sound(y, speech)
+
     def extract(self, y: np.ndarray, *, sr: int) -> Extracted:
         """Features of the samples, whatever they hold."""
         return self._extracted(y, sr, audible(y, sr=sr, params=self.features))

@@ -30,7 +30,8 @@ class Prediction:
     where the signal alone was reason to abstain: then `posteriors` and `candidates` are empty.
     posteriors : of all classes. candidates : the prediction set, likeliest first; it holds the true
     emotion as often as the bundle's `calibrations.coverage`. enrolled_clips : the speaker's
-    enrolment clips; None where the model has no enrolment.
+    enrolment clips; None where the model has no enrolment. novelty : the distance to the training
+    speech over the limit, so above 1 it is too different; None where it is not measured.
     """
 
     emotion: str | None
@@ -39,6 +40,7 @@ class Prediction:
     candidates: tuple[str, ...] = ()
     enrolled_clips: int | None = None
     abstention: Abstention | None = None
+    novelty: float | None = None
 
 
 class Predictor:
@@ -142,4 +144,5 @@ class Predictor:
             candidates=tuple(candidates),
             enrolled_clips=clips if self.bundle.takes_enrolment else None,
             abstention=refused,
+            novelty=novelty,
         )

@@ -1,18 +1,24 @@
-"""What `ser predict` prints."""
+"""What `ser predict` prints and logs."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ser.errors import AudioError
-from ser.output import one_line, print_error
+from ser.output import count_of, one_line, print_error
+from ser.project import find_root
 
 if TYPE_CHECKING:
+    from ser.api import Model
+    from ser.io.audio.take import Answered
+    from ser.io.storage.traffic import TrafficLog
     from ser.predictor import Prediction
 
 Form = Literal["text", "json", "json lines"]
@@ -46,6 +52,45 @@ def print_answers(
     if form == "json":
         print("\n]" if files else "[]")
     return failed
+
+
+@contextmanager
+def logged(answers: Iterable[Answered], model: Model) -> Iterator[Iterable[Answered]]:
+    """The answers, each logged as it is taken; at the end a line on stderr says where."""
+    from ser.io.storage.traffic import VARIABLE, open_traffic
+    from ser.params.traffic import TrafficParams
+
+    log = open_traffic(TrafficParams(), root=find_root() or Path.cwd())
+    if log is None:
+        print(f"nothing is logged: {VARIABLE} is off.", file=sys.stderr)
+        yield answers
+        return
+    try:
+        yield _each_logged(answers, model, log)
+    finally:
+        log.close()
+        dropped = f"; {log.dropped} could not be written" if log.dropped else ""
+        where = one_line(str(log.folder))
+        print(f"logged: {count_of(log.written, 'answer')} in {where}{dropped}.", file=sys.stderr)
+
+
+def _each_logged(answers: Iterable[Answered], model: Model, log: TrafficLog) -> Iterator[Answered]:
+    from ser.monitoring.traffic import row_of
+
+    for one in answers:
+        if not isinstance(one.prediction, AudioError):
+            log.add(
+                row_of(
+                    one.prediction,
+                    one.summary,
+                    time=datetime.now(UTC),
+                    source="predict",
+                    interface="batch",
+                    served=model.served,
+                    latency_ms=one.latency_ms,
+                )
+            )
+        yield one
 
 
 def _as_dict(file: Path, answer: Prediction | AudioError) -> dict[str, object]:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import typer
 
 from ser import __version__
 from ser.cli import own
-from ser.cli.answers import Form, print_answers
+from ser.cli.answers import Form, logged, print_answers
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
@@ -92,6 +93,14 @@ def predict(
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="A JSON object a line, one for each recording.")
     ] = False,
+    log: Annotated[
+        bool,
+        typer.Option(
+            "--log",
+            help="Log the answers, as figures without audio or names, in data/traffic, or in the "
+            "folder that SER_TRAFFIC names (docs/howto/traffic-log.md).",
+        ),
+    ] = False,
 ) -> None:
     """Perceived emotion of each recording, with all posteriors.
 
@@ -113,11 +122,14 @@ def predict(
         print("Emotions before | are the candidates for the true one.", file=sys.stderr)
     form: Form = "json" if as_json else "json lines" if json_lines else "text"
     # An interrupt amid joblib's own work ends in tracebacks of its threads.
-    answers = interrupted_between(loaded.predict_all(recordings, voice=voice))
+    answers = interrupted_between(loaded.answer_all(recordings, voice=voice))
     # A second thread gains nothing on a clip, and is in the way of the processes that extract.
-    with threadpool_limits(None if loaded.predictor.bundle.encoder else 1):
+    with (
+        threadpool_limits(None if loaded.predictor.bundle.encoder else 1),
+        logged(answers, loaded) if log else nullcontext(answers) as given,
+    ):
         try:
-            failed = print_answers(recordings, answers, form=form)
+            failed = print_answers(recordings, (one.prediction for one in given), form=form)
         except KeyboardInterrupt:
             print_error("interrupted; what is printed stands.")
             _end_silently()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ser.params.section import Section
+from ser.params.traffic import TrafficParams
 
 
 class LimitsParams(Section):
@@ -60,4 +61,5 @@ class ServeParams(Section):
     #: Seconds for which an enrolled speaker's profile is accepted.
     profile_seconds: int = Field(86_400, ge=60)
     limits: LimitsParams = LimitsParams()
+    traffic: TrafficParams = TrafficParams()
     inbox: InboxParams = InboxParams()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -17,13 +16,13 @@ from starlette.types import ASGIApp
 from ser import __version__
 from ser.serve.interfaces.corrections import correction_routes
 from ser.serve.interfaces.guard import Guard
+from ser.serve.interfaces.page import STATIC, page_routes
 from ser.serve.interfaces.problems import INTERNAL_MESSAGE, Problem
 from ser.serve.interfaces.rest import rest_routes
 from ser.serve.interfaces.stream import stream_routes
 from ser.serve.logs import log
 from ser.serve.state import State
 
-STATIC = Path(__file__).with_name("static")
 CODES = {404: "not_found", 405: "method_not_allowed"}
 Running = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -49,11 +48,8 @@ def create_app(state: State, running: Running) -> ASGIApp:
     app.include_router(rest_routes(state))
     app.include_router(correction_routes(state))
     app.include_router(stream_routes(state))
+    app.include_router(page_routes())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return FileResponse(STATIC / "index.html")
 
     @app.exception_handler(Problem)
     async def refused(request: Request, problem: Problem) -> Response:

@@ -25,7 +25,7 @@ class Inbox:
         self.folder, self.days = folder, days
 
     def store(self, request_id: str, correction: dict[str, Any], audio: bytes | None) -> list[str]:
-        """Keep a correction, instead of an earlier one of the same prediction; says what is kept."""
+        """Keep a correction, instead of an earlier one of the same prediction; says what of it."""
         stored = ["label"] if audio is None else ["label", "audio"]
         with atomic_path(self.folder / request_id) as temporary:
             temporary.mkdir(mode=0o700)

@@ -12,53 +12,40 @@ class Metrics:
     """All metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        own = {"registry": self.registry}
-        self.requests = Counter("ser_requests_total", "HTTP requests.", ["route", "status"], **own)
-        self.seconds = Histogram(
-            "ser_stage_seconds",
+        registry = self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"ser_{name}_total", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"ser_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(f"ser_{name}", text, labels, registry=registry, buckets=BUCKETS)
+
+        self.requests = counter("requests", "HTTP requests.", "route", "status")
+        self.rejects = counter("rejects", "Requests and frames refused, by reason.", "reason")
+        self.seconds = histogram(
+            "stage_seconds",
             "Seconds of a prediction by stage: body, decode, queue, features, model, total.",
-            ["stage"],
-            buckets=BUCKETS,
-            **own,
+            "stage",
         )
-        self.rejects = Counter(
-            "ser_rejects_total",
-            "Requests and frames that were refused, by reason.",
-            ["reason"],
-            **own,
+        self.labels = counter("predictions", "Predictions by emotion.", "interface", "emotion")
+        self.abstentions = counter("abstentions", "Abstentions by reason.", "interface", "reason")
+        self.queue = gauge("queue", "Requests that no worker has taken yet.")
+        self.active = gauge("requests_active", "Requests that wait or are worked on.")
+        self.streams = gauge("streams", "WebSocket sessions that are open.")
+        self.hops = histogram(
+            "hop_seconds", "Seconds from the last sample of a stretch to its result."
         )
-        self.labels = Counter(
-            "ser_predictions_total", "Predictions by emotion.", ["interface", "emotion"], **own
+        self.dropped = counter(
+            "dropped_audio_seconds", "Audio whose partial results a lagging server left out."
         )
-        self.abstentions = Counter(
-            "ser_abstentions_total", "Abstentions by reason.", ["interface", "reason"], **own
-        )
-        self.streams = Gauge("ser_streams", "WebSocket sessions that are open.", **own)
-        self.hops = Histogram(
-            "ser_hop_seconds",
-            "Seconds from the last sample of a hop to its message.",
-            buckets=BUCKETS,
-            **own,
-        )
-        self.dropped = Counter(
-            "ser_dropped_audio_seconds_total",
-            "Audio whose partial results were left out because the server lagged.",
-            **own,
-        )
-        self.queue = Gauge("ser_queue", "Requests that no worker has taken yet.", **own)
-        self.active = Gauge("ser_requests_active", "Requests that are worked on or wait.", **own)
-        self.version = Gauge(
-            "ser_model_version", "1 for the version that serves.", ["version", "bundle"], **own
-        )
-        self.swaps = Counter(
-            "ser_swaps_total", "Changes of the model, by outcome.", ["outcome"], **own
-        )
-        self.registry_up = Gauge(
-            "ser_registry_up", "Whether the registry answered at the last look.", **own
-        )
-        self.traffic_dropped = Gauge(
-            "ser_traffic_rows_dropped", "Rows of the traffic log that could not be written.", **own
+        self.version = gauge("model_version", "1 for the version that serves.", "version", "bundle")
+        self.swaps = counter("swaps", "Changes of the model, by outcome.", "outcome")
+        self.registry_up = gauge("registry_up", "Whether the registry answered at the last look.")
+        self.traffic_dropped = gauge(
+            "traffic_rows_dropped", "Rows of the traffic log that could not be written."
         )
 
     def serves(self, version: int | None, bundle_sha256: str) -> None:

@@ -17,6 +17,7 @@ from joblib import cpu_count
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ser.errors import SerError
+from ser.io.storage.traffic import open_traffic
 from ser.params.server import ServeParams
 from ser.serve.app import create_app
 from ser.serve.champion import Watch, from_folder, serves
@@ -25,7 +26,6 @@ from ser.serve.interfaces.admission import Admission
 from ser.serve.logs import event, set_up_logs
 from ser.serve.metrics import Metrics
 from ser.serve.state import State
-from ser.serve.traffic import Traffic
 from ser.serve.voices import Profiles, profile_key
 from ser.serve.workers.pool import Pool
 
@@ -75,7 +75,8 @@ def serve(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await state.pool.stop()
-            state.traffic.close()
+            if state.traffic is not None:
+                await asyncio.to_thread(state.traffic.close)
 
     async def _serve_named() -> None:
         assert named is not None
@@ -180,7 +181,7 @@ def _state(params: ServeParams, root: Path | None) -> State:
         inbox=Inbox(place / params.inbox.folder, days=params.inbox.days)
         if params.inbox.enabled
         else None,
-        traffic=Traffic(),
+        traffic=open_traffic(params.traffic, root=place),
         token=token,
     )
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ser.serve.workers.rows import whole_row
 
 if TYPE_CHECKING:
+    from ser.io.storage.traffic import TrafficLog
     from ser.params.server import ServeParams
     from ser.serve.inbox import Inbox
     from ser.serve.interfaces.admission import Admission
     from ser.serve.metrics import Metrics
-    from ser.serve.traffic import Traffic
     from ser.serve.voices import Profiles
     from ser.serve.workers.generation import Served
     from ser.serve.workers.pool import Pool
@@ -27,7 +29,7 @@ class State:
     metrics: Metrics
     profiles: Profiles
     inbox: Inbox | None
-    traffic: Traffic
+    traffic: TrafficLog | None
     token: str | None = None
     waits_for: str = "The server starts."
     stopping: bool = False
@@ -37,6 +39,11 @@ class State:
     @property
     def served(self) -> Served | None:
         return self.pool.current.served if self.pool.current else None
+
+    def log_row(self, row: dict[str, Any], *, seconds: float) -> None:
+        """Log an answer that took so long, where there is a log."""
+        if self.traffic is not None:
+            self.traffic.add(whole_row(row, seconds=seconds))
 
     @property
     def version(self) -> int | None:

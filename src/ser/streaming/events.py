@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ser.monitoring.traffic import InputSummary
 from ser.predictor import Prediction
 
 Trigger = Literal["interval", "speech_ended"]
@@ -33,6 +34,7 @@ class Measurement:
         none. label : the emotion that they show, with hysteresis; None where the prediction
         abstains.
     voiced_ms : of the stretch. dropped_ms : hops since the last measurement that were not computed.
+    summary : of the input of `speech_ended`, for the traffic log.
     """
 
     trigger: Trigger
@@ -45,6 +47,7 @@ class Measurement:
     label: str | None = None
     voiced_ms: int = 0
     dropped_ms: int = 0
+    summary: InputSummary | None = None
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ser.core.speakers.enrolment import Voice
+from ser.core.streaming.utterances import Due, Ended
 from ser.core.timeline.smoothing import Smoothing, SteadyLabel
-from ser.core.timeline.utterances import Due, Ended
-from ser.core.uncertainty.abstention import Abstention, clipped_share, decide
+from ser.core.uncertainty.abstention import Abstention, Reason, clipped_share, decide
 from ser.errors import AudioError, EmptyAudio
 from ser.front_end import Extracted
+from ser.monitoring.traffic import summarise
 from ser.params.serving import StreamParams
 from ser.predictor import Prediction, Predictor
 from ser.streaming.events import Measurement, Trigger
+from ser.streaming.extraction import extraction_for
 
 
 class Measured:
@@ -22,7 +26,7 @@ class Measured:
         self, predictor: Predictor, options: StreamParams, *, voice: Voice | None, start: int
     ) -> None:
         self._predictor, self._options, self._voice = predictor, options, voice
-        self._samples = np.zeros(0, dtype=np.float32)
+        self._extraction = extraction_for(predictor.front_end, sr=options.sr)
         self._smoothing = Smoothing(tau_seconds=options.tau_seconds)
         self._label = SteadyLabel(margin=options.label_margin)
         self._start, self._smoothed_at, self._dropped = start, start, 0
@@ -30,11 +34,11 @@ class Measured:
     @property
     def stop(self) -> int:
         """The position behind the last sample."""
-        return self._start + self._samples.size
+        return self._start + self._extraction.raw.size
 
     def extend(self, y: np.ndarray) -> None:
         """Take the next samples y (n_samples,)."""
-        self._samples = np.concatenate([self._samples, y])
+        self._extraction.extend(y)
 
     def drop(self) -> None:
         """Leave out an interval."""
@@ -56,30 +60,35 @@ class Measured:
 
     def whole(self, ended: Ended) -> Measurement:
         """The measurement of all of it."""
+        features = None
         try:
-            prediction = self._predictor.predict(
-                self._samples, sr=self._options.sr, voice=self._voice
-            )
+            taken = self._extraction.take()
+            features = taken.features if isinstance(taken, Extracted) else None
+            prediction = self._answer(taken)
         except AudioError as error:
             prediction = _unfit(error)
-        return self._measurement(
+        measurement = self._measurement(
             "speech_ended", ended, prediction, prediction.posteriors, prediction.emotion
         )
+        params = self._predictor.front_end.features
+        y, sr = self._extraction.raw, self._options.sr
+        return replace(measurement, summary=summarise(y, sr=sr, features=features, params=params))
 
     def _predicted(self, due: Due) -> Prediction:
-        sr, predictor = self._options.sr, self._predictor
-        y = self._samples[due.start - self._start : due.stop - self._start]
-        taken: Abstention | Extracted | None = decide(
-            predictor.bundle.abstention,
-            seconds=y.size / sr,
+        sr, start, stop = self._options.sr, due.start - self._start, due.stop - self._start
+        refused = decide(
+            self._predictor.bundle.abstention,
+            seconds=(stop - start) / sr,
             speech_seconds=due.voiced / sr,
-            clipped=clipped_share(y),
+            clipped=clipped_share(self._extraction.raw[start:stop]),
         )
         try:
-            taken = taken or predictor.front_end.extract(y, sr=sr)
+            return self._answer(refused or self._extraction.extract(start, stop))
         except AudioError as error:
             return _unfit(error)
-        return predictor.answer([taken], voice=self._voice)[0]
+
+    def _answer(self, taken: Abstention | Extracted) -> Prediction:
+        return self._predictor.answer([taken], voice=self._voice)[0]
 
     def _measurement(
         self,
@@ -107,5 +116,5 @@ class Measured:
 
 def _unfit(error: AudioError) -> Prediction:
     """A stream goes on where a single recording would be refused."""
-    reason = "no_speech" if isinstance(error, EmptyAudio) else "too_short"
+    reason: Reason = "no_speech" if isinstance(error, EmptyAudio) else "too_short"
     return Prediction(None, None, abstention=Abstention(reason, str(error)))

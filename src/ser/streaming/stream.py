@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ser.core.speakers.enrolment import Voice
-from ser.core.timeline.utterances import Began, Due, Ended, Step, UtteranceTracker
+from ser.core.streaming.utterances import Began, Due, Ended, Step, UtteranceTracker
 from ser.errors import AudioError
 from ser.params.serving import StreamParams
 from ser.predictor import Predictor

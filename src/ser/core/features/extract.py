@@ -32,7 +32,7 @@ from ser.core.features.spectrum import (
     power_to_db,
     scaled_chroma,
 )
-from ser.core.utterance.waveform import high_pass, levelled, resample, trim
+from ser.core.utterance.waveform import high_pass, levelled, resample, trim_bounds
 from ser.errors import AudioError, EmptyAudio
 from ser.params import FeatureParams
 
@@ -82,7 +82,11 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
     ((1998,), (101, 64))
     """
     y = prepared(y, params=params)
-    descriptors = lld(y, params=params)
+    return summed_up(y, lld(y, params=params), params=params)
+
+
+def summed_up(y: np.ndarray, descriptors: Lld, *, params: FeatureParams) -> Features:
+    """Features of `prepared` y (n_samples,) and its descriptors."""
     if params.functionals == "ser":
         values = np.concatenate(
             [
@@ -124,14 +128,23 @@ def prepared(y: np.ndarray, *, params: FeatureParams) -> np.ndarray:
 
     Raises EmptyAudio or AudioError as `check_waveform` does, and EmptyAudio of digital silence.
     """
+    start, stop = speech_bounds(y, params=params)
+    y = y[start:stop]
+    return y if params.level_db is None else levelled(y, level_db=params.level_db)
+
+
+def speech_bounds(y: np.ndarray, *, params: FeatureParams) -> tuple[int, int]:
+    """The samples [start, stop) of `audible` y that `prepared` keeps; raises as it does."""
     check_waveform(y, params=params)
     if not y.any():
         raise EmptyAudio("is digital silence, or nothing but a constant", "speech", "Leave it out.")
-    if params.trim_db is not None:
-        y = _trimmed(y, params)
-    if params.level_db is not None:
-        y = levelled(y, level_db=params.level_db)
-    return y
+    if params.trim_db is None:
+        return 0, y.size
+    start, stop = trim_bounds(
+        y, sr=params.sr, top_db=params.trim_db, margin_seconds=params.trim_margin_seconds
+    )
+    # Never shorter than one window.
+    return (start, stop) if stop - start >= params.n_fft else (0, y.size)
 
 
 def check_waveform(y: np.ndarray, *, params: FeatureParams) -> None:
@@ -192,6 +205,25 @@ def lld(y: np.ndarray, *, params: FeatureParams) -> Lld:
     utterance's loudest bin.
     """
     frames = centred_frames(y, n_fft=params.n_fft, hop_length=params.hop_length)
+    return lld_of(y, read_spectrum(frames, params=params), params=params)
+
+
+@dataclass(frozen=True)
+class Spectral:
+    """What is read from each frame's power spectrum, whatever the other frames hold.
+
+    mel_and_chroma : float32 (n_frames, n_mels + n_chroma), powers; extremes : float32 (n_frames, …)
+    of `band_extremes`, powers; f0, harmonicity : float64 (n_frames,) of `track_f0`.
+    """
+
+    mel_and_chroma: np.ndarray
+    extremes: np.ndarray
+    f0: np.ndarray
+    harmonicity: np.ndarray
+
+
+def read_spectrum(frames: np.ndarray, *, params: FeatureParams) -> Spectral:
+    """Of frames (n_frames, n_fft) of a waveform."""
     n = len(frames)
     bank = mel_and_chroma_bank(params.sr, params.n_fft, params.n_mels, params.n_chroma)
     mel_and_chroma = np.empty((n, bank.shape[1]), dtype=np.float32)
@@ -203,8 +235,14 @@ def lld(y: np.ndarray, *, params: FeatureParams) -> Lld:
         f0[rows], harmonicity[rows] = track_f0(
             power, sr=params.sr, n_fft=params.n_fft, f0_min=params.f0_min, f0_max=params.f0_max
         )
+    return Spectral(mel_and_chroma, extremes, f0, harmonicity)
+
+
+def lld_of(y: np.ndarray, spectral: Spectral, *, params: FeatureParams) -> Lld:
+    """All descriptors of y (n_samples,) from the spectra of its centred frames."""
+    mel_and_chroma, harmonicity = spectral.mel_and_chroma, spectral.harmonicity
     rms, zcr = _rms_and_zcr(y, n_fft=params.n_fft, hop_length=params.hop_length)
-    f0[~is_voiced(harmonicity, rms=rms)] = 0.0
+    f0 = np.where(is_voiced(harmonicity, rms=rms), spectral.f0, 0.0)
     log_mel = power_to_db(mel_and_chroma[:, : params.n_mels], params.top_db)
     mfcc = log_mel @ _dct(params.n_mels, params.n_mfcc)
     values = np.concatenate(
@@ -213,7 +251,7 @@ def lld(y: np.ndarray, *, params: FeatureParams) -> Lld:
             delta(mfcc, order=1),
             delta(mfcc, order=2),
             scaled_chroma(mel_and_chroma[:, params.n_mels :]),
-            contrast(extremes, params=params),
+            contrast(spectral.extremes, params=params),
             log_mel,
             np.stack([rms, zcr, f0, harmonicity], axis=1),
         ],
@@ -227,15 +265,6 @@ def lld(y: np.ndarray, *, params: FeatureParams) -> Lld:
 def _dct(n_mels: int, n_mfcc: int) -> np.ndarray:
     """The orthonormal DCT-II as a matrix (n_mels, n_mfcc)."""
     return scipy.fft.dct(np.eye(n_mels), axis=1, norm="ortho")[:, :n_mfcc].astype(np.float32)
-
-
-def _trimmed(y: np.ndarray, params: FeatureParams) -> np.ndarray:
-    """y trimmed, but never shorter than one window."""
-    assert params.trim_db is not None
-    trimmed = trim(
-        y, sr=params.sr, top_db=params.trim_db, margin_seconds=params.trim_margin_seconds
-    )
-    return trimmed if trimmed.size >= params.n_fft else y
 
 
 def _rms_and_zcr(y: np.ndarray, *, n_fft: int, hop_length: int) -> tuple[np.ndarray, np.ndarray]:

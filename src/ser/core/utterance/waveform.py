@@ -89,6 +89,12 @@ class HighPass:
         return np.asarray(filtered, dtype=np.float32)
 
 
+def forgetting(*, sr: int, cutoff_hz: float, share: float) -> int:
+    """Samples after which what came before has a weight of `share` in the filter's output."""
+    slowest = np.abs(scipy.signal.sos2zpk(_high_pass_design(cutoff_hz, sr)[0])[1]).max()
+    return int(np.ceil(np.log(share) / np.log(slowest)))
+
+
 def high_pass(y: np.ndarray, *, sr: int, cutoff_hz: float) -> np.ndarray:
     """y (n_samples,) in one piece through `HighPass`: float32 (n_samples,)."""
     return HighPass(cutoff_hz=cutoff_hz, sr=sr)(y)
@@ -113,14 +119,25 @@ def levelled(y: np.ndarray, *, level_db: float) -> np.ndarray:
     >>> levelled(np.array([0.5, -0.5], dtype=np.float32), level_db=-20)
     array([ 0.1, -0.1], dtype=float32)
     """
+    return y * level_gain(y, level_db=level_db)
+
+
+def level_gain(y: np.ndarray, *, level_db: float) -> np.float32:
+    """What `levelled` multiplies y (n_samples,) by; 1 for silence."""
     rms = float(np.sqrt(np.mean(np.square(y, dtype=np.float64))))
-    return y if rms == 0 else y * np.float32(10 ** (level_db / 20) / rms)
+    return np.float32(1.0 if rms == 0 else 10 ** (level_db / 20) / rms)
 
 
 def trim(
     y: np.ndarray, *, sr: int, top_db: float = 40.0, margin_seconds: float = 0.050
 ) -> np.ndarray:
-    """A view of y (n_samples,) without the silence at both ends.
+    """A view of y (n_samples,) without the silence at both ends, as `trim_bounds` finds it."""
+    start, stop = trim_bounds(y, sr=sr, top_db=top_db, margin_seconds=margin_seconds)
+    return y[start:stop]
+
+
+def trim_bounds(y: np.ndarray, *, sr: int, top_db: float, margin_seconds: float) -> tuple[int, int]:
+    """The samples [start, stop) of y (n_samples,) between the silence at both ends.
 
     Silence is every 10 ms block whose energy lies more than `top_db` below the loudest block's;
     `margin_seconds` of it stay on each side. Blocks at the very start in which the high-pass filter
@@ -129,7 +146,7 @@ def trim(
     """
     if y.size == 0:
         raise EmptyAudio("has no samples", "at least one", "Leave it out.")
-    block = max(1, round(TRIM_BLOCK_SECONDS * sr))
+    block = trim_block(sr)
     starts = np.arange(0, y.size, block)
     energy = np.add.reduceat(np.square(y, dtype=np.float64), starts)
     # Speech that begins there reaches beyond it, and the margin includes its beginning.
@@ -138,8 +155,13 @@ def trim(
         energy[:settling] = 0.0
     peak = energy.max()
     if not np.isfinite(peak) or peak <= 0:
-        return y
+        return 0, y.size
     loud = np.flatnonzero(energy > peak * 10 ** (-top_db / 10))
     margin = round(margin_seconds * sr)
     start = max(0, int(loud[0]) * block - margin)
-    return y[start : (int(loud[-1]) + 1) * block + margin]
+    return start, min(y.size, (int(loud[-1]) + 1) * block + margin)
+
+
+def trim_block(sr: int) -> int:
+    """Samples of the blocks whose energy decides what is silence."""
+    return max(1, round(TRIM_BLOCK_SECONDS * sr))

@@ -24,7 +24,7 @@ from ser.serve.interfaces.uploads import read_form
 from ser.serve.logs import event
 from ser.serve.state import State
 from ser.serve.voices import ProfileError
-from ser.serve.workers.errors import INTERNAL, Unanswerable, described
+from ser.serve.workers.errors import INTERNAL, Unanswerable, code_of
 from ser.serve.workers.generation import Served
 from ser.serve.workers.pool import NoModel
 
@@ -83,6 +83,7 @@ def rest_routes(state: State) -> APIRouter:
             with state.admission.request():
                 answer = await _predicted(state, data, form.texts.get("profile"))
         total = time.perf_counter() - began
+        state.log_row(answer.pop("row"), seconds=total)
         answer["ms"]["total"] = round(1000 * total, 2)
         answer["request_id"] = request_id
         _measure(state, answer, body=read - began)
@@ -154,7 +155,7 @@ def rest_routes(state: State) -> APIRouter:
         state.metrics.queue.set(state.pool.waiting)
         state.metrics.active.set(state.admission.active)
         state.metrics.streams.set(state.admission.streams)
-        state.metrics.traffic_dropped.set(state.traffic.dropped)
+        state.metrics.traffic_dropped.set(state.traffic.dropped if state.traffic else 0)
         return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 
     return router
@@ -243,7 +244,7 @@ async def _predicted(state: State, data: bytearray, profile: str | None) -> dict
             decoding = time.perf_counter() - began
             found = await asked(state, {**header, "kind": "samples", "sr": sr}, samples, voice)
     except AudioError as error:
-        raise Problem(**described(error)) from error
+        raise Problem(code_of(error), str(error)) from error
     except Unanswerable as error:
         raise Problem(error.code, error.message) from error
     answer, _, served, waited = found
@@ -258,6 +259,7 @@ def _as_answer(
         "label": prediction.pop("emotion"),
         **prediction,
         "audio": answer["audio"],
+        "row": answer["row"],
         "model": identity(served),
         "ms": {
             "queue": round(1000 * waited, 2),

@@ -23,7 +23,7 @@ from ser.params.serving import StreamParams
 from ser.serve.interfaces.channel import SAMPLE_BYTES, Channel
 from ser.serve.interfaces.problems import Problem
 from ser.serve.interfaces.rest import count, enrolled, identity, opened_voice
-from ser.serve.logs import event
+from ser.serve.logs import event, log
 from ser.serve.state import State
 from ser.serve.workers.wire import Gone
 
@@ -40,8 +40,8 @@ class Update(Section):
     """`session.update`, before the first frame.
 
     consent : of the person who is recorded; a page that opens a microphone must have it. channels :
-    1, or 2 interleaved. profiles : of /v1/enrol, for each channel; null: unknown. clips : recordings
-    of the speaker as base64, instead.
+    1, or 2 interleaved. profiles : of /v1/enrol, for each channel; null: unknown. clips : of the
+    speaker, files as base64, instead.
     """
 
     type: str
@@ -95,13 +95,13 @@ class Session:
         self._say("session.created", session_id=self.id, defaults=self._defaults())
         ended = Ended("client_left", 1001)
         try:
-            await self._read()
+            await self._until_stop()
         except Ended as error:
             ended = error
-        except (WebSocketDisconnect, RuntimeError):
+        except WebSocketDisconnect:
             pass
         except Exception:
-            event("session_failed", 40, session_id=self.id)
+            log.exception("session_failed", extra={"fields": {"session_id": self.id}})
             ended = Ended("internal_error", 1011)
         try:
             if ended.reason != "client_left":
@@ -123,34 +123,30 @@ class Session:
         }
 
     async def _read(self) -> None:
-        stopping = asyncio.create_task(self.state.stop.wait())
-        try:
-            while True:
-                message = await self._next(stopping)
-                if (data := message.get("bytes")) is not None:
-                    await self._frame(data)
-                elif (text := message.get("text")) is not None:
-                    await self._text(text)
-        finally:
-            stopping.cancel()
-
-    async def _next(self, stopping: asyncio.Task[Any]) -> Any:
-        receiving = asyncio.create_task(self.socket.receive())
-        limit = self.state.params.limits.idle_seconds
-        done, _ = await asyncio.wait(
-            (receiving, stopping), timeout=limit, return_when=asyncio.FIRST_COMPLETED
-        )
-        if receiving in done:
-            message = receiving.result()
+        idle_seconds = self.state.params.limits.idle_seconds
+        while True:
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    message = await self.socket.receive()
+            except TimeoutError:
+                raise Ended("idle", 1008) from None
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1005))
-            return message
-        receiving.cancel()
-        with suppress(asyncio.CancelledError, RuntimeError):
-            await receiving
-        if stopping in done:
-            raise Ended("restarting", 1012)
-        raise Ended("idle", 1008)
+            if (data := message.get("bytes")) is not None:
+                await self._frame(data)
+            elif (text := message.get("text")) is not None:
+                await self._text(text)
+
+    async def _until_stop(self) -> None:
+        """Read until the client, or the server, ends the session: raises what ended it."""
+        reading = asyncio.create_task(self._read())
+        stopping = asyncio.create_task(self.state.stop.wait())
+        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if reading.done():
+            reading.result()
+        reading.cancel()
+        raise Ended("restarting", 1012)
 
     async def _text(self, text: str) -> None:
         try:
@@ -172,12 +168,12 @@ class Session:
             return
         try:
             update = Update.model_validate(message)
-            profiles = list(update.profiles)
+            profiles: list[str | None] = list(update.profiles)
             left_out: list[str] = []
             if update.clips:
                 clips = [bytearray(base64.b64decode(c, validate=True)) for c in update.clips]
-                profile, _, left_out = await enrolled(self.state, clips)
-                profiles = [profile]
+                sealed, _, left_out = await enrolled(self.state, clips)
+                profiles = [sealed]
             for profile in profiles:
                 opened_voice(self.state, profile)
         except ValidationError as error:
@@ -268,6 +264,8 @@ class Session:
         label = prediction["emotion"] if final else one["label"]
         if final:
             count(state, "stream", label, prediction["abstention"])
+            if "row" in one:
+                state.log_row(one["row"], seconds=seconds)
         self._say(
             "measurement.result",
             channel=place,
@@ -312,7 +310,8 @@ class Session:
         self.totals["audio_ms"] = round(1000 * sent / self.options.sr)
         self._say("session.closed", reason=ended.reason, totals=dict(self.totals))
         self._out.put_nowait(None)
-        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError, Exception):
+        # A client that is gone by now is told nothing.
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             await asyncio.wait_for(writing, CLOSE_SECONDS)
             if self.socket.application_state is not WebSocketState.DISCONNECTED:
                 await self.socket.close(ended.code, ended.reason)

@@ -118,7 +118,7 @@ class Child:
         with suppress(Gone):
             while True:
                 header, payload = await self._wire.receive()
-                key = header.get("id")
+                key = header["id"]
                 if isinstance(key, str):
                     if on_message := self._streams.get(key):
                         on_message(header, payload)

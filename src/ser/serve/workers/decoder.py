@@ -45,10 +45,10 @@ def _answer(data: bytes, limits: Limits) -> tuple[dict[str, object], memoryview]
     except AudioError as error:
         return {"error": described(error)}, nothing
     except MemoryError:
-        error = RefusedAudio("takes too much memory to decode", "a shorter recording", "Cut it.")
-        return {"error": described(error)}, nothing
+        refused = RefusedAudio("takes too much memory to decode", "a shorter recording", "Cut it.")
+        return {"error": described(refused)}, nothing
     samples = np.ascontiguousarray(recording.y, dtype=np.float32)
-    return {"sr": recording.sr}, memoryview(samples)
+    return {"sr": recording.sr}, samples.data
 
 
 def _warm(limits: Limits) -> None:

@@ -17,6 +17,8 @@ class Job:
     """What an inference process serves. limits : of recordings that it decodes itself (WAV)."""
 
     bundle: Path
+    bundle_sha256: str
+    version: int | None
     limits: Limits
 
 

@@ -26,10 +26,13 @@ CODES: tuple[tuple[type[SerError], str], ...] = (
 INTERNAL = "internal_error"
 
 
+def code_of(error: SerError) -> str:
+    return next((code for kind, code in CODES if isinstance(error, kind)), INTERNAL)
+
+
 def described(error: SerError) -> dict[str, str]:
     """`{code, message}` of an error, as it goes over a wire."""
-    code = next((code for kind, code in CODES if isinstance(error, kind)), INTERNAL)
-    return {"code": code, "message": str(error)}
+    return {"code": code_of(error), "message": str(error)}
 
 
 class Unanswerable(Exception):

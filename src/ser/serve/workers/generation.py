@@ -60,7 +60,7 @@ class Generation:
         self, served: Served, limits: Limits, workers: int, on_free: Callable[[], None]
     ) -> None:
         self.served, self._on_free = served, on_free
-        self._job = Job(served.bundle, limits)
+        self._job = Job(served.bundle, served.bundle_sha256, served.version, limits)
         self._workers = workers
         self._keeping: list[asyncio.Task[None]] = []
         self.children: list[Child] = []

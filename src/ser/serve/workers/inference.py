@@ -18,14 +18,15 @@ from threadpoolctl import threadpool_limits
 from ser.bundle import load_bundle, load_encoder_of
 from ser.core.speakers.enrolment import Voice
 from ser.core.uncertainty.abstention import Abstention
-from ser.errors import AudioError, SerError, TooLongAudio
+from ser.errors import AudioError, SerError
 from ser.front_end import Extracted
-from ser.io.audio.limits import Limits
 from ser.io.audio.read import decode
-from ser.predictor import Prediction, Predictor
+from ser.monitoring.traffic import InputSummary, Served, summarise
+from ser.predictor import Predictor
 from ser.serve.voices import voice_from_bytes, voice_to_bytes
 from ser.serve.workers.entry import Job
 from ser.serve.workers.errors import INTERNAL, described
+from ser.serve.workers.rows import portable_row
 from ser.serve.workers.streaming import Live
 from ser.serve.workers.wire import Gone, Header, WorkerWire
 
@@ -62,7 +63,7 @@ def main(sock: socket.socket, job: Job) -> None:
                 "card": bundle.card,
             }
         )
-        Worker(wire, predictor, job.limits).run()
+        Worker(wire, predictor, job).run()
 
 
 def warm(predictor: Predictor) -> None:
@@ -78,8 +79,9 @@ def warm(predictor: Predictor) -> None:
 class Worker:
     """Takes messages as they come and answers in their order: a stream's audio in one go."""
 
-    def __init__(self, wire: WorkerWire, predictor: Predictor, limits: Limits) -> None:
-        self.wire, self.predictor, self.limits = wire, predictor, limits
+    def __init__(self, wire: WorkerWire, predictor: Predictor, job: Job) -> None:
+        self.wire, self.predictor, self.limits = wire, predictor, job.limits
+        self.served = Served(job.bundle_sha256, job.version)
         self.requests: deque[Message] = deque()
         self.live: dict[str, Live] = {}
         #: Streams with audio that waits, and "" for each request that waits.
@@ -104,7 +106,7 @@ class Worker:
         key = header["id"]
         if header["op"] == "open":
             try:
-                self.live[key] = Live(self.predictor, header, _voice(header, payload))
+                self.live[key] = Live(self.predictor, self.served, header, _voice(header, payload))
             except SerError as error:
                 self.wire.send({"id": key, "error": described(error)})
         elif key in self.live and self.live[key].take(header["op"], payload):
@@ -139,6 +141,7 @@ class Worker:
     def _predict(self, batch: list[Message]) -> list[Header]:
         answers: list[Header] = []
         taken: list[Abstention | Extracted] = []
+        summaries: list[InputSummary] = []
         for header, payload in batch:
             answer: Header = {"id": header["id"]}
             answers.append(answer)
@@ -147,12 +150,11 @@ class Worker:
                 y, sr = self._samples(header, payload)
                 decoded = time.perf_counter()
                 taken.append(self.predictor.front_end.take(y, sr=sr))
-            except TooLongAudio as error:
-                taken.append(Abstention("too_long", str(error)))
             except Exception as error:
                 answer["error"] = _of_any(error)
                 continue
             extracted = time.perf_counter()
+            summaries.append(self._summary(y, sr, taken[-1]))
             answer["audio"] = {"seconds": round(y.size / sr, 3), "sr": sr}
             answer["ms"] = {
                 "decode": _ms(decoded - began),
@@ -168,10 +170,15 @@ class Worker:
                 answer["error"] = _of_any(error)
             return answers
         share = _ms((time.perf_counter() - began) / max(1, len(fit)))
-        for answer, prediction in zip(fit, predictions, strict=True):
-            answer["answer"] = as_dict(prediction)
+        for answer, prediction, summary in zip(fit, predictions, summaries, strict=True):
+            answer["answer"] = asdict(prediction)
+            answer["row"] = portable_row(prediction, summary, self.served, "rest")
             answer["ms"]["model"] = share
         return answers
+
+    def _summary(self, y: np.ndarray, sr: int, taken: Abstention | Extracted) -> InputSummary:
+        features = taken.features if isinstance(taken, Extracted) else None
+        return summarise(y, sr=sr, features=features, params=self.predictor.front_end.features)
 
     def _samples(self, header: Header, payload: bytearray) -> tuple[np.ndarray, int]:
         audio = memoryview(payload)[: len(payload) - header.get("voice", 0)]
@@ -197,11 +204,6 @@ class Worker:
             return
         answer = {"id": header["id"], "clips": len(clips), "left_out": left_out}
         self.wire.send(answer, voice_to_bytes(voice) if voice else b"")
-
-
-def as_dict(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as JSON has it."""
-    return asdict(prediction)
 
 
 def _voice(header: Mapping[str, Any], payload: bytearray) -> Voice | None:

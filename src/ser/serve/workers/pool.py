@@ -101,8 +101,8 @@ class Pool:
             answer, body, served, waited = await asked.answer
         finally:
             asked.answer.cancel()
-        if error := answer.get("error"):
-            raise Unanswerable(error["code"], error["message"])
+        if "error" in answer:
+            raise Unanswerable(**answer["error"])
         return answer, body, served, waited
 
     async def decode(self, data: Bytes) -> tuple[int, bytes]:
@@ -128,8 +128,8 @@ class Pool:
             self._background(self._replace())
             raise
         self._decoders.put_nowait(child)
-        if error := header.get("error"):
-            raise Unanswerable(error["code"], error["message"])
+        if "error" in header:
+            raise Unanswerable(**header["error"])
         return header["sr"], samples
 
     async def _replace(self) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ser.core.speakers.enrolment import Voice
+from ser.monitoring.traffic import Served
 from ser.params.serving import StreamParams
 from ser.predictor import Predictor
-from ser.streaming.events import Measurement, UtteranceEnd, UtteranceStart
+from ser.serve.workers.rows import portable_row
+from ser.streaming.events import Event, Measurement, UtteranceEnd, UtteranceStart
 from ser.streaming.stream import Stream
 
 NAMES = {
@@ -26,7 +28,10 @@ class Live:
     header : of the message `open`: options, `start` (samples of the session before this stream).
     """
 
-    def __init__(self, predictor: Predictor, header: dict[str, Any], voice: Voice | None) -> None:
+    def __init__(
+        self, predictor: Predictor, served: Served, header: dict[str, Any], voice: Voice | None
+    ) -> None:
+        self.served = served
         options = StreamParams.model_validate(header["options"])
         self.stream = Stream(predictor, options, voice, start=header.get("start", 0))
         self.hop = round(options.hop_seconds * options.sr)
@@ -56,5 +61,11 @@ class Live:
             answer["ended"] = "closed"
         elif self.releasing and self.stream.is_idle:
             answer["ended"] = "released"
-        answer["events"] = [{"type": NAMES[type(event)], **asdict(event)} for event in events]
+        answer["events"] = list(map(self._as_json, events))
         return answer
+
+    def _as_json(self, event: Event) -> dict[str, Any]:
+        found = {"type": NAMES[type(event)], **asdict(event)}
+        if isinstance(event, Measurement) and event.summary is not None:
+            found["row"] = portable_row(event.prediction, event.summary, self.served, "stream")
+        return found

@@ -1,0 +1,1 @@
+"""What models answered, and on what input: figures alone, no audio."""
