@@ -1,5 +1,9 @@
 """Graphs that are made in code, run by ONNX Runtime."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import psutil
 import pytest
@@ -49,3 +53,23 @@ def test_other_lengths_take_no_more_memory():
     before = run_all(range(1, 4000, 40))
     # An arena, or a plan for each length, would keep hundreds of megabytes.
     assert run_all(range(2, 4000, 5)) - before < 20e6
+
+
+SESSION = """
+import numpy as np
+from ser.core.inference.graphs import Graph
+graph = Graph()
+doubled = graph.add("Mul", "x", np.float32(2))
+graph.session({"x": ["n"]}, outputs=[doubled]).run(None, {"x": np.ones(3, np.float32)})
+"""
+
+
+@pytest.mark.parametrize(("setting", "reports"), [(None, False), ("0", True)])
+def test_onnx_runtime_reports_to_nobody_who_has_not_asked_for_it(tmp_path, setting, reports):
+    """It keeps an identifier of the machine in the user's cache where it reports."""
+    # It is silent in CI, too, where nothing would be tested.
+    told = ("ORT_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS", "XDG_CACHE_HOME")
+    env = {name: value for name, value in os.environ.items() if name not in told}
+    env |= {"HOME": str(tmp_path)} | ({} if setting is None else {told[0]: setting})
+    subprocess.run([sys.executable, "-c", SESSION], env=env, check=True)
+    assert bool(list(tmp_path.rglob("deviceid"))) == reports

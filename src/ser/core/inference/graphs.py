@@ -7,6 +7,7 @@ same bytes on every run, however many threads the process has.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,9 +71,9 @@ class Graph:
         Raises ValueError where the graph is none, such as weights of another shape. The session may
         be run in several threads at once.
         """
-        import onnxruntime
         from onnx import TensorProto, helper
 
+        onnxruntime = _onnxruntime()
         graph = helper.make_graph(
             self._nodes,
             "network",
@@ -94,10 +95,17 @@ class Graph:
             raise ValueError(f"no network of this kind: {error}") from error
 
 
-def _options() -> Any:
+def _onnxruntime() -> Any:
+    # Since 1.29 it reports its sessions to its maker, hash of the weights included, and keeps an
+    # identifier of the machine in the user's cache, unless this is set before it is loaded.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    return onnxruntime
+
+
+def _options() -> Any:
+    options = _onnxruntime().SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
