@@ -19,10 +19,11 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/ser install --no-deps .
-# Tests and headers of the libraries.
+# Tests and headers of the libraries, and Arrow's server; then a look whether all are whole.
 RUN cd /opt/ser/lib/python3.*/site-packages \
     && find pandas scipy sklearn pyarrow joblib onnx -type d -name tests -prune -exec rm -r {} + \
-    && rm -r pyarrow/include pyarrow/src onnx/backend/test
+    && rm -r pyarrow/include pyarrow/src pyarrow/*flight* onnx/backend/test \
+    && /opt/ser/bin/python -c "import ser.serve.server, onnx, onnxruntime, pyarrow.parquet, sklearn, skops.io"
 
 FROM ${BASE}
 # The base's own modules are not compiled, and nobody may write them later.

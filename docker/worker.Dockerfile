@@ -24,7 +24,8 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     pip --python /opt/ser install --no-deps --editable /project
 RUN cd /opt/ser/lib/python3.*/site-packages \
     && find pandas scipy sklearn pyarrow joblib onnx sympy -type d -name tests -prune -exec rm -r {} + \
-    && rm -r pyarrow/include pyarrow/src onnx/backend/test torch/include torch/test
+    && rm -r pyarrow/include pyarrow/src pyarrow/*flight* onnx/backend/test torch/include torch/test \
+    && /opt/ser/bin/python -c "import dvc, matplotlib, mlflow, onnx, prefect, pyarrow.parquet, sklearn, torch"
 
 FROM ${BASE}
 # The base's own modules are not compiled, and nobody may write them later.

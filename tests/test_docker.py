@@ -361,30 +361,58 @@ def test_networks_and_the_detector_of_speech_need_nothing_but_what_the_lock_has(
     assert done.stdout.strip() == "silero", done.stderr
 
 
-@pytest.mark.parametrize(("status", "is_well"), [(200, True), (503, False), (None, False)])
-def test_a_container_is_healthy_where_its_server_answers_with_success(status, is_well):
+@contextmanager
+def answering(status: int, body: object = None) -> Iterator[str]:
+    """A server on this machine that answers everything alike; its address."""
+
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    if status is None:
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
         server.shutdown()
         server.server_close()
-    command = [
-        sys.executable,
-        "-I",
-        DOCKER / "healthy.py",
-        f"http://127.0.0.1:{server.server_port}",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode == 0) == is_well
-    assert is_well or done.stderr.startswith("not well: ")
-    if status is not None:
-        server.shutdown()
-        server.server_close()
+
+
+def healthy(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(DOCKER / "healthy.py"), *arguments]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=env)
+
+
+def test_a_container_is_healthy_where_its_server_answers_with_success():
+    with answering(200) as url:
+        assert healthy(url).returncode == 0
+    gone = healthy(url)
+    with answering(503) as url:
+        failing = healthy(url)
+    for done in (gone, failing):
+        assert done.returncode == 1
+        assert done.stderr.startswith("not well: ")
+
+
+@pytest.mark.parametrize(
+    ("workers", "is_well"),
+    [
+        ([{"name": "other", "status": "OFFLINE"}, {"name": "docker", "status": "ONLINE"}], True),
+        ([{"name": "other", "status": "ONLINE"}, {"name": "docker", "status": "OFFLINE"}], False),
+        ([], False),
+    ],
+)
+def test_a_worker_is_healthy_where_prefect_lists_it_as_online(workers, is_well):
+    with answering(200, workers) as url:
+        done = healthy("--worker", "docker", PREFECT_API_URL=f"{url}/api")
+    assert (done.returncode == 0) == is_well, done.stderr
