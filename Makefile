@@ -9,7 +9,7 @@ DEV := $(VENV)/.ready-dev
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status ui worker repro test quick lint lock images
+.PHONY: help setup run up down status serve ui worker repro test quick lint lock images
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -19,7 +19,7 @@ setup: $(READY) ## The virtual environment, from the lock; `ser` is in .venv/bin
 run: $(READY) ## Retrain: what is stale is made again, a model that is not worse is promoted
 	@$(PY) -m flows.retrain
 
-up: $(READY) ## MLflow, Prefect and the schedule, in the background; again: addresses and health
+up: $(READY) ## MLflow, Prefect, the schedule and the server, in the background; again: their health
 	@$(PY) -m flows.servers.up
 
 down: $(READY) ## End what `make up` has started
@@ -27,6 +27,9 @@ down: $(READY) ## End what `make up` has started
 
 status: $(READY) ## What serves, its data, the last ticks, the next one, what runs
 	@$(PY) -m flows.servers.status
+
+serve: $(READY) ## The champion alone: page, REST and live streams on port 8000, until Ctrl-C
+	@exec $(VENV)/bin/ser serve
 
 ui: $(READY) ## MLflow and Prefect alone, until Ctrl-C
 	@exec $(PY) -m flows.servers.up --foreground --no-worker

@@ -12,6 +12,7 @@ import soundfile
 
 from ser import __version__, cli
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
+from ser.io.storage.traffic_files import read_traffic
 from ser.io.tracking import runs, store
 from ser.io.tracking.registry import promotion, registration, versions
 
@@ -325,3 +326,98 @@ def test_own_recordings_are_added_tracked_and_listed(ser, project, tmp_path, mon
     _, out, _ = ser("corpus", "list")
     rows = {line.split()[0]: line.split()[1:5] for line in out.splitlines()}
     assert rows["calls"] == ["3", "2", "internal", "here"]
+
+
+@pytest.fixture
+def own_log(tmp_path, monkeypatch):
+    """The folder that `--log` writes to."""
+    monkeypatch.setenv("SER_TRAFFIC", str(tmp_path / "log"))
+    return tmp_path / "log"
+
+
+def test_predict_logs_its_answers_as_figures(ser, recordings, own_log, trained):
+    words = ("predict", *recordings["file"], "--model", "models/bundle", "--json")
+    status, out, err = ser(*words, "--log")
+    assert (status, err) == (0, f"logged: 3 answers in {own_log}.\n")
+    _, same, _ = ser(*words)
+    assert out == same
+    rows = read_traffic(own_log)
+    assert set(rows["source"]) == {"predict"}
+    assert set(rows["bundle_sha256"]) == {bundle_sha256(trained.root / "models" / "bundle")}
+    assert rows["version"].isna().all()
+    lengths = [soundfile.info(trained.root / file).duration for file in recordings["file"]]
+    assert sorted(rows["duration_seconds"]) == pytest.approx(sorted(lengths))
+    for answer, (_, row) in zip(json.loads(out), rows.iterrows(), strict=True):
+        assert row["emotion"] == answer["emotion"]
+        assert row["confidence"] == answer["confidence"]
+        assert row["p_fear"] == answer["posteriors"]["fear"]
+        assert np.isnan(row["p_boredom"])
+    assert rows["snr_db"].between(-100, 100).all()
+    assert rows["pitch_hz"].between(65, 500).all()
+    assert rows["bandwidth_hz"].between(2_000, 8_000).all()
+
+
+def test_what_is_logged_of_a_registered_model_names_its_version(
+    ser, recordings, own_log, project, monkeypatch
+):
+    with runs.start_run(project.root, name="logged", params={}) as run:
+        pass
+    bundle = project.root / "models" / "bundle"
+    version = registration.register(
+        project.root, bundle, run_id=run.run_id, bundle_sha256=bundle_sha256(bundle), scores={}
+    )
+    monkeypatch.chdir(project.root)
+    uri = f"models:/{versions.MODEL}/{version.version}"
+    assert ser("predict", recordings["file"].iloc[0], "--model", uri, "--log")[0] == 0
+    assert list(read_traffic(own_log)["version"]) == [version.version]
+
+
+def test_errors_are_no_rows_and_abstentions_are(ser, recordings, tmp_path, own_log):
+    (tmp_path / "bad.wav").write_text("no audio")
+    soundfile.write(tmp_path / "short.wav", np.zeros(10), 16_000)
+    files = [tmp_path / "bad.wav", recordings["file"].iloc[0], tmp_path / "short.wav"]
+    status, _, err = ser("predict", *files, "--model", "models/bundle", "--log")
+    assert status == cli.SOME_FAILED
+    assert err.splitlines()[-1] == f"logged: 2 answers in {own_log}."
+    rows = read_traffic(own_log)
+    assert rows["abstention"].fillna("").tolist() == ["", "too_short"]
+    assert rows["level_db"].tolist()[1] == -100
+    assert rows["snr_db"].isna().tolist() == [False, True]
+
+
+def test_neither_samples_nor_names_are_in_the_log(ser, tmp_path, own_log):
+    rng = np.random.default_rng(0)
+    planted = rng.integers(-9_000, 9_000, 32_000).astype(np.int16)
+    soundfile.write(tmp_path / "planted-name.wav", planted, 16_000)
+    assert (
+        ser("predict", tmp_path / "planted-name.wav", "--model", "models/bundle", "--log")[0] == 0
+    )
+    (file,) = own_log.glob("*.parquet")
+    stored = file.read_bytes()
+    # Parquet compresses: what is stored is looked through decompressed, too.
+    shown = read_traffic(own_log).to_json()
+    for at in range(0, 32_000, 500):
+        assert planted[at : at + 16].tobytes() not in stored
+    assert b"planted-name" not in stored
+    assert "planted-name" not in shown
+    assert str(tmp_path) not in shown
+
+
+def test_the_log_is_off_where_the_environment_says_so(ser, recordings, monkeypatch, trained):
+    monkeypatch.setenv("SER_TRAFFIC", "off")
+    file = recordings["file"].iloc[0]
+    status, _, err = ser("predict", file, "--model", "models/bundle", "--log")
+    assert (status, err) == (0, "nothing is logged: SER_TRAFFIC is off.\n")
+    assert not (trained.root / "data" / "traffic").exists()
+
+
+def test_without_being_asked_nothing_is_logged(ser, recordings, own_log):
+    assert ser("predict", recordings["file"].iloc[0], "--model", "models/bundle")[0] == 0
+    assert not own_log.exists()
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer(ser, recordings, own_log):
+    own_log.write_text("a file is in the way")
+    status, out, err = ser("predict", *recordings["file"], "--model", "models/bundle", "--log")
+    assert (status, len(out.splitlines())) == (0, 3)
+    assert err.splitlines()[-1] == f"logged: 0 answers in {own_log}; 3 could not be written."

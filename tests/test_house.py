@@ -23,6 +23,7 @@ STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages
 HARMLESS = (
     *("errors", "files", "interrupts", "output", "parallel"),
     *(f"params.{part}" for part in ("models", "params", "section", "sections")),
+    *(f"params.{part}" for part in ("server", "serving", "traffic")),
     *("project", "strict_yaml", "stages.base", "io.tracking"),
     *("io.web.loopback", "io.web.quiet"),
 )
@@ -100,6 +101,12 @@ def test_mlflow_is_imported_in_the_room_that_silences_it_first():
     importers = found.find_modules_that_directly_import("mlflow")
     assert importers
     assert {name for name in importers if not name.startswith("ser.io.tracking.")} == set()
+
+
+def test_onnx_runtime_is_imported_where_its_telemetry_is_switched_off_first():
+    found = grimp.build_graph("ser", "flows", cache_dir=None, include_external_packages=True)
+    importers = found.find_modules_that_directly_import("onnxruntime")
+    assert importers == {"ser.core.inference.graphs"}
 
 
 def test_no_module_of_flows_hides_a_library():

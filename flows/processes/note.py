@@ -23,8 +23,9 @@ class Note:
 
     started : its start, in seconds since the machine's: unlike a time of day no clock that is set
     changes it. mark : of all processes that it has started. ready : whether all of them are well.
-    store : where its runs are recorded, without a password. compare : MLflow's page that shows
-    which run is better; "" where its server is elsewhere.
+    serve : where the champion is served; "" where it is not. store : where runs are recorded,
+    without a password. compare : MLflow's page that shows which run is better; "" where its server
+    is elsewhere.
     """
 
     mlflow: str = ""
@@ -34,6 +35,7 @@ class Note:
     mark: str = ""
     ready: bool = False
     worker: str = ""
+    serve: str = ""
     store: str = ""
     compare: str = ""
 
@@ -58,10 +60,10 @@ def running(root: Path) -> Note | None:
 def ended(root: Path) -> None:
     """Keep the addresses on this machine: links lead to the same ports the next time."""
     last = read(root)
-    mlflow, prefect = (
-        url if url.startswith(HERE) else "" for url in (last.mlflow, last.prefect_api)
+    mlflow, prefect, serve = (
+        url if url.startswith(HERE) else "" for url in (last.mlflow, last.prefect_api, last.serve)
     )
-    write(root, Note(mlflow, prefect))
+    write(root, Note(mlflow, prefect, serve=serve))
 
 
 def start_of(pid: int) -> float:

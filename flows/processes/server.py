@@ -29,7 +29,7 @@ START_TIMEOUT = 180.0
 STOP_TIMEOUT = 1.0
 #: Set where the server that PREFECT_API_URL names is our own temporary one.
 IS_TEMPORARY = "SER_PREFECT_IS_TEMPORARY"
-MLFLOW_PORT, PREFECT_PORT = 5000, 4200
+MLFLOW_PORT, PREFECT_PORT, SERVE_PORT = 5000, 4200, 8000
 #: Ports after the preferred one that are tried before any free one.
 NEARBY = 20
 #: Names of our servers, and of their logs -> the variable that names a running one.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import time
+import urllib.error
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +52,8 @@ def health(running: Note) -> dict[str, bool]:
     """Whether each part of the platform answers, or is online."""
     prefect = answers(running.prefect_api)
     found = {"mlflow": answers(running.mlflow), "prefect": prefect}
+    if running.serve:
+        found["serve"] = answers(running.serve)
     if running.worker:
         found["worker"] = prefect and running.worker in heartbeats(running.prefect_api)
     return found
@@ -94,6 +99,7 @@ def services(root: Path) -> Facts:
             "store": shown_uri(root),
         },
         "prefect": {"address": url or None, "answers": prefect},
+        "serve": _serve(running),
         "worker": None,
         "supervisor": running.pid if running else None,
         "warnings": [],
@@ -123,6 +129,23 @@ def services(root: Path) -> Facts:
     except StageError as error:
         facts["warnings"].append(str(error))
     return facts
+
+
+def _serve(running: Note | None) -> Facts | None:
+    """Where the champion is served, and what the server says of itself."""
+    if running is None or not running.serve:
+        return None
+    facts: Facts = {"address": running.serve, "status": "away", "version": None}
+    try:
+        with urllib.request.urlopen(f"{running.serve}/health/ready", timeout=5) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError as error:
+        with suppress(ValueError):
+            facts["status"] = json.load(error)["status"]
+        return facts
+    except (OSError, ValueError):
+        return facts
+    return facts | {"status": found["status"], "version": found["model"]["version"]}
 
 
 def _words(schedule: Facts) -> str:

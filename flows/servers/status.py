@@ -231,6 +231,9 @@ def _service_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "", mlflow["store"]
     page = (prefect["address"] or "").removesuffix("/api")
     yield "Prefect", f"{page}, well" if prefect["answers"] else DOWN
+    if serve := facts["serve"]:
+        serves = f", version {serve['version']}" if serve["version"] else ""
+        yield "Serving", f"{serve['address']}, {serve['status']}{serves}"
     if worker:
         yield "Worker", f"{worker['name']}, {'well' if worker['online'] else 'away'}"
     elif prefect["answers"]:

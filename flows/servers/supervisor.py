@@ -27,6 +27,7 @@ from flows.processes.server import (
     MLFLOW_PORT,
     NAMED_BY,
     PREFECT_PORT,
+    SERVE_PORT,
     START_TIMEOUT,
     answers,
     check_answers,
@@ -45,6 +46,10 @@ LOCK = Path(".ser/up.lock")
 LOG = "up"
 #: Seconds in which a flow run that ends with the worker is recorded as crashed.
 LINGER = 60.0
+#: Seconds in which the server answers what it has begun.
+GRACE = 35.0
+#: Of the guard of a part.
+OPTIONS = {"worker": {"linger": LINGER}, "serve": {"grace": GRACE}}
 #: Seconds before a part that ended by itself is started again: twice as many each time.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Seconds after which a part counts as well.
@@ -90,8 +95,10 @@ class Wanted:
     """What to run, and on which ports; 0: that of the last time, or the usual one."""
 
     worker: bool = True
+    serve: bool = True
     mlflow_port: int = 0
     prefect_port: int = 0
+    serve_port: int = 0
 
 
 def named_servers() -> dict[str, str]:
@@ -182,11 +189,18 @@ class Platform:
                 command = ["flows.servers.worker", "--name", name]
                 command += ["--own-server"] if "prefect" in self.parts else []
                 self._add(start, "worker", command, {API_URL: urls["prefect"]})
+            if self.wanted.serve:
+                port = self._port(self.wanted.serve_port, before.serve, SERVE_PORT)
+                urls["serve"] = f"http://127.0.0.1:{port}"
+                self._add(start, "serve", ["ser.cli", "serve", "--port", str(port)], {})
+                self._note(replace(note.read(self.root), serve=urls["serve"]))
             self._until("mlflow", lambda: answers(urls["mlflow"]))
         if self.wanted.worker:
             # One that was killed a moment ago is online for Prefect, too.
             seen = (None, last)
             self._until("worker", lambda: heartbeats(urls["prefect"]).get(name) not in seen)
+        if self.wanted.serve:
+            self._until("serve", lambda: answers(urls["serve"]))
         self._note(note.read(self.root), ready=True)
 
     def look(self, start: Start) -> None:
@@ -217,7 +231,7 @@ class Platform:
             worker.process.wait()
 
     def _add(self, start: Start, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
-        options = {"linger": LINGER} if name == "worker" else {}
+        options = OPTIONS.get(name, {})
         part = Part(name, command, {**self.env, **env, MARK: f"{self.mark}.{name}"}, options)
         self.parts[name] = part
         part.start(start, self.root)

@@ -20,7 +20,13 @@ from filelock import FileLock
 from flows.processes import note
 from flows.processes.environment import begin, failed
 from flows.processes.note import Note
-from flows.processes.server import MLFLOW_PORT, PREFECT_PORT, START_TIMEOUT, log_of
+from flows.processes.server import (
+    MLFLOW_PORT,
+    PREFECT_PORT,
+    SERVE_PORT,
+    START_TIMEOUT,
+    log_of,
+)
 from flows.servers.services import health
 from flows.servers.supervisor import (
     LOG,
@@ -44,11 +50,15 @@ PATIENCE = 3 * START_TIMEOUT
 def main() -> int:
     """Start MLflow, Prefect and a worker in the background, and wait until they are well."""
     parser = argparse.ArgumentParser(prog="ser up", description=main.__doc__)
-    for name, port in (("mlflow", MLFLOW_PORT), ("prefect", PREFECT_PORT)):
+    ports = (("mlflow", MLFLOW_PORT), ("prefect", PREFECT_PORT), ("serve", SERVE_PORT))
+    for name, port in ports:
         parser.add_argument(
             f"--{name}-port", type=int, default=0, help=f"default: that of the last time, or {port}"
         )
-    parser.add_argument("--no-worker", action="store_true", help="servers only: no schedule runs")
+    parser.add_argument(
+        "--no-worker", action="store_true", help="MLflow and Prefect alone: no schedule runs"
+    )
+    parser.add_argument("--no-serve", action="store_true", help="the champion is not served")
     parser.add_argument("--foreground", action="store_true", help="until Ctrl-C or SIGTERM")
     parser.add_argument(
         "--systemd", action="store_true", help="print a unit that starts it with the machine"
@@ -58,7 +68,13 @@ def main() -> int:
     if options.systemd:
         print(unit(root), end="")
         return 0
-    wanted = Wanted(not options.no_worker, options.mlflow_port, options.prefect_port)
+    wanted = Wanted(
+        worker=not options.no_worker,
+        serve=not (options.no_serve or options.no_worker),
+        mlflow_port=options.mlflow_port,
+        prefect_port=options.prefect_port,
+        serve_port=options.serve_port,
+    )
     # A plain `kill`, and a terminal that is closed, must stop the servers as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -137,8 +153,10 @@ def _started(root: Path, wanted: Wanted) -> tuple[bool, Note]:
 def _start_supervisor(root: Path, wanted: Wanted) -> subprocess.Popen[Any]:
     command = [sys.executable, "-m", "flows.servers.up", "--foreground"]
     command += [] if wanted.worker else ["--no-worker"]
+    command += [] if wanted.serve else ["--no-serve"]
     command += ["--mlflow-port", str(wanted.mlflow_port)]
     command += ["--prefect-port", str(wanted.prefect_port)]
+    command += ["--serve-port", str(wanted.serve_port)]
     log = log_of(root, LOG)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
@@ -159,7 +177,9 @@ def _why(root: Path) -> str:
 
 
 def _parts(wanted: Wanted) -> str:
-    return "MLflow, Prefect and a worker" if wanted.worker else "MLflow and Prefect"
+    if not wanted.worker:
+        return "MLflow and Prefect"
+    return f"MLflow, Prefect, {'the champion ' if wanted.serve else ''}and a worker"
 
 
 def _print(running: Note) -> None:
@@ -167,6 +187,7 @@ def _print(running: Note) -> None:
     shown = {
         "mlflow": ("MLflow", running.mlflow, "runs, models, figures"),
         "prefect": ("Prefect", running.prefect_api.removesuffix("/api"), "flow runs, schedule"),
+        "serve": ("Serving", running.serve, "the champion: page, REST, live streams"),
         "worker": ("Worker", running.worker, "runs the schedule of prefect.yaml"),
     }
     for part, well in is_well.items():

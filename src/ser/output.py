@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import unicodedata
 
@@ -19,6 +20,13 @@ def escape_unencodable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def end_silently() -> None:
+    """Print nothing more: who read stdout has left, and libraries may still warn as Python ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    sys.stderr = os.fdopen(nothing, "w")
+    os.dup2(nothing, sys.stdout.fileno())
 
 
 def print_error(error: object) -> None:

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.core.scores.gate import Verdict
-from ser.io.tracking.registry import bundles, journal, promotion, versions
+from ser.io.tracking import runs
+from ser.io.tracking.registry import bundles, journal, promotion, registration, versions
+
+
+def register_versions(root: Path, bundle_dir: Path, numbers: range) -> list[str]:
+    """Register versions whose bundles differ in their cards; their hashes. None is promoted."""
+    bundle, hashes = load_bundle(bundle_dir), []
+    for number in numbers:
+        directory = root / "bundles" / str(number)
+        save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
+        with runs.start_run(root, name=str(number), params={"seed": 7}) as run:
+            pass
+        hashes.append(bundle_sha256(directory))
+        registration.register(
+            root,
+            directory,
+            run_id=run.run_id,
+            bundle_sha256=hashes[-1],
+            scores={"uar": 0.51239},
+            tags={"split_sha256": "s" * 64},
+        )
+    return hashes
 
 
 def promote(root: Path, version: int, reason: str = "better") -> versions.Version | None:

@@ -19,6 +19,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"^Ready at (http://\S+) ", re.MULTILINE)
+WAITS = re.compile(r"^Waits at (http://\S+) ", re.MULTILINE)
 START_SECONDS, STOP_SECONDS = 120.0, 40.0
 
 
@@ -64,16 +65,18 @@ class Server:
 
 @contextmanager
 def serving(
-    bundle: Path,
+    bundle: Path | None,
     folder: Path,
     *,
     token: str | None = None,
     workers: int = 1,
+    ready: bool = True,
     **settings: Any,
 ) -> Iterator[Server]:
-    """Serve a bundle from start to stop; `folder` becomes the project it is started in.
+    """Serve a bundle, None for the champion, from start to stop; `folder` becomes its project.
 
-    settings : of the section `serve` of params.yaml: `limits={"idle_seconds": 1}`. Raises
+    ready : False: yield where it waits for a model. settings : of the section `serve` of
+    params.yaml: `limits={"idle_seconds": 1}`. Raises
     AssertionError, with what the server printed, where it is not ready in two minutes.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,19 +89,21 @@ def serving(
     # What makes a folder a project's root.
     (folder / "dvc.yaml").write_text("stages: {}\n")
     with started(bundle, folder, token=token, workers=workers) as process:
-        yield Server(process, _address(process, folder), folder, token)
+        yield Server(process, _address(process, folder, READY if ready else WAITS), folder, token)
 
 
 @contextmanager
 def started(
-    bundle: Path, folder: Path, *, token: str | None = None, workers: int = 1
+    bundle: Path | None, folder: Path, *, token: str | None = None, workers: int = 1
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The process alone, which may not be ready yet; it is stopped in the end."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}", "OMP_NUM_THREADS": "1"}
     environment.pop("SER_SERVE_TOKEN", None)
+    environment.pop("MLFLOW_TRACKING_URI", None)
     if token is not None:
         environment["SER_SERVE_TOKEN"] = token
-    command = [sys.executable, "-m", "ser.cli", "serve", "--model", str(bundle.resolve())]
+    command = [sys.executable, "-m", "ser.cli", "serve"]
+    command += ["--model", str(bundle.resolve())] if bundle else []
     options = ["--host", "127.0.0.1", "--port", "0", "--workers", str(workers)]
     with open(folder / "stdout.txt", "wb") as out, open(folder / "stderr.txt", "wb") as err:
         process = subprocess.Popen(
@@ -122,11 +127,11 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     return process.returncode
 
 
-def _address(process: subprocess.Popen[bytes], folder: Path) -> str:
+def _address(process: subprocess.Popen[bytes], folder: Path, line: re.Pattern[str]) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         printed = (folder / "stderr.txt").read_text()
-        if found := READY.search(printed):
+        if found := line.search(printed):
             return found[1]
         if process.poll() is not None:
             break

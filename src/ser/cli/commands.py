@@ -19,7 +19,8 @@ from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.lineage import lineage
-from ser.cli.serve import serve
+from ser.cli.live.serve import serve
+from ser.cli.live.stream import stream
 from ser.cli.start import PASSED_ON, down, reproduce, run, status, ui, up, worker
 from ser.cli.versions import history, promote, roll_back, versions
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
@@ -28,6 +29,7 @@ from ser.output import (
     INTERRUPTED,
     SOME_FAILED,
     USER_ERROR,
+    end_silently,
     escape_unencodable,
     one_line,
     print_error,
@@ -48,6 +50,7 @@ app.command()(versions)
 app.command()(history)
 app.command()(lineage)
 app.command()(serve)
+app.command()(stream)
 # "-1" is a number, and no option: the registry says which versions there are.
 app.command(context_settings={"ignore_unknown_options": True})(promote)
 app.command("roll-back", context_settings={"ignore_unknown_options": True})(roll_back)
@@ -132,10 +135,10 @@ def predict(
             failed = print_answers(recordings, (one.prediction for one in given), form=form)
         except KeyboardInterrupt:
             print_error("interrupted; what is printed stands.")
-            _end_silently()
+            end_silently()
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            _end_silently()
+            end_silently()
             raise typer.Exit(SOME_FAILED) from None
     if failed:
         raise typer.Exit(SOME_FAILED)
@@ -196,13 +199,6 @@ def main() -> None:
         # Paths as they were typed.
         print_error(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
         sys.exit(USER_ERROR)
-
-
-def _end_silently() -> None:
-    """Print nothing more: joblib would warn of the work that it stops when Python ends."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    sys.stderr = os.fdopen(nothing, "w")
-    os.dup2(nothing, sys.stdout.fileno())
 
 
 def _recordings(paths: list[Path]) -> Iterator[Path]:

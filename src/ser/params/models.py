@@ -154,14 +154,16 @@ class Entry:
 
     params : its section of params.yaml. path : `module:class`, imported when a model is built or
     loaded, so that serving loads no torch where it need not. member : whether ensembles may have
-    it. torch : whether training needs torch; `stack` takes only members that do not. encoder :
-    whether it takes the representations of an encoder of the Hugging Face hub.
+    it. torch : whether training needs torch; `stack` takes only members that do not. serves_torch :
+    whether predicting needs it, too. encoder : whether it takes the representations of an encoder
+    of the Hugging Face hub.
     """
 
     params: type[Section]
     path: str
     member: bool = True
     torch: bool = False
+    serves_torch: bool = False
     encoder: bool = False
 
 
@@ -172,12 +174,23 @@ MODELS = {
     "ensemble": Entry(EnsembleParams, ENSEMBLE, member=False),
     "stack": Entry(StackParams, ENSEMBLE, member=False),
     "transfer": Entry(TransferParams, ENSEMBLE, member=False),
-    "byol_s": Entry(ByolParams, "ser.models.networks.byol:ByolModel", torch=True),
+    "byol_s": Entry(
+        ByolParams, "ser.models.networks.byol:ByolModel", torch=True, serves_torch=True
+    ),
     "layers": Entry(
-        LayersParams, "ser.models.encoders.layered:LayeredModel", torch=True, encoder=True
+        LayersParams,
+        "ser.models.encoders.layered:LayeredModel",
+        torch=True,
+        serves_torch=True,
+        encoder=True,
     ),
     "lora": Entry(
-        LoraParams, "ser.models.encoders.lora:LoraModel", member=False, torch=True, encoder=True
+        LoraParams,
+        "ser.models.encoders.lora:LoraModel",
+        member=False,
+        torch=True,
+        serves_torch=True,
+        encoder=True,
     ),
     "lda": Entry(LdaParams, CLASSICAL),
     "logistic_regression": Entry(LogisticRegressionParams, CLASSICAL),

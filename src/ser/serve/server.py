@@ -42,13 +42,13 @@ class ServeError(SerError):
 
 
 def serve(
-    params: ServeParams, *, root: Path | None, bundle: Path | None, on_ready: Callable[[str], Any]
+    params: ServeParams, *, root: Path | None, bundle: Path | None, tell: Callable[[str], object]
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    root : of the project whose champion is served where no `bundle` is named. on_ready : is called
-    with the address once a model answers. Raises ServeError where the address cannot be bound,
-    BundleError or NotStarted where the bundle cannot be served.
+    root : of the project whose champion is served where no `bundle` is named. tell : is called with
+    a line for a person: what it waits for, and where it answers. Raises ServeError where the
+    address cannot be bound, BundleError or NotStarted where the bundle cannot be served.
     """
     set_up_logs("info")
     listener = _bound(params)
@@ -89,9 +89,13 @@ def serve(
             serves(state)
 
     async def _announce() -> None:
+        starting = waits_for = state.waits_for
         while not state.is_ready:
+            if state.waits_for not in (starting, waits_for):
+                waits_for = state.waits_for
+                tell(f"Waits at {address} for a model. {waits_for}")
             await asyncio.sleep(0.05)
-        on_ready(address)
+        tell(f"Ready at {address} (page, /v1/predict, /v1/stream, /metrics).")
 
     config = uvicorn.Config(
         create_app(state, running),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ser.core.streaming.utterances import Ending
 from ser.monitoring.traffic import InputSummary
 from ser.predictor import Prediction
 
 Trigger = Literal["interval", "speech_ended"]
-#: Why an utterance ended: nobody speaks, it is the longest allowed, or the stream was closed.
-Ending = Literal["silence", "longest", "closed"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class Measurement:
         posteriors.
     prediction : of this stretch. An interval's speech is counted by the stream's own detector, as
         it came in; of a whole utterance everything equals `Predictor.predict`.
-    smoothed : posteriors over the utterance's intervals; of `speech_ended` its own, which need
-        none. label : the emotion that they show, with hysteresis; None where the prediction
-        abstains.
+    smoothed : posteriors over the utterance's intervals, those left out that abstain ({} if all
+        did); of `speech_ended` its own, which need no smoothing. label : the emotion that they
+        show, with hysteresis; None where the prediction abstains.
     voiced_ms : of the stretch. dropped_ms : hops since the last measurement that were not computed.
     summary : of the input of `speech_ended`, for the traffic log.
     """

@@ -20,17 +20,13 @@ STAYS = 0.35
 #: The running peak falls by so many dB a second, and stays above `LEAST_PEAK`: noise of the last
 #: bit must not become as loud as speech.
 PEAK_FALLS_DB, LEAST_PEAK = 6.0, 0.001
-#: Width of the network's recurrent layer.
-WIDTH = 128
-#: The network's convolutions: name, steps, stride.
-LAYERS = (("conv1", 4, 1), ("conv2", 4, 2), ("conv3", 2, 2), ("conv4", 1, 1))
 #: By pitch: samples of a window; frames over which pitch must move; frames after voice that are
 #: speech, too (consonants); and dB below the running peak that the RMS of voice may lie.
 VOICE_WINDOW, MOVING_FRAMES, HANGOVER, LEAST_RMS_DB = 1024, 6, 6, 36.0
 #: What is fed is worked on in pieces of so many samples.
 PIECE = 64 * FRAME
 
-#: A frame, with the samples before it that the network takes, scaled -> is it speech?
+#: A frame, by pitch with the samples before it, scaled -> is it speech?
 Judge = Callable[[np.ndarray], bool]
 
 
@@ -52,7 +48,7 @@ class StreamingDetector:
     def __init__(self, *, detector: Detector = "auto") -> None:
         chosen = choose_detector(detector)
         self._judge: Judge = _Silero() if chosen == "silero" else _Voice()
-        self._before = silero.CONTEXT if chosen == "silero" else VOICE_WINDOW - FRAME
+        self._before = 0 if chosen == "silero" else VOICE_WINDOW - FRAME
         self._filter = HighPass(cutoff_hz=RUMBLE_HZ, sr=SR)
         self._waiting = np.zeros(self._before, dtype=np.float32)
         self._peak = LEAST_PEAK
@@ -83,81 +79,16 @@ class StreamingDetector:
 
 
 class _Silero:
-    """The network of `silero` on one frame at a time, with the state that it keeps."""
+    """The network, with the state and the samples before that it keeps, and hysteresis."""
 
     def __init__(self) -> None:
-        weights = silero.load_weights()
-        self._basis = np.ascontiguousarray(weights["stft_conv.weight"][:, 0].T)
-        self._layers = [_Convolution(weights, *layer) for layer in LAYERS]
-        self._rows = _mirrored_windows()
-        order, scale = _gate_order(WIDTH)
-        self._into = np.ascontiguousarray((weights["lstm_cell.weight_ih"].T)[:, order] * scale)
-        self._again = np.ascontiguousarray((weights["lstm_cell.weight_hh"].T)[:, order] * scale)
-        self._bias = (weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"])[order] * scale
-        self._out = weights["final_conv.weight"][0, :, 0]
-        self._out_bias = float(weights["final_conv.bias"][0])
-        self._hidden, self._cell = np.zeros((2, WIDTH), dtype=np.float32)
+        self._network = silero.Silero()
         self._speaks = False
 
     def __call__(self, samples: np.ndarray) -> bool:
-        probability = self.probability(samples)
-        self._speaks = probability >= (STAYS if self._speaks else LEAST_PROBABILITY)
+        (probability,) = self._network.probabilities(samples)
+        self._speaks = bool(probability >= (STAYS if self._speaks else LEAST_PROBABILITY))
         return self._speaks
-
-    def probability(self, samples: np.ndarray) -> float:
-        """P(speech) of the next samples (CONTEXT + FRAME,)."""
-        spectrum = np.square(samples[self._rows] @ self._basis)
-        half = spectrum.shape[1] // 2
-        x = np.sqrt(spectrum[:, :half] + spectrum[:, half:])
-        for layer in self._layers:
-            x = layer(x)
-        gates = x[0] @ self._into
-        gates += self._hidden @ self._again
-        gates += self._bias
-        np.tanh(gates, out=gates)
-        # The sigmoid is half of (1 + tanh of half): the scale of the weights has that half.
-        gates[: 3 * WIDTH] += 1.0
-        gates[: 3 * WIDTH] *= 0.5
-        take, keep, give, new = gates.reshape(4, -1)
-        self._cell = keep * self._cell + take * new
-        self._hidden = give * np.tanh(self._cell)
-        logit = float(np.maximum(self._hidden, 0.0) @ self._out) + self._out_bias
-        return 0.5 * (math.tanh(0.5 * logit) + 1.0)
-
-
-class _Convolution:
-    """ReLU of a convolution over the few steps of one frame, the edges filled up with zeros."""
-
-    def __init__(self, weights: silero.Weights, name: str, steps: int, stride: int) -> None:
-        weight = weights[f"{name}.weight"]
-        # Steps before channels: a window is a piece of contiguous memory.
-        self._weight = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(-1, len(weight)))
-        self._bias = weights[f"{name}.bias"]
-        n_in, width = weight.shape[1:]
-        self._padded = np.zeros((steps + 2, n_in), dtype=np.float32)
-        flat = np.lib.stride_tricks.sliding_window_view(self._padded.reshape(-1), width * n_in)
-        self._windows = flat[:: stride * n_in]
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        self._padded[1:-1] = x
-        # A copy: BLAS takes no windows that overlap.
-        y: np.ndarray = np.ascontiguousarray(self._windows) @ self._weight
-        y += self._bias
-        return np.maximum(y, 0.0, out=y)
-
-
-def _mirrored_windows() -> np.ndarray:
-    """Indices (n_steps, N_FFT) of a frame's samples, the last ones mirrored at its end."""
-    size = silero.CONTEXT + silero.FRAME
-    place = np.arange(size + silero.MIRRORED)
-    place = np.where(place < size, place, 2 * (size - 1) - place)
-    return np.lib.stride_tricks.sliding_window_view(place, silero.N_FFT)[:: silero.HOP].copy()
-
-
-def _gate_order(width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Order of the recurrent layer's gates and their scale: input, forget, output by half, new."""
-    order = np.r_[0 : 2 * width, 3 * width : 4 * width, 2 * width : 3 * width]
-    return order, np.repeat(np.array([0.5, 1.0], dtype=np.float32), [3 * width, width])
 
 
 class _Voice:

@@ -118,6 +118,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     root = tmp_path_factory.mktemp("schedule")
     (root / "nightly.py").write_text(FLOW)
     shutil.copy(ROOT / "params.yaml", root)
+    shutil.copy(ROOT / "dvc.yaml", root)
     deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     deployed["deployments"][0] |= {
         "entrypoint": "nightly.py:retrain",

@@ -5,35 +5,20 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.io.tracking import runs
-from ser.io.tracking.registry import registration
+from ser.bundle import bundle_sha256
 from support.project import Project
+from support.registry import register_versions
 
 
 @pytest.fixture(scope="session")
 def prepared(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with three versions, none promoted, whose bundles differ in their cards alone."""
     root = tmp_path_factory.mktemp("prepared")
-    bundle = load_bundle(trained.root / "models" / "bundle")
-    for number in range(1, 4):
-        directory = root / "bundles" / str(number)
-        save_bundle(replace(bundle, card={**bundle.card, "number": number}), directory)
-        with runs.start_run(root, name=str(number), params={"seed": 7}) as run:
-            pass
-        registration.register(
-            root,
-            directory,
-            run_id=run.run_id,
-            bundle_sha256=bundle_sha256(directory),
-            scores={"uar": 0.51239},
-            tags={"split_sha256": "s" * 64},
-        )
+    register_versions(root, trained.root / "models" / "bundle", range(1, 4))
     return root
 
 

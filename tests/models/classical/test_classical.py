@@ -124,6 +124,18 @@ def test_two_processes_write_the_same_bytes():
     assert len(outs[0].splitlines()) == len(NAMES)
 
 
+@pytest.mark.parametrize("classes", [CLASSES, CLASSES[:2]])
+@pytest.mark.parametrize("select", [None, 4])
+def test_discriminants_answer_as_scikit_learn_s_own(classes, select):
+    params = ModelParams(name="lda", lda={"select": select})
+    model = build_model(params, TrainParams(), classes=classes)
+    model.fit(examples(classes=classes), examples(45, seed=1, classes=classes), Fitting(3))
+    x = model.embed(examples(40, seed=2).inputs)
+    theirs = model.pipeline.predict_proba(x)
+    np.testing.assert_allclose(model.classify(x), theirs, rtol=1e-12)
+    np.testing.assert_allclose(np.concatenate([model.classify(row[None]) for row in x]), theirs)
+
+
 def test_columns_are_found_by_name(model):
     frame = examples(30, seed=2).inputs.functionals
     shuffled = frame[frame.columns[::-1]].assign(extra=1.0)

@@ -73,7 +73,7 @@ class Graph:
         """
         from onnx import TensorProto, helper
 
-        onnxruntime = _onnxruntime()
+        runtime = _runtime()
         graph = helper.make_graph(
             self._nodes,
             "network",
@@ -87,30 +87,33 @@ class Graph:
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         try:
-            return onnxruntime.InferenceSession(
-                model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+            return runtime.InferenceSession(
+                model.SerializeToString(), _options(runtime), providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             # ONNX Runtime's errors have no common class but this one.
             raise ValueError(f"no network of this kind: {error}") from error
 
 
-def _onnxruntime() -> Any:
-    # Since 1.29 it reports its sessions to its maker, hash of the weights included, and keeps an
-    # identifier of the machine in the user's cache, unless this is set before it is loaded.
+def _runtime() -> Any:
+    """ONNX Runtime, imported here alone.
+
+    Its builds send what they compute to their maker, and write an identifier of the machine into
+    the user's cache, unless this variable forbids it before the import.
+    """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     return onnxruntime
 
 
-def _options() -> Any:
-    options = _onnxruntime().SessionOptions()
+def _options(runtime: Any) -> Any:
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.use_deterministic_compute = True
-    # Both keep memory for each length of input that was seen. Measured without them: as fast.
+    # They keep the memory of the longest input for the next one; measured without them: as fast.
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     # Errors alone: what they warn of is the machine's business, not the caller's.
     options.log_severity_level = 3

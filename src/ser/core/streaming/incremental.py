@@ -38,8 +38,9 @@ from ser.params import FeatureParams
 REMEMBERED = 1e-9
 #: Of `Spectral`, what is scaled with the square of the gain.
 POWERS = ("mel_and_chroma", "extremes")
-#: A frame without a mel of this power holds digital silence: amplitudes below 1e-8.
-FAINT = 1e-13
+#: A frame without a mel of this power holds digital silence: amplitudes below about 3e-8, which is
+#: more than what is remembered; a single step of 16 bits has 3e-5.
+FAINT = 1e-12
 
 
 def is_incremental(params: FeatureParams, *, sr: int) -> bool:
@@ -103,12 +104,14 @@ class GrowingUtterance:
     @property
     def audible(self) -> np.ndarray:
         """All samples, as `ser.core.features.extract.audible` makes them."""
+        new = self.raw[len(self._filtered) :]
+        if new.size:
+            self._filtered.extend(self._filter(new - self.raw[:1]) if self._filter else new)
         return self._filtered.rows
 
     def extend(self, y: np.ndarray) -> None:
-        """Take the next samples, y float32 (n_samples,), finite."""
+        """Take the next samples, y float32 (n_samples,), finite; nothing is computed yet."""
         self._raw.extend(y)
-        self._filtered.extend(self._filter(y - self.raw[:1]) if self._filter else y)
 
     def features_of(self, start: int, stop: int) -> Features:
         """As `extract` of the `audible` samples [start, stop): within rounding; raises as it does.
@@ -117,7 +120,7 @@ class GrowingUtterance:
         does.
         """
         params, hop, half = self._params, self._params.hop_length, self._params.n_fft // 2
-        if start % hop:
+        if start % hop or stop <= start:
             return extract(self._afresh(start, stop), params=params)
         self._complete()
         y, settled = self._audible(start, stop)
@@ -146,11 +149,11 @@ class GrowingUtterance:
 
     def _complete(self) -> None:
         """Read the spectra of all frames that have come whole."""
-        params = self._params
+        params, y = self._params, self.audible
         begin = (self._first + len(self._faint)) * params.hop_length - params.n_fft // 2
-        if len(self._filtered) < begin + params.n_fft:
+        if y.size < begin + params.n_fft:
             return
-        frames = sliding_window_view(self.audible[begin:], params.n_fft)[:: params.hop_length]
+        frames = sliding_window_view(y[begin:], params.n_fft)[:: params.hop_length]
         spectral = vars(read_spectrum(frames, params=params))
         for name, grown in self._spectra.items():
             grown.extend(spectral[name])
@@ -172,9 +175,9 @@ class GrowingUtterance:
         return np.concatenate([np.zeros(still - 1, np.float32), begun, rest]), settled
 
     def _is_faint(self, start: int, stop: int) -> bool:
-        """Whether a frame within the stretch, but for its beginning, is faint."""
+        """Whether a frame in the stretch, its beginning aside, is faint."""
         hop = self._params.hop_length
-        first, last = (-(-edge // hop) - self._first for edge in (start, stop))
+        first, last = (edge // hop - self._first for edge in (start + self._settled, stop))
         return bool(self._faint.rows[max(first, 0) : last].any())
 
     def _afresh(self, start: int, stop: int) -> np.ndarray:

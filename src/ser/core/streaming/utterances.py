@@ -8,6 +8,7 @@ from typing import Literal
 
 from ser.params.serving import StreamParams
 
+#: Why an utterance ended: nobody speaks, it is the longest allowed, or the stream was closed.
 Ending = Literal["silence", "longest", "closed"]
 
 

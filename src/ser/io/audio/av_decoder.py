@@ -16,7 +16,7 @@ from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import CorruptAudio, EmptyAudio, MissingDecoder
 from ser.io.audio.containers import Container, check_end
 from ser.io.audio.limits import Limits
-from ser.io.audio.mixing import Recording, mix
+from ser.io.audio.mixing import Recording, mix_all
 from ser.io.audio.mpeg import adts_end
 from ser.io.audio.source import Bytes, View
 from ser.io.audio.structure import check_mp4, check_webm, damaged
@@ -34,7 +34,14 @@ TICKS = 1_000_000
 
 
 def decode(data: Bytes, *, container: Container, limits: Limits) -> Recording:
-    """The first audio stream, its channels mixed.
+    """The first audio stream, its channels mixed; raises as `blocks`, and as `mix` does."""
+    return mix_all(blocks(data, container=container, limits=limits))
+
+
+def blocks(
+    data: Bytes, *, container: Container, limits: Limits
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Samples (n_samples, n_channels) as they are decoded, each block with their rate.
 
     Encoder delay and edit lists are cut as FFmpeg does. Raises MissingDecoder without PyAV,
     CorruptAudio where bytes are missing, FFmpeg cannot decode them or another recording follows,
@@ -76,9 +83,9 @@ def decode(data: Bytes, *, container: Container, limits: Limits) -> Recording:
             # The rate of HE-AAC is twice the header's.
             rate, channels = first.sample_rate, first.layout.nb_channels
             limits.check_header(sr=rate, channels=channels, n_samples=None)
-            blocks = _blocks(chain([first], frames), sr=rate, channels=channels)
-            counted = limits.counted(blocks, sr=rate)
-            return mix(counted, sr=rate)
+            read = _blocks(chain([first], frames), sr=rate, channels=channels)
+            for block in limits.counted(read, sr=rate):
+                yield block, rate
     except (av.FFmpegError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CorruptAudio(

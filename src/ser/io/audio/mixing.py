@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -53,6 +54,12 @@ def mix(blocks: Iterable[np.ndarray], *, sr: int) -> Recording:
     y = np.frombuffer(gathered, np.float32)
     _check_common(products / max(1, len(y)))
     return Recording(y, sr)
+
+
+def mix_all(blocks: Iterator[tuple[np.ndarray, int]]) -> Recording:
+    """`mix` of a decoder's blocks, of which there is at least one, each with the rate."""
+    block, sr = next(blocks)
+    return mix(chain([block], (block for block, _ in blocks)), sr=sr)
 
 
 def _check_common(products: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +38,18 @@ def decode(data: Bytes, *, limits: Limits = CORPUS) -> Recording:
     cancel, MissingDecoder for M4A, AAC and WebM where PyAV is not installed, CorruptAudio for
     anything else than one whole recording of finite samples in a known format.
     """
-    limits.check_bytes(len(data))
-    container = sniff(data)
-    if container in BY_FFMPEG:
-        from ser.io.audio import av_decoder
+    container, decoder = _decoder_of(data, limits)
+    return decoder.decode(data, container=container, limits=limits)
 
-        return av_decoder.decode(data, container=container, limits=limits)
-    return sndfile_decoder.decode(data, container=container, limits=limits)
+
+def decode_blocks(data: Bytes, *, limits: Limits) -> Iterator[tuple[np.ndarray, int]]:
+    """Samples (n_samples, n_channels) as `decode` comes by them, each block with their rate.
+
+    Of a recording that is too long to be held. Raises as `decode`, at the block concerned; samples
+    may lie beyond ±1 and not be finite, and channels may cancel.
+    """
+    container, decoder = _decoder_of(data, limits)
+    return decoder.blocks(data, container=container, limits=limits)
 
 
 def read_recording(path: Path, *, limits: Limits = CORPUS) -> tuple[Recording, str]:
@@ -122,6 +128,16 @@ def opened(path: Path, *, limits: Limits = CORPUS) -> Iterator[Bytes]:
         raise AudioError(
             f"cannot be read ({error.strerror})", "an audio file there", file=str(path)
         ) from error
+
+
+def _decoder_of(data: Bytes, limits: Limits) -> tuple[Container, Any]:
+    limits.check_bytes(len(data))
+    container = sniff(data)
+    if container in BY_FFMPEG:
+        from ser.io.audio import av_decoder
+
+        return container, av_decoder
+    return container, sndfile_decoder
 
 
 def _sha256(data: Bytes) -> str:

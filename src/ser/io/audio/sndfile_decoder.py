@@ -11,7 +11,7 @@ from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import CorruptAudio
 from ser.io.audio.containers import Container, check_end
 from ser.io.audio.limits import Limits
-from ser.io.audio.mixing import Recording, mix
+from ser.io.audio.mixing import Recording, mix_all
 from ser.io.audio.mpeg import after_tags, whole_mp3
 from ser.io.audio.riff import whole_riff
 from ser.io.audio.source import Bytes, View
@@ -37,7 +37,14 @@ class _Forward(soundfile.SoundFile):
 
 
 def decode(data: Bytes, *, container: Container, limits: Limits) -> Recording:
-    """The recording, its channels mixed.
+    """The recording, its channels mixed; raises as `blocks`, and as `mix` does."""
+    return mix_all(blocks(data, container=container, limits=limits))
+
+
+def blocks(
+    data: Bytes, *, container: Container, limits: Limits
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Samples (n_samples, n_channels) as they are decoded, each block with their rate.
 
     Raises CorruptAudio where libsndfile cannot decode the bytes, where some are missing or where
     they hold another number of samples than they say; RefusedAudio and EmptyAudio as `limits` do.
@@ -51,9 +58,9 @@ def decode(data: Bytes, *, container: Container, limits: Limits) -> Recording:
             # libsndfile's number of an MP3's samples may be wrong by a frame.
             expected = None if container is Container.MP3 else promised
             size = min(promised or 1, PLAIN_BLOCK) if container in PLAIN else BLOCK
-            blocks = _blocks(file, size=size, expected=expected)
-            counted = limits.counted(blocks, sr=file.samplerate)
-            return mix(counted, sr=file.samplerate)
+            read = _blocks(file, size=size, expected=expected)
+            for block in limits.counted(read, sr=file.samplerate):
+                yield block, file.samplerate
     except CorruptAudio:
         if container is Container.FLAC and (end := _second_flac(data)):
             raise another(f"FLAC behind the first, which ends at byte {end}") from None

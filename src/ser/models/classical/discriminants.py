@@ -1,10 +1,13 @@
-"""Linear discriminants of thousands of columns, faster than scikit-learn fits them."""
+"""Linear discriminants of thousands of columns, faster than scikit-learn fits and asks them."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 #: The least variance that is divided by: columns may be constant.
 LEAST_VARIANCE = 1e-12
@@ -43,3 +46,18 @@ def fit_discriminants(
         coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
     lda.coef_, lda.intercept_, lda.classes_, lda.n_features_in_ = coef, intercept, classes, p
     return lda
+
+
+def posteriors_of(pipeline: Pipeline, x: np.ndarray) -> np.ndarray:
+    """`pipeline.predict_proba(x)` of x (n, p): (n, n_classes of the training).
+
+    Of scaled columns and discriminants it is computed here: of one row, scikit-learn's checks take
+    0.2 ms, ten times as long as the sums, and more than half of what a network takes.
+    """
+    scaler, lda = pipeline.steps[0][1], pipeline.steps[-1][1]
+    kinds = [type(step) for _, step in pipeline.steps]
+    # For two classes scikit-learn keeps the difference.
+    if kinds != [StandardScaler, LinearDiscriminantAnalysis] or len(lda.classes_) == 2:
+        return np.asarray(pipeline.predict_proba(x))
+    scaled = (x - scaler.mean_) / scaler.scale_
+    return np.asarray(softmax(scaled @ lda.coef_.T + lda.intercept_, axis=1))

@@ -27,6 +27,7 @@ from ser.models.base import (
     reading,
     targets_of,
 )
+from ser.models.classical.discriminants import posteriors_of
 from ser.models.classical.estimators import fit_pipeline, numbers_in
 from ser.models.classical.files import dump_estimator, load_estimator
 from ser.models.voices import adaptation_from, enrolment_from, posteriors_for_dev, voice_files
@@ -138,7 +139,7 @@ class ClassicalModel(EmotionModel):
         if len(embeddings) == 0:
             return posteriors
         if hasattr(pipeline, "predict_proba"):
-            known = pipeline.predict_proba(embeddings)
+            known = posteriors_of(pipeline, embeddings)
         else:
             known = softmax(_decisions(pipeline, embeddings) / self.temperature, axis=1)
         posteriors[:, pipeline.classes_] = known

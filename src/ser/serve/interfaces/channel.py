@@ -17,6 +17,8 @@ from ser.serve.workers.wire import Gone
 #: Audio that waits for a worker; a client that sends more is read no further.
 MOST_WAITING_SECONDS = 2.0
 SAMPLE_BYTES = 2
+#: Seconds that a session waits for a worker in place of one that ended.
+AWAY_SECONDS = 15.0
 OnEvents = Callable[["Channel", list[dict[str, Any]]], None]
 
 
@@ -37,7 +39,8 @@ class Channel:
         self._waiting: deque[bytes] = deque()
         self._arrivals: deque[tuple[int, float]] = deque()
         self.sent = self.taken = 0
-        self._releasing = self._closing = False
+        self._releasing = self._closing = self._away = False
+        self._moving: asyncio.Task[None] | None = None
         self._room, self.closed = asyncio.Event(), asyncio.Event()
         self._room.set()
 
@@ -62,8 +65,10 @@ class Channel:
         return self._generation.served.version if self._generation else None
 
     async def send(self, frame: bytes) -> None:
-        """Queue a frame of s16le; waits while too much is queued."""
+        """Queue a frame of s16le; waits while too much is queued. Raises Gone: nothing serves."""
         await self._room.wait()
+        if self._away:
+            raise Gone
         if self._generation is not None and self._generation.retired and not self._releasing:
             self._releasing = True
             self._tell({"op": "release", "id": self.key})
@@ -80,6 +85,8 @@ class Channel:
 
     def leave(self) -> None:
         """Nobody waits for events any more."""
+        if self._moving is not None:
+            self._moving.cancel()
         if self._child is not None:
             self._tell({"op": "close", "id": self.key})
             self._child.detach(self.key)
@@ -106,7 +113,10 @@ class Channel:
         if header.get("ended") == "closed" or (lost and self._closing):
             self.closed.set()
         elif lost or header.get("ended") == "released":
-            self._move()
+            if self._child is not None:
+                self._child.detach(self.key)
+            self._child = None
+            self._moving = asyncio.create_task(self._move())
         self._look()
 
     def _take(self, samples: int) -> None:
@@ -118,23 +128,28 @@ class Channel:
                 self._waiting.appendleft(first[left:])
             left -= len(first)
 
-    def _move(self) -> None:
-        """Go on with a worker of the model that serves now."""
-        if self._child is not None:
-            self._child.detach(self.key)
-        try:
-            self.open()
-        except Gone:
-            self._on_events(self, [{"type": "away"}])
-            self.closed.set()
-            return
+    async def _move(self) -> None:
+        """Go on with a worker of the model that serves now, as soon as there is one."""
+        deadline = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                self.open()
+                break
+            except Gone:
+                self._child = None
+                if time.monotonic() > deadline:
+                    self._away = True
+                    self._room.set()
+                    self.closed.set()
+                    return
+                await asyncio.sleep(0.1)
         for frame in self._waiting:
             self._tell({"op": "audio", "id": self.key}, frame)
         if self._closing:
             self._tell({"op": "close", "id": self.key})
 
     def _look(self) -> None:
-        if self.sent - self.taken >= MOST_WAITING_SECONDS * self._options.sr:
+        if not self._away and self.sent - self.taken >= MOST_WAITING_SECONDS * self._options.sr:
             self._room.clear()
         else:
             self._room.set()

@@ -234,7 +234,8 @@ async def _predicted(state: State, data: bytearray, profile: str | None) -> dict
     header: dict[str, Any] = {"op": "predict", "voice": len(voice)}
     began = time.perf_counter()
     try:
-        container = sniff(bytes(memoryview(data)[:65_536]) if len(data) > 65_536 else bytes(data))
+        state.pool.limits.check_bytes(len(data))
+        container = sniff(bytes(data))
         if container is Container.WAV:
             # Plain samples need no decoder of their own.
             found = await asked(state, {**header, "kind": "file"}, data, voice)

@@ -215,12 +215,12 @@ class Session:
             return
         if not self.channels:
             self._open(update)
-        if len(self.channels) == 1:
-            await self.channels[0].send(data)
-        else:
-            samples = np.frombuffer(data, "<i2").reshape(-1, len(self.channels))
+        samples = np.frombuffer(data, "<i2").reshape(-1, len(self.channels))
+        try:
             for channel, own in zip(self.channels, samples.T, strict=True):
                 await channel.send(own.tobytes())
+        except Gone:
+            raise Ended("no_model", 1013) from None
 
     def _open(self, update: Update) -> None:
         voices = [*update.profiles, *(None for _ in range(update.channels))]
@@ -245,8 +245,6 @@ class Session:
                     self._error("utterance_lost", "A worker ended; a new utterance begins.")
                 case "profile.expired":
                     self._error("profile_refused", "Another model serves now: enrol again.")
-                case "away":
-                    self._error("no_model", "No model serves any more.")
                 case kind:
                     self._say(kind, channel=int(place), **{k: one[k] for k in one if k != "type"})
 

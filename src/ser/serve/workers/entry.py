@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 from ser.io.audio.limits import Limits
+from ser.serve.workers.job import Job
 
 #: Imported once by the process that workers are forked from.
 PRELOADED = ["ser.serve.workers.decoder", "ser.serve.workers.inference"]
 
 
-@dataclass(frozen=True)
-class Job:
-    """What an inference process serves. limits : of recordings that it decodes itself (WAV)."""
-
-    bundle: Path
-    bundle_sha256: str
-    version: int | None
-    limits: Limits
-
-
 def infer(sock: socket.socket, job: Job) -> None:
     from ser.serve.workers import inference
 
+    _name("ser-infer")
     inference.main(sock, job)
 
 
 def decode(sock: socket.socket, limits: Limits, megabytes: int) -> None:
     from ser.serve.workers import decoder
 
+    _name("ser-decode")
     decoder.main(sock, limits, megabytes)
+
+
+def _name(name: str) -> None:
+    """What `top` and `ps` call the process, where the system has a place for it."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name)

@@ -13,7 +13,8 @@ from typing import Any
 from ser.errors import SerError
 from ser.io.audio.limits import Limits
 from ser.serve.workers.child import Child
-from ser.serve.workers.entry import Job, infer
+from ser.serve.workers.entry import infer
+from ser.serve.workers.job import Job
 from ser.serve.workers.wire import Gone
 
 #: Questions that one process has at once: the next one waits there already.

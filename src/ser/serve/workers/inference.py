@@ -24,8 +24,8 @@ from ser.io.audio.read import decode
 from ser.monitoring.traffic import InputSummary, Served, summarise
 from ser.predictor import Predictor
 from ser.serve.voices import voice_from_bytes, voice_to_bytes
-from ser.serve.workers.entry import Job
 from ser.serve.workers.errors import INTERNAL, described
+from ser.serve.workers.job import Job
 from ser.serve.workers.rows import portable_row
 from ser.serve.workers.streaming import Live
 from ser.serve.workers.wire import Gone, Header, WorkerWire

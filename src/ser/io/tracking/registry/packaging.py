@@ -1,4 +1,4 @@
-"""The bundle as an MLflow model: models-from-code, typed, and free of pickles."""
+"""The bundle as an MLflow model: models-from-code, documented, and free of pickles."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ import soundfile
 from ser.bundle import CARD_FILE
 from ser.files import read_json
 from ser.io.tracking.store import as_default_store, connect
+from ser.models.ensemble.model import CARD_FILE as MEMBERS_FILE
+from ser.params import MODELS
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-#: Packages that the served model needs; MLflow would take 20 seconds to infer them.
+#: Packages that every served model needs; MLflow would take 20 seconds to infer them.
 REQUIREMENTS = (
     "ser-platform",
     "mlflow",
     "numpy",
     "pandas",
+    "pyarrow",
     "scipy",
     "librosa",
     "soundfile",
@@ -35,9 +38,10 @@ REQUIREMENTS = (
     "safetensors",
     "onnx",
     "onnxruntime",
-    "torch",
 )
-#: And for an encoder of the Hugging Face hub.
+#: And those that run networks by torch.
+TORCH_REQUIREMENTS = ("torch",)
+#: And those with an encoder of the Hugging Face hub.
 HUB_REQUIREMENTS = ("transformers", "peft")
 
 
@@ -52,7 +56,6 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
     from mlflow.models import Model
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
-    hub = HUB_REQUIREMENTS if read_json(bundle_dir / CARD_FILE)["encoder"] else ()
     client = connect(root)
     run = client.get_run(run_id)
     logged = client.create_logged_model(
@@ -71,37 +74,48 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"bundle": str(bundle)},
             model_config={"bundle_sha256": bundle_sha256},
-            pip_requirements=[
-                f"{package}=={version(package)}" for package in (*REQUIREMENTS, *hub)
-            ],
+            pip_requirements=[f"{name}=={version(name)}" for name in requirements_of(bundle_dir)],
             signature=signature(),
             input_example=pd.DataFrame({"audio": [example_audio()]}),
         )
     return str(logged.model_id)
 
 
+def requirements_of(bundle_dir: Path) -> tuple[str, ...]:
+    """Packages that serving this bundle needs, without versions."""
+    head = read_json(bundle_dir / CARD_FILE)
+    members = bundle_dir / MEMBERS_FILE
+    names = [head["model"], *(read_json(members)["members"] if members.is_file() else ())]
+    by_torch = any(MODELS[name].serves_torch for name in names)
+    torch = TORCH_REQUIREMENTS if by_torch else ()
+    return (*REQUIREMENTS, *torch, *(HUB_REQUIREMENTS if head["encoder"] else ()))
+
+
 def signature() -> ModelSignature:
-    """Rows of `audio` (base64) or `samples` with `sr` in; emotion and posteriors out."""
+    """The answer's columns.
+
+    Those of the request are left out: MLflow would drop a misspelt one before the model sees it,
+    and refuse all rows for one of another type. `pyfunc_model` checks them, row by row.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, DataType, Map, Schema
 
+    text, real = DataType.string, DataType.double
     return ModelSignature(
-        inputs=Schema(
-            [
-                ColSpec(DataType.string, "audio", required=False),
-                ColSpec(Array(DataType.double), "samples", required=False),
-                ColSpec(DataType.long, "sr", required=False),
-            ]
-        ),
         outputs=Schema(
             [
-                # None where the model abstains; the last column has the reason.
-                ColSpec(DataType.string, "emotion", required=False),
-                ColSpec(DataType.double, "confidence", required=False),
-                ColSpec(Map(DataType.double), "posteriors"),
-                ColSpec(DataType.string, "abstention", required=False),
+                ColSpec(text, "emotion", required=False),
+                ColSpec(real, "confidence", required=False),
+                ColSpec(Map(real), "posteriors", required=False),
+                ColSpec(Array(text), "candidates", required=False),
+                ColSpec(real, "novelty", required=False),
+                # Why there is no emotion: in a word, and in a sentence.
+                ColSpec(text, "abstention", required=False),
+                ColSpec(text, "abstention_detail", required=False),
+                # Why there is no answer at all.
+                ColSpec(text, "error", required=False),
             ]
-        ),
+        )
     )
 
 

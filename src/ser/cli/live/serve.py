@@ -48,10 +48,10 @@ def serve(
     given = {"host": host, "port": port, "workers": workers}
     params = _params(project, {key: value for key, value in given.items() if value is not None})
 
-    def on_ready(address: str) -> None:
-        typer.echo(f"Ready at {address} (page, /v1/predict, /v1/stream, /metrics).", err=True)
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
 
-    serve(params, root=root, bundle=model, on_ready=on_ready)
+    serve(params, root=root, bundle=model, tell=tell)
 
 
 def _params(project: Path | None, options: dict[str, Any]) -> ServeParams:
