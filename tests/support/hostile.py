@@ -30,7 +30,9 @@ def hostile_files() -> dict[str, bytes]:
             files[f"{name} flipped {k}"] = bytes(flipped)
         files[f"{name} twice"] = data + data
         files[f"{name} with a tail"] = data + b"\0tail" * 100
-    files |= {f"{form} of {n} samples": written(np.zeros(n), form) for form in FORMS for n in (0, 1)}
+    files |= {
+        f"{form} of {n} samples": written(np.zeros(n), form) for form in FORMS for n in (0, 1)
+    }
     files |= headers()
     files |= lying_sizes()
     files |= {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ser.errors import SerError
 
 
@@ -88,5 +90,5 @@ def refused(
 
 
 def _words(why: object) -> str:
-    text = str(why)
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(why))
     return text.splitlines()[0].rstrip(". ") if text else type(why).__name__

@@ -159,7 +159,7 @@ def test_a_recording_of_ten_minutes_is_no_utterance_by_its_header_alone(tmp_path
     path = tmp_path / "a.flac"
     path.write_bytes(written(np.zeros(600 * 8000, np.int16), "FLAC", sr=8000))
     # No front end is asked.
-    refused = take(None, path)
+    refused = take(None, path).result
     assert refused.reason == "too_long"
     assert "lasts 600 s by its header" in refused.detail
     assert "at most 300 s in one utterance" in refused.detail

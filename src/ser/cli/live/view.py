@@ -23,7 +23,7 @@ FRAMES_A_SECOND = 10
 QUIETEST_DB, LOUDEST_DB = -60.0, 0.0
 #: Above it a microphone clips soon.
 HOT_DB = -3.0
-LEVEL_WIDTH, BAR_WIDTH, LANE_WIDTH = 16, 22, 38
+LEVEL_WIDTH, BAR_WIDTH, LANE_WIDTH, GAP = 14, 22, 39, 2
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -42,7 +42,8 @@ class Lane:
     """What one channel shows now."""
 
     def __init__(self) -> None:
-        self.is_open = False
+        #: Somebody speaks; and the posteriors are of this utterance, not of the last one.
+        self.is_open = self.is_current = False
         self.label: str | None = None
         self.reason = ""
         self.posteriors: dict[str, float] = {}
@@ -52,11 +53,12 @@ class Lane:
             case UtteranceStarted():
                 self.is_open, self.label, self.reason = True, None, ""
             case UtteranceEnded():
-                self.is_open = False
+                self.is_open = self.is_current = False
             case Measurement():
+                self.is_current = True
                 self.label = event.label
                 self.reason = event.abstention.reason if event.abstention else ""
-                self.posteriors = dict(event.smoothed) or self.posteriors
+                self.posteriors = dict(event.smoothed or event.posteriors) or self.posteriors
 
     @property
     def word(self) -> Text:
@@ -100,16 +102,18 @@ class View:
             self._lanes[channel].take(event)
         if isinstance(event, Measurement) and event.is_final:
             for line in self._over(event):
-                self._console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+                self._console.print(line)
 
     def render(self) -> RenderableType:
         """The present."""
-        title = f"{one_line(self._source.name)}  {clock(self._position_ms)}"
+        title = Text(f"{one_line(self._source.name)}  {clock(self._position_ms)}")
         lanes = [self._lane(channel) for channel in range(len(self._lanes))]
-        if len(lanes) * (LANE_WIDTH + 2) > self._console.width:
+        if len(lanes) * (LANE_WIDTH + GAP) - GAP > self._console.width:
             body: RenderableType = Group(*lanes)
         else:
-            grid = Table.grid(padding=(0, 2))
+            grid = Table.grid(padding=(0, GAP))
+            for _ in lanes:
+                grid.add_column(width=LANE_WIDTH)
             grid.add_row(*lanes)
             body = grid
         return Group(Rule(title, align="left", style="dim"), body)
@@ -121,22 +125,24 @@ class View:
     def _lane(self, channel: int) -> RenderableType:
         lane, level = self._lanes[channel], self._source.levels[channel]
         share = (level - QUIETEST_DB) / (LOUDEST_DB - QUIETEST_DB)
-        head = Text(f"{channel + 1} " if len(self._lanes) > 1 else "", style="bold")
+        number = f"{channel + 1} " if len(self._lanes) > 1 else ""
+        head = Text(number, no_wrap=True, overflow="ellipsis")
         head.append("● " if lane.is_open else "○ ", style="red" if lane.is_open else "dim")
         head.append(bar(share, width=LEVEL_WIDTH), style="red" if level > HOT_DB else "green")
-        head.append(f"{max(level, QUIETEST_DB):4.0f} dB  ")
+        head.append(f"{max(level, QUIETEST_DB):4.0f} dB ")
         head.append(lane.word)
         rows = Table.grid(padding=(0, 1))
         rows.add_column(width=11)
         rows.add_column(width=BAR_WIDTH)
         rows.add_column(width=4)
         for emotion, p in lane.posteriors.items():
-            style = COLOURS.get(emotion, "") if lane.is_open else "dim"
-            marked = "bold" if lane.is_open and emotion == lane.label else style and "dim"
+            # In grey: what is over, and what the model does not stand by.
+            style = "" if lane.is_current and lane.label else "dim"
+            marked = "bold" if not style and emotion == lane.label else style
             rows.add_row(
-                Text(emotion, style=marked if not lane.is_open or marked == "bold" else ""),
-                Text(bar(p, width=BAR_WIDTH), style=style),
-                Text(f"{p:.2f}", style="" if lane.is_open else "dim"),
+                Text(emotion, style=marked),
+                Text(bar(p, width=BAR_WIDTH), style=style or COLOURS.get(emotion, "")),
+                Text(f"{p:.2f}", style=marked),
             )
         return Group(head, rows)
 
