@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -20,12 +21,16 @@ import httpx
 import pytest
 
 from flows.processes.server import free_port
+from ser.params import parse_params
+from ser.params.overrides import from_environment, set_value
+from ser.serve.metrics import Metrics
 from ser.strict_yaml import load_yaml
 from support.project import Project
 from support.serving import stop
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
+GUIDE = ROOT / "docs/howto/deploy.md"
 COMPOSE: dict[str, Any] = load_yaml((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 FILES = sorted(DOCKER.glob("*.Dockerfile"))
@@ -416,3 +421,35 @@ def test_a_worker_is_healthy_where_prefect_lists_it_as_online(workers, is_well):
     with answering(200, workers) as url:
         done = healthy("--worker", "docker", PREFECT_API_URL=f"{url}/api")
     assert (done.returncode == 0) == is_well, done.stderr
+
+
+def yaml_of_the_guide(first: str) -> dict[str, Any]:
+    """The one example of the guide that begins with this key."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if block.startswith(f"{first}:")]
+    return load_yaml(block)
+
+
+def test_alerts_of_the_guide_are_of_metrics_that_the_server_has():
+    groups = yaml_of_the_guide("groups")["groups"]
+    expressions = [rule["expr"] for group in groups for rule in group["rules"]]
+    asked = {name for text in expressions for name in re.findall(r"ser_\w+", text)}
+    text = Metrics().text().decode()
+    families = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    buckets = {f"{name}_bucket" for name, kind in families.items() if kind == "histogram"}
+    assert asked
+    assert asked <= families.keys() | buckets
+
+
+def test_the_guides_override_and_settings_are_taken():
+    override = yaml_of_the_guide("services")["services"]
+    assert override.keys() <= SERVICES.keys()
+    assert override["serve"].keys() <= {*KEYS, "entrypoint"}
+    lines = [x for x in GUIDE.read_text().splitlines() if x.startswith("SER_SERVE__")]
+    words = [shlex.split(line, comments=True)[0] for line in lines]
+    variables = dict(word.split("=", 1) for word in words)
+    values: dict[str, Any] = {}
+    for name, value in from_environment(variables, "serve"):
+        set_value(values, name, value)
+    assert len(variables) == 3
+    assert parse_params(values).serve.limits.max_seconds == 60
