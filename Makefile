@@ -69,6 +69,8 @@ lock: $(DEV) ## Resolve pyproject.toml anew: what running, development and the s
 	@$(COMPILE) --group serve --overrides .no-torch.tmp -c requirements.lock > requirements-serve.lock
 	@rm .no-torch.tmp
 
+# Podman's own format has no health checks.
+images: export BUILDAH_FORMAT = docker
 ENGINE ?= docker
 images: ## Images of the server and of the worker; `make images ENGINE=podman`
 	@for role in serve worker; do $(ENGINE) build --file docker/$$role.Dockerfile \
