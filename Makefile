@@ -9,7 +9,7 @@ DEV := $(VENV)/.ready-dev
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status serve ui worker repro test quick lint lock
+.PHONY: help setup run up down status serve ui worker repro test quick lint lock images
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -58,11 +58,23 @@ lint: $(DEV) ## Style, layers of the house, types
 
 # CUDA's packages are left to pip, which takes them only with torch's CUDA build.
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
-  --no-header pyproject.toml
+  --no-header
 NO_CUDA = grep -vE '^(nvidia-|triton|cuda-)'
-lock: $(DEV) ## Resolve pyproject.toml anew: what running needs, and what development adds
-	@$(COMPILE) --extra dev | $(NO_CUDA) > requirements-dev.lock
-	@$(COMPILE) --extra formats --extra vad -c requirements-dev.lock | $(NO_CUDA) > requirements.lock
+# The server reads weights out of silero-vad, which asks for torch: the override leaves torch out.
+lock: $(DEV) ## Resolve pyproject.toml anew: what running, development and the server's image need
+	@$(COMPILE) pyproject.toml --extra dev | $(NO_CUDA) > requirements-dev.lock
+	@$(COMPILE) pyproject.toml --extra formats --extra vad -c requirements-dev.lock | $(NO_CUDA) \
+	  > requirements.lock
+	@echo "torch; python_version < '3'" > .no-torch.tmp
+	@$(COMPILE) --group serve --overrides .no-torch.tmp -c requirements.lock > requirements-serve.lock
+	@rm .no-torch.tmp
+
+# Podman's own format has no health checks.
+images: export BUILDAH_FORMAT = docker
+ENGINE ?= docker
+images: ## Images of the server and of the worker; `make images ENGINE=podman`
+	@for role in serve worker; do $(ENGINE) build --file docker/$$role.Dockerfile \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --tag ser-$$role . || exit; done
 
 # pip fetches torch, so that pip's own settings choose between its CPU and CUDA builds; uv does
 # the rest in a tenth of pip's time. Where uv cannot reach an index that pip is set up for, pip

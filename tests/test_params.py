@@ -6,6 +6,7 @@ from dvc.utils.hydra import apply_overrides
 
 from ser.errors import ParamsError
 from ser.params import MOVED, Params, load_params, parse_params
+from ser.params.overrides import from_environment, set_value
 from ser.strict_yaml import load_yaml
 
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
@@ -142,3 +143,41 @@ def test_a_parameter_that_moved_names_its_new_place(key):
         values = {part: values}
     with pytest.raises(ParamsError, match=f"{key} is now called {MOVED[key]}"):
         parse_params(values)
+
+
+def under(environment: dict[str, str]) -> Params:
+    """What the environment sets, and defaults."""
+    values: dict[str, object] = {}
+    for name, value in from_environment(environment, "serve"):
+        set_value(values, name, value)
+    return parse_params(values)
+
+
+def test_a_variable_sets_what_its_name_says_and_a_token_or_an_empty_one_sets_nothing():
+    environment = {
+        "SER_SERVE__PORT": "8100",
+        "SER_SERVE__LIMITS__MAX_SECONDS": "60",
+        "SER_SERVE__ALLOWED_HOSTS": "[a.example.org, b.example.org]",
+        "SER_SERVE__WORKERS": "",
+        "SER_SERVE_TOKEN": "8101",
+        "SER_TRAIN__MAX_EPOCHS": "3",
+    }
+    serve = under(environment).serve
+    assert (serve.port, serve.limits.max_seconds, serve.workers) == (8100, 60.0, None)
+    assert serve.allowed_hosts == ("a.example.org", "b.example.org")
+    assert under(environment).train == Params().train
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("SER_SERVE__PROT", "80", "serve.prot is not a parameter; .* Did you mean port"),
+        ("SER_SERVE__PORT", "many", "serve.port is 'many'; "),
+        ("SER_SERVE__PORT", "[80", r"SER_SERVE__PORT: '\[80' is no YAML value"),
+        ("SER_SERVE__LIMITS", "80", "serve.limits is "),
+    ],
+)
+def test_a_variable_that_is_wrong_is_one_line(variable, text, message):
+    with pytest.raises(ParamsError, match=message) as caught:
+        under({variable: text})
+    assert "\n" not in str(caught.value)

@@ -12,10 +12,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-import librosa
 import numpy as np
 
 from ser.core.features.extract import Features, functional_names
+from ser.core.features.spectrum import mel_edges
 from ser.core.utterance.emotions import EMOTIONS
 from ser.params import FeatureParams
 
@@ -169,7 +169,7 @@ class _Places:
 @lru_cache(maxsize=8)
 def _places(params: FeatureParams) -> _Places:
     place = {name: i for i, name in enumerate(functional_names(params))}
-    edges = librosa.mel_frequencies(params.n_mels + 2, fmin=0.0, fmax=params.sr / 2)
+    edges = mel_edges(params.sr, params.n_mels)
     return _Places(
         np.array([place["rms_p05"], place["rms_p95"]]),
         np.array([place[f"log_mel_{band:02d}_p95"] for band in range(params.n_mels)]),

@@ -10,6 +10,9 @@ import yaml
 from ser.errors import ParamsError
 from ser.strict_yaml import load_yaml
 
+#: Between a section and what is in it, in the name of a variable: serve.port is SER_SERVE__PORT.
+LEVEL = "__"
+
 
 def parse_override(words: str) -> tuple[str, Any]:
     """`train.max_epochs=50` as ("train.max_epochs", 50); raises ParamsError."""
@@ -20,6 +23,26 @@ def parse_override(words: str) -> tuple[str, Any]:
         return key.strip(), load_yaml(value)
     except yaml.YAMLError as error:
         raise ParamsError(f"--set {words}: {value!r} is no YAML value.") from error
+
+
+def from_environment(environment: Mapping[str, str], section: str) -> list[tuple[str, Any]]:
+    """Dotted names and values of what the environment sets in a section; raises ParamsError.
+
+    >>> from_environment({"SER_SERVE__LIMITS__MAX_SECONDS": "60"}, "serve")
+    [('serve.limits.max_seconds', 60)]
+
+    An empty value sets nothing, as a variable that docker/.env leaves out.
+    """
+    prefix = f"SER_{section}{LEVEL}".upper()
+    found = []
+    for variable, text in sorted(environment.items()):
+        if variable.startswith(prefix) and text:
+            name = f"{section}.{variable.removeprefix(prefix).replace(LEVEL, '.').lower()}"
+            try:
+                found.append((name, load_yaml(text)))
+            except yaml.YAMLError as error:
+                raise ParamsError(f"{variable}: {text!r} is no YAML value.") from error
+    return found
 
 
 def set_value(values: dict[str, Any], key: str, value: Any) -> None:

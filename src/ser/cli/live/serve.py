@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ser.errors import SerError
+from ser.io.tracking.address import VARIABLE, sqlite_file
 from ser.project import find_root
+
+if TYPE_CHECKING:
+    from ser.params.server import ServeParams
 
 
 def serve(
@@ -25,25 +30,38 @@ def serve(
     """Serve the champion: REST, live streams and a page, until Ctrl-C (`make serve`).
 
     A new champion takes over by itself, without a failed request. Everything else stands in the
-    section `serve` of params.yaml; SER_SERVE_TOKEN in the environment is the token that requests
-    must carry.
+    section `serve` of params.yaml, and in the environment: SER_SERVE__LIMITS__MAX_SECONDS goes
+    before serve.limits.max_seconds. SER_SERVE_TOKEN is the token that requests must carry.
     """
-    from ser.params import Params, load_params
     from ser.serve.server import ServeError, serve
 
-    root = find_root()
+    project = find_root()
+    # With an MLflow server no project is needed: its bundles are kept in this folder.
+    root = project or (Path.cwd() if sqlite_file(Path.cwd()) is None else None)
     if root is None and model is None:
         raise ServeError(
-            f"{Path.cwd()} is in no project, so there is no champion; cd to one, or name --model."
+            f"{Path.cwd()} is in no project, so there is no champion; cd to one, or name --model, "
+            f"or an MLflow server with {VARIABLE}."
         )
     if model is not None and not model.is_dir():
         raise SerError(f"{model} is no folder; name a bundle's.")
-    params = (load_params(root / "params.yaml") if root else Params()).serve
     given = {"host": host, "port": port, "workers": workers}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    params = type(params).model_validate({**params.model_dump(), **chosen})
+    params = _params(project, {key: value for key, value in given.items() if value is not None})
 
     def tell(line: str) -> None:
         typer.echo(line, err=True)
 
     serve(params, root=root, bundle=model, tell=tell)
+
+
+def _params(project: Path | None, options: dict[str, Any]) -> ServeParams:
+    """Options go before the environment, that before params.yaml."""
+    from ser.params import Params, load_params, parse_params
+    from ser.params.overrides import from_environment, set_value
+
+    params = load_params(project / "params.yaml") if project else Params()
+    values: dict[str, Any] = {"serve": params.serve.model_dump()}
+    for name, value in from_environment(os.environ, "serve"):
+        set_value(values, name, value)
+    values["serve"] |= options
+    return parse_params(values, source="ser serve").serve

@@ -128,17 +128,23 @@ def mel_and_chroma_bank(sr: int, n_fft: int, n_mels: int, n_chroma: int) -> np.n
     return bank
 
 
-def _mel_bank(sr: int, n_fft: int, n_mels: int) -> np.ndarray:
-    """`librosa.filters.mel`, float32 (n_mels, n_bins): triangles of one area, even in mel.
-
-    Slaney (1998), "Auditory Toolbox", as librosa computes it, bit for bit.
-    """
+def mel_edges(sr: int, n_mels: int) -> np.ndarray:
+    """Edges and centres of the mel bands from 0 to sr / 2, in Hz: (n_mels + 2,)."""
     linear = LINEAR_HZ / MEL_HZ
     highest = linear + np.log(sr / 2 / LINEAR_HZ) / LOG_STEP
     mel = np.linspace(0.0, highest, n_mels + 2)
     edges = MEL_HZ * mel
     beyond = mel >= linear
     edges[beyond] = LINEAR_HZ * np.exp(LOG_STEP * (mel[beyond] - linear))
+    return edges
+
+
+def _mel_bank(sr: int, n_fft: int, n_mels: int) -> np.ndarray:
+    """`librosa.filters.mel`, float32 (n_mels, n_bins): triangles of one area, even in mel.
+
+    Slaney (1998), "Auditory Toolbox", as librosa computes it, bit for bit.
+    """
+    edges = mel_edges(sr, n_mels)
     width = np.diff(edges)[:, None]
     away = np.subtract.outer(edges, np.fft.rfftfreq(n_fft, 1 / sr))
     rising, falling = -away[:-2] / width[:-1], away[2:] / width[1:]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -114,13 +114,18 @@ def is_outdated(path: Path, revision: str) -> bool:
 def store_errors(root: Path) -> Iterator[None]:
     """Turn a failure of the store into a RegistryError; errors of `ANSWERS` pass unchanged."""
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
+    failures: tuple[type[Exception], ...] = (MlflowException, OSError)
+    # A client of an MLflow server does without it.
+    with suppress(ImportError):
+        from sqlalchemy.exc import SQLAlchemyError
+
+        failures = (*failures, SQLAlchemyError)
     # It logs a traceback of each error.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except failures as error:
         # A missing artifact is no failure of the store.
         if isinstance(error, FileNotFoundError) or getattr(error, "error_code", "") in ANSWERS:
             raise
