@@ -1,9 +1,9 @@
-"""An hour of load on `ser serve`: recordings, hostile files and live streams; memory and descriptors.
+"""An hour of load on `ser serve`: recordings, hostile files, live streams; memory, descriptors.
 
 REST in open loop at a share of the capacity that is measured first, a tenth of it hostile files;
-beside it live streams. Memory (PSS of all processes) and open descriptors are noted all along; their
-slope is a line fitted after the warm-up. At the end, slow clients: half-sent uploads and silent
-sockets, and what others wait meanwhile.
+beside it live streams. Memory (PSS of all processes) and open descriptors are noted all along;
+their slope is a line fitted after the warm-up. At the end, slow clients: half-sent uploads and
+silent sockets, and what others wait meanwhile.
 """
 
 from __future__ import annotations
@@ -76,10 +76,8 @@ class Soak:
         ]
         rate = share * capacity
         hostile = list(hostile_files().values())
-        bodies = [
-            *(body for i, body in enumerate(self.good * 9) if i < 9 * len(hostile)),
-            *hostile,
-        ]
+        repeats = -(-9 * len(hostile) // len(self.good))
+        bodies = [*self.good * repeats, *hostile]
         order = np.random.default_rng(7).permutation(len(bodies))
         mixed = [bodies[i] for i in order]
         load = Load(self.server.url, mixed, "audio/wav", 64, self.seconds, rate)
@@ -143,9 +141,10 @@ class Soak:
         alone = await others()
         target = urlsplit(self.server.url)
         where = (target.hostname or "", target.port or 80)
-        writers = []
+        writers, closed = [], []
         for number in range(HALF_SENT + SILENT):
-            _, writer = await asyncio.open_connection(*where)
+            reader, writer = await asyncio.open_connection(*where)
+            closed.append(asyncio.create_task(reader.read()))
             if number < HALF_SENT:
                 writer.write(
                     f"POST /v1/predict HTTP/1.1\r\nHost: {where[0]}:{where[1]}\r\n"
@@ -154,10 +153,8 @@ class Soak:
             writers.append(writer)
         opened = time.monotonic()
         beside = await others()
-        while not all(writer.is_closing() for writer in writers) and time.monotonic() < opened + 60:
-            await asyncio.sleep(0.5)
-        waited = time.monotonic() - opened
-        left = sum(not writer.is_closing() for writer in writers)
+        _, open_still = await asyncio.wait(closed, timeout=60)
+        waited, left = time.monotonic() - opened, len(open_still)
         for writer in writers:
             writer.close()
         return (
