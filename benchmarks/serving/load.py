@@ -50,6 +50,7 @@ class Load:
         self._requests = [head.encode() + b"%d\r\n\r\n" % len(b) + b for b in self.bodies]
         self._due: deque[float] = deque()
         self._arrived = asyncio.Condition()
+        self._is_over = False
         self._begin = time.perf_counter()
         self._counted_from = self._begin + self.warm_up
         self._end = self._counted_from + self.seconds
@@ -70,6 +71,7 @@ class Load:
                 self._arrived.notify()
             due += 1 / self.rate
         async with self._arrived:
+            self._is_over = True
             self._arrived.notify_all()
 
     async def _next(self) -> float | None:
@@ -78,7 +80,7 @@ class Load:
             return now if now < self._end else None
         async with self._arrived:
             while not self._due:
-                if time.perf_counter() >= self._end - 1 / self.rate:
+                if self._is_over:
                     return None
                 await self._arrived.wait()
             return self._due.popleft()

@@ -109,9 +109,12 @@ def test_a_session_speaks_in_the_order_of_the_protocol(server, speech):
     assert kinds[-1] == "session.closed"
     assert kinds[2] == "utterance.start"
     assert [m["seq"] for m in messages] == list(range(len(messages)))
-    for final in finals(messages):
-        place = messages.index(final)
-        assert messages[place + 1]["type"] == "utterance.end"
+    ids = [m["utterance_id"] for m in messages if m["type"] == "utterance.start"]
+    assert len(set(ids)) == 3
+    for final, own in zip(finals(messages), ids, strict=True):
+        end = messages[messages.index(final) + 1]
+        assert end["type"] == "utterance.end"
+        assert final["utterance_id"] == end["utterance_id"] == own
     totals = messages[-1]["totals"]
     assert totals["audio_ms"] == round(1000 * len(speech) / SR)
     assert totals["finals"] == 3

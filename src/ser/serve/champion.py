@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ser.bundle import bundle_sha256
-from ser.errors import NoChampion, SerError
-from ser.serve.logs import event
+from ser.errors import DamagedVersion, NoChampion, SerError
+from ser.serve.logs import event, log
 from ser.serve.state import State
 from ser.serve.workers.generation import Served
 
@@ -46,7 +46,7 @@ class Watch:
 
     def __init__(self, root: Path, state: State) -> None:
         self.root, self.state = root, state
-        self._failed, self._since = "", 0
+        self._failed, self._since, self._told = "", 0, ""
 
     async def run(self) -> None:
         while True:
@@ -61,18 +61,21 @@ class Watch:
             found = await asyncio.to_thread(look, self.root, serving)
         except NoChampion as error:
             self.state.metrics.registry_up.set(1)
-            self._wait(str(error), logging.WARNING if served else logging.INFO)
+            self._wait("No version is promoted yet.", error)
             return
-        except SerError as error:
-            away = type(error).__name__ == "RegistryError"
-            self.state.metrics.registry_up.set(0 if away else 1)
-            if not away:
-                self.state.metrics.swaps.labels("failed").inc()
-            self._wait(str(error), logging.ERROR)
+        except DamagedVersion as error:
+            self.state.metrics.registry_up.set(1)
+            self.state.metrics.swaps.labels("failed").inc()
+            self._wait("The champion's files are damaged.", error)
+            return
+        # Whatever the registry, or a library that speaks to it, fails with.
+        except Exception as error:
+            self.state.metrics.registry_up.set(0)
+            self._wait("The registry is away.", error)
             return
         self.state.metrics.registry_up.set(1)
         if found is None:
-            self._failed = ""
+            self._failed, self._told = "", ""
             return
         if found.bundle_sha256 == self._failed and self._since < PATIENCE:
             self._since += 1
@@ -82,14 +85,25 @@ class Watch:
         except SerError as error:
             self._failed, self._since = found.bundle_sha256, 0
             self.state.metrics.swaps.labels("failed").inc()
-            self._wait(str(error), logging.ERROR)
+            self._wait("The champion cannot be loaded.", error)
             return
-        self._failed = ""
+        self._failed, self._told = "", ""
         serves(self.state)
 
-    def _wait(self, why: str, level: int) -> None:
-        self.state.waits_for = why
-        event("model_not_taken", level, reason=why, version=self.state.version)
+    def _wait(self, why: str, error: Exception) -> None:
+        """Note why no other model is taken: for anybody `why`, for the log all of it, once."""
+        self.state.waits_for, self.state.detail = why, str(error)
+        if self._told == str(error):
+            return
+        self._told = str(error)
+        no_fault = isinstance(error, NoChampion) and self.state.served is None
+        own = isinstance(error, SerError)
+        log.log(
+            logging.INFO if no_fault else logging.ERROR,
+            "model_not_taken",
+            exc_info=None if own else error,
+            extra={"fields": {"reason": str(error), "version": self.state.version}},
+        )
 
 
 def serves(state: State) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,7 @@ from ser.serve.workers.pool import Pool
 
 #: Of the environment: the token that requests must carry.
 TOKEN = "SER_SERVE_TOKEN"
+TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]+")
 #: Seconds between "not ready" and the last connection that is accepted, for a load balancer.
 LEAVE_SECONDS = 1.0
 #: A message of a client: enrolment clips; frames of audio are far smaller.
@@ -51,10 +53,10 @@ def serve(
     address cannot be bound, BundleError or NotStarted where the bundle cannot be served.
     """
     set_up_logs("info")
+    state = _state(params, root)
     listener = _bound(params)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    state = _state(params, root)
     named = from_folder(bundle) if bundle else None
     failed: list[SerError] = []
 
@@ -93,7 +95,7 @@ def serve(
         while not state.is_ready:
             if state.waits_for not in (starting, waits_for):
                 waits_for = state.waits_for
-                tell(f"Waits at {address} for a model. {waits_for}")
+                tell(f"Waits at {address} for a model. {state.detail}")
             await asyncio.sleep(0.05)
         tell(f"Ready at {address} (page, /v1/predict, /v1/stream, /metrics).")
 
@@ -174,6 +176,11 @@ async def _housekeeping(state: State) -> None:
 
 def _state(params: ServeParams, root: Path | None) -> State:
     token = os.environ.get(TOKEN) or None
+    if token and not TOKEN_CHARACTERS.fullmatch(token):
+        raise ServeError(
+            f"{TOKEN} holds characters that browsers cannot send; use letters, digits and any of "
+            "- . _ ~."
+        )
     place = root or Path.cwd()
     Protocol.header_seconds = params.limits.header_seconds
     return State(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class State:
-    """token : that requests must carry; None: none. waits_for : why there is no model yet."""
+    """token : that requests must carry; None: none. waits_for : why there is no model yet, for
+    anybody; detail : the same for who runs the server."""
 
     params: ServeParams
     pool: Pool
@@ -32,6 +33,7 @@ class State:
     traffic: TrafficLog | None
     token: str | None = None
     waits_for: str = "The server starts."
+    detail: str = ""
     stopping: bool = False
     #: Set when sessions have to end.
     stop: asyncio.Event = field(default_factory=asyncio.Event)

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from fastapi import APIRouter, WebSocket
@@ -89,6 +90,8 @@ class Session:
         self.totals: Counter[str] = Counter()
         self._out: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._sequence = 0
+        #: By channel: the id of the utterance that is open, or was last.
+        self._utterances: dict[int, str] = {}
 
     async def run(self) -> None:
         writing = asyncio.create_task(self._write())
@@ -246,7 +249,12 @@ class Session:
                 case "profile.expired":
                     self._error("profile_refused", "Another model serves now: enrol again.")
                 case kind:
-                    self._say(kind, channel=int(place), **{k: one[k] for k in one if k != "type"})
+                    if kind == "utterance.start":
+                        # As a request has one: a correction is kept, and deleted, by it.
+                        self._utterances[int(place)] = uuid4().hex
+                    fields = {k: one[k] for k in one if k != "type"}
+                    utterance = self._utterances.get(int(place))
+                    self._say(kind, channel=int(place), utterance_id=utterance, **fields)
 
     def _measured(self, channel: Channel, place: int, one: dict[str, Any]) -> None:
         prediction, state = one["prediction"], self.state
@@ -267,6 +275,7 @@ class Session:
         self._say(
             "measurement.result",
             channel=place,
+            utterance_id=self._utterances.get(place),
             trigger=one["trigger"],
             audio_start_ms=one["audio_start_ms"],
             audio_end_ms=one["audio_end_ms"],

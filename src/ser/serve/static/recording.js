@@ -79,11 +79,8 @@ export class Recording {
       case "utterance.start": {
         const utterance = {
           number: this.utterances.length + 1, channel: lane.channel, sessionId,
-          start: base + message.at_ms, end: null, isOpen: true, intervals: [], final: null,
+          requestId: message.utterance_id, start: base + message.at_ms, end: null, isOpen: true, intervals: [], final: null,
         };
-        // Of a session, each utterance has an id of its own, by which its correction is deleted.
-        const place = this.utterances.filter((u) => u.sessionId === sessionId).length;
-        utterance.requestId = sessionId.slice(0, 28) + place.toString(16).padStart(4, "0");
         lane.utterances.push(utterance);
         this.utterances.push(utterance);
         return utterance;
