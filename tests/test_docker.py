@@ -316,12 +316,12 @@ def test_the_server_needs_no_project_where_an_mlflow_server_is_named(
         with serving(tmp_path, environment) as url:
             deadline = time.monotonic() + 60
             detail = ""
-            while "No champion yet" not in detail and time.monotonic() < deadline:
+            while "No version" not in detail and time.monotonic() < deadline:
                 ready = httpx.get(f"{url}/health/ready", timeout=5)
                 detail = ready.json()["detail"]
                 time.sleep(0.1)
             assert ready.status_code == 503
-            assert "No champion yet" in detail
+            assert "No version is promoted yet" in detail
             for host, status in (("ser.example.org", 200), ("other.example.org", 400)):
                 answer = httpx.get(f"{url}/health/live", headers={"Host": host}, timeout=5)
                 assert answer.status_code == status

@@ -1,8 +1,13 @@
-"""The one door to joblib: work on all cores, one thread each."""
+"""The one door to joblib and to forked processes: work on all cores, one thread each."""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.util import get_temp_dir
 from typing import Any, TypeVar
 
 from joblib import Parallel, cpu_count, delayed
@@ -12,6 +17,27 @@ from tqdm import tqdm
 from ser.interrupts import interrupts_held
 
 T = TypeVar("T")
+#: Longest folder of a socket by which processes are forked: Linux takes 107 bytes of path in all.
+LONGEST_FOLDER = 60
+
+
+def fork_server(*preloaded: str) -> ForkServerContext | SpawnContext:
+    """The context of processes that are forked from one that has imported modules already.
+
+    On other systems than Linux, whose frameworks do not bear a fork, each is started anew.
+    """
+    if not sys.platform.startswith("linux"):
+        return get_context("spawn")
+    if len(tempfile.gettempdir()) > LONGEST_FOLDER:
+        # Its socket would not fit into a long TMPDIR.
+        before, tempfile.tempdir = tempfile.tempdir, "/tmp"
+        try:
+            get_temp_dir()
+        finally:
+            tempfile.tempdir = before
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(preloaded))
+    return context
 
 
 def in_parallel(

@@ -6,13 +6,12 @@ long as one.
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import Pipe, get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
@@ -26,6 +25,7 @@ from ser.errors import ProcessKilled
 from ser.interrupts import interrupts_held
 from ser.models.base import EmotionModel, Examples, Fitting, OnEpoch
 from ser.models.progress import progress
+from ser.parallel import fork_server
 
 #: How long training in the background may go on after a network failed or was stopped.
 PATIENCE_SECONDS = 10.0
@@ -180,11 +180,8 @@ def _fit_apart(
 
 
 def _start(job: Job) -> tuple[Connection, BaseProcess]:
-    # Lightning takes seconds to import: a server imports it once and forks. Frameworks of other
-    # systems do not bear a fork.
-    linux = sys.platform == "linux"
-    context = get_context("forkserver") if linux else get_context("spawn")
-    context.set_forkserver_preload(["ser.models.ensemble.fork_server"])
+    # Lightning takes seconds to import: a server imports it once and forks.
+    context = fork_server("ser.models.ensemble.fork_server")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True, name=job.key)
     with interrupts_held():

@@ -8,9 +8,9 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import get_context
 from typing import Any
 
+from ser.parallel import fork_server
 from ser.serve.workers.entry import PRELOADED
 from ser.serve.workers.wire import Bytes, Gone, Header, ServerWire
 
@@ -40,8 +40,7 @@ class Child:
     async def start(self) -> Header:
         """Start the process; returns its first message, or raises Gone."""
         os.environ.update(THREADS)
-        context = get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context = fork_server(*PRELOADED)
         ours, theirs = socket.socketpair()
         self._process = context.Process(
             target=self._target, args=(theirs, *self._args), daemon=True
