@@ -92,6 +92,17 @@ def ours(bundle: Path, clips: Path, folder: Path) -> Iterator[Contender]:
 
 
 @contextmanager
+def champion(root: Path) -> Iterator[Contender]:
+    """`ser serve` of a project's champion."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _started(
+        ["-m", "ser.cli", "serve", "--port", str(port)], root, f"{url}/health/ready"
+    ) as process:
+        yield Contender(process, f"{url}/v1/predict", "audio/wav", root)
+
+
+@contextmanager
 def mlflow(bundle: Path, clips: Path, folder: Path) -> Iterator[Contender]:
     """`mlflow models serve` with a worker for each core; clips as base64 in JSON."""
     import mlflow.pyfunc
