@@ -50,7 +50,7 @@ class Guard:
         self.app, self.state = app, state
         params = state.params
         named = {*LOOPBACK, params.host, *params.allowed_hosts}
-        #: Of a server that is bound to all addresses, every name is its own.
+        #: None: `*` is among them, and every name is the server's own.
         self.hosts = None if "*" in named else {name.lower() for name in named}
         self._overloaded = state.metrics.rejects.labels("overloaded")
         self.origins = {origin.rstrip("/").lower() for origin in params.allowed_origins}
@@ -78,15 +78,18 @@ class Guard:
             await send(message)
 
         problem = self._problem(scope)
-        if problem is None:
-            await self.app(scope, receive, sending)
-        elif scope["type"] == "http":
-            await problem.response(request_id)(scope, receive, sending)
-        else:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
-        if scope["type"] == "http":
-            self._count(scope, request_id, status, time.perf_counter() - began, problem)
+        try:
+            if problem is None:
+                await self.app(scope, receive, sending)
+            elif scope["type"] == "http":
+                await problem.response(request_id)(scope, receive, sending)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
+        finally:
+            # Of a fault, too, which the framework answers and raises again.
+            if scope["type"] == "http":
+                self._count(scope, request_id, status, time.perf_counter() - began, problem)
 
     def _problem(self, scope: Scope) -> Problem | None:
         headers = dict(scope["headers"])
@@ -128,7 +131,7 @@ class Guard:
         await send({"type": "http.response.body", "body": body})
 
     def _own(self, origin: str, host: str) -> bool:
-        return origin in self.origins or urlsplit(origin).netloc == host != ""
+        return origin in self.origins or _netloc(origin) == host != ""
 
     def _has_token(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         path = scope["path"]
@@ -158,6 +161,17 @@ class Guard:
                 ms=round(1000 * seconds, 1),
                 version=self.state.version,
             )
+
+
+def _netloc(origin: str) -> str:
+    """
+    >>> _netloc("https://example.org:8443"), _netloc("null"), _netloc("http://[")
+    ('example.org:8443', '', '')
+    """
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _hostname(host: str) -> str:

@@ -107,8 +107,8 @@ class Worker:
         if header["op"] == "open":
             try:
                 self.live[key] = Live(self.predictor, self.served, header, _voice(header, payload))
-            except SerError as error:
-                self.wire.send({"id": key, "error": described(error)})
+            except Exception as error:
+                self.wire.send({"id": key, "error": _of_any(error), "ended": "error"})
         elif key in self.live and self.live[key].take(header["op"], payload):
             self.turns.append(key)
 
@@ -149,12 +149,14 @@ class Worker:
                 began = time.perf_counter()
                 y, sr = self._samples(header, payload)
                 decoded = time.perf_counter()
-                taken.append(self.predictor.front_end.take(y, sr=sr))
+                own = self.predictor.front_end.take(y, sr=sr)
+                extracted = time.perf_counter()
+                summary = self._summary(y, sr, own)
             except Exception as error:
                 answer["error"] = _of_any(error)
                 continue
-            extracted = time.perf_counter()
-            summaries.append(self._summary(y, sr, taken[-1]))
+            taken.append(own)
+            summaries.append(summary)
             answer["audio"] = {"seconds": round(y.size / sr, 3), "sr": sr}
             answer["ms"] = {
                 "decode": _ms(decoded - began),
@@ -162,9 +164,8 @@ class Worker:
             }
         began = time.perf_counter()
         fit = [answer for answer in answers if "error" not in answer]
-        voice = _voice(*batch[0])
         try:
-            predictions = self.predictor.answer(taken, voice=voice)
+            predictions = self.predictor.answer(taken, voice=_voice(*batch[0]))
         except Exception as error:
             for answer in fit:
                 answer["error"] = _of_any(error)
