@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -164,6 +165,16 @@ class _Server(uvicorn.Server):
 
     def _leave(self) -> None:
         self._state.stop.set()
+        self._exit_after_sessions(time.monotonic() + self._state.params.stop_seconds)
+
+    def _exit_after_sessions(self, deadline: float) -> None:
+        """Uvicorn closes sessions at once when it exits: their finals come first."""
+        left = deadline - time.monotonic()
+        if self._state.admission.streams and left > 1:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.05, self._exit_after_sessions, deadline)
+            return
+        self.config.timeout_graceful_shutdown = max(1, round(left))
         self.should_exit = True
 
 
