@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 from collections import Counter
 from contextlib import suppress
@@ -128,6 +127,8 @@ class Session:
     async def _read(self) -> None:
         idle_seconds = self.state.params.limits.idle_seconds
         while True:
+            if self._out.qsize() > MOST_UNREAD:
+                raise Ended("unread", 1008)
             try:
                 async with asyncio.timeout(idle_seconds):
                     message = await self.socket.receive()
@@ -175,7 +176,9 @@ class Session:
             left_out: list[str] = []
             if update.clips:
                 clips = [bytearray(base64.b64decode(c, validate=True)) for c in update.clips]
-                sealed, _, left_out = await enrolled(self.state, clips)
+                with self.state.admission.upload() as upload, self.state.admission.request():
+                    upload.add(sum(map(len, clips)))
+                    sealed, _, left_out = await enrolled(self.state, clips, upload)
                 profiles = [sealed]
             for profile in profiles:
                 opened_voice(self.state, profile)
@@ -184,7 +187,8 @@ class Session:
             key = ".".join(map(str, first["loc"]))
             self._error("bad_message", f"session.update: {key}: {first['msg']}.")
             return
-        except binascii.Error:
+        # Of base64: binascii's own error, and another one for what is not ASCII.
+        except ValueError:
             self._error("bad_message", "session.update: clips are files as base64.")
             return
         except Problem as error:

@@ -1,0 +1,68 @@
+"""A small file that holds much: what is decoded counts, too."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import soundfile
+from cryptography.fernet import Fernet
+
+from ser.params.server import LimitsParams, ServeParams
+from ser.serve.app import create_app
+from ser.serve.interfaces.admission import Admission
+from ser.serve.metrics import Metrics
+from ser.serve.state import State
+from ser.serve.voices import Profiles
+from ser.serve.workers.generation import Generation, Served
+from ser.serve.workers.pool import Pool
+
+
+def silence(seconds: int) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(8_000 * seconds), 8_000, format="FLAC")
+    return buffer.getvalue()
+
+
+def answer(path: str, files: list[tuple[str, bytes]], **limits: float) -> dict[str, Any]:
+    """What a server with decoders, and with a model that has no processes, answers."""
+
+    @asynccontextmanager
+    async def running():
+        yield
+
+    async def ask() -> dict[str, Any]:
+        params = ServeParams(limits=LimitsParams(**limits))
+        profiles = Profiles(Fernet.generate_key(), seconds=60)
+        state = State(
+            params, Pool(params, 1), Admission(params.limits), Metrics(), profiles, None, None
+        )
+        facts = {"takes_enrolment": True, "classes": ["neutral"]}
+        served = Served(Path(), "0" * 64, facts=facts)
+        state.pool.current = Generation(served, state.pool.limits, 1, lambda: None)
+        await state.pool.start_decoders()
+        transport = httpx.ASGITransport(create_app(state, running))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            found = (await client.post(path, files=files)).json()
+        assert state.admission.active == 0
+        await state.pool.stop()
+        return found
+
+    return asyncio.run(ask())
+
+
+def test_samples_count_among_the_uploads_in_memory():
+    data = silence(100)
+    assert len(data) < 2**17
+    found = answer("/v1/predict", [("file", data)], max_upload_megabytes=2.0)
+    assert found["code"] == "overloaded"
+
+
+def test_clips_last_no_longer_together_than_one_recording_may():
+    clips = [("clips", silence(200))] * 2
+    assert answer("/v1/enrol", clips, max_seconds=300.0)["code"] == "too_long_audio"
