@@ -41,6 +41,8 @@ class InboxParams(Section):
     folder: str = "data/inbox"
     #: Days after which a correction is deleted.
     days: int = Field(30, ge=1)
+    #: Of all corrections together; beyond, they are refused.
+    max_megabytes: int = Field(1024, ge=1)
 
 
 class ServeParams(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import socket
@@ -180,8 +181,13 @@ class _Server(uvicorn.Server):
 
 async def _housekeeping(state: State) -> None:
     while True:
-        if state.inbox is not None and (n := await asyncio.to_thread(state.inbox.purge)):
-            event("inbox_purged", corrections=n)
+        if state.inbox is not None:
+            try:
+                if n := await asyncio.to_thread(state.inbox.purge):
+                    event("inbox_purged", corrections=n)
+            except OSError as error:
+                # Again in an hour: corrections have to be deleted.
+                event("inbox_not_purged", logging.ERROR, reason=str(error))
         await asyncio.sleep(DAY / 24)
 
 
@@ -200,7 +206,11 @@ def _state(params: ServeParams, root: Path | None) -> State:
         admission=Admission(params.limits),
         metrics=Metrics(),
         profiles=Profiles(profile_key(root), seconds=params.profile_seconds),
-        inbox=Inbox(place / params.inbox.folder, days=params.inbox.days)
+        inbox=Inbox(
+            place / params.inbox.folder,
+            days=params.inbox.days,
+            megabytes=params.inbox.max_megabytes,
+        )
         if params.inbox.enabled
         else None,
         traffic=open_traffic(params.traffic, root=place),

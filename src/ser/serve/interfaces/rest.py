@@ -234,7 +234,9 @@ async def asked(
     try:
         return await state.pool.ask(header, *payload)
     except NoModel as error:
-        raise Problem("stopping" if state.stopping else "no_model", state.waits_for) from error
+        if state.stopping:
+            raise Problem("stopping", "The server stops; ask another one.") from error
+        raise Problem("no_model", state.waits_for) from error
     except Unanswerable as error:
         if error.code != INTERNAL:
             raise Problem(error.code, error.message) from error
