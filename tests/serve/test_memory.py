@@ -66,3 +66,23 @@ def test_samples_count_among_the_uploads_in_memory():
 def test_clips_last_no_longer_together_than_one_recording_may():
     clips = [("clips", silence(200))] * 2
     assert answer("/v1/enrol", clips, max_seconds=300.0)["code"] == "too_long_audio"
+
+
+def test_a_decoder_that_ended_unasked_costs_no_recording():
+    async def run() -> tuple[int, int]:
+        pool = Pool(ServeParams(), 1)
+        await pool.start_decoders()
+        first = await pool._decoders.get()
+        first.kill()
+        await first.died.wait()
+        other = await pool._decoders.get()
+        for child in (first, other):
+            pool._decoders.put_nowait(child)
+        found = [await pool.decode(silence(1)) for _ in range(4)]
+        async with asyncio.timeout(20):
+            while pool._decoders.qsize() < 2:
+                await asyncio.sleep(0.05)
+        await pool.stop()
+        return len(found), found[0][0]
+
+    assert asyncio.run(run()) == (4, 8_000)
