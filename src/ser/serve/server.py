@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import resource
 import socket
 import sys
 import time
@@ -29,7 +30,7 @@ from ser.serve.interfaces.admission import Admission
 from ser.serve.logs import event, set_up_logs
 from ser.serve.metrics import Metrics
 from ser.serve.state import State
-from ser.serve.voices import Profiles, profile_key
+from ser.serve.voices import KEY, KEY_FILE, Profiles, profile_key
 from ser.serve.workers.pool import Pool
 
 #: Of the environment: the token that requests must carry.
@@ -39,6 +40,8 @@ TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]+")
 LEAVE_SECONDS = 1.0
 #: A message of a client: enrolment clips; frames of audio are far smaller.
 MOST_MESSAGE = 2**24
+#: Open files beside connections: wires to workers, the registry, logs.
+OWN_FILES = 256
 
 
 class ServeError(SerError):
@@ -55,6 +58,7 @@ def serve(
     address cannot be bound, BundleError or NotStarted where the bundle cannot be served.
     """
     set_up_logs("info")
+    _allow_files(params.limits.max_connections + OWN_FILES)
     state = _state(params, root)
     listener = _bound(params)
     host, port = listener.getsockname()[:2]
@@ -198,6 +202,13 @@ def _state(params: ServeParams, root: Path | None) -> State:
             f"{TOKEN} holds characters that browsers cannot send; use letters, digits and any of "
             "- . _ ~."
         )
+    try:
+        profiles = Profiles(profile_key(root), seconds=params.profile_seconds)
+    except ValueError as error:
+        raise ServeError(
+            f"The key of voice profiles ({KEY}, or {KEY_FILE}) is none; expected 32 bytes as "
+            "base64 for URLs: docs/howto/deploy.md."
+        ) from error
     place = root or Path.cwd()
     Protocol.header_seconds = params.limits.header_seconds
     return State(
@@ -205,7 +216,7 @@ def _state(params: ServeParams, root: Path | None) -> State:
         pool=Pool(params, params.workers or cpu_count()),
         admission=Admission(params.limits),
         metrics=Metrics(),
-        profiles=Profiles(profile_key(root), seconds=params.profile_seconds),
+        profiles=profiles,
         inbox=Inbox(
             place / params.inbox.folder,
             days=params.inbox.days,
@@ -216,6 +227,14 @@ def _state(params: ServeParams, root: Path | None) -> State:
         traffic=open_traffic(params.traffic, root=place),
         token=token,
     )
+
+
+def _allow_files(n: int) -> None:
+    """Let the process have n open files where it may: 1024, the usual limit, are fewer sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < n:
+        most = n if hard == resource.RLIM_INFINITY else min(n, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _bound(params: ServeParams) -> socket.socket:
