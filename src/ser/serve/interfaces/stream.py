@@ -22,7 +22,7 @@ from ser.params.section import Section
 from ser.params.serving import StreamParams
 from ser.serve.interfaces.channel import SAMPLE_BYTES, Channel
 from ser.serve.interfaces.problems import Problem
-from ser.serve.interfaces.rest import count, enrolled, identity, opened_voice
+from ser.serve.interfaces.rest import MOST_CLIPS, count, enrolled, identity, opened_voice
 from ser.serve.logs import event, log
 from ser.serve.state import State
 from ser.serve.workers.wire import Gone
@@ -48,7 +48,7 @@ class Update(Section):
     consent: bool | None = None
     channels: int = Field(1, ge=1, le=2)
     profiles: tuple[str | None, ...] = Field((), max_length=2)
-    clips: tuple[str, ...] = Field((), max_length=20)
+    clips: tuple[str, ...] = Field((), max_length=MOST_CLIPS)
 
 
 class Ended(Exception):
