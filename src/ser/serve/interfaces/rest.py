@@ -251,6 +251,8 @@ async def _predicted(
         raise Problem("no_model", state.waits_for)
     voice = opened_voice(state, profile)
     header: dict[str, Any] = {"op": "predict", "voice": len(voice)}
+    if voice:
+        header["made_for"] = state.served.bundle_sha256
     began = time.perf_counter()
     try:
         state.pool.limits.check_bytes(len(data))

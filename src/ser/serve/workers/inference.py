@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from ser.predictor import Predictor
 from ser.serve.voices import voice_from_bytes, voice_to_bytes
 from ser.serve.workers.errors import INTERNAL, described
 from ser.serve.workers.job import Job
-from ser.serve.workers.rows import portable_row
+from ser.serve.workers.rows import portable_answer, portable_row
 from ser.serve.workers.streaming import Live
 from ser.serve.workers.wire import Gone, Header, WorkerWire
 
@@ -172,7 +171,7 @@ class Worker:
             return answers
         share = _ms((time.perf_counter() - began) / max(1, len(fit)))
         for answer, prediction, summary in zip(fit, predictions, summaries, strict=True):
-            answer["answer"] = asdict(prediction)
+            answer["answer"] = portable_answer(prediction)
             answer["row"] = portable_row(prediction, summary, self.served, "rest")
             answer["ms"]["model"] = share
         return answers

@@ -172,6 +172,13 @@ class Pool:
 
     async def _ask(self, child: Child, generation: Generation, asked: Asked) -> None:
         waited = time.perf_counter() - asked.since
+        if asked.header.get("made_for", own := generation.served.bundle_sha256) != own:
+            # A new model took over while it waited; its voice is of the former one.
+            asked.answer.set_exception(
+                Unanswerable("profile_refused", "Another model serves now: enrol again.")
+            )
+            self._dispatch()
+            return
         try:
             header, body = await child.ask(asked.header, *asked.payload)
         except Gone:
