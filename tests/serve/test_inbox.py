@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from ser.params.server import ServeParams
 from ser.serve.inbox import DAY, RECORDING, Inbox, InboxFull
 
+ROOT = Path(__file__).parents[2]
 ID, OTHER = "a" * 32, "b" * 32
 
 
@@ -59,3 +62,10 @@ def test_what_is_old_is_deleted_and_what_is_no_correction_left_alone(tmp_path):
     os.utime(tmp_path / ".gitkeep", (0, 0))
     assert inbox.purge(now) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [".gitkeep", OTHER]
+
+
+@pytest.mark.parametrize("folder", [ServeParams().inbox.folder, ServeParams().traffic.folder])
+def test_what_clients_sent_is_never_committed(folder):
+    found = subprocess.run(["git", "check-ignore", "--quiet", f"{folder}/{ID}"], cwd=ROOT)
+    assert found.returncode == 0
+    assert f"/{folder}" in (ROOT / ".dvcignore").read_text().splitlines()
