@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,6 +65,5 @@ def test_what_is_old_is_deleted_and_what_is_no_correction_left_alone(tmp_path):
 
 @pytest.mark.parametrize("folder", [ServeParams().inbox.folder, ServeParams().traffic.folder])
 def test_what_clients_sent_is_never_committed(folder):
-    found = subprocess.run(["git", "check-ignore", "--quiet", f"{folder}/{ID}"], cwd=ROOT)
-    assert found.returncode == 0
+    assert f"/{folder}/" in (ROOT / ".gitignore").read_text().splitlines()
     assert f"/{folder}" in (ROOT / ".dvcignore").read_text().splitlines()
