@@ -8,29 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 
 from ser.params.server import ServeParams
 from ser.params.serving import StreamParams
-from ser.serve.interfaces.admission import Admission
 from ser.serve.interfaces.channel import MOST_LOSSES, MOST_WAITING_FRAMES, Channel
-from ser.serve.metrics import Metrics
 from ser.serve.state import State
-from ser.serve.voices import Profiles
 from ser.serve.workers.child import Child
 from ser.serve.workers.generation import Generation, Served
-from ser.serve.workers.pool import Pool
 from ser.serve.workers.wire import Gone
+from support.state import state_of
 from support.workers import ends_at_audio, holds, takes
 
 FRAME = bytes(3_200)
-
-
-def a_state() -> State:
-    params = ServeParams()
-    profiles = Profiles(Fernet.generate_key(), seconds=60)
-    admission = Admission(params.limits)
-    return State(params, Pool(params, 1), admission, Metrics(), profiles, None, None)
 
 
 async def generation(state: State, target: Callable[..., None], *, workers: int = 1) -> Generation:
@@ -57,7 +46,7 @@ async def until(holds_now: Callable[[], bool]) -> None:
 
 def test_a_session_goes_on_where_its_former_worker_is_ended_before_its_utterance():
     async def run() -> list[str]:
-        state, kinds = a_state(), []
+        state, kinds = state_of(ServeParams()), []
         former = state.pool.current = await generation(state, holds)
         channel = a_channel(state, kinds)
         channel.open()
@@ -92,7 +81,7 @@ def test_a_question_to_a_worker_that_is_ended_has_no_answer():
 
 def test_audio_that_ends_each_worker_ends_its_session_and_not_all_workers():
     async def run() -> int:
-        state, kinds = a_state(), []
+        state, kinds = state_of(ServeParams()), []
         own = state.pool.current = await generation(state, ends_at_audio, workers=MOST_LOSSES + 1)
         channel = a_channel(state, kinds)
         channel.open()
@@ -110,7 +99,7 @@ def test_audio_that_ends_each_worker_ends_its_session_and_not_all_workers():
 
 def test_tiny_frames_and_hours_of_silence_take_no_memory():
     async def run() -> tuple[int, int]:
-        state, most = a_state(), 0
+        state, most = state_of(ServeParams()), 0
         state.pool.current = await generation(state, takes)
         channel = a_channel(state, [])
         channel.open()

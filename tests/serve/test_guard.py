@@ -7,37 +7,53 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography.fernet import Fernet
 from fastapi import FastAPI
 
 from ser.params.server import ServeParams
-from ser.serve.interfaces.admission import Admission
 from ser.serve.interfaces.guard import Guard
-from ser.serve.metrics import Metrics
 from ser.serve.state import State
-from ser.serve.voices import Profiles
-from ser.serve.workers.pool import Pool
+from support.state import state_of
+
+PAGE = "https://app.example.org"
 
 
 @pytest.fixture
 def state() -> State:
-    params = ServeParams()
-    profiles = Profiles(Fernet.generate_key(), seconds=60)
-    admission = Admission(params.limits)
-    return State(params, Pool(params, 1), admission, Metrics(), profiles, None, None)
+    return state_of(ServeParams(allowed_origins=(PAGE,)), token="secret")
+
+
+def ask(state: State, app: FastAPI, method: str, **headers: str) -> httpx.Response:
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(Guard(app, state), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, "/path", headers=headers)
+
+    return asyncio.run(run())
 
 
 def test_a_fault_is_counted_among_the_requests(state):
     app = FastAPI()
 
-    @app.get("/fault")
+    @app.get("/path")
     async def fault() -> Any:
         raise ZeroDivisionError
 
-    async def ask() -> int:
-        transport = httpx.ASGITransport(Guard(app, state), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return (await client.get("/fault")).status_code
+    assert ask(state, app, "GET", authorization="Bearer secret").status_code == 500
+    assert 'ser_requests_total{route="/path",status="500"} 1.0' in state.metrics.text().decode()
 
-    assert asyncio.run(ask()) == 500
-    assert 'ser_requests_total{route="/fault",status="500"} 1.0' in state.metrics.text().decode()
+
+@pytest.mark.parametrize(("origin", "allowed"), [(PAGE, PAGE), ("https://evil.example", None)])
+def test_a_browser_lets_pages_of_allowed_origins_alone_read_answers(state, origin, allowed):
+    app = FastAPI()
+
+    @app.post("/path")
+    async def answer() -> str:
+        return "answer"
+
+    header = "access-control-allow-origin"
+    first = ask(state, app, "OPTIONS", origin=origin)
+    assert first.headers.get(header) == allowed
+    assert first.status_code == (204 if allowed else 401)
+    then = ask(state, app, "POST", origin=origin, authorization="Bearer secret")
+    assert then.headers.get(header) == allowed
+    assert then.status_code == (200 if allowed else 403)

@@ -11,16 +11,12 @@ from typing import Any
 import httpx
 import numpy as np
 import soundfile
-from cryptography.fernet import Fernet
 
 from ser.params.server import LimitsParams, ServeParams
 from ser.serve.app import create_app
-from ser.serve.interfaces.admission import Admission
-from ser.serve.metrics import Metrics
-from ser.serve.state import State
-from ser.serve.voices import Profiles
 from ser.serve.workers.generation import Generation, Served
 from ser.serve.workers.pool import Pool
+from support.state import state_of
 
 
 def silence(seconds: int) -> bytes:
@@ -37,11 +33,7 @@ def answer(path: str, files: list[tuple[str, bytes]], **limits: float) -> dict[s
         yield
 
     async def ask() -> dict[str, Any]:
-        params = ServeParams(limits=LimitsParams(**limits))
-        profiles = Profiles(Fernet.generate_key(), seconds=60)
-        state = State(
-            params, Pool(params, 1), Admission(params.limits), Metrics(), profiles, None, None
-        )
+        state = state_of(ServeParams(limits=LimitsParams(**limits)))
         facts = {"takes_enrolment": True, "classes": ["neutral"]}
         served = Served(Path(), "0" * 64, facts=facts)
         state.pool.current = Generation(served, state.pool.limits, 1, lambda: None)

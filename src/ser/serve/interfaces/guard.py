@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ser.serve.interfaces.problems import RETRY_AFTER, Problem
@@ -41,6 +42,14 @@ HEADERS = [
     ),
     (b"permissions-policy", b"microphone=(self), camera=(), geolocation=()"),
 ]
+#: For pages of other origins that may ask.
+SHARED = [
+    (b"vary", b"Origin"),
+    (b"access-control-allow-methods", b"GET, POST, DELETE"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type"),
+    (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
+    (b"access-control-max-age", b"600"),
+]
 
 
 class Guard:
@@ -64,12 +73,13 @@ class Guard:
             await self._refuse(scope, request_id, send)
             return
         began, status = time.perf_counter(), 0
+        shared = self._shared(scope)
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = [(b"x-request-id", request_id.encode()), *HEADERS]
+                own = [(b"x-request-id", request_id.encode()), *HEADERS, *shared]
                 given = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -78,6 +88,11 @@ class Guard:
             await send(message)
 
         problem = self._problem(scope)
+        asks_first = shared and scope["type"] == "http" and scope["method"] == "OPTIONS"
+        if asks_first and (problem is None or problem.code == "unauthorized"):
+            # A browser, which sends no token with the question whether a page may ask.
+            await Response(status_code=204)(scope, receive, sending)
+            return
         try:
             if problem is None:
                 await self.app(scope, receive, sending)
@@ -129,6 +144,13 @@ class Guard:
         ]
         await send({"type": "http.response.start", "status": 429, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _shared(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Headers by which a browser lets a page of an allowed origin read the answer."""
+        origin = dict(scope["headers"]).get(b"origin", b"")
+        if origin.decode("latin-1").lower() not in self.origins:
+            return []
+        return [(b"access-control-allow-origin", origin), *SHARED]
 
     def _own(self, origin: str, host: str) -> bool:
         return origin in self.origins or _netloc(origin) == host != ""
