@@ -96,16 +96,17 @@ class Session:
         writing = asyncio.create_task(self._write())
         self._say("session.created", session_id=self.id, defaults=self._defaults())
         ended = Ended("client_left", 1001)
+        # Also where the server cancels it, its time to stop being over.
         try:
-            await self._until_stop()
-        except Ended as error:
-            ended = error
-        except WebSocketDisconnect:
-            pass
-        except Exception:
-            log.exception("session_failed", extra={"fields": {"session_id": self.id}})
-            ended = Ended("internal_error", 1011)
-        try:
+            try:
+                await self._until_stop()
+            except Ended as error:
+                ended = error
+            except WebSocketDisconnect:
+                pass
+            except Exception:
+                log.exception("session_failed", extra={"fields": {"session_id": self.id}})
+                ended = Ended("internal_error", 1011)
             if ended.reason != "client_left":
                 await self._finish(ended, writing)
         finally:
@@ -145,11 +146,13 @@ class Session:
         """Read until the client, or the server, ends the session: raises what ended it."""
         reading = asyncio.create_task(self._read())
         stopping = asyncio.create_task(self.state.stop.wait())
-        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if reading.done():
-            reading.result()
-        reading.cancel()
+        try:
+            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+        finally:
+            stopping.cancel()
+            reading.cancel()
         raise Ended("restarting", 1012)
 
     async def _text(self, text: str) -> None:
