@@ -274,6 +274,7 @@ def test_a_stream_gives_what_the_predictor_gives_for_the_same_samples(
         assert final.label == expected.emotion
         assert final.posteriors == pytest.approx(expected.posteriors, abs=1e-6)
         assert final.server_ms > 0
+    assert len({final.utterance_id for final in finals(events)} - {None}) == len(finals(events))
 
 
 def test_bytes_floats_and_integers_are_the_same_audio(client, talk):

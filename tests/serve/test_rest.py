@@ -148,6 +148,10 @@ def test_host_origin_and_token_are_checked(trained, tmp_path, recordings):
                 "/v1/predict", files={"file": data}, headers={"origin": "https://evil.example"}
             )
             assert (foreign.status_code, foreign.json()["code"]) == (403, "forbidden_origin")
+            broken = client.post(
+                "/v1/predict", files={"file": data}, headers={"origin": "http://["}
+            )
+            assert (broken.status_code, broken.json()["code"]) == (403, "forbidden_origin")
             rebound = client.get("/v1/model", headers={"host": "evil.example"})
             assert (rebound.status_code, rebound.json()["code"]) == (400, "invalid_host")
         for sent in ({}, {"authorization": "Bearer wrong"}):

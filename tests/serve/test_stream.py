@@ -162,6 +162,7 @@ def test_an_update_that_does_not_fit_is_an_error_that_names_the_key(server):
         ({"channels": 3}, "channels"),
         ({"colour": "red"}, "colour"),
         ({"clips": ["!"]}, "clips"),
+        ({"clips": ["é"]}, "clips"),
         ({"profiles": ["made up"]}, "profile"),
     ):
         messages, code = session(server, update=update)
@@ -248,7 +249,16 @@ def test_a_server_that_stops_gives_the_final_and_says_that_it_restarts(trained, 
                     messages.append(json.loads(await socket.recv()))
                     if messages[-1]["type"] == "utterance.start":
                         break
+                # It is busy for longer than it takes the server to leave.
+                (worker,) = [
+                    child
+                    for child in psutil.Process(server.process.pid).children(recursive=True)
+                    if child.name() == "ser-infer"
+                ]
+                worker.suspend()
                 server.process.terminate()
+                await asyncio.sleep(2.5)
+                worker.resume()
                 with suppress(ConnectionClosed):
                     async for text in socket:
                         messages.append(json.loads(text))

@@ -38,8 +38,8 @@ class Measurement(Event):
     label : of the smoothed posteriors, or of the whole utterance; None where the model abstains.
     posteriors : of this stretch alone. smoothed : over the utterance's intervals. voiced_ms :
     speech in the stretch. dropped_ms : intervals before this one that were left out because the
-    server lagged. server_ms : from the last sample's arrival to this result. The other fields are
-    those of `Answer`.
+    server lagged. server_ms : from the last sample's arrival to this result. utterance_id : what
+    `Client.correct` takes as request_id. The other fields are those of `Answer`.
     """
 
     type: ClassVar[str] = "measurement.result"
@@ -61,6 +61,7 @@ class Measurement(Event):
     dropped_ms: int = 0
     model_version: int | None = None
     server_ms: float | None = None
+    utterance_id: str | None = None
 
     @property
     def is_final(self) -> bool:
@@ -147,4 +148,5 @@ def _measurement(message: Mapping[str, Any]) -> Measurement:
         dropped_ms=message["dropped_ms"],
         model_version=message["model_version"],
         server_ms=message["server_ms"],
+        utterance_id=message.get("utterance_id"),
     )

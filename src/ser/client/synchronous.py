@@ -102,8 +102,9 @@ http://127.0.0.1:8000.
     ) -> Correction:
         """Say what a prediction should have been; the server keeps it for some days.
 
-        request_id : of the Answer, or a stream's session_id. consent : of all whom it concerns.
-        audio : the recording, where it may be kept, too. predicted : the label that was answered.
+        request_id : of the Answer, or the utterance_id of a Measurement. consent : of all whom it
+        concerns. audio : the recording, where it may be kept, too. predicted : the label that was
+        answered.
         """
         call = calls.correct_call(
             request_id, label, consent=consent, predicted=predicted, audio=audio
@@ -167,7 +168,7 @@ http://127.0.0.1:8000.
 class LiveStream(Iterator[Event]):
     """Events of a session, the last of them `Closed`; see `Client.stream`.
 
-    session_id : once it is open, at the first event or in a `with`; a correction's request_id.
+    session_id : once it is open, at the first event or in a `with`.
     """
 
     def __init__(

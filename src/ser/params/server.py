@@ -17,7 +17,7 @@ class LimitsParams(Section):
     max_seconds: float = Field(300.0, gt=0)
     #: Requests that wait or are worked on; one more is refused with status 429.
     max_requests: int = Field(32, ge=1)
-    #: Uploads in memory, all together.
+    #: Uploads, and the samples decoded from them, in memory, all together.
     max_upload_megabytes: float = Field(256.0, gt=0)
     #: WebSocket sessions.
     max_streams: int = Field(128, ge=1)
@@ -41,6 +41,8 @@ class InboxParams(Section):
     folder: str = "data/inbox"
     #: Days after which a correction is deleted.
     days: int = Field(30, ge=1)
+    #: Of all corrections together; beyond, they are refused.
+    max_megabytes: int = Field(1024, ge=1)
 
 
 class ServeParams(Section):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
+import resource
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -27,7 +30,7 @@ from ser.serve.interfaces.admission import Admission
 from ser.serve.logs import event, set_up_logs
 from ser.serve.metrics import Metrics
 from ser.serve.state import State
-from ser.serve.voices import Profiles, profile_key
+from ser.serve.voices import KEY, KEY_FILE, Profiles, profile_key
 from ser.serve.workers.pool import Pool
 
 #: Of the environment: the token that requests must carry.
@@ -37,6 +40,8 @@ TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]+")
 LEAVE_SECONDS = 1.0
 #: A message of a client: enrolment clips; frames of audio are far smaller.
 MOST_MESSAGE = 2**24
+#: Open files beside connections: wires to workers, the registry, logs.
+OWN_FILES = 256
 
 
 class ServeError(SerError):
@@ -53,6 +58,7 @@ def serve(
     address cannot be bound, BundleError or NotStarted where the bundle cannot be served.
     """
     set_up_logs("info")
+    _allow_files(params.limits.max_connections + OWN_FILES)
     state = _state(params, root)
     listener = _bound(params)
     host, port = listener.getsockname()[:2]
@@ -164,13 +170,28 @@ class _Server(uvicorn.Server):
 
     def _leave(self) -> None:
         self._state.stop.set()
+        self._exit_after_sessions(time.monotonic() + self._state.params.stop_seconds)
+
+    def _exit_after_sessions(self, deadline: float) -> None:
+        """Uvicorn closes sessions at once when it exits: their finals come first."""
+        left = deadline - time.monotonic()
+        if self._state.admission.streams and left > 1:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.05, self._exit_after_sessions, deadline)
+            return
+        self.config.timeout_graceful_shutdown = max(1, round(left))
         self.should_exit = True
 
 
 async def _housekeeping(state: State) -> None:
     while True:
-        if state.inbox is not None and (n := await asyncio.to_thread(state.inbox.purge)):
-            event("inbox_purged", corrections=n)
+        if state.inbox is not None:
+            try:
+                if n := await asyncio.to_thread(state.inbox.purge):
+                    event("inbox_purged", corrections=n)
+            except OSError as error:
+                # Again in an hour: corrections have to be deleted.
+                event("inbox_not_purged", logging.ERROR, reason=str(error))
         await asyncio.sleep(DAY / 24)
 
 
@@ -181,6 +202,13 @@ def _state(params: ServeParams, root: Path | None) -> State:
             f"{TOKEN} holds characters that browsers cannot send; use letters, digits and any of "
             "- . _ ~."
         )
+    try:
+        profiles = Profiles(profile_key(root), seconds=params.profile_seconds)
+    except ValueError as error:
+        raise ServeError(
+            f"The key of voice profiles ({KEY}, or {KEY_FILE}) is none; expected 32 bytes as "
+            "base64 for URLs: docs/howto/deploy.md."
+        ) from error
     place = root or Path.cwd()
     Protocol.header_seconds = params.limits.header_seconds
     return State(
@@ -188,13 +216,25 @@ def _state(params: ServeParams, root: Path | None) -> State:
         pool=Pool(params, params.workers or cpu_count()),
         admission=Admission(params.limits),
         metrics=Metrics(),
-        profiles=Profiles(profile_key(root), seconds=params.profile_seconds),
-        inbox=Inbox(place / params.inbox.folder, days=params.inbox.days)
+        profiles=profiles,
+        inbox=Inbox(
+            place / params.inbox.folder,
+            days=params.inbox.days,
+            megabytes=params.inbox.max_megabytes,
+        )
         if params.inbox.enabled
         else None,
         traffic=open_traffic(params.traffic, root=place),
         token=token,
     )
+
+
+def _allow_files(n: int) -> None:
+    """Let the process have n open files where it may: 1024, the usual limit, are fewer sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < n:
+        most = n if hard == resource.RLIM_INFINITY else min(n, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _bound(params: ServeParams) -> socket.socket:

@@ -10,7 +10,10 @@ from ser.serve.interfaces.problems import Problem
 
 
 class Admission:
-    """Bounds what waits: one request more is refused at once instead of answered late."""
+    """Bounds what waits: one request more is refused at once instead of answered late.
+
+    Of uploads their bytes count, and the samples that were decoded from them.
+    """
 
     def __init__(self, limits: LimitsParams) -> None:
         self._limits = limits
@@ -44,7 +47,7 @@ class Admission:
 
     @contextmanager
     def upload(self) -> Iterator[Upload]:
-        """Room for the bytes of one upload, given back at the end."""
+        """Room for the bytes of one upload and its samples, given back at the end."""
         own = Upload(self)
         try:
             yield own

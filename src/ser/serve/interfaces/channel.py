@@ -14,11 +14,14 @@ from ser.serve.workers.child import Child
 from ser.serve.workers.generation import Generation
 from ser.serve.workers.wire import Gone
 
-#: Audio that waits for a worker; a client that sends more is read no further.
-MOST_WAITING_SECONDS = 2.0
+#: Audio that waits for a worker, in seconds and in frames; a client that sends more is read no
+#: further.
+MOST_WAITING_SECONDS, MOST_WAITING_FRAMES = 2.0, 256
 SAMPLE_BYTES = 2
 #: Seconds that a session waits for a worker in place of one that ended.
 AWAY_SECONDS = 15.0
+#: Workers that may end at the same audio of a session; it may be what ends them.
+MOST_LOSSES = 3
 OnEvents = Callable[["Channel", list[dict[str, Any]]], None]
 
 
@@ -38,7 +41,7 @@ class Channel:
         #: Frames that a worker has been sent and has not taken yet, with the time they came.
         self._waiting: deque[bytes] = deque()
         self._arrivals: deque[tuple[int, float]] = deque()
-        self.sent = self.taken = 0
+        self.sent = self.taken = self._losses = 0
         self._releasing = self._closing = self._away = False
         self._moving: asyncio.Task[None] | None = None
         self._room, self.closed = asyncio.Event(), asyncio.Event()
@@ -93,9 +96,12 @@ class Channel:
 
     def seconds_since(self, sample: int) -> float:
         """Seconds since the sample at that position came."""
-        while len(self._arrivals) > 1 and self._arrivals[0][0] < sample:
-            self._arrivals.popleft()
+        self._forget_arrivals(sample)
         return time.perf_counter() - self._arrivals[0][1] if self._arrivals else 0.0
+
+    def _forget_arrivals(self, before: int) -> None:
+        while len(self._arrivals) > 1 and self._arrivals[0][0] < before:
+            self._arrivals.popleft()
 
     def _tell(self, header: dict[str, Any], *payload: bytes) -> None:
         # Of a worker that has ended, `_came` is told.
@@ -106,8 +112,11 @@ class Channel:
         self._take(header.get("taken", 0))
         if events := header.get("events"):
             self._on_events(self, events)
+        # Results to come end later than what was taken.
+        self._forget_arrivals(self.taken)
         lost = header.get("gone") or header.get("ended") == "error"
         if lost:
+            self._losses += 1
             # What it had taken of an open utterance is gone with it.
             self._on_events(self, [{"type": "lost", "error": header.get("error")}])
         if header.get("ended") == "closed" or (lost and self._closing):
@@ -116,10 +125,15 @@ class Channel:
             if self._child is not None:
                 self._child.detach(self.key)
             self._child = None
-            self._moving = asyncio.create_task(self._move())
+            if self._losses < MOST_LOSSES:
+                self._moving = asyncio.create_task(self._move())
+            else:
+                self._give_up()
         self._look()
 
     def _take(self, samples: int) -> None:
+        if samples:
+            self._losses = 0
         self.taken += samples
         left = samples * SAMPLE_BYTES
         while left > 0 and self._waiting:
@@ -138,9 +152,7 @@ class Channel:
             except Gone:
                 self._child = None
                 if time.monotonic() > deadline:
-                    self._away = True
-                    self._room.set()
-                    self.closed.set()
+                    self._give_up()
                     return
                 await asyncio.sleep(0.1)
         for frame in self._waiting:
@@ -148,8 +160,18 @@ class Channel:
         if self._closing:
             self._tell({"op": "close", "id": self.key})
 
+    def _give_up(self) -> None:
+        """`send` raises Gone from now on."""
+        self._away = True
+        self._room.set()
+        self.closed.set()
+
     def _look(self) -> None:
-        if not self._away and self.sent - self.taken >= MOST_WAITING_SECONDS * self._options.sr:
+        full = (
+            self.sent - self.taken >= MOST_WAITING_SECONDS * self._options.sr
+            or len(self._waiting) >= MOST_WAITING_FRAMES
+        )
+        if full and not self._away:
             self._room.clear()
         else:
             self._room.set()

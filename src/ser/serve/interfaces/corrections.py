@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from ser.serve.inbox import REQUEST_ID, Inbox
+from ser.serve.inbox import REQUEST_ID, Inbox, InboxFull
 from ser.serve.interfaces.problems import Problem
 from ser.serve.interfaces.rest import BINARY, COMMON, body, problems
 from ser.serve.interfaces.schemas import CorrectionAnswer, Deleted
@@ -22,7 +22,7 @@ def correction_routes(state: State) -> APIRouter:
     @router.post(
         "/v1/corrections",
         response_model=CorrectionAnswer,
-        responses=COMMON | problems("consent_required"),
+        responses=COMMON | problems("consent_required", "inbox_full"),
         openapi_extra=body(
             {
                 "request_id": {"type": "string", "pattern": REQUEST_ID.pattern},
@@ -60,7 +60,10 @@ def correction_routes(state: State) -> APIRouter:
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             kept = bytes(audio) if audio else None
-            stored = await asyncio.to_thread(inbox.store, request_id, correction, kept)
+            try:
+                stored = await asyncio.to_thread(inbox.store, request_id, correction, kept)
+            except InboxFull as error:
+                raise Problem("inbox_full", str(error)) from error
         return JSONResponse(
             {"request_id": request_id, "stored": stored, "delete_after_days": inbox.days}
         )

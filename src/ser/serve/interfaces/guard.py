@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ser.serve.interfaces.problems import RETRY_AFTER, Problem
@@ -41,6 +42,14 @@ HEADERS = [
     ),
     (b"permissions-policy", b"microphone=(self), camera=(), geolocation=()"),
 ]
+#: For pages of other origins that may ask.
+SHARED = [
+    (b"vary", b"Origin"),
+    (b"access-control-allow-methods", b"GET, POST, DELETE"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type"),
+    (b"access-control-expose-headers", b"Retry-After, X-Request-Id"),
+    (b"access-control-max-age", b"600"),
+]
 
 
 class Guard:
@@ -50,7 +59,7 @@ class Guard:
         self.app, self.state = app, state
         params = state.params
         named = {*LOOPBACK, params.host, *params.allowed_hosts}
-        #: Of a server that is bound to all addresses, every name is its own.
+        #: None: `*` is among them, and every name is the server's own.
         self.hosts = None if "*" in named else {name.lower() for name in named}
         self._overloaded = state.metrics.rejects.labels("overloaded")
         self.origins = {origin.rstrip("/").lower() for origin in params.allowed_origins}
@@ -64,12 +73,13 @@ class Guard:
             await self._refuse(scope, request_id, send)
             return
         began, status = time.perf_counter(), 0
+        shared = self._shared(scope)
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = [(b"x-request-id", request_id.encode()), *HEADERS]
+                own = [(b"x-request-id", request_id.encode()), *HEADERS, *shared]
                 given = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -78,15 +88,23 @@ class Guard:
             await send(message)
 
         problem = self._problem(scope)
-        if problem is None:
-            await self.app(scope, receive, sending)
-        elif scope["type"] == "http":
-            await problem.response(request_id)(scope, receive, sending)
-        else:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
-        if scope["type"] == "http":
-            self._count(scope, request_id, status, time.perf_counter() - began, problem)
+        asks_first = shared and scope["type"] == "http" and scope["method"] == "OPTIONS"
+        if asks_first and (problem is None or problem.code == "unauthorized"):
+            # A browser, which sends no token with the question whether a page may ask.
+            await Response(status_code=204)(scope, receive, sending)
+            return
+        try:
+            if problem is None:
+                await self.app(scope, receive, sending)
+            elif scope["type"] == "http":
+                await problem.response(request_id)(scope, receive, sending)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
+        finally:
+            # Of a fault, too, which the framework answers and raises again.
+            if scope["type"] == "http":
+                self._count(scope, request_id, status, time.perf_counter() - began, problem)
 
     def _problem(self, scope: Scope) -> Problem | None:
         headers = dict(scope["headers"])
@@ -127,8 +145,15 @@ class Guard:
         await send({"type": "http.response.start", "status": 429, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    def _shared(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Headers by which a browser lets a page of an allowed origin read the answer."""
+        origin = dict(scope["headers"]).get(b"origin", b"")
+        if origin.decode("latin-1").lower() not in self.origins:
+            return []
+        return [(b"access-control-allow-origin", origin), *SHARED]
+
     def _own(self, origin: str, host: str) -> bool:
-        return origin in self.origins or urlsplit(origin).netloc == host != ""
+        return origin in self.origins or _netloc(origin) == host != ""
 
     def _has_token(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         path = scope["path"]
@@ -158,6 +183,17 @@ class Guard:
                 ms=round(1000 * seconds, 1),
                 version=self.state.version,
             )
+
+
+def _netloc(origin: str) -> str:
+    """
+    >>> _netloc("https://example.org:8443"), _netloc("null"), _netloc("http://[")
+    ('example.org:8443', '', '')
+    """
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _hostname(host: str) -> str:

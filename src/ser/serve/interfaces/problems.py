@@ -33,6 +33,7 @@ KINDS = {
     "internal_error": (500, "internal"),
     "no_model": (503, "unavailable"),
     "stopping": (503, "unavailable"),
+    "inbox_full": (507, "unavailable"),
 }
 #: Seconds after which a client that was refused may try again.
 RETRY_AFTER = 1

@@ -12,6 +12,7 @@ from ser.errors import AudioError
 from ser.io.audio.containers import Container, sniff
 from ser.io.tracking.registry.versions import MODEL
 from ser.serve.card import card_of
+from ser.serve.interfaces.admission import Upload
 from ser.serve.interfaces.problems import INTERNAL_MESSAGE, KINDS, Problem
 from ser.serve.interfaces.schemas import (
     EnrolmentAnswer,
@@ -30,6 +31,8 @@ from ser.serve.workers.pool import NoModel
 
 #: Enrolment clips of one request.
 MOST_CLIPS = 20
+#: Of a decoded sample: float32.
+SAMPLE_BYTES = 4
 BINARY = {"type": "string", "format": "binary"}
 
 
@@ -81,7 +84,7 @@ def rest_routes(state: State) -> APIRouter:
                 )
             read = time.perf_counter()
             with state.admission.request():
-                answer = await _predicted(state, data, form.texts.get("profile"))
+                answer = await _predicted(state, data, upload, form.texts.get("profile"))
         total = time.perf_counter() - began
         state.log_row(answer.pop("row"), seconds=total)
         answer["ms"]["total"] = round(1000 * total, 2)
@@ -109,7 +112,7 @@ def rest_routes(state: State) -> APIRouter:
                     "bad_request", f"Found {len(clips)} parts `clips`; expected 1 to {MOST_CLIPS}."
                 )
             with state.admission.request():
-                profile, count, left_out = await enrolled(state, clips)
+                profile, count, left_out = await enrolled(state, clips, upload)
         return JSONResponse(
             {
                 "profile": profile,
@@ -169,10 +172,13 @@ def identity(served: Served) -> dict[str, Any]:
     }
 
 
-async def enrolled(state: State, clips: list[bytearray]) -> tuple[str, int, list[str]]:
+async def enrolled(
+    state: State, clips: list[bytearray], upload: Upload
+) -> tuple[str, int, list[str]]:
     """A sealed profile, of how many clips it is, and why others are left out.
 
-    Raises Problem where the model takes no enrolment, or a clip or all of them are unfit.
+    Raises Problem where the model takes no enrolment, a clip or all of them are unfit, or all
+    together are too long.
     """
     served = state.served
     if served is None:
@@ -183,12 +189,21 @@ async def enrolled(state: State, clips: list[bytearray]) -> tuple[str, int, list
             "The model that serves was trained without enrolment (model.enrolled): send the "
             "recording without a profile.",
         )
-    header, samples = [], []
+    header, samples, seconds = [], [], 0.0
+    most_seconds = state.params.limits.max_seconds
     for number, data in enumerate(clips, start=1):
         try:
             sr, y = await state.pool.decode(data)
         except Unanswerable as error:
             raise Problem(error.code, f"Clip {number}: {error.message}") from error
+        # A clip of some kilobytes may hold hundreds of megabytes of samples.
+        upload.add(len(y))
+        seconds += len(y) / SAMPLE_BYTES / sr
+        if seconds > most_seconds:
+            raise Problem(
+                "too_long_audio",
+                f"The clips last more than {most_seconds:g} s together; send fewer.",
+            )
         header.append((sr, len(y)))
         samples.append(y)
     answer, voice, served, _ = await asked(state, {"op": "enrol", "clips": header}, *samples)
@@ -219,7 +234,9 @@ async def asked(
     try:
         return await state.pool.ask(header, *payload)
     except NoModel as error:
-        raise Problem("stopping" if state.stopping else "no_model", state.waits_for) from error
+        if state.stopping:
+            raise Problem("stopping", "The server stops; ask another one.") from error
+        raise Problem("no_model", state.waits_for) from error
     except Unanswerable as error:
         if error.code != INTERNAL:
             raise Problem(error.code, error.message) from error
@@ -227,11 +244,15 @@ async def asked(
         raise Problem(INTERNAL, INTERNAL_MESSAGE) from error
 
 
-async def _predicted(state: State, data: bytearray, profile: str | None) -> dict[str, Any]:
+async def _predicted(
+    state: State, data: bytearray, upload: Upload, profile: str | None
+) -> dict[str, Any]:
     if state.served is None:
         raise Problem("no_model", state.waits_for)
     voice = opened_voice(state, profile)
     header: dict[str, Any] = {"op": "predict", "voice": len(voice)}
+    if voice:
+        header["made_for"] = state.served.bundle_sha256
     began = time.perf_counter()
     try:
         state.pool.limits.check_bytes(len(data))
@@ -243,6 +264,7 @@ async def _predicted(state: State, data: bytearray, profile: str | None) -> dict
         else:
             sr, samples = await state.pool.decode(data)
             decoding = time.perf_counter() - began
+            upload.add(len(samples))
             found = await asked(state, {**header, "kind": "samples", "sr": sr}, samples, voice)
     except AudioError as error:
         raise Problem(code_of(error), str(error)) from error

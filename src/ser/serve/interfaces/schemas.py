@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-REASONS = Literal["no_speech", "too_short", "too_long", "clipped", "out_of_domain", "unsure"]
+from ser.core.uncertainty.abstention import Reason
 
 
 class Answer(BaseModel):
@@ -20,7 +20,7 @@ class ModelIdentity(Answer):
 
 
 class AbstentionAnswer(Answer):
-    reason: REASONS
+    reason: Reason
     detail: str
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 from collections import Counter
 from contextlib import suppress
@@ -23,7 +22,7 @@ from ser.params.section import Section
 from ser.params.serving import StreamParams
 from ser.serve.interfaces.channel import SAMPLE_BYTES, Channel
 from ser.serve.interfaces.problems import Problem
-from ser.serve.interfaces.rest import count, enrolled, identity, opened_voice
+from ser.serve.interfaces.rest import MOST_CLIPS, count, enrolled, identity, opened_voice
 from ser.serve.logs import event, log
 from ser.serve.state import State
 from ser.serve.workers.wire import Gone
@@ -49,7 +48,7 @@ class Update(Section):
     consent: bool | None = None
     channels: int = Field(1, ge=1, le=2)
     profiles: tuple[str | None, ...] = Field((), max_length=2)
-    clips: tuple[str, ...] = Field((), max_length=20)
+    clips: tuple[str, ...] = Field((), max_length=MOST_CLIPS)
 
 
 class Ended(Exception):
@@ -97,16 +96,17 @@ class Session:
         writing = asyncio.create_task(self._write())
         self._say("session.created", session_id=self.id, defaults=self._defaults())
         ended = Ended("client_left", 1001)
+        # Also where the server cancels it, its time to stop being over.
         try:
-            await self._until_stop()
-        except Ended as error:
-            ended = error
-        except WebSocketDisconnect:
-            pass
-        except Exception:
-            log.exception("session_failed", extra={"fields": {"session_id": self.id}})
-            ended = Ended("internal_error", 1011)
-        try:
+            try:
+                await self._until_stop()
+            except Ended as error:
+                ended = error
+            except WebSocketDisconnect:
+                pass
+            except Exception:
+                log.exception("session_failed", extra={"fields": {"session_id": self.id}})
+                ended = Ended("internal_error", 1011)
             if ended.reason != "client_left":
                 await self._finish(ended, writing)
         finally:
@@ -128,6 +128,8 @@ class Session:
     async def _read(self) -> None:
         idle_seconds = self.state.params.limits.idle_seconds
         while True:
+            if self._out.qsize() > MOST_UNREAD:
+                raise Ended("unread", 1008)
             try:
                 async with asyncio.timeout(idle_seconds):
                     message = await self.socket.receive()
@@ -144,11 +146,13 @@ class Session:
         """Read until the client, or the server, ends the session: raises what ended it."""
         reading = asyncio.create_task(self._read())
         stopping = asyncio.create_task(self.state.stop.wait())
-        await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if reading.done():
-            reading.result()
-        reading.cancel()
+        try:
+            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+        finally:
+            stopping.cancel()
+            reading.cancel()
         raise Ended("restarting", 1012)
 
     async def _text(self, text: str) -> None:
@@ -175,7 +179,9 @@ class Session:
             left_out: list[str] = []
             if update.clips:
                 clips = [bytearray(base64.b64decode(c, validate=True)) for c in update.clips]
-                sealed, _, left_out = await enrolled(self.state, clips)
+                with self.state.admission.upload() as upload, self.state.admission.request():
+                    upload.add(sum(map(len, clips)))
+                    sealed, _, left_out = await enrolled(self.state, clips, upload)
                 profiles = [sealed]
             for profile in profiles:
                 opened_voice(self.state, profile)
@@ -184,7 +190,8 @@ class Session:
             key = ".".join(map(str, first["loc"]))
             self._error("bad_message", f"session.update: {key}: {first['msg']}.")
             return
-        except binascii.Error:
+        # Of base64: binascii's own error, and another one for what is not ASCII.
+        except ValueError:
             self._error("bad_message", "session.update: clips are files as base64.")
             return
         except Problem as error:

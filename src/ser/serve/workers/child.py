@@ -35,7 +35,6 @@ class Child:
         self._streams: dict[str, OnMessage] = {}
         self._reading: asyncio.Task[None] | None = None
         self.died = asyncio.Event()
-        self.retired = False
 
     async def start(self) -> Header:
         """Start the process; returns its first message, or raises Gone."""
@@ -94,13 +93,15 @@ class Child:
         self._streams.pop(key, None)
 
     def end(self) -> None:
-        """Close the wire, at which a worker ends; one that is stuck is killed."""
-        self.retired = True
-        self.died.set()
+        """Close the wire, at which a worker ends; one that is stuck is killed.
+
+        Whoever waits for it is told, as when it ends by itself.
+        """
         if hasattr(self, "_wire"):
             self._wire.close()
         if self._reading is not None:
             self._reading.cancel()
+        self._lost()
         self._reaping = asyncio.create_task(asyncio.to_thread(self._reap))
 
     def kill(self) -> None:
@@ -123,9 +124,13 @@ class Child:
                         on_message(header, payload)
                 elif (answer := self._asked.get(key)) and not answer.done():
                     answer.set_result((header, payload))
+        self._lost()
+
+    def _lost(self) -> None:
         self.died.set()
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(Gone())
-        for key, on_message in list(self._streams.items()):
+        streams, self._streams = self._streams, {}
+        for key, on_message in streams.items():
             on_message({"id": key, "gone": True}, b"")

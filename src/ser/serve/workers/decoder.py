@@ -1,7 +1,6 @@
 """The process that decodes uploads: whatever a recording does to a decoder stays in it.
 
-It may use so much memory, write no file and start no process; the server ends it when it takes too
-long.
+It may use so much memory and write no file; the server ends it when it takes too long.
 """
 
 from __future__ import annotations

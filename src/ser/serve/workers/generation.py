@@ -111,7 +111,8 @@ class Generation:
         child = Child(infer, self._job)
         try:
             first = await child.start()
-        except Gone as error:
+        # The system's own errors where no process can be forked.
+        except (Gone, OSError, EOFError) as error:
             raise NotStarted(
                 "An inference process ended while it loaded the model; is there memory enough?"
             ) from error

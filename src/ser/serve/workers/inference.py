@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from ser.predictor import Predictor
 from ser.serve.voices import voice_from_bytes, voice_to_bytes
 from ser.serve.workers.errors import INTERNAL, described
 from ser.serve.workers.job import Job
-from ser.serve.workers.rows import portable_row
+from ser.serve.workers.rows import portable_answer, portable_row
 from ser.serve.workers.streaming import Live
 from ser.serve.workers.wire import Gone, Header, WorkerWire
 
@@ -107,8 +106,8 @@ class Worker:
         if header["op"] == "open":
             try:
                 self.live[key] = Live(self.predictor, self.served, header, _voice(header, payload))
-            except SerError as error:
-                self.wire.send({"id": key, "error": described(error)})
+            except Exception as error:
+                self.wire.send({"id": key, "error": _of_any(error), "ended": "error"})
         elif key in self.live and self.live[key].take(header["op"], payload):
             self.turns.append(key)
 
@@ -149,12 +148,14 @@ class Worker:
                 began = time.perf_counter()
                 y, sr = self._samples(header, payload)
                 decoded = time.perf_counter()
-                taken.append(self.predictor.front_end.take(y, sr=sr))
+                own = self.predictor.front_end.take(y, sr=sr)
+                extracted = time.perf_counter()
+                summary = self._summary(y, sr, own)
             except Exception as error:
                 answer["error"] = _of_any(error)
                 continue
-            extracted = time.perf_counter()
-            summaries.append(self._summary(y, sr, taken[-1]))
+            taken.append(own)
+            summaries.append(summary)
             answer["audio"] = {"seconds": round(y.size / sr, 3), "sr": sr}
             answer["ms"] = {
                 "decode": _ms(decoded - began),
@@ -162,16 +163,15 @@ class Worker:
             }
         began = time.perf_counter()
         fit = [answer for answer in answers if "error" not in answer]
-        voice = _voice(*batch[0])
         try:
-            predictions = self.predictor.answer(taken, voice=voice)
+            predictions = self.predictor.answer(taken, voice=_voice(*batch[0]))
         except Exception as error:
             for answer in fit:
                 answer["error"] = _of_any(error)
             return answers
         share = _ms((time.perf_counter() - began) / max(1, len(fit)))
         for answer, prediction, summary in zip(fit, predictions, summaries, strict=True):
-            answer["answer"] = asdict(prediction)
+            answer["answer"] = portable_answer(prediction)
             answer["row"] = portable_row(prediction, summary, self.served, "rest")
             answer["ms"]["model"] = share
         return answers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from contextlib import suppress
@@ -18,8 +19,11 @@ from ser.serve.workers.generation import Generation, Served
 from ser.serve.workers.wire import Bytes, Gone, Header
 
 DECODERS = 2
+#: Seconds before a decoder that did not start is started again.
+PAUSE = 1.0
 #: Seconds that sessions of a former model have until their utterance ends.
 LONGEST_UTTERANCE = 40.0
+log = logging.getLogger("ser.serve")
 
 
 class NoModel(Exception):
@@ -108,6 +112,11 @@ class Pool:
     async def decode(self, data: Bytes) -> tuple[int, bytes]:
         """Rate and float32 samples of a file's bytes, by a decoder; raises Unanswerable."""
         child = await self._decoders.get()
+        while child.died.is_set():
+            # It ended while nobody asked anything of it.
+            child.end()
+            self._background(self._replace())
+            child = await self._decoders.get()
         try:
             async with asyncio.timeout(self._bounds.decode_seconds):
                 header, samples = await child.ask({"op": "decode"}, data)
@@ -133,7 +142,16 @@ class Pool:
         return header["sr"], samples
 
     async def _replace(self) -> None:
-        self._decoders.put_nowait(await self._new_decoder())
+        while not self._stopped:
+            try:
+                self._decoders.put_nowait(await self._new_decoder())
+            except (Gone, OSError, EOFError) as error:
+                # Too little memory, perhaps for a moment alone.
+                fields = {"reason": f"{type(error).__name__}: {error}"}
+                log.error("decoder_not_started", extra={"fields": fields})
+                await asyncio.sleep(PAUSE)
+            else:
+                return
 
     async def _new_decoder(self) -> Child:
         child = Child(decode, self.limits, self._bounds.decoder_megabytes)
@@ -154,6 +172,13 @@ class Pool:
 
     async def _ask(self, child: Child, generation: Generation, asked: Asked) -> None:
         waited = time.perf_counter() - asked.since
+        if asked.header.get("made_for", own := generation.served.bundle_sha256) != own:
+            # A new model took over while it waited; its voice is of the former one.
+            asked.answer.set_exception(
+                Unanswerable("profile_refused", "Another model serves now: enrol again.")
+            )
+            self._dispatch()
+            return
         try:
             header, body = await child.ask(asked.header, *asked.payload)
         except Gone:

@@ -1,12 +1,22 @@
-"""Rows of the traffic log on their way from a worker to the server, which writes them."""
+"""Answers, and their rows of the traffic log, on their way from a worker to the server: JSON."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from ser.monitoring.traffic import InputSummary, Interface, Served, row_of
 from ser.predictor import Prediction
+
+
+def portable_answer(prediction: Prediction) -> dict[str, Any]:
+    """A prediction as JSON, which has no infinity: what is infinitely far away has no novelty."""
+    found = asdict(prediction)
+    if found["novelty"] is not None and not math.isfinite(found["novelty"]):
+        found["novelty"] = None
+    return found
 
 
 def portable_row(

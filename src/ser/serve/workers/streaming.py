@@ -11,7 +11,7 @@ from ser.core.speakers.enrolment import Voice
 from ser.monitoring.traffic import Served
 from ser.params.serving import StreamParams
 from ser.predictor import Predictor
-from ser.serve.workers.rows import portable_row
+from ser.serve.workers.rows import portable_answer, portable_row
 from ser.streaming.events import Event, Measurement, UtteranceEnd, UtteranceStart
 from ser.streaming.stream import Stream
 
@@ -66,6 +66,8 @@ class Live:
 
     def _as_json(self, event: Event) -> dict[str, Any]:
         found = {"type": NAMES[type(event)], **asdict(event)}
-        if isinstance(event, Measurement) and event.summary is not None:
-            found["row"] = portable_row(event.prediction, event.summary, self.served, "stream")
+        if isinstance(event, Measurement):
+            found["prediction"] = portable_answer(event.prediction)
+            if event.summary is not None:
+                found["row"] = portable_row(event.prediction, event.summary, self.served, "stream")
         return found
