@@ -55,7 +55,7 @@ def test_hostile_recordings_get_an_answer_or_a_typed_error(own_server, recording
     assert sorted(seconds)[int(0.99 * len(seconds))] < 5
 
 
-#: By hand, ten thousand cases are made: docs/serving.md. These are what a change usually breaks.
+#: docs/serving.md has the command for ten thousand. These are what a change usually breaks.
 CASES = 30
 CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance"),

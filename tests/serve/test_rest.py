@@ -212,6 +212,16 @@ def test_a_worker_that_dies_costs_no_request(trained, tmp_path, recordings):
         assert processes(server, "infer") != [worker]
 
 
+def test_a_worker_that_hangs_is_replaced(trained, tmp_path, recordings):
+    limits = {"answer_seconds": 3.0}
+    with serving(trained.root / "models/bundle", tmp_path, limits=limits) as server:
+        data = recordings[0].read_bytes()
+        (worker,) = processes(server, "infer")
+        os.kill(worker, signal.SIGSTOP)
+        assert upload(server, data).status_code == 200
+        assert processes(server, "infer") != [worker]
+
+
 def test_more_than_it_can_do_is_refused_at_once(trained, tmp_path, recordings):
     data = recordings[0].read_bytes()
     limits = {"max_requests": 1}

@@ -28,6 +28,8 @@ class LimitsParams(Section):
     body_seconds: float = Field(30.0, gt=0)
     #: Seconds after which a silent session is closed.
     idle_seconds: float = Field(30.0, gt=0)
+    #: Seconds in which a worker must answer; one that does not is ended, and another started.
+    answer_seconds: float = Field(60.0, gt=0)
     #: Seconds in which a recording must be decoded.
     decode_seconds: float = Field(20.0, gt=0)
     #: Memory of the process that decodes.

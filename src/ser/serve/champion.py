@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from ser.bundle import bundle_sha256
@@ -18,7 +17,6 @@ from ser.serve.workers.generation import Served
 
 #: Polls before a champion that could not be loaded is tried again.
 PATIENCE = 12
-Look = Callable[[str], Served | None]
 
 
 def from_folder(bundle: Path) -> Served:
@@ -26,8 +24,8 @@ def from_folder(bundle: Path) -> Served:
     return Served(bundle, bundle_sha256(bundle))
 
 
-def look(root: Path, serving: str) -> Served | None:
-    """The champion, fetched and checked; None where its bundle has the hash `serving` already.
+def look(root: Path, serving: tuple[str, int | None]) -> Served | None:
+    """The champion, fetched and checked; None where `serving`, hash and version, is it already.
 
     Raises RegistryError: NoChampion, DamagedVersion, or the registry is away.
     """
@@ -35,7 +33,7 @@ def look(root: Path, serving: str) -> Served | None:
     from ser.io.tracking.registry.versions import resolve
 
     version = resolve(root)
-    if version.bundle_sha256 == serving:
+    if (version.bundle_sha256, version.version) == serving:
         return None
     bundle = fetch_bundle(root, version)
     return Served(bundle, version.bundle_sha256, version.version, dict(version.tags))
@@ -56,7 +54,7 @@ class Watch:
     async def once(self) -> None:
         """Look once; whatever goes wrong, what serves goes on."""
         served = self.state.served
-        serving = served.bundle_sha256 if served else ""
+        serving = (served.bundle_sha256, served.version) if served else ("", None)
         try:
             found = await asyncio.to_thread(look, self.root, serving)
         except NoChampion as error:

@@ -39,7 +39,7 @@ TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]+")
 #: Seconds between "not ready" and the last connection that is accepted, for a load balancer.
 LEAVE_SECONDS = 1.0
 #: A message of a client: enrolment clips; frames of audio are far smaller.
-MOST_MESSAGE = 2**24
+MOST_MESSAGE = 2**22
 #: Open files beside connections: wires to workers, the registry, logs.
 OWN_FILES = 256
 

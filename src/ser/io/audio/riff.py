@@ -42,6 +42,19 @@ COMMON = METADATA[:4]
 KNOWN = (*METADATA, b"fmt ", b"data", b"SSND")
 
 
+#: Format tags of samples that are no codec's: PCM, floats, and either in the extensible form.
+PLAIN_TAGS = (0x0001, 0x0003, 0xFFFE)
+#: Bytes in which the format of the samples is sought.
+HEAD = 2**16
+
+
+def holds_plain_samples(data: Bytes) -> bool:
+    """Whether a WAV's samples are PCM or floats, by its format's tag: no codec has to be run."""
+    at = data.find(b"fmt ", 12, HEAD)
+    order: Order = "big" if data[:4] == b"RIFX" else "little"
+    return at > 0 and int.from_bytes(data[at + 8 : at + 10], order) in PLAIN_TAGS
+
+
 def whole_riff(data: Bytes) -> View:
     """A WAV or AIFF as libsndfile reads all of it, with another header where its own is wrong.
 

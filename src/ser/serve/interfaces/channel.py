@@ -69,7 +69,14 @@ class Channel:
 
     async def send(self, frame: bytes) -> None:
         """Queue a frame of s16le; waits while too much is queued. Raises Gone: nothing serves."""
-        await self._room.wait()
+        try:
+            async with asyncio.timeout(self.state.params.limits.answer_seconds):
+                await self._room.wait()
+        except TimeoutError:
+            # The worker hangs; `_came` is told when it has ended.
+            if self._child is not None:
+                self._child.kill()
+            await self._room.wait()
         if self._away:
             raise Gone
         if self._generation is not None and self._generation.retired and not self._releasing:

@@ -36,7 +36,7 @@ HEADERS = [
     (b"cache-control", b"no-store"),
     (
         b"content-security-policy",
-        b"default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; "
+        b"default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
         b"media-src 'self' blob:; style-src 'self'; script-src 'self'; object-src 'none'; "
         b"base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
     ),

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from ser.errors import AudioError
 from ser.io.audio.containers import Container, sniff
+from ser.io.audio.riff import holds_plain_samples
 from ser.io.tracking.registry.versions import MODEL
 from ser.serve.card import card_of
 from ser.serve.interfaces.admission import Upload
@@ -256,9 +257,9 @@ async def _predicted(
     began = time.perf_counter()
     try:
         state.pool.limits.check_bytes(len(data))
-        container = sniff(bytes(data))
-        if container is Container.WAV:
-            # Plain samples need no decoder of their own.
+        whole = bytes(data)
+        if sniff(whole) is Container.WAV and holds_plain_samples(whole):
+            # Such samples need no decoder of their own.
             found = await asked(state, {**header, "kind": "file"}, data, voice)
             decoding = 0.0
         else:

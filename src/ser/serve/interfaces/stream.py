@@ -177,6 +177,10 @@ class Session:
             update = Update.model_validate(message)
             profiles: list[str | None] = list(update.profiles)
             left_out: list[str] = []
+            if update.clips and update.consent is False:
+                raise Problem(
+                    "consent_required", "Clips came without the person's consent: none is taken."
+                )
             if update.clips:
                 clips = [bytearray(base64.b64decode(c, validate=True)) for c in update.clips]
                 with self.state.admission.upload() as upload, self.state.admission.request():

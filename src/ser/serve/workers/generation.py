@@ -14,11 +14,9 @@ from ser.errors import SerError
 from ser.io.audio.limits import Limits
 from ser.serve.workers.child import Child
 from ser.serve.workers.entry import infer
-from ser.serve.workers.job import Job
+from ser.serve.workers.job import DEPTH, Job
 from ser.serve.workers.wire import Gone
 
-#: Questions that one process has at once: the next one waits there already.
-DEPTH = 2
 #: Seconds before a process that ended by itself is started again.
 PAUSE = 0.2
 log = logging.getLogger("ser.serve")

@@ -24,13 +24,11 @@ from ser.monitoring.traffic import InputSummary, Served, summarise
 from ser.predictor import Predictor
 from ser.serve.voices import voice_from_bytes, voice_to_bytes
 from ser.serve.workers.errors import INTERNAL, described
-from ser.serve.workers.job import Job
+from ser.serve.workers.job import DEPTH, Job
 from ser.serve.workers.rows import portable_answer, portable_row
 from ser.serve.workers.streaming import Live
 from ser.serve.workers.wire import Gone, Header, WorkerWire
 
-#: Requests that are predicted together, where as many wait.
-BATCH = 4
 #: Below the server's own priority: it refuses, and answers health checks, however busy this is.
 NICENESS = 5
 #: Most seconds of one recording that libraries are warmed up with.
@@ -129,7 +127,7 @@ class Worker:
             self._enrol(header, payload)
             return
         batch: list[Message] = []
-        while self.requests and len(batch) < BATCH and self.requests[0][0]["op"] == "predict":
+        while self.requests and len(batch) < DEPTH and self.requests[0][0]["op"] == "predict":
             # Of one voice alone: predictions are made together.
             if batch and (batch[0][0].get("voice") or self.requests[0][0].get("voice")):
                 break

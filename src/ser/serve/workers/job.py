@@ -7,6 +7,10 @@ from pathlib import Path
 
 from ser.io.audio.limits import Limits
 
+#: Questions that one inference process has at once: the next one waits there already, and those
+#: that wait are predicted together.
+DEPTH = 2
+
 
 @dataclass(frozen=True)
 class Job:

@@ -180,9 +180,13 @@ class Pool:
             self._dispatch()
             return
         try:
-            header, body = await child.ask(asked.header, *asked.payload)
-        except Gone:
+            async with asyncio.timeout(self._bounds.answer_seconds):
+                header, body = await child.ask(asked.header, *asked.payload)
+        except (Gone, TimeoutError) as error:
             asked.tries += 1
+            if isinstance(error, TimeoutError):
+                # It hangs: whatever waits for it is told when it has ended.
+                child.kill()
             if asked.answer.done():
                 return
             if asked.tries == 1:
