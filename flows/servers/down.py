@@ -54,7 +54,11 @@ def _end(root: Path) -> None:
             pids = ", ".join(map(str, left_over(mark))) or str(note.read(root).pid)
             raise StageError(f"Still there after {PATIENCE:.0f} s: processes {pids}; end them.")
         time.sleep(0.1)
-    parts = "MLflow, Prefect and the worker" if running and running.worker else "the servers"
+    parts = (
+        "MLflow, Prefect, the server and the worker"
+        if running and running.worker
+        else "the servers"
+    )
     print(f"Ended: {parts}, {len(left) + bool(running)} processes.")
 
 

@@ -22,7 +22,7 @@ def unit_name(root: Path) -> str:
 def unit(root: Path) -> str:
     """The unit's text; its head says how it is installed."""
     name = unit_name(root)
-    return f"""# {name}: MLflow, Prefect and the worker of this checkout.
+    return f"""# {name}: MLflow, Prefect, the server and the worker of this checkout.
 # Install it:
 #   make down
 #   mkdir -p ~/.config/systemd/user

@@ -1,4 +1,4 @@
-"""`ser up`: MLflow, Prefect and a worker on this machine, by one command.
+"""`ser up`: MLflow, Prefect, a worker and the champion's server, by one command.
 
 One process in the background keeps them running (`flows/servers/supervisor.py`); this starts it,
 and returns when all of them are well. Servers that PREFECT_API_URL and MLFLOW_TRACKING_URI name
@@ -48,7 +48,7 @@ PATIENCE = 3 * START_TIMEOUT
 
 
 def main() -> int:
-    """Start MLflow, Prefect and a worker in the background, and wait until they are well."""
+    """Start MLflow, Prefect, a worker and the champion's server, and wait until they are well."""
     parser = argparse.ArgumentParser(prog="ser up", description=main.__doc__)
     ports = (("mlflow", MLFLOW_PORT), ("prefect", PREFECT_PORT), ("serve", SERVE_PORT))
     for name, port in ports:

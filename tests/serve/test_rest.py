@@ -274,6 +274,30 @@ def test_the_card_says_what_it_is_for_and_what_not(server):
     assert card["scores"]["chance"] == pytest.approx(1 / len(card["emotions"]), abs=1e-4)
 
 
+def test_only_what_was_answered_is_corrected_and_only_recordings_are_kept(server, recordings):
+    data = recordings[0].read_bytes()
+    answer = upload(server, data).json()
+    good = {"request_id": answer["request_id"], "label": answer["label"], "consent": "true"}
+    with server.client() as client:
+        for fields, file, code in (
+            ({**good, "request_id": "f" * 32}, data, "invalid_parameters"),
+            ({**good, "request_id": "../../x"}, data, "invalid_parameters"),
+            ({**good, "label": "sorrow"}, data, "invalid_parameters"),
+            ({**good, "predicted": "sorrow"}, data, "invalid_parameters"),
+            ({**good, "consent": "no"}, data, "consent_required"),
+            (good, b"hello", "corrupt_audio"),
+        ):
+            refused = client.post("/v1/corrections", data=fields, files={"file": file})
+            assert refused.json()["code"] == code
+        assert not server.inbox.exists() or not (server.inbox / answer["request_id"]).exists()
+        kept = client.post("/v1/corrections", data=good, files={"file": data}).json()
+        assert kept["stored"] == ["label", "audio"]
+        assert (server.inbox / answer["request_id"] / "recording").read_bytes() == data
+        where = f"/v1/corrections/{answer['request_id']}"
+        assert client.delete(where).json() == {"deleted": True}
+        assert client.delete(where).json()["code"] == "not_found"
+
+
 def test_metrics_count_what_was_answered_and_refused(server, recordings):
     upload(server, recordings[0].read_bytes())
     upload(server, b"nothing")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import soundfile
+from websockets.asyncio.client import connect
 
+from ser.io.tracking import store
 from ser.io.tracking.registry import versions
-from ser.io.tracking.store import connect
 from support.registry import promote, register_versions, tamper
 from support.serving import Server, serving
 
@@ -70,12 +75,53 @@ def test_a_new_champion_takes_over_without_a_failed_request(project, recordings)
     assert {version for _, version in seen} == {1, 2, 3}
 
 
+def test_a_live_session_goes_on_with_the_new_champion_after_its_utterance(project, recordings):
+    y, _ = soundfile.read(recordings[0], dtype="int16")
+    utterance = [y[i : i + 1_600].tobytes() for i in range(0, y.size, 1_600)]
+    silence = [bytes(3_200)] * 12
+
+    async def run(server: Server) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = []
+        async with connect(server.stream_url, compression=None, proxy=None) as socket:
+
+            async def read() -> None:
+                async for text in socket:
+                    messages.append(json.loads(text))
+
+            async def send(frames: list[bytes]) -> None:
+                for frame in frames:
+                    await socket.send(frame)
+                    await asyncio.sleep(0.02)
+
+            reading = asyncio.create_task(read())
+            await send(silence + utterance[: len(utterance) // 2])
+            while not any(m["type"] == "utterance.start" for m in messages):
+                await asyncio.sleep(0.05)
+            # In the middle of an utterance.
+            await asyncio.to_thread(promote, project, 2)
+            await asyncio.to_thread(until_serves, server, 2)
+            await send(utterance[len(utterance) // 2 :] + silence)
+            await send(utterance + silence)
+            await socket.send('{"type": "session.close"}')
+            await reading
+        return messages
+
+    with serving(None, project, **POLL) as server:
+        until_serves(server, 1)
+        messages = asyncio.run(asyncio.wait_for(run(server), 60))
+        with server.client() as client:
+            assert "ser_streams 0.0" in client.get("/metrics").text
+    finals = [m for m in messages if m.get("trigger") == "speech_ended"]
+    assert [final["model_version"] for final in finals] == [1, 2]
+    assert not [m for m in messages if m["type"] == "error"]
+
+
 def test_a_damaged_champion_changes_nothing_but_an_alert(project, recordings):
     with serving(None, project, **POLL) as server, load(server, recordings[0].read_bytes()) as seen:
         until_serves(server, 1)
         tamper(project, 2)
         # By hand: the gate would refuse it.
-        connect(project).set_registered_model_alias(versions.MODEL, versions.CHAMPION, "2")
+        store.connect(project).set_registered_model_alias(versions.MODEL, versions.CHAMPION, "2")
         deadline = time.monotonic() + 30
         with server.client() as client:
             while 'ser_swaps_total{outcome="failed"}' not in client.get("/metrics").text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography.fernet import Fernet
 
 from ser.params.server import ServeParams
+from ser.serve.ids import Ids
 from ser.serve.interfaces.admission import Admission
 from ser.serve.metrics import Metrics
 from ser.serve.state import State
@@ -20,6 +21,7 @@ def state_of(params: ServeParams, *, token: str | None = None) -> State:
         Admission(params.limits),
         Metrics(),
         Profiles(Fernet.generate_key(), seconds=60),
+        Ids(b"key"),
         inbox=None,
         traffic=None,
         token=token,

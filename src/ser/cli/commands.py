@@ -193,6 +193,11 @@ def main() -> None:
     try:
         with compiled_code_kept():
             app()
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print_error("interrupted.")
+        sys.exit(INTERRUPTED)
     except SerError as error:
         if debug:
             raise

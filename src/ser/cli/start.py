@@ -19,7 +19,7 @@ def run(context: typer.Context) -> None:
 
 
 def up(context: typer.Context) -> None:
-    """Start MLflow, Prefect and a worker in the background, and wait for them (`make up`)."""
+    """Start MLflow, Prefect, a worker and the server in the background (`make up`)."""
     _become("flows.servers.up", context)
 
 

@@ -25,8 +25,10 @@ from ser.io.storage.traffic import open_traffic
 from ser.params.server import ServeParams
 from ser.serve.app import create_app
 from ser.serve.champion import Watch, from_folder, serves
+from ser.serve.ids import Ids
 from ser.serve.inbox import DAY, Inbox
 from ser.serve.interfaces.admission import Admission
+from ser.serve.interfaces.guard import LOOPBACK
 from ser.serve.logs import event, set_up_logs
 from ser.serve.metrics import Metrics
 from ser.serve.state import State
@@ -63,6 +65,8 @@ def serve(
     listener = _bound(params)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if host not in LOOPBACK and state.token is None:
+        tell(f"Warning: everybody who reaches {host} may use this server; set {TOKEN}.")
     named = from_folder(bundle) if bundle else None
     failed: list[SerError] = []
 
@@ -166,7 +170,11 @@ class _Server(uvicorn.Server):
         self._captured_signals.append(sig)
         self._state.stopping = True
         event("stopping")
-        asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._leave)
+        try:
+            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._leave)
+        except RuntimeError:
+            # Before its loop runs, it has nothing to finish.
+            super().handle_exit(sig, frame)
 
     def _leave(self) -> None:
         self._state.stop.set()
@@ -203,7 +211,8 @@ def _state(params: ServeParams, root: Path | None) -> State:
             "- . _ ~."
         )
     try:
-        profiles = Profiles(profile_key(root), seconds=params.profile_seconds)
+        key = profile_key(root)
+        profiles = Profiles(key, seconds=params.profile_seconds)
     except ValueError as error:
         raise ServeError(
             f"The key of voice profiles ({KEY}, or {KEY_FILE}) is none; expected 32 bytes as "
@@ -217,6 +226,7 @@ def _state(params: ServeParams, root: Path | None) -> State:
         admission=Admission(params.limits),
         metrics=Metrics(),
         profiles=profiles,
+        ids=Ids(key),
         inbox=Inbox(
             place / params.inbox.folder,
             days=params.inbox.days,
@@ -246,8 +256,8 @@ def _bound(params: ServeParams) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ServeError(
-            f"{params.host}:{params.port} cannot be used ({error.strerror}); name another port "
-            "with --port, 0 for any."
+            f"Host {params.host} and port {params.port} cannot be used ({error.strerror}); name an "
+            "address of this machine with --host, another port with --port, 0 for any."
         ) from error
     with suppress(OSError):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

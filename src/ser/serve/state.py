@@ -11,6 +11,7 @@ from ser.serve.workers.rows import whole_row
 if TYPE_CHECKING:
     from ser.io.storage.traffic import TrafficLog
     from ser.params.server import ServeParams
+    from ser.serve.ids import Ids
     from ser.serve.inbox import Inbox
     from ser.serve.interfaces.admission import Admission
     from ser.serve.metrics import Metrics
@@ -29,6 +30,7 @@ class State:
     admission: Admission
     metrics: Metrics
     profiles: Profiles
+    ids: Ids
     inbox: Inbox | None
     traffic: TrafficLog | None
     token: str | None = None

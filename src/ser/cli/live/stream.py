@@ -65,6 +65,12 @@ def stream(
     [bold]ser stream call.wav --call --fast[/bold]  a recorded call, a lane for each party.
     """
     given = _checked(files or [], mic=mic, device=device, url=url, model=model)
+    missing = [
+        name for name in given if name is not None and str(name) != "-" and not name.exists()
+    ]
+    if missing:
+        # Before seconds go into loading a model.
+        raise AudioError("does not exist", "a recording", file=str(missing[0]))
     lanes = channels or (2 if call else 1)
     state = _Interrupts()
     failed = False

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from ser.errors import AudioError
+from ser.io.audio.containers import sniff
 from ser.serve.inbox import REQUEST_ID, Inbox, InboxFull
 from ser.serve.interfaces.problems import Problem
 from ser.serve.interfaces.rest import BINARY, COMMON, body, problems
 from ser.serve.interfaces.schemas import CorrectionAnswer, Deleted
 from ser.serve.interfaces.uploads import read_form
+from ser.serve.logs import event
 from ser.serve.state import State
+from ser.serve.workers.errors import code_of
 
 
 def correction_routes(state: State) -> APIRouter:
@@ -45,17 +50,23 @@ def correction_routes(state: State) -> APIRouter:
                 raise Problem(
                     "consent_required", "A correction is kept: send consent=true where all agree."
                 )
-            request_id = _request_id(texts.get("request_id", ""))
+            request_id = _request_id(state, texts.get("request_id", ""))
             emotions = state.served.classes if state.served else ()
             if texts.get("label") not in emotions:
                 raise Problem(
                     "invalid_parameters", f"label is none of {', '.join(emotions)}; send one."
                 )
+            if texts.get("predicted", "") not in ("", *emotions):
+                raise Problem(
+                    "invalid_parameters", f"predicted is none of {', '.join(emotions)}; send one."
+                )
             audio = form.one_file("file")
+            if audio is not None:
+                check_is_recording(audio)
             correction = {
                 "request_id": request_id,
                 "label": texts["label"],
-                "predicted": texts.get("predicted") if texts.get("predicted") in emotions else None,
+                "predicted": texts.get("predicted") or None,
                 "model_version": state.version,
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
             }
@@ -64,6 +75,11 @@ def correction_routes(state: State) -> APIRouter:
                 stored = await asyncio.to_thread(inbox.store, request_id, correction, kept)
             except InboxFull as error:
                 raise Problem("inbox_full", str(error)) from error
+            except OSError as error:
+                event("inbox_not_written", logging.ERROR, reason=str(error))
+                raise Problem(
+                    "inbox_full", "The inbox cannot be written; nothing is kept."
+                ) from error
         return JSONResponse(
             {"request_id": request_id, "stored": stored, "delete_after_days": inbox.days}
         )
@@ -78,7 +94,7 @@ def correction_routes(state: State) -> APIRouter:
     )
     async def delete(request_id: str) -> Response:
         inbox = _inbox(state)
-        if not await asyncio.to_thread(inbox.delete, _request_id(request_id)):
+        if not await asyncio.to_thread(inbox.delete, _request_id(state, request_id)):
             raise Problem("not_found", "No correction has this request_id.")
         return JSONResponse({"deleted": True})
 
@@ -91,7 +107,15 @@ def _inbox(state: State) -> Inbox:
     return state.inbox
 
 
-def _request_id(text: str) -> str:
-    if not REQUEST_ID.fullmatch(text):
+def check_is_recording(data: bytearray) -> None:
+    """Raises Problem where data begin like no recording: nothing else is kept."""
+    try:
+        sniff(bytes(data))
+    except AudioError as error:
+        raise Problem(code_of(error), str(error)) from error
+
+
+def _request_id(state: State, text: str) -> str:
+    if not state.ids.is_own(text):
         raise Problem("invalid_parameters", "request_id is no id of this server; copy it.")
     return text

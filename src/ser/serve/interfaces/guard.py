@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import time
-import uuid
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -68,7 +67,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        request_id = scope.setdefault("state", {})["request_id"] = uuid.uuid4().hex
+        request_id = scope.setdefault("state", {})["request_id"] = self.state.ids.new()
         if self.state.admission.is_full and scope["path"] == PREDICT and scope["type"] == "http":
             await self._refuse(scope, request_id, send)
             return

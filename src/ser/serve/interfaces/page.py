@@ -16,6 +16,7 @@ STATIC = Path(__file__).parents[1] / "static"
 def page_routes() -> APIRouter:
     router = APIRouter()
 
+    @router.head("/", include_in_schema=False)
     @router.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(STATIC / "index.html")

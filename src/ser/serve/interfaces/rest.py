@@ -135,10 +135,12 @@ def rest_routes(state: State) -> APIRouter:
             raise Problem("no_model", state.waits_for)
         return JSONResponse(card_of(state.served, state.params))
 
+    @router.head("/health/live", include_in_schema=False)
     @router.get("/health/live", response_model=Health, summary="Whether the process answers")
     async def live() -> Response:
         return JSONResponse(Health(status="live").model_dump())
 
+    @router.head("/health/ready", include_in_schema=False)
     @router.get(
         "/health/ready",
         response_model=Health,

@@ -11,7 +11,6 @@ import json
 from collections import Counter
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from fastapi import APIRouter, WebSocket
@@ -89,6 +88,8 @@ class Session:
         self.totals: Counter[str] = Counter()
         self._out: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._sequence = 0
+        #: Whether the last `session.update` was refused: what it asked for is not what would come.
+        self._refused = False
         #: By channel: the id of the utterance that is open, or was last.
         self._utterances: dict[int, str] = {}
 
@@ -170,6 +171,7 @@ class Session:
             self._error("bad_message", f"{str(kind)[:40]!r} is no message of a client.")
 
     async def _updated(self, message: dict[str, Any]) -> None:
+        self._refused = not self.channels
         if self.channels:
             self._error("too_late", "session.update comes before the first frame.")
             return
@@ -201,6 +203,7 @@ class Session:
         except Problem as error:
             self._error(error.code, error.message)
             return
+        self._refused = False
         self.update = update.model_copy(update={"profiles": tuple(profiles)})
         self._say(
             "session.updated",
@@ -211,6 +214,9 @@ class Session:
         )
 
     async def _frame(self, data: bytes) -> None:
+        if self._refused:
+            self._error("bad_message", "session.update was refused: send one that fits first.")
+            raise Ended("bad_message", 1008)
         update = self.update or Update(type="session.update")
         if update.consent is False:
             self._error(
@@ -262,7 +268,7 @@ class Session:
                 case kind:
                     if kind == "utterance.start":
                         # As a request has one: a correction is kept, and deleted, by it.
-                        self._utterances[int(place)] = uuid4().hex
+                        self._utterances[int(place)] = self.state.ids.new()
                     fields = {k: one[k] for k in one if k != "type"}
                     utterance = self._utterances.get(int(place))
                     self._say(kind, channel=int(place), utterance_id=utterance, **fields)

@@ -157,7 +157,9 @@ export class Timeline {
     const [left, right] = [x(u.start), x(end)];
     const points = this._points(u);
     const { palette } = this;
-    const names = points.length ? palette.names.filter((name) => name in points[0][1]) : [];
+    // Where there is no answer, posteriors are in the list alone: drawn, they would look like one.
+    const without = Boolean(answerOf(u)?.abstention);
+    const names = points.length && !without ? palette.names.filter((name) => name in points[0][1]) : [];
     let floor = points.map(() => 0);
     for (const name of names) {
       const top = points.map(([, p], i) => floor[i] + p[name]);
@@ -173,9 +175,7 @@ export class Timeline {
       this._name(g, name, points, floor, top, x);
       floor = top;
     }
-    if (answerOf(u)?.abstention || (!names.length && !u.isOpen)) {
-      if (names.length) { g.fillStyle = palette.panel; g.globalAlpha = 0.72; g.fillRect(left, 0, right - left, RIBBONS); }
-      g.globalAlpha = 1;
+    if (without || (!names.length && !u.isOpen)) {
       g.fillStyle = g.createPattern(palette.hatch, "repeat");
       g.fillRect(left, 0, right - left, RIBBONS);
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -44,7 +45,7 @@ class Child:
         self._process = context.Process(
             target=self._target, args=(theirs, *self._args), daemon=True
         )
-        await asyncio.to_thread(self._process.start)
+        await asyncio.to_thread(self._start)
         theirs.close()
         self._wire = await ServerWire.of(ours)
         try:
@@ -54,6 +55,14 @@ class Child:
             raise
         self._reading = asyncio.create_task(self._read())
         return first
+
+    def _start(self) -> None:
+        # Ctrl-C reaches the whole group; the server alone decides when its processes end.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
 
     @property
     def pid(self) -> int | None:

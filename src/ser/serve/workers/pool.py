@@ -111,6 +111,19 @@ class Pool:
 
     async def decode(self, data: Bytes) -> tuple[int, bytes]:
         """Rate and float32 samples of a file's bytes, by a decoder; raises Unanswerable."""
+        try:
+            return await self._decoded(data)
+        except Gone:
+            # Perhaps another recording's fault, or a person's: it is tried once more.
+            log.error("decoder_died")
+        try:
+            return await self._decoded(data)
+        except Gone as error:
+            raise Unanswerable(
+                "corrupt_audio", "The recording cannot be decoded: it ends the decoder. Convert it."
+            ) from error
+
+    async def _decoded(self, data: Bytes) -> tuple[int, bytes]:
         child = await self._decoders.get()
         while child.died.is_set():
             # It ended while nobody asked anything of it.
@@ -120,21 +133,17 @@ class Pool:
         try:
             async with asyncio.timeout(self._bounds.decode_seconds):
                 header, samples = await child.ask({"op": "decode"}, data)
-        except (Gone, TimeoutError) as error:
+        except BaseException as error:
             # It is in an unknown state: another one takes its place.
             child.kill()
             child.end()
             self._background(self._replace())
-            raise Unanswerable(
-                "corrupt_audio",
-                "The recording cannot be decoded: the decoder "
-                + ("took too long" if isinstance(error, TimeoutError) else "broke off")
-                + "; expected WAV, FLAC, MP3, Ogg, AIFF, M4A, AAC or WebM. Convert it.",
-            ) from error
-        except BaseException:
-            child.kill()
-            child.end()
-            self._background(self._replace())
+            if isinstance(error, TimeoutError):
+                raise Unanswerable(
+                    "corrupt_audio",
+                    "The recording cannot be decoded: the decoder took longer than "
+                    f"{self._bounds.decode_seconds:g} s. Convert it.",
+                ) from error
             raise
         self._decoders.put_nowait(child)
         if "error" in header:
@@ -187,6 +196,7 @@ class Pool:
             if isinstance(error, TimeoutError):
                 # It hangs: whatever waits for it is told when it has ended.
                 child.kill()
+                await child.died.wait()
             if asked.answer.done():
                 return
             if asked.tries == 1:

@@ -36,11 +36,11 @@ class Live:
         self.stream = Stream(predictor, options, voice, start=header.get("start", 0))
         self.hop = round(options.hop_seconds * options.sr)
         self.waiting: list[bytes | bytearray] = []
-        self.closing = self.releasing = False
+        self.closing = self.releasing = self.has_turn = False
 
     def take(self, op: str, payload: bytearray) -> bool:
         """Note a message; whether the stream needs a turn that it has not got yet."""
-        had_turn = bool(self.waiting) or self.closing or self.releasing
+        had_turn, self.has_turn = self.has_turn, True
         if op == "audio":
             self.waiting.append(payload)
         elif op == "close":
@@ -51,6 +51,7 @@ class Live:
 
     def go_on(self) -> dict[str, Any]:
         """Work on all audio that waits; `ended` says that the stream is over here, and why."""
+        self.has_turn = False
         samples = np.frombuffer(b"".join(self.waiting), "<i2")
         self.waiting.clear()
         # Where it lags, partial results of older hops are left out; the final is not.
