@@ -256,7 +256,7 @@ def test_down_leaves_nothing(platform: Platform) -> None:
     before = platform.note
     output = platform.run("down")
 
-    assert "Ended: MLflow, Prefect and the worker" in output
+    assert "Ended: MLflow, Prefect, the server and the worker" in output
     assert not left_over(before.mark)
     assert not note.is_process(before.pid, before.started)
     assert note.running(platform.root) is None

@@ -68,7 +68,7 @@ def stream(
     missing = [
         name for name in given if name is not None and str(name) != "-" and not name.exists()
     ]
-    if missing:
+    if missing and len(missing) == len(given):
         # Before seconds go into loading a model.
         raise AudioError("does not exist", "a recording", file=str(missing[0]))
     lanes = channels or (2 if call else 1)
