@@ -77,6 +77,14 @@ class Contender:
                 total += process.memory_full_info().pss
         return total / 2**20
 
+    def own_memory(self) -> float:
+        """MiB that no other process shares: what libraries have in common moves as others end."""
+        total = 0
+        for process in (self.process, *self.process.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += process.memory_full_info().uss
+        return total / 2**20
+
 
 @contextmanager
 def ours(bundle: Path, clips: Path, folder: Path) -> Iterator[Contender]:

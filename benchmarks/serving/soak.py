@@ -1,7 +1,7 @@
 """An hour of load on `ser serve`: recordings, hostile files, live streams; memory, descriptors.
 
 REST in open loop at a share of the capacity that is measured first, a tenth of it hostile files;
-beside it live streams. Memory (PSS of all processes) and open descriptors are noted all along;
+beside it live streams. Memory (USS of all processes) and open descriptors are noted all along;
 their slope is a line fitted after the warm-up. At the end, slow clients: half-sent uploads and
 silent sockets, and what others wait meanwhile.
 """
@@ -113,7 +113,7 @@ class Soak:
             for process in processes:
                 with suppress(psutil.Error):
                     descriptors += process.num_fds()
-            self.notes.append((time.monotonic() - began, self.server.memory(), descriptors))
+            self.notes.append((time.monotonic() - began, self.server.own_memory(), descriptors))
             await asyncio.sleep(NOTE_SECONDS)
 
     def _slopes(self) -> str:
