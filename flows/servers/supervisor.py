@@ -48,7 +48,7 @@ LOG = "up"
 LINGER = 60.0
 #: Seconds in which the server answers what it has begun.
 GRACE = 35.0
-#: Of the guard of a part.
+#: Options of the guard under which a part runs.
 OPTIONS = {"worker": {"linger": LINGER}, "serve": {"grace": GRACE}}
 #: Seconds before a part that ended by itself is started again: twice as many each time.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
