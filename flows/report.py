@@ -158,7 +158,7 @@ def print_closing(tick: Tick, console: Console) -> None:
     if tick.is_synthetic:
         console.print(f"\n[dim]{SYNTHETIC}[/]")
     console.print(
-        "\nNext:  [bold]make up[/]  compares runs in MLflow and shows the flow in Prefect",
+        "\nNext:  [bold]make up[/]  compares runs in MLflow, shows the flow, serves the champion",
         highlight=False,
     )
     if tick.champion:
