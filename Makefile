@@ -63,7 +63,7 @@ NO_CUDA = grep -vE '^(nvidia-|triton|cuda-)'
 # The server reads weights out of silero-vad, which asks for torch: the override leaves torch out.
 lock: $(DEV) ## Resolve pyproject.toml anew: what running, development and the server's image need
 	@$(COMPILE) pyproject.toml --extra dev | $(NO_CUDA) > requirements-dev.lock
-	@$(COMPILE) pyproject.toml --extra formats --extra vad -c requirements-dev.lock | $(NO_CUDA) \
+	@$(COMPILE) pyproject.toml --extra formats --extra insight --extra vad -c requirements-dev.lock | $(NO_CUDA) \
 	  > requirements.lock
 	@echo "torch; python_version < '3'" > .no-torch.tmp
 	@$(COMPILE) --group serve --overrides .no-torch.tmp -c requirements.lock > requirements-serve.lock
