@@ -23,7 +23,7 @@ STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages
 HARMLESS = (
     *("errors", "files", "interrupts", "output", "parallel"),
     *(f"params.{part}" for part in ("models", "params", "section", "sections")),
-    *(f"params.{part}" for part in ("server", "serving", "traffic")),
+    *(f"params.{part}" for part in ("server", "serving", "timeline", "traffic")),
     *("project", "strict_yaml", "stages.base", "io.tracking"),
     *("io.web.loopback", "io.web.quiet"),
 )

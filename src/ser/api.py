@@ -8,17 +8,24 @@ from functools import cached_property
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from joblib import cpu_count
 
 from ser.bundle import bundle_sha256, load_bundle, load_encoder_of
 from ser.core.speakers.enrolment import Voice
+from ser.core.timeline.values import ModelOf, Timeline
 from ser.errors import AudioError, ParamsError, RegistryError
-from ser.io.audio.read import load_mono
+from ser.io.audio.limits import ANY_LENGTH
+from ser.io.audio.read import decode_blocks, load_mono, opened
 from ser.io.audio.take import Answered, Taken, answer, take, take_apart
 from ser.monitoring.traffic import Served
 from ser.predictor import Prediction, Predictor
 from ser.project import project_root
+
+if TYPE_CHECKING:
+    from ser.params.timeline import TimelineParams
+    from ser.timeline.making import OnProgress
 
 #: From MANY recordings on, other processes read and extract them. They take seconds to start;
 #: meanwhile the FIRST are predicted here.
@@ -87,6 +94,40 @@ class Model:
             while batch := list(islice(working, BATCH)):
                 yield from answer(self.predictor, batch, voice=voice)
             working = following
+
+    def timeline(
+        self,
+        file: str | PathLike[str],
+        *,
+        params: TimelineParams | None = None,
+        processes: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Timeline:
+        """Perceived emotions over a recording of any length; see `ser.timeline.making`.
+
+        Raises AudioError where it cannot be read.
+        """
+        from threadpoolctl import threadpool_limits
+
+        from ser.timeline.making import timeline_of
+
+        path, served = Path(file), self.served
+        # A second thread would be in the way of the processes that extract.
+        with (
+            opened(path, limits=ANY_LENGTH) as data,
+            threadpool_limits(None if self.predictor.bundle.encoder else 1),
+        ):
+            return timeline_of(
+                self.predictor,
+                decode_blocks(data, limits=ANY_LENGTH),
+                file=str(file),
+                model=ModelOf(
+                    self.predictor.bundle.model_name, served.bundle_sha256, served.version
+                ),
+                params=params,
+                processes=processes,
+                on_progress=on_progress,
+            )
 
     def enrol(
         self,

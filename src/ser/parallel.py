@@ -41,15 +41,19 @@ def fork_server(*preloaded: str) -> ForkServerContext | SpawnContext:
 
 
 def in_parallel(
-    function: Callable[..., T], items: Sequence[tuple[Any, ...]], *, doing: str | None
+    function: Callable[..., T],
+    items: Sequence[tuple[Any, ...]],
+    *,
+    doing: str | None,
+    processes: int | None = None,
 ) -> Iterator[T]:
     """`function(*item)` for each item in order, one single-threaded process per core.
 
     Work begins at once, before the first result is asked for. doing : what the progress bar says;
-    None: there is none.
+    None: there is none. processes : at most so many; None: one per core.
     """
     # loky starts its workers with OMP_NUM_THREADS=1: two threads each would be ten times slower.
-    jobs = Parallel(n_jobs=max(1, min(cpu_count(), len(items))), return_as="generator")
+    jobs = Parallel(n_jobs=max(1, min(processes or cpu_count(), len(items))), return_as="generator")
     with interrupts_held():
         results: Iterable[T] = jobs(delayed(function)(*item) for item in items)
     hidden = True if doing is None else None

@@ -16,6 +16,7 @@ from ser.params.models import ModelParams
 from ser.params.protocols import FORMER_NAMES
 from ser.params.section import Section
 from ser.params.server import ServeParams
+from ser.params.timeline import TimelineParams
 from ser.strict_yaml import DuplicateKey, load_yaml
 
 #: Pydantic's messages that a user of params.yaml would not understand, in other words.
@@ -50,6 +51,7 @@ class Params(Section):
     gate: sections.GateParams = sections.GateParams()
     machine: sections.MachineParams = sections.MachineParams()
     serve: ServeParams = ServeParams()
+    timeline: TimelineParams = TimelineParams()
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:

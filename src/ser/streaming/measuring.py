@@ -66,7 +66,7 @@ class Measured:
             features = taken.features if isinstance(taken, Extracted) else None
             prediction = self._answer(taken)
         except AudioError as error:
-            prediction = _unfit(error)
+            prediction = unfit(error)
         measurement = self._measurement(
             "speech_ended", ended, prediction, prediction.posteriors, prediction.emotion
         )
@@ -85,7 +85,7 @@ class Measured:
         try:
             return self._answer(refused or self._extraction.extract(start, stop))
         except AudioError as error:
-            return _unfit(error)
+            return unfit(error)
 
     def _answer(self, taken: Abstention | Extracted) -> Prediction:
         return self._predictor.answer([taken], voice=self._voice)[0]
@@ -114,7 +114,7 @@ class Measured:
         )
 
 
-def _unfit(error: AudioError) -> Prediction:
+def unfit(error: AudioError) -> Prediction:
     """A stream goes on where a single recording would be refused."""
     reason: Reason = "no_speech" if isinstance(error, EmptyAudio) else "too_short"
     return Prediction(None, None, abstention=Abstention(reason, str(error)))

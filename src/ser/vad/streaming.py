@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ser.core.features.pitch import track_f0
 from ser.core.features.spectrum import power_blocks
@@ -26,8 +27,8 @@ VOICE_WINDOW, MOVING_FRAMES, HANGOVER, LEAST_RMS_DB = 1024, 6, 6, 36.0
 #: What is fed is worked on in pieces of so many samples.
 PIECE = 64 * FRAME
 
-#: A frame, by pitch with the samples before it, scaled -> is it speech?
-Judge = Callable[[np.ndarray], bool]
+#: Frames (n, n_samples), by pitch with the samples before them, scaled -> which are speech (n,).
+Judge = Callable[[np.ndarray], Sequence[bool]]
 
 
 class StreamingDetector:
@@ -35,18 +36,20 @@ class StreamingDetector:
 
     What `ser.vad.detect` does with a whole recording is done with what has come so far: a running
     high-pass filter, and a running peak, which rises at once and falls slowly, in place of the
-    recording's. Every frame is computed by itself, whatever came with it: so chunks change
+    recording's. So many frames are computed together, whatever came with them: so chunks change
     no rounding.
 
-    detector : as in `choose_detector`, whose errors it raises.
+    detector : as in `choose_detector`, whose errors it raises. at_once : frames that are computed
+        together, once all of them are there: 1 where flags are awaited, more where time counts.
 
     >>> detector = StreamingDetector(detector="energy")
     >>> detector(np.zeros(1000, np.float32)), detector(np.zeros(100, np.float32))
     (array([False]), array([False]))
     """
 
-    def __init__(self, *, detector: Detector = "auto") -> None:
+    def __init__(self, *, detector: Detector = "auto", at_once: int = 1) -> None:
         chosen = choose_detector(detector)
+        self._at_once = at_once
         self._judge: Judge = _Silero() if chosen == "silero" else _Voice()
         self._before = 0 if chosen == "silero" else VOICE_WINDOW - FRAME
         self._filter = HighPass(cutoff_hz=RUMBLE_HZ, sr=SR)
@@ -60,22 +63,34 @@ class StreamingDetector:
         Raises AudioError where y is not one-dimensional and finite.
         """
         check_samples(y)
-        flags = []
+        flags: list[bool] = []
         for start in range(0, y.size, PIECE):
             new = self._filter(y[start : start + PIECE])
-            samples = np.concatenate([self._waiting, new])
-            n = (samples.size - self._before) // FRAME
-            flags += [
-                self._is_speech(samples[place : place + self._before + FRAME])
-                for place in range(0, n * FRAME, FRAME)
-            ]
-            self._waiting = samples[n * FRAME :]
+            flags += self._take(np.concatenate([self._waiting, new]), self._at_once)
         return np.array(flags, dtype=bool)
 
-    def _is_speech(self, samples: np.ndarray) -> bool:
-        peak = float(np.abs(samples[self._before :]).max())
-        self._peak = max(self._peak * self._falls, peak, LEAST_PEAK)
-        return self._judge(samples * np.float32(PEAK / self._peak))
+    def close(self) -> np.ndarray:
+        """Flags, bool (n_frames,), of the frames that waited for others; the signal ends here."""
+        return np.array(self._take(self._waiting, 1), dtype=bool)
+
+    def _take(self, samples: np.ndarray, at_once: int) -> list[bool]:
+        """Flags of whole groups of frames; what is left over waits."""
+        n = (samples.size - self._before) // FRAME // at_once * at_once
+        flags: list[bool] = []
+        for first in range(0, n * FRAME, at_once * FRAME):
+            own = samples[first : first + self._before + at_once * FRAME]
+            flags += self._judge(self._scaled(own))
+        self._waiting = samples[n * FRAME :]
+        return flags
+
+    def _scaled(self, samples: np.ndarray) -> np.ndarray:
+        """Frames with the samples before them, (n, before + FRAME), each by its running peak."""
+        frames = sliding_window_view(samples, self._before + FRAME)[::FRAME]
+        scales = []
+        for peak in np.abs(frames[:, self._before :]).max(axis=1).tolist():
+            self._peak = max(self._peak * self._falls, peak, LEAST_PEAK)
+            scales.append(PEAK / self._peak)
+        return frames * np.array(scales, dtype=np.float32)[:, None]
 
 
 class _Silero:
@@ -85,10 +100,12 @@ class _Silero:
         self._network = silero.Silero()
         self._speaks = False
 
-    def __call__(self, samples: np.ndarray) -> bool:
-        (probability,) = self._network.probabilities(samples)
-        self._speaks = bool(probability >= (STAYS if self._speaks else LEAST_PROBABILITY))
-        return self._speaks
+    def __call__(self, frames: np.ndarray) -> list[bool]:
+        flags = []
+        for probability in self._network.probabilities(frames.ravel()):
+            self._speaks = bool(probability >= (STAYS if self._speaks else LEAST_PROBABILITY))
+            flags.append(self._speaks)
+        return flags
 
 
 class _Voice:
@@ -103,21 +120,24 @@ class _Voice:
         self._octaves: list[float] = []
         self._since = HANGOVER
 
-    def __call__(self, samples: np.ndarray) -> bool:
-        ((_, power),) = power_blocks(samples[None])
-        power = power.copy()
-        power[:, : round(pitch.LOWEST_HZ * samples.size / SR)] = 0.0
-        f0, harmonicity = track_f0(
-            power, sr=SR, n_fft=samples.size, f0_min=pitch.F0_MIN, f0_max=pitch.F0_MAX
-        )
-        total = float(power.sum())
-        rms = float(np.sqrt(np.mean(np.square(samples))))
+    def __call__(self, frames: np.ndarray) -> list[bool]:
+        n_fft = frames.shape[1]
+        rms = np.sqrt(np.mean(np.square(frames), axis=1))
         loud = rms > PEAK * 10 ** (-LEAST_RMS_DB / 20)
-        rich = float(power.max()) <= pitch.MOST_IN_ONE_BIN * total
-        if harmonicity[0] >= pitch.PERIODIC and loud and rich:
-            self._octaves = [*self._octaves, math.log2(f0[0])][-MOVING_FRAMES:]
-        else:
-            self._octaves = []
+        flags: list[bool] = []
+        for rows, block in power_blocks(frames):
+            power = block.copy()
+            power[:, : round(pitch.LOWEST_HZ * n_fft / SR)] = 0.0
+            f0, harmonicity = track_f0(
+                power, sr=SR, n_fft=n_fft, f0_min=pitch.F0_MIN, f0_max=pitch.F0_MAX
+            )
+            rich = power.max(axis=1) <= pitch.MOST_IN_ONE_BIN * power.sum(axis=1, dtype=np.float64)
+            voiced = (harmonicity >= pitch.PERIODIC) & loud[rows] & rich
+            flags += map(self._moves, voiced.tolist(), f0.tolist())
+        return flags
+
+    def _moves(self, voiced: bool, f0: float) -> bool:
+        self._octaves = [*self._octaves, math.log2(f0)][-MOVING_FRAMES:] if voiced else []
         moves = len(self._octaves) > 1 and (
             max(self._octaves) - min(self._octaves) >= pitch.LEAST_GLIDE
         )

@@ -19,15 +19,13 @@ from ser.cli.live.recorders import RecorderError, installed_recorder, recording,
 from ser.client.audio import STREAM_SR as SR
 from ser.client.audio import int16_of
 from ser.errors import AudioError, CorruptAudio
-from ser.io.audio.limits import Limits
+from ser.io.audio.limits import ANY_LENGTH
 from ser.io.audio.read import decode_blocks, opened
 
 #: Samples of a chunk (0.1 s), and of the most that is taken at once from what waits (2 s).
 CHUNK, MOST = SR // 10, 2 * SR
 #: Seconds between two looks at whether the source was stopped.
 LOOK_SECONDS = 0.1
-#: A stream needs no end.
-ANY_LENGTH = Limits(max_bytes=2**62, max_seconds=float("inf"))
 #: dB of digital silence, and below.
 SILENCE_DB = -96.0
 MICROPHONE, STDIN = "microphone", "-"

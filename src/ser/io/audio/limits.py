@@ -64,5 +64,9 @@ class Limits:
         return TooLongAudio(found, most, "Cut it into utterances.")
 
 
+#: A stream, or a timeline, needs no end.
+ANY_LENGTH = Limits(max_bytes=2**62, max_seconds=float("inf"))
+
+
 def _clock(seconds: float) -> str:
     return f"{seconds:.4g} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
