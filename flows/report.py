@@ -18,13 +18,11 @@ from ser.core.utterance.fitness import in_words
 from ser.io.tracking.pages import links
 from ser.io.tracking.registry.versions import MODEL, Version
 from ser.output import count_of, one_line
+from ser.reporting.words import SYNTHETIC
 
 if TYPE_CHECKING:
     from ser.core.scores.gate import Verdict
 
-SYNTHETIC = (
-    "The synthetic corpus shows that the pipeline works; its scores say nothing about people."
-)
 SCORES = {
     "accuracy": "Accuracy",
     "precision_macro": "Macro precision",

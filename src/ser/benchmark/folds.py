@@ -33,7 +33,7 @@ from ser.io.tracking import runs
 from ser.io.tracking.pages.metrics import rounded
 from ser.io.tracking.pages.parameters import read_params
 from ser.io.tracking.store import BENCHMARKS
-from ser.params import Params
+from ser.params import AFTER_TRAINING, Params
 from ser.params.protocols import PUBLISHED
 from ser.predictor import Predictor
 from ser.stages.learning import answers, check_stored, chosen_params, learn, with_sets
@@ -241,7 +241,7 @@ def _inference_ms(home: Path, bundle: Bundle, test: pd.DataFrame) -> float:
 
 def decisive_params(params: Params) -> dict[str, Any]:
     """The parameters that a benchmark's folds depend on; others may change between its parts."""
-    ignored = ("gate", "evaluate", "synthetic")
+    ignored = AFTER_TRAINING | {"synthetic"}
     return {k: v for k, v in chosen_params(params).items() if k not in ignored}
 
 

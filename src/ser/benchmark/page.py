@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ser.benchmark.published import CHOSEN_ON, PUBLISHED_ROWS, PublishedRow
 from ser.core.scores.metrics import interval_text
+from ser.core.scores.published import CHOSEN_ON, PUBLISHED_ROWS, PublishedRow
 from ser.errors import TableError
 from ser.files import read_json
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from ser.core.utterance.intensity import UNSPECIFIED
 from ser.core.utterance.segments import Segment
 from ser.errors import CorpusError, DoubledRecordings, UnknownEmotion
 
-#: Intensity where the corpus graded none.
-UNSPECIFIED = "unspecified"
 #: Codes that an error lists; of more, the first and the last.
 MOST_LISTED = 12
 

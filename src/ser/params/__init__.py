@@ -15,7 +15,7 @@ from ser.params.models import (
     RandomForestParams,
     SvcParams,
 )
-from ser.params.params import MOVED, Params, load_params, parse_params
+from ser.params.params import AFTER_TRAINING, MOVED, Params, load_params, parse_params
 from ser.params.section import Section
 from ser.params.sections import (
     AbstentionParams,
@@ -31,6 +31,7 @@ from ser.params.sections import (
 )
 
 __all__ = [
+    "AFTER_TRAINING",
     "MODELS",
     "MOVED",
     "AbstentionParams",

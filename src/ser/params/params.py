@@ -35,6 +35,10 @@ MOVED = {
 }
 
 
+#: Sections that no training reads: of what comes after it, and of how a machine works.
+AFTER_TRAINING = {"evaluate", "report", "gate", "machine", "serve"}
+
+
 class Params(Section):
     seed: int = Field(7, ge=0, lt=2**32)
     data: sections.DataParams = sections.DataParams()
@@ -48,6 +52,7 @@ class Params(Section):
     calibrate: sections.CalibrateParams = sections.CalibrateParams()
     abstention: sections.AbstentionParams = sections.AbstentionParams()
     evaluate: sections.EvaluateParams = sections.EvaluateParams()
+    report: sections.ReportParams = sections.ReportParams()
     gate: sections.GateParams = sections.GateParams()
     machine: sections.MachineParams = sections.MachineParams()
     serve: ServeParams = ServeParams()

@@ -202,6 +202,14 @@ class EvaluateParams(Section):
     bootstrap: int = Field(2000, ge=100)
 
 
+class ReportParams(Section):
+    """The model report; nothing else depends on it."""
+
+    #: Wrong answers in each of its two lists, with their recordings as players; 0: the page holds
+    #: no recording.
+    errors: int = Field(6, ge=0, le=20)
+
+
 class GateParams(Section):
     """The challenger is promoted when P(challenger >= champion) over speaker resamples
     reaches `min_probability`."""

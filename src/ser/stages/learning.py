@@ -152,8 +152,9 @@ def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
 
 
 def chosen_params(params: Params) -> dict[str, Any]:
-    """What a run depends on: all parameters but the machine's and those of models not chosen."""
-    values = params.model_dump(mode="json", exclude={"machine"})
+    """What a run depends on: all parameters but those of models not chosen, and of how machines
+    work and serve."""
+    values = params.model_dump(mode="json", exclude={"machine", "serve"})
     kept = {"name", "enrolled", *params.model.used}
     if not params.model.takes_encoder:
         del values["encoder"]

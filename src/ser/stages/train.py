@@ -29,7 +29,7 @@ from ser.io.tracking import runs
 from ser.io.tracking.address import project_of
 from ser.io.tracking.pages.parameters import read_params
 from ser.io.tracking.registry import versions
-from ser.params import Params
+from ser.params import AFTER_TRAINING, Params
 from ser.project import AUDIT, FEATURES, FOLDS
 from ser.stages.base import run_stage
 from ser.stages.learning import check_stored, chosen_params, learn
@@ -164,7 +164,7 @@ def inputs_sha256(root: Path, params: Params, stored: list[Path]) -> str:
 
 
 def _trained_by(params: Params) -> dict[str, Any]:
-    return {k: v for k, v in chosen_params(params).items() if k not in ("evaluate", "gate")}
+    return {k: v for k, v in chosen_params(params).items() if k not in AFTER_TRAINING}
 
 
 def tag_text(value: float | None) -> str:

@@ -168,13 +168,42 @@ def uar_interval(predictions: pd.DataFrame, *, resamples: int, seed: int) -> lis
     return [float(low), float(high)]
 
 
-def expected_calibration_error(predictions: pd.DataFrame) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins, Naeini et al. 2015."""
+def place_in_bins(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confidence, whether the answer is right, and the bin of confidence: each (n,).
+
+    ECE_BINS bins of equal width from 0 to 1.
+    """
     confidence = predictions[posterior_columns(predictions)].to_numpy().max(axis=1)
     right = (predictions["emotion"] == predictions["predicted"]).to_numpy()
-    place = np.clip((confidence * ECE_BINS).astype(int), 0, ECE_BINS - 1)
+    return confidence, right, np.clip((confidence * ECE_BINS).astype(int), 0, ECE_BINS - 1)
+
+
+def expected_calibration_error(predictions: pd.DataFrame) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins, Naeini et al. 2015."""
+    confidence, right, place = place_in_bins(predictions)
     gap = np.bincount(place, weights=confidence) - np.bincount(place, weights=right)
     return float(np.abs(gap).sum() / len(place))
+
+
+def reliability(predictions: pd.DataFrame) -> list[dict[str, float]]:
+    """The bins of the calibration error that hold utterances: `low` and `high` confidence, mean
+    `confidence`, `accuracy` and `utterances` of each."""
+    confidence, right, place = place_in_bins(predictions)
+    counts = np.bincount(place, minlength=ECE_BINS)
+    mean_confidence, accuracy = (
+        np.bincount(place, values, ECE_BINS) / np.maximum(counts, 1)
+        for values in (confidence, right)
+    )
+    return [
+        {
+            "low": bin_ / ECE_BINS,
+            "high": (bin_ + 1) / ECE_BINS,
+            "confidence": float(mean_confidence[bin_]),
+            "accuracy": float(accuracy[bin_]),
+            "utterances": int(counts[bin_]),
+        }
+        for bin_ in np.flatnonzero(counts).tolist()
+    ]
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+#: Where a corpus graded none.
+UNSPECIFIED = "unspecified"
 #: Words and codes from the weakest grade to the strongest.
 GRADES = (
     ("very low", "very weak", "minimal", "minimum", "subtle"),

@@ -10,9 +10,10 @@ from pathlib import PurePath, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from ser.core.utterance.intensity import UNSPECIFIED
 from ser.core.utterance.names import clean, doubtful, is_fit, spelling_key
 from ser.core.utterance.tables import UNKNOWN, is_known
-from ser.corpora.base import UNSPECIFIED, several
+from ser.corpora.base import several
 from ser.corpora.own import words
 from ser.corpora.own.segments import SEGMENT, check_segments, read_segments
 from ser.errors import CorpusError, UnknownEmotion

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ser.corpora.base import UNSPECIFIED, Corpus, Labels, LfsRepository, Names, by_name
+from ser.core.utterance.intensity import UNSPECIFIED
+from ser.corpora.base import Corpus, Labels, LfsRepository, Names, by_name
 
 EMOTION_CODES = {
     "ANG": "anger",

@@ -20,7 +20,15 @@ def test_a_classical_model_reads_nothing_of_networks() -> None:
     assert {"seed", "model.name", "model.lda.shrinkage", "augment.versions"} <= keys
     # Our functionals are made of the log-mel, too.
     assert "features.n_mels" in keys
-    for prefix in ("train.", "encoder.", "gate.", "evaluate.", "machine.", "features.log_mel"):
+    for prefix in (
+        "train.",
+        "encoder.",
+        "gate.",
+        "evaluate.",
+        "machine.",
+        "serve.",
+        "features.log_mel",
+    ):
         assert not {key for key in keys if key.startswith(prefix)}, prefix
     assert {key for key in keys if key.startswith("model.")} == {
         "model.name",

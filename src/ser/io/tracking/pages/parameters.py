@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ser.params import MODELS, FeatureParams, Params
+from ser.params import AFTER_TRAINING, MODELS, FeatureParams, Params
 
 #: What openSMILE's functionals leave aside: they have descriptors of their own.
 OWN_DESCRIPTORS = (
@@ -19,12 +19,12 @@ LOG_MEL = ("hop_length", "n_mels", "top_db")
 def read_params(params: Params) -> dict[str, Any]:
     """The parameters that preparing, splitting and training read, given the others.
 
-    Those of scoring, of the gate and of the machine are no part of a training.
+    Those of scoring, of the gate and of machines are no part of a training.
 
     >>> sorted(read_params(Params(model={"name": "lda"}))["model"])
     ['enrolled', 'lda', 'name']
     """
-    values = params.model_dump(mode="json", exclude={"evaluate", "gate", "machine"})
+    values = params.model_dump(mode="json", exclude=AFTER_TRAINING)
     kept = {"name", "enrolled", *params.model.used}
     values["model"] = {k: v for k, v in values["model"].items() if k in kept}
     for name in _unread(params):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -15,7 +16,11 @@ class PublishedRow:
     note: str = ""
 
 
-LISTENERS = PublishedRow("human listeners", "people", "0.60–0.67", "whole corpus, accuracy")
+#: What people reach, by corpus, where it is published: for comparison, no bound.
+LISTENERS = {
+    "ravdess": PublishedRow("human listeners", "people", "0.60–0.67", "whole corpus, accuracy"),
+    "cremad": PublishedRow("human listeners", "people", "0.409", "audio alone"),
+}
 
 #: By corpus: on whom the defaults of params.yaml were chosen, where that is known.
 CHOSEN_ON = {
@@ -30,7 +35,7 @@ PUBLISHED_ROWS: dict[str, tuple[PublishedRow, ...]] = {
         PublishedRow("MFCC + chroma, residual LSTM, 46.8 k parameters", "from scratch", "0.623"),
         PublishedRow("CNN14 fine-tuned", "AudioSet, labelled", "0.766"),
         PublishedRow("XLSR wav2vec 2.0 fine-tuned", "self-supervised", "0.818", "accuracy"),
-        LISTENERS,
+        LISTENERS["ravdess"],
     ),
     "ravdess-emobox6": (
         PublishedRow("wav2vec 2.0 base, frozen", "self-supervised", "0.543"),
@@ -38,7 +43,7 @@ PUBLISHED_ROWS: dict[str, tuple[PublishedRow, ...]] = {
         PublishedRow("HuBERT large, frozen", "self-supervised", "0.700"),
         PublishedRow("WavLM large, frozen", "self-supervised", "0.720"),
         PublishedRow("Whisper large v3 encoder, frozen", "transcribed speech", "0.753"),
-        LISTENERS,
+        LISTENERS["ravdess"],
     ),
     "emodb-loso": (
         PublishedRow("ComParE 2016 functionals, RBF SVC", "from scratch", "0.771"),
@@ -48,5 +53,10 @@ PUBLISHED_ROWS: dict[str, tuple[PublishedRow, ...]] = {
             "0.934",
         ),
     ),
-    "cremad-blocks5": (PublishedRow("human listeners", "people", "0.409", "audio alone"),),
+    "cremad-blocks5": (LISTENERS["cremad"],),
 }
+
+
+def listeners(corpora: Sequence[str]) -> PublishedRow | None:
+    """What people reach on a corpus; None on several, or where nothing is published."""
+    return LISTENERS.get(corpora[0]) if len(corpora) == 1 else None
