@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.benchmark.designs import assign_all, count_folds
 from ser.benchmark.enrolling import DRAWS, _draws
-from ser.benchmark.folds import Clock, assign_all, count_folds
+from ser.benchmark.folds import Clock
 from ser.benchmark.page import page
 from ser.benchmark.workspace import HOME
 from ser.cli import main

@@ -1,4 +1,4 @@
-"""All folds of a protocol: trained, tested, tracked; a benchmark that was killed is continued."""
+"""All folds of a design: trained, tested, tracked; a benchmark that was killed is continued."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ser.benchmark.answering import abstentions
+from ser.benchmark.designs import Design
 from ser.benchmark.enrolling import enrolment_curve
 from ser.benchmark.workspace import extract
 from ser.bundle import Bundle, load_encoder_of, save_bundle
 from ser.core.scores import metrics
-from ser.core.splits import leakage
-from ser.core.splits.assign import assign, shares_dev_speakers
 from ser.core.utterance.tables import check_predictions, split_sha256
 from ser.files import code_sha256, read_json, write_json
-from ser.io.storage.copies import find_copies
-from ser.io.storage.manifests import load_manifest
 from ser.io.storage.recordings import load_utterances
 from ser.io.storage.shards import read_index
 from ser.io.storage.tables import read_table, write_table
@@ -34,17 +32,15 @@ from ser.io.tracking.pages.metrics import rounded
 from ser.io.tracking.pages.parameters import read_params
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import AFTER_TRAINING, Params
-from ser.params.protocols import PUBLISHED
 from ser.predictor import Predictor
 from ser.stages.learning import answers, check_stored, chosen_params, learn, with_sets
-from ser.stages.split import choose_labels
 
 PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.parquet"
 ELAPSED = "elapsed.json"
 #: The source that a result depends on, beside that of features.
 CODE = (
     *("core", "models", "bundle.py", "stages/learning.py"),
-    *("benchmark/enrolling.py", "benchmark/folds.py"),
+    *("benchmark/answering.py", "benchmark/enrolling.py", "benchmark/folds.py"),
 )
 #: Recordings whose scoring is timed.
 TIMED = 20
@@ -52,8 +48,9 @@ TIMED = 20
 
 @dataclass(frozen=True)
 class Fold:
-    """predictions : for its test speakers, see `with_sets`. curve : see `enrolment_curve`; None
-    for a model without enrolment. receipt : split, seconds, parameters, dev UAR, run."""
+    """predictions : for its test speakers, see `with_sets`; with `abstained`, see `abstentions`.
+    curve : see `enrolment_curve`; None for a model without enrolment. receipt : split, seconds,
+    parameters, dev UAR, run."""
 
     predictions: pd.DataFrame
     curve: pd.DataFrame | None
@@ -76,28 +73,26 @@ class Clock:
         write_json({"seconds": self.seconds}, self.record)
 
 
-def title_of(params: Params) -> str:
+def title_of(design: Design, params: Params) -> str:
     mode = "speaker-enrolled" if params.model.enrolled else "plain"
-    corpora = "+".join(params.data.corpora)
-    return f"{params.model.name} · {corpora} · {params.split.protocol} · {mode}"
+    return f"{params.model.name} · {design.corpus} · {design.protocol} · {mode}"
 
 
-def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
-    """Train and test every fold of `params.split.protocol` on the corpus in `home`.
+def run_folds(root: Path, home: Path, params: Params, design: Design) -> list[Fold]:
+    """Train and test every fold of `design` on the corpora in `home`.
 
     root : the project, where MLflow keeps the runs. A fold that was finished before, with the
     same data, parameters and code, is read instead.
     """
-    splits = assign_all(home, params)
     extract(home, params)
     stored = check_stored(home, params)
-    key = _key(home, params, splits, stored)
+    key = _key(home, params, design.splits, stored)
     place = home / "runs" / key
     place.mkdir(parents=True, exist_ok=True)
     results: list[Fold] = []
     with (
-        _parent_run(root, place, params, key) as parent,
-        tqdm(splits, desc=title_of(params), unit="fold", disable=None) as bar,
+        _parent_run(root, place, params, design, key) as parent,
+        tqdm(design.splits, desc=title_of(design, params), unit="fold", disable=None) as bar,
     ):
         for number, folds in enumerate(bar, start=1):
             folder = place / f"fold-{number}"
@@ -114,7 +109,9 @@ def run_folds(root: Path, home: Path, params: Params) -> list[Fold]:
             pooled = pd.concat([fold.predictions for fold in results], ignore_index=True)
             bar.set_postfix(uar=f"{metrics.uar(pooled):.3f}")
         ece = metrics.expected_calibration_error(pooled)
-        values = {"test/uar": metrics.uar(pooled), "test/ece": ece, **_over(results)}
+        answered = float((pooled["abstained"] == "").mean())
+        values = {"test/uar": metrics.uar(pooled), "test/ece": ece, "test/answered": answered}
+        values |= _over(results)
         parent.log_metrics(rounded(values))
     return results
 
@@ -128,41 +125,21 @@ def _over(results: list[Fold]) -> dict[str, float]:
     return {**means, "folds/test_uar_std": float(each["test/uar"].std(ddof=0))}
 
 
-def assign_all(home: Path, params: Params) -> list[pd.DataFrame]:
-    """The manifest with `split` and `fold`, once for each fold; raises where one leaks."""
-    manifest, _ = choose_labels(load_manifest(home, params.data.corpora), params)
-    fingerprints = manifest.pop("fingerprint")
-    split = params.split
-    options = split.model_dump(exclude={"fold"})
-    count = count_folds(split.protocol, params, manifest["speaker"].nunique())
-    splits = [assign(manifest, fold=n, seed=params.seed, **options) for n in range(1, count + 1)]
-    copies = find_copies(home, manifest, fingerprints)
-    shares = shares_dev_speakers(split.protocol)
-    for folds in splits:
-        leakage.check(leakage.audit(folds, copies, dev_shares_speakers=shares), folds)
-    return splits
-
-
-def count_folds(protocol: str, params: Params, speakers: int) -> int:
-    """How many folds the protocol has for so many speakers; a holdout has one."""
-    if protocol in PUBLISHED:
-        return len(PUBLISHED[protocol].folds)
-    return {"holdout": 1, "grouped-kfold": params.split.folds}.get(protocol, speakers)
-
-
 @contextmanager
-def _parent_run(root: Path, place: Path, params: Params, key: str) -> Iterator[runs.Run]:
+def _parent_run(
+    root: Path, place: Path, params: Params, design: Design, key: str
+) -> Iterator[runs.Run]:
     """The run that holds the folds' runs: the one of last time if that was cut off."""
     record = place / "run.json"
     known = read_json(record)["run_id"] if record.is_file() else None
     with runs.start_run(
         root,
         name=None,
-        params=_read_by_all(params),
+        params={**_read_by_all(params), **design.logged},
         tags={
             "benchmark": key,
-            "corpora": "+".join(params.data.corpora),
-            "protocol": params.split.protocol,
+            "corpora": design.corpus,
+            "protocol": design.protocol,
             "model": params.model.name,
         },
         experiment=BENCHMARKS,
@@ -197,6 +174,7 @@ def _run_fold(
         learned = learn(home, folds, params, on_epoch=on_epoch, workdir=checkpoints)
         bundle, test = learned.bundle, folds[folds["split"] == "test"]
         predictions = with_sets(answers(home, bundle, test), bundle)
+        predictions["abstained"] = abstentions(home, bundle, predictions, test)
         save_bundle(bundle, folder / "bundle")
         if bundle.takes_enrolment:
             write_table(enrolment_curve(home, bundle, test, seed=params.seed), folder / CURVE)
@@ -204,6 +182,7 @@ def _run_fold(
             "test/uar": metrics.uar(predictions),
             "test/ece": metrics.expected_calibration_error(predictions),
             "test/coverage": float(predictions["covered"].mean()),
+            "test/answered": float((predictions["abstained"] == "").mean()),
             "dev/uar": metrics.uar(learned.dev),
             "train/seconds": clock.before + learned.seconds,
             "test/inference_ms": _inference_ms(home, bundle, test),
@@ -252,7 +231,7 @@ def _read_by_all(params: Params) -> dict[str, Any]:
     return values
 
 
-def _key(home: Path, params: Params, splits: list[pd.DataFrame], stored: list[Path]) -> str:
+def _key(home: Path, params: Params, splits: Sequence[pd.DataFrame], stored: list[Path]) -> str:
     """Names what the results depend on: splits, features, parameters, and the code that trains."""
     weights = None
     if "byol_s" in params.model.used:

@@ -13,6 +13,7 @@ from ser.core.scores.metrics import interval_text
 from ser.core.scores.published import CHOSEN_ON, PUBLISHED_ROWS, PublishedRow
 from ser.errors import TableError
 from ser.files import read_json
+from ser.output import count_of
 
 #: A result file, as `summarise` makes it.
 Result = Mapping[str, Any]
@@ -112,15 +113,19 @@ def _section(results: Sequence[Result], section: Section) -> list[str]:
     by_fold = [str(fold["fold"]) for fold in first["per_fold"]]
     blocks = [
         f"{first['speakers']} speakers, {first['utterances']} utterances, "
-        f"{len(emotions)} emotions, {first['folds']} folds; chance "
-        f"{first['chance']:.3f}. {CHOSEN_ON.get(first['corpus'], '')}".rstrip(),
+        f"{len(emotions)} emotions, {count_of(first['folds'], 'fold')}; chance "
+        f"{first['chance']:.3f}. {_remark(first)}".rstrip(),
         _table(("system", "UAR", "95 %", "accuracy", "macro F1"), scores),
         _table(costs, map(_costs, results)),
+        *_answered(results),
         "Recall by emotion:",
         _by_system(results, emotions, lambda r: [r["per_class"][e]["recall"] for e in emotions], 2),
-        "UAR by fold:",
-        _by_system(results, by_fold, lambda r: [f["scores"]["test/uar"] for f in r["per_fold"]], 3),
     ]
+    if len(by_fold) > 1:
+        by_fold_scores = _by_system(
+            results, by_fold, lambda r: [f["scores"]["test/uar"] for f in r["per_fold"]], 3
+        )
+        blocks += ["UAR by fold:", by_fold_scores]
     for result in results:
         if clips := result["by_enrolment_clips"]:
             blocks += [
@@ -131,6 +136,40 @@ def _section(results: Sequence[Result], section: Section) -> list[str]:
         f"- `{r['command']}`, {_made_by(r)}, splits `{r['split_sha256'][:12]}`" for r in results
     ]
     return [*blocks, "Made with:", "\n".join(made)]
+
+
+def _remark(result: Result) -> str:
+    """On whom the defaults were chosen; of a cross-corpus result, who was trained on."""
+    if "test_corpus" not in result:
+        return CHOSEN_ON.get(result["corpus"], "")
+    trained = (
+        f"Trained on {result['train_speakers']} speakers and {result['train_utterances']} "
+        f"utterances of {' and '.join(result['train_corpora'])}."
+    )
+    lost = [f"{', '.join(emotions)} of {corpus}" for corpus, emotions in result["dropped"].items()]
+    return f"{trained} Left out: {'; '.join(lost)}." if lost else trained
+
+
+def _answered(results: Sequence[Result]) -> list[str]:
+    """What is left where a model abstains; results from before that was kept have no row."""
+    known = [result for result in results if "answered" in result]
+    if not known:
+        return []
+    rows = [
+        (
+            name_of(r),
+            f"{100 * r['answered']:.0f} %",
+            "" if r["uar_answered"] is None else f"{r['uar_answered']:.3f}",
+            interval_text(r["uar_answered_ci95"]),
+            ", ".join(f"{reason} {n}" for reason, n in r["abstained"].items()),
+        )
+        for r in known
+    ]
+    head = ("system", "answered", "UAR of the answers", "95 %", "why not: utterances")
+    return [
+        "The other scores count every utterance; these are with abstention:",
+        _table(head, rows),
+    ]
 
 
 def _made_by(result: Result) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ser.benchmark.answering import answered_scores, answered_text
+from ser.benchmark.designs import Design
 from ser.benchmark.folds import Fold
 from ser.core.scores import metrics
+from ser.output import count_of
 from ser.params import Params
 
 
-def summarise(folds: list[Fold], params: Params, *, command: str) -> dict[str, Any]:
+def summarise(folds: list[Fold], params: Params, design: Design, *, command: str) -> dict[str, Any]:
     """All scores of a benchmark.
 
     `uar` is over all folds' predictions together, its interval over all speakers; `seconds` is
@@ -25,14 +29,16 @@ def summarise(folds: list[Fold], params: Params, *, command: str) -> dict[str, A
     scores = metrics.scores(predictions, **options)
     hashes = [receipt["split_sha256"] for receipt in receipts]
     return {
-        "corpus": "+".join(params.data.corpora),
-        "protocol": params.split.protocol,
+        "corpus": design.corpus,
+        "protocol": design.protocol,
         "model": params.model.name,
-        "labels": _labels(params),
+        "labels": design.labels,
         "normalisation": "speaker-enrolled" if params.model.enrolled else "plain",
         "command": command,
         "split_sha256": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        **design.account,
         **scores,
+        **answered_scores(predictions, **options),
         "folds": len(folds),
         "seconds": sum(receipt["seconds"] for receipt in receipts),
         "train_seconds": sum(receipt["scores"]["train/seconds"] for receipt in receipts),
@@ -46,12 +52,23 @@ def summarise(folds: list[Fold], params: Params, *, command: str) -> dict[str, A
     }
 
 
-def _labels(params: Params) -> str:
-    """What `data.labels` made of the corpus's emotions, in a few words; `all`: no change."""
-    chosen = params.data.labels
-    kept = chosen.keep if isinstance(chosen.keep, str) else ", ".join(chosen.keep)
-    merged = [f"{old} as {new}" for old, new in sorted(chosen.merge.items())]
-    return "; ".join([kept, *merged]) if merged or kept != "all" else "all"
+def words_of(result: Mapping[str, Any]) -> str:
+    """A result in lines to print."""
+    interval = metrics.interval_text(result["uar_ci95"]) or "(one speaker: no interval)"
+    folds = [] if "test_corpus" in result else [count_of(result["folds"], "fold")]
+    speakers = count_of(result["speakers"], "unseen speaker")
+    tested = [result["corpus"], result["protocol"], *folds, speakers, result["normalisation"]]
+    recalls = (f"{name} {one['recall']:.2f}" for name, one in result["per_class"].items())
+    by_corpus = (f"{name} {uar:.3f}" for name, uar in result["uar_by_corpus"].items())
+    lines = [
+        f"{', '.join(tested)}: UAR {result['uar']:.3f} {interval}, chance {result['chance']:.3f}, "
+        f"ECE {result['ece']:.3f}, {result['seconds']:.0f} s, "
+        f"splits {result['split_sha256'][:12]}.",
+        f"Recall: {', '.join(recalls)}.",
+        *([f"UAR by corpus: {', '.join(by_corpus)}."] if result["uar_by_corpus"] else []),
+        f"Abstention: {answered_text(result)}.",
+    ]
+    return "\n".join(lines)
 
 
 def _by_clips(folds: list[Fold], options: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""Manifest, features and embeddings of one corpus for benchmarks, apart from the pipeline's."""
+"""Manifest, features and embeddings of corpora for benchmarks, apart from the pipeline's."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from ser.corpora.catalogue import check_present
 from ser.corpora.synthetic.speak import SYNTHETIC
@@ -12,7 +13,7 @@ from ser.errors import TableError
 from ser.files import code_sha256, read_json, write_json
 from ser.io.intake.exclusion import entries_of
 from ser.params import Params
-from ser.project import MANIFEST, RAW
+from ser.project import MANIFEST, MANIFESTS, RAW
 from ser.stages import embed, featurize, gather, manifest, synthesize
 
 #: Under the project's root; never versioned.
@@ -27,35 +28,43 @@ MADE_OF = "manifest.json"
 
 
 def prepare(root: Path, params: Params) -> Path:
-    """The folder of the one corpus in `params.data.corpora`, with its manifest.
+    """The folder of the corpora in `params.data.corpora`, with their manifest.
 
     Only what is new since the last time is computed. Raises MissingCorpus or UnknownCorpus.
     """
-    (name,) = params.data.corpora
-    check_present(root, (name,))
-    home = root / HOME / name
-    raw = home / RAW / name
-    raw.parent.mkdir(parents=True, exist_ok=True)
+    corpora = params.data.corpora
+    check_present(root, corpora)
+    home = root / HOME / "+".join(corpora)
     # A list in a file of the project's is not in `home`.
-    data = params.data.model_copy(update={"exclude": entries_of(root, params.data, name)})
+    entries = dict.fromkeys(e for name in corpora for e in entries_of(root, params.data, name))
+    data = params.data.model_copy(update={"exclude": tuple(entries)})
     params = params.model_copy(update={"data": data})
-    before, recipe = _made_of(home / MADE_OF), None
-    if name == SYNTHETIC.name:
-        recipe = {"seed": params.seed, **params.synthetic.model_dump(mode="json")}
-        if not raw.is_dir() or before.get("synthetic") != recipe:
-            synthesize.run(home, params)
-    elif not raw.is_symlink():
-        raw.symlink_to(root.resolve() / RAW / name, target_is_directory=True)
-    content = {"synthetic": recipe, **_content(raw, params)}
+    before = _made_of(home / MADE_OF)
+    content: dict[str, Any] = {}
+    for name in corpora:
+        raw = home / RAW / name
+        raw.parent.mkdir(parents=True, exist_ok=True)
+        recipe = None
+        if name == SYNTHETIC.name:
+            recipe = {"seed": params.seed, **params.synthetic.model_dump(mode="json")}
+            if not raw.is_dir() or before.get(name, {}).get("synthetic") != recipe:
+                synthesize.run(home, params)
+        elif not raw.is_symlink():
+            raw.symlink_to(root.resolve() / RAW / name, target_is_directory=True)
+        content[name] = {"synthetic": recipe, **_content(raw, params)}
+        if (
+            before.get(name) != content[name]
+            or not (home / MANIFESTS / f"{name}.parquet").is_file()
+        ):
+            manifest.run(home, params, name)
     if before != content or not (home / MANIFEST).is_file():
-        manifest.run(home, params, name)
         gather.run(home, params)
         write_json(content, home / MADE_OF)
     return home
 
 
 def extract(home: Path, params: Params) -> None:
-    """Features and embeddings of that corpus, where they are not there yet."""
+    """Features and embeddings of those corpora, where they are not there yet."""
     featurize.run(home, params)
     if params.model.takes_encoder:
         embed.run(home, params)
@@ -82,7 +91,7 @@ def _content(raw: Path, params: Params) -> dict[str, object]:
     }
 
 
-def _made_of(path: Path) -> dict[str, object]:
+def _made_of(path: Path) -> dict[str, Any]:
     try:
         return read_json(path)
     except TableError:

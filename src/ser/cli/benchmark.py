@@ -1,20 +1,23 @@
-"""`ser benchmark`: a model on a corpus under a protocol."""
+"""`ser benchmark`: a model under a protocol, or trained on some corpora and tested on others."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from ser.errors import ParamsError
-from ser.output import count_of
 from ser.params.overrides import parse_override, set_value
 from ser.project import project_root
+
+if TYPE_CHECKING:
+    from ser.benchmark.designs import Design
 
 #: Parameters that `--set` refuses, each with the reason.
 SET_ELSEWHERE = {
@@ -28,40 +31,65 @@ SET_ELSEWHERE = {
 
 
 def benchmark(
-    corpus: Annotated[str, typer.Option(help="One that `ser corpus list` has here.")],
+    corpus: Annotated[
+        str | None,
+        typer.Option(help="One that `ser corpus list` has here; several: A,B."),
+    ] = None,
     protocol: Annotated[
-        str, typer.Option(help="holdout, grouped-kfold, or a published one: see `ser corpus info`.")
-    ],
+        str | None,
+        typer.Option(help="holdout, grouped-kfold, or a published one: see `ser corpus info`."),
+    ] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Instead of those: the corpora to train on, A,B.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="With --train: the corpora to test, each by itself, C,D.")
+    ] = None,
     model: Annotated[
         str, typer.Option(help="A model of params.yaml; `default` is its model.name.")
     ] = "default",
     enrolled: Annotated[
         bool, typer.Option("--enrolled", help="Speakers are enrolled with unlabelled clips.")
     ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="all, 4-class, 6-class, or emotions to keep: anger,fear,neutral."),
+    ] = None,
+    merge: Annotated[
+        list[str] | None,
+        typer.Option(help="OLD=NEW, an emotion that counts as another: calm=neutral; repeatable."),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE, instead of params.yaml's value; repeatable."),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all scores to this file.")
+        Path | None,
+        typer.Option(
+            "--json",
+            help="Write all scores to this file; of several --test corpora, to FILE.CORPUS.json.",
+        ),
     ] = None,
     page_file: Annotated[
         Path | None,
         typer.Option("--page", help="Write a page, with pictures, of all JSON files beside that."),
     ] = None,
 ) -> None:
-    """Train and test a model on every fold of a protocol, and compare it with published scores.
+    """Train and test a model: on every fold of a protocol, or on some corpora against others.
+
+    With --corpus and --protocol each speaker is tested once, by a model that was not trained on
+    that speaker, and the score stands beside published ones. With --train and --test the model is
+    trained on all speakers of some corpora and tested on all of another one, with the emotions
+    that both have.
 
     Choices are made on dev speakers inside each training fold; a test speaker is scored once.
     Parameters are those of params.yaml. A benchmark that was stopped goes on where it was.
     """
-    from ser.benchmark.figure import comparison
     from ser.benchmark.folds import run_folds
-    from ser.benchmark.page import page, read_result, sections
-    from ser.benchmark.summary import summarise
+    from ser.benchmark.summary import summarise, words_of
     from ser.benchmark.workspace import prepare
-    from ser.core.scores.metrics import interval_text
-    from ser.files import atomic_path, write_json
+    from ser.benchmark.writing import write_page
+    from ser.files import write_json
     from ser.io.tracking.lineage import git_revision
     from ser.io.tracking.store import BENCHMARKS, prepare_store
 
@@ -70,41 +98,109 @@ def benchmark(
     for option, path in (("--json", json_file), ("--page", page_file)):
         if path and path.is_dir():
             raise ParamsError(f"{option} {path} is a folder; name a file in it.")
+    trained, tested = _sides(corpus, protocol, train, test)
     root = project_root()
-    words = ["--corpus", corpus, "--protocol", protocol, "--model", model]
-    words += ["--enrolled"] if enrolled else []
-    words += [word for chosen in sets or [] for word in ("--set", chosen)]
-    command = shlex.join(["ser", "benchmark", *words])
-    params = _params(root, corpus, protocol, model, enrolled, sets or [])
+    data = {} if labels is None else {"keep": labels if "," not in labels else _names(labels)}
+    params = _params(
+        root,
+        corpora=sorted({*trained, *tested}),
+        protocol=protocol,
+        model=model,
+        enrolled=enrolled,
+        labels=data | ({"merge": dict(map(_pair, merge))} if merge else {}),
+        sets=sets or [],
+    )
     # A store that takes no runs is found now, not after the features.
     prepare_store(root, BENCHMARKS)
     home = prepare(root, params)
-    result = summarise(run_folds(root, home, params), params, command=command)
-    result["commit"] = git_revision(root).get("mlflow.source.git.commit")
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(result, json_file)
+    chosen = ["--model", model, *(["--enrolled"] if enrolled else [])]
+    chosen += ["--labels", labels] if labels else []
+    chosen += [word for pair in merge or [] for word in ("--merge", pair)]
+    chosen += [word for one in sets or [] for word in ("--set", one)]
+    for words, design in _designs(home, params, trained, tested):
+        result = summarise(
+            run_folds(root, home, params, design),
+            params,
+            design,
+            command=shlex.join(["ser", "benchmark", *words, *chosen]),
+        )
+        result["commit"] = git_revision(root).get("mlflow.source.git.commit")
+        if json_file:
+            several = len(tested) > 1
+            ending = f".{design.account['test_corpus']}.json" if several else json_file.suffix
+            path = json_file.with_suffix(ending)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(result, path)
+        print(words_of(result))
     if page_file and json_file:
-        found = map(read_result, sorted(json_file.parent.glob("*.json")))
-        results = [one for one in found if one]
-        figure = f"{page_file.stem}-{{section}}.png"
-        for section, group in sections(results):
-            picture = figure.format(section=section.slug)
-            with atomic_path(page_file.with_name(picture)) as temporary:
-                comparison(group).savefig(temporary, format="png", dpi=110)
-        with atomic_path(page_file) as temporary:
-            temporary.write_text(page(results, figure=figure))
-    score = f"UAR {result['uar']:.3f} {interval_text(result['uar_ci95'])}".rstrip()
-    print(
-        f"{corpus}, {protocol}, {count_of(result['folds'], 'fold')}, "
-        f"{count_of(result['speakers'], 'unseen speaker')}, {result['normalisation']}: "
-        f"{score}, chance {result['chance']:.3f}, "
-        f"ECE {result['ece']:.3f}, {result['seconds']:.0f} s, splits {result['split_sha256'][:12]}."
-    )
+        write_page(page_file, json_file.parent)
+
+
+def _sides(
+    corpus: str | None, protocol: str | None, train: str | None, test: str | None
+) -> tuple[list[str], list[str]]:
+    """The corpora to train on and those to test; none to test where a protocol says whom."""
+    within, between = (corpus, protocol), (train, test)
+    if all(within) and not any(between):
+        return _names(str(corpus)), []
+    if not all(between) or any(within):
+        raise ParamsError(
+            "Give --corpus and --protocol, to test each speaker of a corpus once, or --train and "
+            "--test, to train on some corpora and test others."
+        )
+    trained, tested = _names(str(train)), _names(str(test))
+    for name in tested:
+        if name in trained:
+            raise ParamsError(
+                f"{name} stands in --train and in --test. For a score within one corpus: `ser "
+                f"benchmark --corpus {name} --protocol grouped-kfold`."
+            )
+    return trained, tested
+
+
+def _designs(
+    home: Path, params: Any, trained: list[str], tested: list[str]
+) -> Sequence[tuple[list[str], Design]]:
+    """The options that ask for each design, and the design; all are checked before one is run."""
+    from ser.benchmark.designs import between, within
+
+    if not tested:
+        words = ["--corpus", ",".join(params.data.corpora), "--protocol", params.split.protocol]
+        return [(words, within(home, params))]
+    return [
+        (
+            ["--train", ",".join(trained), "--test", name],
+            between(home, params, train=trained, test=name),
+        )
+        for name in tested
+    ]
+
+
+def _names(words: str) -> list[str]:
+    """The names in `A,B`, each once."""
+    names = [name for part in words.split(",") if (name := part.strip())]
+    if not names:
+        raise ParamsError(f"{words!r} names nothing; expected names with commas between: A,B.")
+    return list(dict.fromkeys(names))
+
+
+def _pair(words: str) -> tuple[str, str]:
+    """`calm=neutral` as two emotions."""
+    old, equals, new = (part.strip() for part in words.partition("="))
+    if not old or not equals or not new:
+        raise ParamsError(f"--merge {words}: expected OLD=NEW, such as calm=neutral.")
+    return old, new
 
 
 def _params(
-    root: Path, corpus: str, protocol: str, model: str, enrolled: bool, sets: list[str]
+    root: Path,
+    *,
+    corpora: Sequence[str],
+    protocol: str | None,
+    model: str,
+    enrolled: bool,
+    labels: dict[str, Any],
+    sets: Sequence[str],
 ) -> Any:
     """params.yaml, with the values of the command line."""
     from ser.params import MODELS, ModelParams, load_params, parse_params
@@ -112,8 +208,10 @@ def _params(
     values = json.loads(load_params(root / "params.yaml").model_dump_json())
     for words in sets:
         _set(values, words)
-    values["data"]["corpora"] = [corpus]
-    values["split"] |= {"protocol": protocol, "fold": 1}
+    values["data"]["corpora"] = list(corpora)
+    values["data"]["labels"] |= labels
+    # Of corpora against another one, no protocol says who is tested.
+    values["split"] |= {"protocol": protocol or "holdout", "fold": 1}
     values["model"]["enrolled"] = enrolled
     if model != "default":
         values["model"]["name"] = model

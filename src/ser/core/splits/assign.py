@@ -74,7 +74,7 @@ def assign(
         elif published:
             dev = _draw(manifest[rest], dev_fraction, rng)
         elif protocol != "holdout":
-            dev = _choose_dev(manifest[rest], dev_fraction, rng)
+            dev = choose_dev(manifest[rest], dev_fraction, rng)
         in_dev = ids.isin(dev)
     split = np.select([~rest, in_dev], ["test", "dev"], default="train")
     assigned = manifest.assign(split=split, fold=fold)
@@ -173,7 +173,7 @@ def _hold_out(
     return test, dev
 
 
-def _choose_dev(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
+def choose_dev(manifest: pd.DataFrame, fraction: float, rng: np.random.Generator) -> set[str]:
     """Speakers of dev, from the rows outside test."""
     dev = _draw(manifest, fraction, rng)
     shares = Shares(manifest, [1 - fraction, fraction])
