@@ -195,12 +195,15 @@ def reproduce_all(root: Path, params: Params) -> list[Outcome]:
 
 
 def train_again(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
-    """Train and evaluate although nothing is stale: MLflow no longer has the run."""
+    """Train, and all that logs to its run, although nothing is stale: MLflow lost the run."""
     get_run_logger().warning("MLflow no longer has the run of reports/train.json.")
+    place = [outcome.stage for outcome in outcomes].index("train")
     train = reproduce(root, "train", "its MLflow run is gone from the store", force=True)
-    evaluate = reproduce(root, "evaluate", "train ran again", force=True)
-    before = [o for o in outcomes if o.stage not in ("train", "evaluate")]
-    return [*before, train, evaluate]
+    after = [
+        reproduce(root, outcome.stage, "train ran again", force=True)
+        for outcome in outcomes[place + 1 :]
+    ]
+    return [*outcomes[:place], train, *after]
 
 
 def reproduce(root: Path, stage: str, why: str | None, *, force: bool = False) -> Outcome:

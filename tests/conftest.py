@@ -86,6 +86,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.set(synthetic__speakers=6, synthetic__sentences=3, model__name="logistic_regression")
     # Three speakers to train on are too few to tell what is strange.
     project.set(abstention__max_novelty_percentile=None)
+    # Few changes of few recordings: the suite trains many models.
+    project.set(stress__utterances=4, stress__families=["small"])
     # Two speakers are tested.
     project.set(gate__min_speakers=1)
     subprocess.run([*git, "add", "-A"], check=True)

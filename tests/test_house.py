@@ -21,9 +21,9 @@ SRC = ROOT / "src" / "ser"
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 #: What no artefact depends on: errors, places, atomic writes, and the record of the run.
 HARMLESS = (
-    *("errors", "files", "interrupts", "output", "parallel"),
+    *("errors", "files", "interrupts", "extras", "output", "parallel"),
     *(f"params.{part}" for part in ("models", "params", "section", "sections")),
-    *(f"params.{part}" for part in ("server", "serving", "timeline", "traffic")),
+    *(f"params.{part}" for part in ("server", "serving", "stress", "timeline", "traffic")),
     *("project", "strict_yaml", "stages.base", "io.tracking"),
     *("io.web.loopback", "io.web.quiet"),
 )

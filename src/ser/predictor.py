@@ -69,7 +69,10 @@ class Predictor:
         None where the model has no enrolment; raises AudioError on an unfit clip. Leave out what
         `refuse` refuses: it holds no voice.
         """
-        extracted = [self.front_end.extract(y, sr=sr) for y, sr in clips]
+        return self.voice_of([self.front_end.extract(y, sr=sr) for y, sr in clips])
+
+    def voice_of(self, extracted: Sequence[Extracted]) -> Voice | None:
+        """As `enrol`, of clips that the front end has extracted."""
         return voice_of(self.bundle.model, self._inputs(extracted))
 
     def refuse(self, y: np.ndarray, *, sr: int) -> Abstention | None:

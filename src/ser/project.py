@@ -23,6 +23,10 @@ METRICS = Path("reports/metrics.json")
 HEADLINE = Path("reports/headline.json")
 PLOTS = Path("reports/plots")
 FIGURES = Path("reports/figures")
+#: The stress table, its metrics and its figure.
+STRESS = Path("reports/stress.json")
+STRESS_METRICS = Path("reports/robustness.json")
+STRESS_FIGURE = Path("reports/stress.png")
 CHECKPOINTS = Path(".ser/checkpoints")
 
 

@@ -95,6 +95,7 @@ def test_the_projects_own_stages_are_all_found() -> None:
         "embed",
         "train",
         "evaluate",
+        "stress",
     ]
     assert names == expected
 

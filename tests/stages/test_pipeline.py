@@ -107,6 +107,7 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         "embed",
         "train",
         "evaluate",
+        "stress",
     ):
         name, *arguments = stage.split()
         done = again.call(f"ser.stages.{name}", *arguments)
@@ -119,8 +120,8 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         "models/bundle",
     ):
         assert contents(again.root / folder) == contents(trained.root / folder)
-    metrics_file = "reports/metrics.json"
-    assert again.json(metrics_file) == trained.json(metrics_file)
+    for file in ("reports/metrics.json", "reports/stress.json", "reports/robustness.json"):
+        assert again.json(file) == trained.json(file)
 
 
 def test_the_same_seed_twice_gives_the_same_network(project):

@@ -18,6 +18,7 @@ from ser.cli.answers import Form, logged, print_answers
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
+from ser.cli.insight.stress import stress
 from ser.cli.lineage import lineage
 from ser.cli.live.serve import serve
 from ser.cli.live.stream import stream
@@ -51,6 +52,7 @@ app.command()(history)
 app.command()(lineage)
 app.command()(serve)
 app.command()(stream)
+app.command()(stress)
 # "-1" is a number, and no option: the registry says which versions there are.
 app.command(context_settings={"ignore_unknown_options": True})(promote)
 app.command("roll-back", context_settings={"ignore_unknown_options": True})(roll_back)

@@ -29,9 +29,11 @@ from ser.params.sections import (
     TrainParams,
     WaveformAugmentParams,
 )
+from ser.params.stress import FAMILIES, LimitParams, StressParams
 
 __all__ = [
     "AFTER_TRAINING",
+    "FAMILIES",
     "MODELS",
     "MOVED",
     "AbstentionParams",
@@ -44,6 +46,7 @@ __all__ = [
     "GradientBoostingParams",
     "LayersParams",
     "LdaParams",
+    "LimitParams",
     "LogMelAugmentParams",
     "LogisticRegressionParams",
     "LoraParams",
@@ -54,6 +57,7 @@ __all__ = [
     "RandomForestParams",
     "Section",
     "SplitParams",
+    "StressParams",
     "SvcParams",
     "SyntheticParams",
     "TrainParams",

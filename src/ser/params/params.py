@@ -16,6 +16,7 @@ from ser.params.models import ModelParams
 from ser.params.protocols import FORMER_NAMES
 from ser.params.section import Section
 from ser.params.server import ServeParams
+from ser.params.stress import StressParams
 from ser.params.timeline import TimelineParams
 from ser.strict_yaml import DuplicateKey, load_yaml
 
@@ -36,7 +37,7 @@ MOVED = {
 
 
 #: Sections that no training reads: of what comes after it, and of how a machine works.
-AFTER_TRAINING = {"evaluate", "report", "gate", "machine", "serve"}
+AFTER_TRAINING = {"evaluate", "report", "stress", "gate", "machine", "serve"}
 
 
 class Params(Section):
@@ -53,6 +54,7 @@ class Params(Section):
     abstention: sections.AbstentionParams = sections.AbstentionParams()
     evaluate: sections.EvaluateParams = sections.EvaluateParams()
     report: sections.ReportParams = sections.ReportParams()
+    stress: StressParams = StressParams()
     gate: sections.GateParams = sections.GateParams()
     machine: sections.MachineParams = sections.MachineParams()
     serve: ServeParams = ServeParams()

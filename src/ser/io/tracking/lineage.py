@@ -15,7 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 #: Files that the pipeline and DVC write into git's tree: to be committed, but no change of code.
-RECORDS = ("dvc.lock", "reports/headline.json", "reports/metrics.json", "data/raw/.gitignore")
+RECORDS = (
+    *("dvc.lock", "data/raw/.gitignore"),
+    *("reports/headline.json", "reports/metrics.json", "reports/robustness.json"),
+)
 #: A difference that `git apply` takes, whatever the user has set for reading.
 PLAIN = (
     *("--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative"),

@@ -1,0 +1,1 @@
+"""How a model bears changed recordings: made by the pure changes of the core, and real codecs."""

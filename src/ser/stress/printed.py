@@ -1,0 +1,89 @@
+"""The stress table for a terminal, in 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ser.core.scores.metrics import interval_text
+from ser.core.scores.robustness import Gap, Row, Stress
+from ser.output import count_of, printable
+
+#: How a limit is written.
+LIMITS = {"delta": "ΔUAR ≥ {:+.2f}", "unchanged": "{:.0%} unchanged"}
+VERDICTS = {True: Text("pass", "green"), False: Text("FAIL", "bold red"), None: Text("–")}
+
+
+def table_of(found: Stress) -> RenderableType:
+    """The table, the gaps, and what was left out."""
+    return Group(*_parts(found))
+
+
+def headline(found: Stress) -> str:
+    """One line: utterances, speakers, UAR as recorded beside chance, how many rows pass."""
+    about = f"{count_of(found.utterances, 'utterance')} of {count_of(found.speakers, 'speaker')}"
+    score = "no labels: unchanged answers only"
+    if found.uar_clean is not None:
+        interval = f" {interval_text(found.uar_clean_ci95)}" if found.uar_clean_ci95 else ""
+        score = f"UAR as recorded {found.uar_clean:.3f}{interval}, chance {found.chance:.3f}"
+    passed = f"{found.judged - len(found.failed)} of {found.judged} rows pass"
+    return f"{about}: {score}; {found.answered_clean:.0%} answered. {passed}."
+
+
+def _parts(found: Stress) -> Iterator[RenderableType]:
+    yield headline(found)
+    yield ""
+    labelled = found.uar_clean is not None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("row", no_wrap=True)
+    if labelled:
+        for heading in ("UAR", "Δ", "95 % of Δ"):
+            table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("answ.", "unch.", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for family, rows in groupby(found.rows, key=attrgetter("family")):
+        own = list(rows)
+        limits = ", ".join(LIMITS[name].format(value) for name, value in own[0].limits.items())
+        blank = [""] * (len(table.columns) - 1)
+        table.add_row(Text(family, "bold"), *blank)
+        for row in own:
+            table.add_row(*_cells(row, labelled))
+        if limits:
+            table.add_row(Text(f"  limit: {limits}", "dim"), *blank, end_section=True)
+    yield table
+    for gap in found.fairness:
+        yield _gap_line(gap)
+    if found.left_out:
+        yield ""
+    for one in found.left_out:
+        yield Text(f"left out: {one.family} {one.name}: it needs {one.lacks}")
+
+
+def _cells(row: Row, labelled: bool) -> Iterator[RenderableType]:
+    yield Text(f"  {row.name}")
+    if labelled:
+        assert row.uar is not None
+        assert row.delta is not None
+        interval = "[{:+.2f}, {:+.2f}]".format(*row.delta_ci95) if row.delta_ci95 else ""
+        yield from (f"{row.uar:.3f}", f"{row.delta:+.3f}", Text(interval))
+    yield from (f"{row.answered:.0%}", f"{row.unchanged:.0%}", VERDICTS[row.passed])
+
+
+def _gap_line(gap: Gap) -> Text:
+    text = Text(f"UAR by {gap.name}: ", "bold")
+    each = [
+        f"{printable(name)} {value:.3f}"
+        + (f" ({count_of(gap.speakers[name], 'speaker')})" if gap.name != "speaker" else "")
+        for name, value in gap.groups.items()
+    ]
+    text.append(", ".join(each) or "unknown", "default not bold")
+    if gap.gap is not None:
+        limit = f", limit {gap.limit:g}" if gap.limit is not None else ""
+        text.append(f"; gap {gap.gap:.3f}{limit} ", "default not bold")
+        text.append_text(VERDICTS[gap.passed])
+    return text
