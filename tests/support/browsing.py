@@ -62,6 +62,39 @@ NAMELESS = """() => [...document.querySelectorAll("button, input, select, dialog
     || e.getAttribute("aria-labelledby")))
   .map((e) => e.outerHTML)"""
 
+#: Texts and controls that lie on each other: [one, other].
+OVERLAPPING = """() => {
+  const isText = (node) => node.nodeType === 3 && node.data.trim();
+  const clipped = [...document.querySelectorAll("body *")]
+    .filter((e) => getComputedStyle(e).clipPath !== "none");
+  const isShown = (e) => e.checkVisibility() && !e.closest("[aria-hidden=true]")
+    && !clipped.some((c) => c.contains(e));
+  // What scrolls out of its box is not seen.
+  const cut = (e) => {
+    let { left, top, right, bottom } = e.getBoundingClientRect();
+    for (let p = e.parentElement; p; p = p.parentElement) {
+      if (getComputedStyle(p).overflow === "visible") continue;
+      const box = p.getBoundingClientRect();
+      [left, top] = [Math.max(left, box.left), Math.max(top, box.top)];
+      [right, bottom] = [Math.min(right, box.right), Math.min(bottom, box.bottom)];
+    }
+    return { left, top, right, bottom };
+  };
+  const all = [...document.querySelectorAll("body *")]
+    .filter((e) => isShown(e) && (e.matches("button, select, canvas")
+      || [...e.childNodes].some(isText)))
+    .map((e) => [e, cut(e)])
+    .filter(([, { left, top, right, bottom }]) => left < right && top < bottom);
+  const names = (e) => (e.ariaLabel || e.textContent.trim() || e.outerHTML).slice(0, 40);
+  const found = [];
+  all.forEach(([a, one], i) => all.slice(i + 1).forEach(([b, other]) => {
+    const wide = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+    const tall = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+    if (wide > 2 && tall > 3 && !a.contains(b) && !b.contains(a)) found.push([names(a), names(b)]);
+  }));
+  return found;
+}"""
+
 
 def chromium() -> str:
     """Its executable; the test is skipped without it."""
@@ -100,7 +133,7 @@ def browsing(launch: Any, microphone: Path | None) -> Iterator[Any]:
 
 @contextmanager
 def visiting(browser: Any, address: str, **options: Any) -> Iterator[Any]:
-    """A page of the server in a tab of its own.
+    """A page, of a server or `file://…`, in a tab of its own.
 
     What it asks of other hosts, a violation of its content security policy, an exception and a
     line of error in its console fail the test at the end; `page.excused` names parts of lines that
@@ -122,5 +155,5 @@ def visiting(browser: Any, address: str, **options: Any) -> Iterator[Any]:
     assert page.evaluate("violations") == []
     assert [line for line in told if not any(part in line for part in page.excused)] == []
     own = (f"{address}/", "blob:", "data:")
-    assert [url for url in asked if not url.startswith(own)] == []
+    assert [url for url in asked if url != address and not url.startswith(own)] == []
     context.close()

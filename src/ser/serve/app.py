@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from ser import __version__
+from ser.drawing import FOLDER as DRAWING
 from ser.serve.interfaces.corrections import correction_routes
 from ser.serve.interfaces.guard import Guard
 from ser.serve.interfaces.page import STATIC, page_routes
@@ -49,6 +50,7 @@ def create_app(state: State, running: Running) -> ASGIApp:
     app.include_router(correction_routes(state))
     app.include_router(stream_routes(state))
     app.include_router(page_routes())
+    app.mount("/static/drawing", StaticFiles(directory=DRAWING), name="drawing")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.exception_handler(Problem)

@@ -22,7 +22,7 @@ from ser.predictor import Prediction, Predictor
 from ser.streaming.extraction import extraction_for
 from ser.streaming.measuring import unfit
 from ser.timeline.listening import Heard, Listener, Work
-from ser.timeline.samples import Source, source_of
+from ser.timeline.samples import source_of
 from ser.vad.streaming import SR
 
 #: Seconds of windows that are extracted together, and windows whose posteriors are made together.
@@ -62,49 +62,42 @@ def timeline_of(
     Raises AudioError as `source_of` does.
     """
     params = params or TimelineParams()
-    source = source_of(decoded, channels=params.channels)
-    front_end = predictor.front_end
-    listeners = [
-        Listener(number, front_end, params, sr=source.sr) for number in range(source.n_channels)
-    ]
-    reading = _Reading(source, listeners, on_progress)
-    measured: list[list[Measured]] = [[] for _ in listeners]
+    front_end, classes = predictor.front_end, predictor.bundle.classes
+    reading = Reading(decoded, front_end, params, on_progress)
+    measured: list[list[Measured]] = [[] for _ in reading.listeners]
     for heard, extracted in _extracted(front_end, reading.parts(), processes):
         for channel, one in _answered(predictor, heard, extracted):
             measured[channel].append(one)
-    names = ("mix",) if source.is_mix else names_of_channels(source.n_channels)
-    return Timeline(
-        file,
-        reading.seconds,
-        source.sr,
-        model,
-        predictor.bundle.classes,
-        params.window_seconds,
-        params.hop_seconds,
-        tuple(
-            _channel(number, name, listeners[number], measured[number], predictor, params)
-            for number, name in enumerate(names)
-        ),
-    )
+    return put_together(reading, measured, classes=classes, file=file, model=model)
 
 
-class _Reading:
-    """Reads blocks through the listeners of all channels; `seconds` have come so far."""
+class Reading:
+    """Reads a recording through a listener for each channel; `seconds` have come so far."""
 
     def __init__(
-        self, source: Source, listeners: Sequence[Listener], on_progress: OnProgress | None
+        self,
+        decoded: Iterable[tuple[np.ndarray, int]],
+        front_end: FrontEnd,
+        params: TimelineParams,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        self._source, self._listeners, self._on_progress = source, listeners, on_progress
+        self.source = source_of(decoded, channels=params.channels)
+        self.front_end, self.params = front_end, params
+        self.listeners = [
+            Listener(number, front_end, params, sr=self.source.sr)
+            for number in range(self.source.n_channels)
+        ]
+        self._on_progress = on_progress
         self._samples = 0
 
     @property
     def seconds(self) -> float:
-        return self._samples / self._source.sr
+        return self._samples / self.source.sr
 
     def parts(self) -> Iterator[list[Heard]]:
         """Pieces of speech, `PART_SECONDS` together."""
         part: list[Heard] = []
-        for heard in self._heard():
+        for heard in self.heard():
             part.append(heard)
             if sum(one.seconds for one in part) >= PART_SECONDS:
                 yield part
@@ -112,14 +105,15 @@ class _Reading:
         if part:
             yield part
 
-    def _heard(self) -> Iterator[Heard]:
-        for block in self._source.blocks:
-            for listener, y in zip(self._listeners, block.T, strict=True):
+    def heard(self) -> Iterator[Heard]:
+        """Pieces of speech, in the order in which they are complete."""
+        for block in self.source.blocks:
+            for listener, y in zip(self.listeners, block.T, strict=True):
                 yield from listener.feed(np.ascontiguousarray(y))
             self._samples += len(block)
             if self._on_progress:
                 self._on_progress(self.seconds)
-        for listener in self._listeners:
+        for listener in self.listeners:
             yield from listener.close()
 
 
@@ -190,24 +184,48 @@ def _windows(
             yield heard.channel, heard.piece.speech, window, fit
 
 
+def put_together(
+    reading: Reading,
+    measured: Sequence[Sequence[Measured]],
+    *,
+    classes: Sequence[str],
+    file: str,
+    model: ModelOf,
+) -> Timeline:
+    """The timeline of a recording that is read to its end.
+
+    measured : of each channel the windows of its pieces, in order, with their answers.
+    """
+    source, params = reading.source, reading.params
+    names = ("mix",) if source.is_mix else names_of_channels(source.n_channels)
+    return Timeline(
+        file,
+        reading.seconds,
+        source.sr,
+        model,
+        tuple(classes),
+        params.window_seconds,
+        params.hop_seconds,
+        tuple(
+            _channel(number, name, reading, measured[number], classes)
+            for number, name in enumerate(names)
+        ),
+    )
+
+
 def _channel(
-    number: int,
-    name: str,
-    listener: Listener,
-    measured: list[Measured],
-    predictor: Predictor,
-    params: TimelineParams,
+    number: int, name: str, reading: Reading, measured: Sequence[Measured], classes: Sequence[str]
 ) -> ChannelTimeline:
-    classes = predictor.bundle.classes
-    windows = smoothed_windows(_table(measured, len(classes)), params)
+    listener, abstention = reading.listeners[number], reading.front_end.abstention
+    windows = smoothed_windows(_table(measured, len(classes)), reading.params)
     speech = tuple(listener.speech)
-    turns = turns_of(windows, speech, classes=classes, abstention=predictor.bundle.abstention)
+    turns = turns_of(windows, speech, classes=classes, abstention=abstention)
     seconds = float(total_seconds(speech))
     change = change_of(turns, windows, speech_seconds=seconds, classes=classes)
     return ChannelTimeline(number, name, listener.envelope.pairs(), speech, windows, turns, change)
 
 
-def _table(measured: list[Measured], n_classes: int) -> Windows:
+def _table(measured: Sequence[Measured], n_classes: int) -> Windows:
     n = len(measured)
     posteriors = np.full((n, n_classes), np.nan)
     abstentions: list[Abstention | None] = []

@@ -1,6 +1,6 @@
 // One answer in full: label or abstention, posteriors, candidates, and where it comes from.
 
-import { capital, h, icon, percent, versionText } from "./dom.js";
+import { capital, h, icon, percent, versionText } from "./drawing/dom.js";
 import { ofMeasurement } from "./recording.js";
 
 const REASONS = {

@@ -1,6 +1,6 @@
 // The model card, from /v1/model.
 
-import { $, capital, h, versionText } from "./dom.js";
+import { $, capital, h, versionText } from "./drawing/dom.js";
 
 const WORDS = {
   dev_uar: "UAR on dev speakers", uar: "UAR", chance: "Chance", protocol: "Protocol", fold: "Fold",

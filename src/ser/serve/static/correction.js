@@ -1,7 +1,7 @@
 // The dialog that sends what an answer should have been, and takes it back.
 
 import { api } from "./api.js";
-import { $, capital, h } from "./dom.js";
+import { $, capital, h } from "./drawing/dom.js";
 
 const dialog = $("#correction");
 const form = $("form", dialog);

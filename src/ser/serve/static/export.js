@@ -1,6 +1,6 @@
 // What was found, as files: everything in JSON, a row for each measurement in CSV.
 
-import { save } from "./dom.js";
+import { save } from "./drawing/dom.js";
 
 const cell = (v) => {
   const text = v === null || v === undefined ? "" : String(v);

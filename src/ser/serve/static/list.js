@@ -1,7 +1,7 @@
 // The list of utterances: the same as the timeline, as a table.
 
 import { answerOf, reasonText } from "./answer.js";
-import { $, capital, clock, h, icon, percent } from "./dom.js";
+import { $, capital, clock, h, icon, percent } from "./drawing/dom.js";
 import { ofRest } from "./recording.js";
 
 export class List {

@@ -1,6 +1,6 @@
 // Messages above the recording: what went wrong, and what can be done.
 
-import { $, h, icon } from "./dom.js";
+import { $, h, icon } from "./drawing/dom.js";
 
 const shown = new Map();
 

@@ -1,70 +1,39 @@
 // Playback of the samples that the model is given, so that sound and timeline agree.
 
 import { interleaved, wav } from "./audio.js";
-import { $, icon } from "./dom.js";
+import { $ } from "./drawing/dom.js";
+import { Playback } from "./drawing/playback.js";
 
+/** As `Playback`, in milliseconds. */
 export class Player {
   /** onMove : with ms, while it plays and where it is put. */
   constructor({ onMove }) {
-    this.audio = $("#audio");
-    this.button = $("#play");
-    this.onMove = onMove;
-    this.until = null;
-    this.button.addEventListener("click", () => this.toggle());
-    for (const event of ["play", "pause", "ended"]) this.audio.addEventListener(event, () => this._changed());
+    this.playback = new Playback($("#audio"), $("#play"), { onMove: (seconds) => onMove(1000 * seconds) });
+    this.url = null;
   }
 
   load(channels) {
     this.unload();
     this.url = URL.createObjectURL(wav(interleaved(channels), channels.length));
-    this.audio.src = this.url;
-    this.button.disabled = false;
+    this.playback.load(this.url);
   }
 
   unload() {
-    this.audio.pause();
-    this.audio.removeAttribute("src");
+    this.playback.unload();
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = null;
-    this.button.disabled = true;
   }
 
   toggle() {
-    this.until = null;
-    if (!this.url) return;
-    if (this.audio.paused) this.audio.play();
-    else this.audio.pause();
+    this.playback.toggle();
   }
 
   seek(ms) {
-    if (!this.url) return;
-    this.until = null;
-    this.audio.currentTime = ms / 1000;
-    this.onMove(ms);
+    this.playback.seek(ms / 1000);
   }
 
   /** Play one stretch. */
   play(startMs, endMs) {
-    if (!this.url) return;
-    this.seek(startMs);
-    this.until = endMs / 1000;
-    this.audio.play();
-  }
-
-  _changed() {
-    const isPlaying = !this.audio.paused && !this.audio.ended;
-    this.button.setAttribute("aria-label", isPlaying ? "Pause" : "Play");
-    this.button.replaceChildren(icon(isPlaying ? "pause" : "play"));
-    if (isPlaying) this._follow();
-  }
-
-  _follow() {
-    if (this.audio.paused) return;
-    if (this.until !== null && this.audio.currentTime >= this.until) {
-      this.until = null;
-      this.audio.pause();
-    }
-    this.onMove(1000 * this.audio.currentTime);
-    requestAnimationFrame(() => this._follow());
+    this.playback.play(startMs / 1000, endMs / 1000);
   }
 }

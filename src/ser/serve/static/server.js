@@ -1,7 +1,7 @@
 // Whether the server answers, with which model; and the token where it wants one.
 
 import { api, onUnauthorized } from "./api.js";
-import { $, versionText } from "./dom.js";
+import { $, versionText } from "./drawing/dom.js";
 import { dismiss, notify } from "./notices.js";
 
 const POLL_MS = 10_000, RETRY_MS = 2000;

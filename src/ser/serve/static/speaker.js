@@ -1,7 +1,7 @@
 // A known speaker: a profile made of clips, in this tab's memory alone.
 
 import { api } from "./api.js";
-import { $, h } from "./dom.js";
+import { $, h } from "./drawing/dom.js";
 
 let profile = null;
 

@@ -1,6 +1,6 @@
 // The timeline: for each channel its waveform, its posteriors as ribbons, its utterances' labels.
 
-import { capital, clock, h, percent, reducedMotion } from "./dom.js";
+import { capital, clock, h, percent, reducedMotion } from "./drawing/dom.js";
 import { PEAK } from "./recording.js";
 import { answerOf, reasonText } from "./answer.js";
 import { RATE } from "./audio.js";

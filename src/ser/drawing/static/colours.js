@@ -36,6 +36,7 @@ export class Palette {
     this.ink = read("ink");
     this.muted = read("muted");
     this.line = read("line");
+    this.edge = read("edge");
     this.font = getComputedStyle(document.body).fontFamily;
     this.shown = {};
     for (const [name, colour] of Object.entries(this.colours)) {

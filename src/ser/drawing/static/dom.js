@@ -28,13 +28,16 @@ export function icon(name) {
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** 83.2 s as 1:23.2 */
+/** 83.2 s as 1:23.2, 4000 s as 1:06:40 */
 export function clock(ms, digits = 1) {
-  const scale = 10 ** digits;
-  const units = Math.floor((ms * scale) / 1000);
+  const isLong = ms >= 3_600_000;
+  const places = isLong && digits === 1 ? 0 : digits;
+  const scale = 10 ** places;
+  const units = Math.floor((ms * scale) / 1000 + 1e-6);
   const minutes = Math.floor(units / (60 * scale));
-  const rest = (units / scale - 60 * minutes).toFixed(digits);
-  return `${minutes}:${rest.padStart(digits ? 3 + digits : 2, "0")}`;
+  const rest = (units / scale - 60 * minutes).toFixed(places).padStart(places ? 3 + places : 2, "0");
+  if (!isLong) return `${minutes}:${rest}`;
+  return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }
 
 export function percent(share) {
@@ -46,6 +49,9 @@ export function percent(share) {
 
 export const versionText = (version) =>
   version === null || version === undefined ? "from a folder" : `version ${version}`;
+
+/** Of "a", "b", "c": "a, b and c". */
+export const listed = (all) => (all.length < 2 ? all.join("") : `${all.slice(0, -1).join(", ")} and ${all.at(-1)}`);
 
 export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
