@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError
 from ser.output import count_of, one_line, print_error
 from ser.project import find_root
@@ -52,6 +53,18 @@ def print_answers(
     if form == "json":
         print("\n]" if files else "[]")
     return failed
+
+
+def recordings_in(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as they are named, and those in folders; raises AudioError of a folder without any."""
+    for path in paths:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if is_audio(p) and p.is_file())
+            if not found:
+                raise AudioError("holds no recordings", AUDIO_FORMATS, file=str(path))
+            yield from found
+        else:
+            yield path
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +13,19 @@ import typer
 
 from ser import __version__
 from ser.cli import own
-from ser.cli.answers import Form, logged, print_answers
+from ser.cli.answers import Form, logged, print_answers, recordings_in
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
+from ser.cli.insight.explain import explain
 from ser.cli.insight.stress import stress
 from ser.cli.lineage import lineage
 from ser.cli.live.serve import serve
 from ser.cli.live.stream import stream
 from ser.cli.start import PASSED_ON, down, reproduce, run, status, ui, up, worker
 from ser.cli.versions import history, promote, roll_back, versions
-from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
-from ser.errors import AudioError, SerError
+from ser.core.utterance.formats import AUDIO_FORMATS
+from ser.errors import SerError
 from ser.output import (
     INTERRUPTED,
     SOME_FAILED,
@@ -52,6 +52,7 @@ app.command()(history)
 app.command()(lineage)
 app.command()(serve)
 app.command()(stream)
+app.command()(explain)
 app.command()(stress)
 # "-1" is a number, and no option: the registry says which versions there are.
 app.command(context_settings={"ignore_unknown_options": True})(promote)
@@ -120,9 +121,9 @@ def predict(
     def left_out(why: str) -> None:
         print(f"left out: {one_line(why)}", file=sys.stderr)
 
-    recordings = list(_recordings(files))
+    recordings = list(recordings_in(files))
     loaded = load(model)
-    voice = loaded.enrol(_recordings([enrol]), on_left_out=left_out) if enrol else None
+    voice = loaded.enrol(recordings_in([enrol]), on_left_out=left_out) if enrol else None
     if sys.stderr.isatty() and not (as_json or json_lines):
         print("Emotions before | are the candidates for the true one.", file=sys.stderr)
     form: Form = "json" if as_json else "json lines" if json_lines else "text"
@@ -206,14 +207,3 @@ def main() -> None:
         # Paths as they were typed.
         print_error(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
         sys.exit(USER_ERROR)
-
-
-def _recordings(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if is_audio(p) and p.is_file())
-            if not found:
-                raise AudioError("holds no recordings", AUDIO_FORMATS, file=str(path))
-            yield from found
-        else:
-            yield path

@@ -1,0 +1,1 @@
+"""What moved an answer: members, groups of functionals, time and frequency."""

@@ -1,0 +1,1 @@
+"""Changes of a recording that turn the answer, and how they sound."""
