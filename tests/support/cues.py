@@ -20,11 +20,12 @@ CUES = {"happiness": slice(3, 6), "anger": slice(10, 13)}
 
 
 def with_functionals(n: int = 90, *, seed: int = 0) -> Examples:
-    """The emotion raises F0 and nothing else."""
+    """Happiness raises one functional of F0, anger another, and nothing else tells them apart."""
     rng = np.random.default_rng(seed)
     emotion = np.arange(n) % 3
     values = rng.normal(size=(n, len(NAMES)))
-    values[:, 0] += 3 * emotion
+    values[:, 0] += 3 * (emotion == 2)
+    values[:, 1] += 3 * (emotion == 1)
     frame = pd.DataFrame(values.astype(np.float32), columns=list(NAMES))
     return Examples(Inputs(functionals=frame), np.asarray(CLASSES)[emotion], speakers(n))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -137,10 +138,8 @@ def _of_functionals(
     if not parts:
         return []
     space = space_of(bundle)
-    options = {"background": drawn(space), "scale": space.scale}
-    return [
-        (part, of_functionals.attribute(part, functionals, question, **options)) for part in parts
-    ]
+    attribute = partial(of_functionals.attribute, background=drawn(space), scale=space.scale)
+    return [(part, attribute(part, functionals, question)) for part in parts]
 
 
 def _of_log_mels(

@@ -205,14 +205,15 @@ def _stored(bundle: Bundle, split: str) -> tuple[Examples, str]:
     rows = folds[(folds["split"] == split) & folds["emotion"].isin(bundle.classes)]
     if rows.empty:
         raise TableError(f"The split {split} has no utterance of an emotion of the model's.")
-    seen = {*bundle.card.get("speakers", ())} & set(rows["speaker"])
+    trained = rows["speaker"].isin(bundle.card.get("train_speakers", ()))
     corpora = "+".join(rows["corpus"].unique())
     described = (
         f"The {split} split of {corpora}: {count_of(len(rows), 'utterance')} of "
         f"{count_of(rows['speaker'].nunique(), 'speaker')}."
     )
-    if seen:
-        described += f" The model was trained on {count_of(len(seen), 'speaker')} of them."
+    if trained.any():
+        speakers = count_of(rows.loc[trained, "speaker"].nunique(), "speaker")
+        described += f" The model was trained on {speakers} of them: this is no test."
     return load_examples(root, bundle.model.kinds, rows), described
 
 
