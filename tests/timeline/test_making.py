@@ -63,7 +63,9 @@ def test_turns_are_the_speech_and_each_channel_has_its_own(predictor, call):
 
 def test_a_window_is_answered_as_the_predictor_answers_its_samples(predictor, call):
     y = call[:, :1]
-    (channel,) = made(predictor, y, params=TimelineParams(stay_seconds=1e-6)).channels
+    (channel,) = made(
+        predictor, y, params=TimelineParams(stay_seconds=1e-6, stay_silence_seconds=1e-6)
+    ).channels
     windows = channel.windows
     assert len(windows) > 3
     for start, end, found in zip(windows.start, windows.end, windows.posteriors, strict=True):

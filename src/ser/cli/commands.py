@@ -19,6 +19,7 @@ from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.insight.explain import explain
 from ser.cli.insight.stress import stress
+from ser.cli.insight.timeline import timeline
 from ser.cli.lineage import lineage
 from ser.cli.live.serve import serve
 from ser.cli.live.stream import stream
@@ -54,6 +55,7 @@ app.command()(serve)
 app.command()(stream)
 app.command()(explain)
 app.command()(stress)
+app.command()(timeline)
 # "-1" is a number, and no option: the registry says which versions there are.
 app.command(context_settings={"ignore_unknown_options": True})(promote)
 app.command("roll-back", context_settings={"ignore_unknown_options": True})(roll_back)

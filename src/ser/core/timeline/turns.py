@@ -70,11 +70,13 @@ def smoothed_windows(windows: Windows, params: TimelineParams) -> Windows:
     # The first of several overlapping windows is no surer than the others.
     first = np.flatnonzero(np.append(follows, False) & ~np.append(False, follows))
     share[first] = np.minimum(share[first], share[first + 1])
+    silence = np.maximum(windows.start[1:] - windows.end[:-1], 0.0)
+    middle = (windows.start + windows.end) / 2
+    spoken = np.maximum(np.diff(middle) - silence, 0.0)
     posteriors = smoothed(
         windows.posteriors,
-        at=(windows.start + windows.end) / 2,
+        stays=np.exp(-spoken / params.stay_seconds - silence / params.stay_silence_seconds),
         weight=params.evidence * share,
-        stay_seconds=params.stay_seconds,
     )
     return replace(windows, posteriors=posteriors)
 

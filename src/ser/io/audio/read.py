@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from ser.core.utterance.segments import Segment
 from ser.errors import AudioError, ChangedAudio
@@ -93,6 +94,17 @@ def load_segments(
 def limits_of(segments: Sequence[Segment]) -> Limits:
     """What a recording may be that holds these utterances."""
     return CORPUS if all(segment.is_whole for segment in segments) else LONG
+
+
+def stated_seconds(path: Path) -> float | None:
+    """How long a recording is by its header, for progress alone; None where that is unknown."""
+    if not path.is_file():
+        return None
+    try:
+        header = soundfile.info(path)
+    except (soundfile.SoundFileError, RuntimeError):
+        return None
+    return header.frames / header.samplerate if header.frames < sndfile_decoder.UNKNOWN else None
 
 
 def audio_sha256(recording: Recording) -> str:

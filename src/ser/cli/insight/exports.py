@@ -1,0 +1,99 @@
+"""Which formats of a timeline go where: to stdout, or into files of a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser.errors import SerError
+from ser.files import atomic_path
+from ser.timeline.document import document
+
+if TYPE_CHECKING:
+    from ser.core.timeline.values import Timeline
+
+#: Of each format, what its file is called behind the recording's name.
+SUFFIXES = {
+    "json": ".timeline.json",
+    "csv": ".timeline.csv",
+    "textgrid": ".TextGrid",
+    "audacity": ".labels.txt",
+    "rttm": ".rttm",
+    "figure": ".timeline.png",
+    "svg": ".timeline.svg",
+}
+#: These can be printed; of several recordings at once, those of the second list.
+PRINTED, TOGETHER = ("json", "csv", "textgrid", "audacity", "rttm"), ("json", "csv", "rttm")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """printed : the format that goes to stdout. filed : those that become files in `folder`."""
+
+    printed: str | None
+    filed: tuple[str, ...]
+    folder: Path
+
+    @property
+    def shows_summary(self) -> bool:
+        return self.printed is None
+
+    def write(self, timeline: Timeline, stem: str) -> Iterator[Path]:
+        """Write the files of one recording, called `stem`; yields each as it is written."""
+        for name in self.filed:
+            target = self.folder / f"{stem}{SUFFIXES[name]}"
+            if name in ("figure", "svg"):
+                _save_figure(timeline, target)
+            else:
+                content = _text(name, [timeline])
+                with atomic_path(target) as temporary:
+                    temporary.write_text(content, encoding="utf-8")
+            yield target
+
+    def text(self, timelines: Sequence[Timeline], *, is_list: bool) -> str:
+        """What goes to stdout of all recordings."""
+        if self.printed is None:
+            return ""
+        if self.printed == "json" and is_list:
+            return json.dumps([document(one) for one in timelines], allow_nan=False) + "\n"
+        return _text(self.printed, timelines) if timelines else ""
+
+
+def plan(formats: Sequence[str], *, out: Path | None, several: bool) -> Plan:
+    """Raises SerError where the formats cannot all go to stdout."""
+    if out is not None:
+        return Plan(None, tuple(formats or SUFFIXES), out)
+    printed = [name for name in formats if name in PRINTED]
+    filed = tuple(name for name in formats if name not in PRINTED)
+    if len(printed) > 1:
+        raise SerError(
+            f"Found --{' and --'.join(printed)}; one format can be printed. Give --out FOLDER for "
+            "several."
+        )
+    if several and printed and printed[0] not in TOGETHER:
+        raise SerError(f"--{printed[0]} holds one recording; give --out FOLDER for a file of each.")
+    return Plan(printed[0] if printed else None, filed, Path())
+
+
+def _text(name: str, timelines: Sequence[Timeline]) -> str:
+    from ser.io.labels import writing
+
+    texts: dict[str, Callable[[], str]] = {
+        "json": lambda: json.dumps(document(timelines[0]), allow_nan=False) + "\n",
+        "csv": lambda: writing.csv_text(timelines),
+        "textgrid": lambda: writing.textgrid_text(timelines[0]),
+        "audacity": lambda: writing.audacity_text(timelines[0]),
+        "rttm": lambda: writing.rttm_text(timelines),
+    }
+    return texts[name]()
+
+
+def _save_figure(timeline: Timeline, target: Path) -> None:
+    from ser.reporting.timelines import timeline_figure
+
+    with atomic_path(target) as temporary:
+        kind = target.suffix.removeprefix(".")
+        timeline_figure(timeline).savefig(temporary, format=kind, dpi=150)

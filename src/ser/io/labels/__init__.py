@@ -1,0 +1,1 @@
+"""Labelled parts of recordings in the formats of other programs: Praat, Audacity, RTTM, CSV."""

@@ -1,0 +1,87 @@
+"""Turns go to other programs, and come back from them as references."""
+
+import pytest
+
+from ser.core.timeline.segments import Labelled
+from ser.errors import SerError, TableError, UnknownEmotion
+from ser.io.labels import writing
+from ser.io.labels.reading import read_reference
+from support.turns import timeline_of_turns
+
+LEFT = [(1.0, 4.5, "anger"), (4.5, 6.0, None), (8.25, 12.0, "neutral")]
+RIGHT = [(0.5, 3.0, "neutral")]
+#: Suffix -> what writes it.
+FORMATS = {
+    ".csv": lambda timeline: writing.csv_text([timeline]),
+    ".rttm": lambda timeline: writing.rttm_text([timeline]),
+    ".TextGrid": writing.textgrid_text,
+    ".txt": writing.audacity_text,
+}
+
+
+def answered(turns):
+    return tuple(Labelled(start, end, emotion) for start, end, emotion in turns if emotion)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        ([LEFT], {None: answered(LEFT)}),
+        ([LEFT, RIGHT], {"left": answered(LEFT), "right": answered(RIGHT)}),
+    ],
+    ids=["mono", "stereo"],
+)
+def test_what_is_written_is_read_again(suffix, channels, expected, tmp_path):
+    path = tmp_path / f"labels{suffix}"
+    path.write_text(FORMATS[suffix](timeline_of_turns(*channels)), encoding="utf-8")
+    found = read_reference(path, name="a call")
+    assert found.keys() == expected.keys()
+    for channel, segments in expected.items():
+        for one, own in zip(found[channel], segments, strict=True):
+            assert (one.start, one.end) == pytest.approx((own.start, own.end), abs=2e-3)
+            assert one.label == own.label
+
+
+def test_other_programs_see_what_they_know(tmp_path):
+    timeline = timeline_of_turns(LEFT, RIGHT)
+    rttm = writing.rttm_text([timeline]).splitlines()
+    assert rttm[0] == "SPEAKER a_call 1 1.000 3.500 <NA> <NA> anger <NA> <NA>"
+    assert [line.split()[2] for line in rttm] == ["1", "1", "2"]
+    labels = writing.audacity_text(timeline).splitlines()
+    assert labels[0] == "0.500000\t3.000000\tright: neutral"
+    assert "4.500000\t6.000000\tleft: (out_of_domain)" in labels
+    grid = writing.textgrid_text(timeline)
+    assert 'name = "left"' in grid
+    assert "xmax = 60" in grid
+    head, first, *_ = writing.csv_text([timeline]).splitlines()
+    assert head == "file,channel,start,end,emotion,confidence,abstention,p_neutral,p_anger"
+    assert first == "a call.wav,left,1.000,4.500,anger,0.8000,,0.2000,0.8000"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "words"),
+    [
+        ("a.docx", "", TableError, "suffix '.docx'; expected RTTM"),
+        ("a.rttm", "SPEAKER a 1 0 2\n", TableError, "fewer than 8 fields"),
+        ("a.rttm", "", TableError, "labels nothing of a"),
+        ("a.csv", "begin,end\n1,2\n", TableError, "is not RTTM"),
+        ("a.txt", "0\t2\tangry\n", UnknownEmotion, "'angry'"),
+        ("a.txt", "0\t2\tanger\n1\t3\tfear\n", TableError, "overlaps fear"),
+        ("a.TextGrid", "nothing", TableError, "is not RTTM"),
+        ("a.txt", None, TableError, "cannot be read"),
+    ],
+)
+def test_a_reference_that_is_none_is_refused_in_a_line(name, text, error, words, tmp_path):
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(error, match=words) as caught:
+        read_reference(path, name="a")
+    assert isinstance(caught.value, SerError)
+
+
+def test_labels_typed_by_people_are_read(tmp_path):
+    path = tmp_path / "typed.txt"
+    path.write_text("0,5\t2,25\tanger\n\\\t100\t300\n3\t4\t\n5\t6\t(laughs)\n", encoding="utf-8")
+    assert read_reference(path, name="x") == {None: (Labelled(0.5, 2.25, "anger"),)}
