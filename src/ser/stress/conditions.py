@@ -82,12 +82,12 @@ def _small() -> Iterator[Condition]:
     yield Condition("small", "rumble at -20 dB", partial(_beside, make=_rumble, snr_db=20.0))
     yield Condition("small", "30 Hz at -20 dB", partial(_beside, make=_tone, snr_db=20.0, hz=30.0))
     yield Condition("small", "6 kHz at -45 dB", partial(_beside, make=_tone, snr_db=45.0, hz=6e3))
-    for snr_db in (30.0, 40.0):
+    for snr_db in (35.0, 40.0):
         change = partial(_beside, make=_coloured, snr_db=snr_db, colour="white")
         yield Condition("small", f"white noise {snr_db:.0f} dB", change)
     for share in (0.001, 0.003):
         change = partial(_pure, change=levels.clipped, share=share)
-        yield Condition("small", f"clipped {share:.1%}", change)
+        yield Condition("small", f"clipped {100 * share:.1f} %", change)
     for place in ("start", "end"):
         seconds = f"{place}_seconds"
         yield _simple("small", f"crop {place} 60 ms", timing.cropped, **{seconds: 0.06})
@@ -137,7 +137,7 @@ def _time() -> Iterator[Condition]:
         change = partial(_pure, change=timing.sped, speed=1 + percent / 100)
         yield Condition("time", f"speed {percent:+d} %", change)
     for share in (0.02, 0.1):
-        yield Condition("time", f"packet loss {share:.0%}", partial(_losing, share=share))
+        yield Condition("time", f"packet loss {100 * share:.0f} %", partial(_losing, share=share))
 
 
 def _simple(family: str, name: str, change: Callable[..., np.ndarray], **how: Any) -> Condition:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -39,29 +39,30 @@ def _parts(found: Stress) -> Iterator[RenderableType]:
     yield headline(found)
     yield ""
     labelled = found.uar_clean is not None
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("row", no_wrap=True)
-    if labelled:
-        for heading in ("UAR", "Δ", "95 % of Δ"):
-            table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("answ.", "unch.", ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+    yield _table([], labelled, header=True)
     for family, rows in groupby(found.rows, key=attrgetter("family")):
         own = list(rows)
         limits = ", ".join(LIMITS[name].format(value) for name, value in own[0].limits.items())
-        blank = [""] * (len(table.columns) - 1)
-        table.add_row(Text(family, "bold"), *blank)
-        for row in own:
-            table.add_row(*_cells(row, labelled))
-        if limits:
-            table.add_row(Text(f"  limit: {limits}", "dim"), *blank, end_section=True)
-    yield table
+        yield Text.assemble((family, "bold"), (f"  limit: {limits}" if limits else "", "dim"))
+        yield _table(own, labelled)
     for gap in found.fairness:
         yield _gap_line(gap)
     if found.left_out:
         yield ""
     for one in found.left_out:
         yield Text(f"left out: {one.family} {one.name}: it needs {one.lacks}")
+
+
+def _table(rows: Sequence[Row], labelled: bool, *, header: bool = False) -> Table:
+    """A table of the same widths for each family, 74 columns in all."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=header)
+    table.add_column("row", no_wrap=True, width=23)
+    scores = {"UAR": 5, "Δ": 6, "95 % of Δ": 14} if labelled else {}
+    for heading, width in {**scores, "answ.": 5, "unch.": 5, "": 4}.items():
+        table.add_column(heading, justify="right", no_wrap=True, width=width)
+    for row in rows:
+        table.add_row(*_cells(row, labelled))
+    return table
 
 
 def _cells(row: Row, labelled: bool) -> Iterator[RenderableType]:

@@ -160,7 +160,6 @@ def _write(
     page_file: Path | None,
 ) -> None:
     from ser.files import atomic_path, write_json
-    from ser.reporting.robustness import stress_figure
     from ser.stress.files import markdown, rows_table
     from ser.stress.printed import headline
 
@@ -172,6 +171,8 @@ def _write(
         with atomic_path(csv_file) as temporary:
             rows_table(made).to_csv(temporary, index=False, float_format="%.6g")
     if figure_file:
+        from ser.reporting.robustness import stress_figure
+
         title = f"{recordings.name}\n{headline(made)}"
         with atomic_path(figure_file) as temporary:
             kind = figure_file.suffix.removeprefix(".") or "png"
