@@ -20,6 +20,16 @@ def directory(trained, tmp_path):
     return tmp_path / "bundle"
 
 
+def test_what_the_features_of_a_former_release_lack_stays_off(directory):
+    head = json.loads((directory / "bundle.json").read_text())
+    for name in ("trim_noise_db", "noise_floor_db"):
+        assert head["features"].pop(name) is not None
+    (directory / "bundle.json").write_text(json.dumps(head))
+    features = load_bundle(directory).features
+    assert features.trim_noise_db is None
+    assert features.noise_floor_db is None
+
+
 def test_a_loaded_bundle_saves_to_the_same_bytes(directory, tmp_path):
     save_bundle(load_bundle(directory), tmp_path / "again")
     assert bundle_sha256(tmp_path / "again") == bundle_sha256(directory)

@@ -8,7 +8,7 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from ser.bundle import CARD_FILE, load_bundle, save_bundle
-from ser.core.augmentation.waveforms import noisy
+from ser.core.distortion.noises import coloured, mixed
 from ser.core.utterance.waveform import resample
 from ser.io.audio.read import load_mono
 from ser.params import AbstentionParams
@@ -92,7 +92,8 @@ def test_strange_speech_gets_a_reason_beside_its_posteriors(bundle, spoken):
 
 def test_noise_as_models_have_learnt_to_bear_is_not_strange(bundle, spoken):
     y, sr = spoken
-    heard = noisy(y, snr_db=15, rng=np.random.default_rng(0))
+    noise = coloured(y.size, sr=sr, db_per_octave=-3, rng=np.random.default_rng(0))
+    heard = mixed(y, noise, sr=sr, snr_db=15)
     assert asked(bundle, max_novelty_percentile=99).predict(heard, sr=sr).abstention is None
 
 

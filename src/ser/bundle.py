@@ -85,6 +85,12 @@ class _Head(_Part):
     encoder: EncoderReference | None
     card: dict[str, Any] = {}
 
+    @field_validator("features", mode="before")
+    @classmethod
+    def _as_trained(cls, features: dict[str, Any]) -> dict[str, Any]:
+        """What the features of a former release lack was off."""
+        return {"trim_noise_db": None, "noise_floor_db": None, **features}
+
     @field_validator("classes")
     @classmethod
     def _canonical(cls, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.core.augmentation.waveforms import noisy
+from ser.core.distortion.noises import coloured, mixed
 from ser.core.features.extract import extract
 from ser.core.uncertainty.abstention import Abstention
 from ser.core.utterance.emotions import EMOTIONS
@@ -68,7 +68,8 @@ def test_bandwidth_is_where_a_telephone_cuts_to_within_a_mel_band(sr, edge):
 
 def test_twenty_decibels_more_noise_are_about_twenty_less_of_the_ratio():
     y, rng = bursts(), np.random.default_rng(0)
-    at_30, at_10 = (summary(noisy(y, snr_db=db, rng=rng)).snr_db for db in (30, 10))
+    noise = coloured(y.size, sr=SR, db_per_octave=-2, rng=rng)
+    at_30, at_10 = (summary(mixed(y, noise, sr=SR, snr_db=db)).snr_db for db in (30, 10))
     assert at_30 - at_10 == pytest.approx(20, abs=3)
     # Bursts are on for two thirds of the time: the loud frames' ratio is 1.8 dB above the mean's.
     assert at_10 == pytest.approx(11.8, abs=3)

@@ -47,14 +47,15 @@ def run(root: Path, capsys, chosen: Params | None = None) -> int:
 
 
 def test_versions_are_features_of_altered_recordings(root, capsys):
-    assert run(root, capsys) == 8
+    assert run(root, capsys) == 16
     row = pd.read_parquet(root / TABLE).iloc[:1]
     features = params().features
     y = audible(load_audio(root / row["file"].iloc[0], sr=SR), sr=SR, params=features)
     sequences = shards.read_sequences(root / AUGMENTED)
-    for number in (1, 2):
+    for number in (1, 2, 3, 4):
         heard = augmented(
             y,
+            sr=SR,
             speaker=row["speaker"].iloc[0],
             recording=row["sha256"].iloc[0],
             version=number,
@@ -68,14 +69,15 @@ def test_versions_are_features_of_altered_recordings(root, capsys):
 def test_again_nothing_is_computed_and_more_versions_cost_what_is_new(root, capsys):
     run(root, capsys)
     assert run(root, capsys) == 0
-    assert run(root, capsys, params(versions=3)) == 4
+    assert run(root, capsys, params(versions=5)) == 4
     assert run(root, capsys, params(versions=1)) == 0
     assert len(shards.read_functionals(root / AUGMENTED)) == 4
 
 
 def test_another_change_computes_all_again(root, capsys):
     run(root, capsys)
-    assert run(root, capsys, params(speed=0.1)) == 8
+    assert run(root, capsys, params(speed=0.1)) == 16
+    assert run(root, capsys, params(speed=0.1, channels=["plain"])) == 16
 
 
 def test_a_recording_that_turns_out_to_be_another_speaker_s_is_another_voice(root, capsys):
@@ -83,7 +85,7 @@ def test_a_recording_that_turns_out_to_be_another_speaker_s_is_another_voice(roo
     table = pd.read_parquet(root / TABLE)
     table.loc[0, "speaker"] = "synthetic/99"
     table.to_parquet(root / TABLE)
-    assert run(root, capsys) == 2
+    assert run(root, capsys) == 4
 
 
 def test_one_recording_under_two_speakers_names_is_two_voices(root, capsys):
@@ -91,7 +93,7 @@ def test_one_recording_under_two_speakers_names_is_two_voices(root, capsys):
     twin = table.iloc[[0]].assign(speaker="synthetic/99", file="data/raw/synthetic/twin.wav")
     (root / twin["file"].iloc[0]).write_bytes((root / table["file"].iloc[0]).read_bytes())
     pd.concat([table, twin], ignore_index=True).to_parquet(root / TABLE)
-    assert run(root, capsys) == 10
+    assert run(root, capsys) == 20
     rows = pd.read_parquet(root / TABLE)
     featurize.run(root, params())
     examples = load_examples(root, frozenset({"log_mel"}), rows, versions=2)
@@ -106,7 +108,7 @@ def test_a_recording_of_one_window_is_long_enough_however_fast_it_is_played(root
     soundfile.write(path, y[max(0, loud - 500) :][:1030], sr)
     table.loc[0, "sha256"] = shards.file_hash(path)
     table.to_parquet(root / TABLE)
-    assert run(root, capsys) == 8
+    assert run(root, capsys) == 16
 
 
 def test_none_are_made_where_none_are_asked_for(root, capsys):
@@ -130,7 +132,7 @@ def test_models_are_given_each_version_in_the_order_of_the_recordings(root, caps
     assert list(flat.emotion) == [*examples.emotion] * 3
     assert len(set(flat.speaker)) == 3 * len(set(examples.speaker))
     with pytest.raises(TableError, match="`dvc repro -f featurize`"):
-        load_examples(root, frozenset({"functionals"}), rows, versions=3)
+        load_examples(root, frozenset({"functionals"}), rows, versions=5)
 
 
 def test_recordings_that_cannot_be_read_are_one_line(root):

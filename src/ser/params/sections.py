@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ser.params.protocols import known_protocol
 from ser.params.section import Section
@@ -72,6 +72,9 @@ class FeatureParams(Section):
     #: High-pass filter against DC offset and rumble: 3 dB at this frequency, 70 dB from about
     #: half of it down. None: no filter.
     high_pass_hz: float | None = Field(70.0, gt=0)
+    #: White noise this far below the utterance's level is added to the spectra of functionals,
+    #: on average, so that the floors of recordings are alike; None: none.
+    noise_floor_db: float | None = Field(30.0, ge=0, le=100)
     #: Log-mel is floored this far below the utterance's loudest bin; None: at -100 dB.
     top_db: float | None = Field(80.0, gt=0)
     #: Spectral contrast is floored this far below its loudest peak: what lies deeper is the
@@ -79,6 +82,9 @@ class FeatureParams(Section):
     contrast_top_db: float | None = Field(80.0, gt=0)
     #: Edges this far below the loudest 10 ms are silence and trimmed; None: kept.
     trim_db: float | None = Field(40.0, gt=0)
+    #: Edges less than this far above the noise floor are trimmed, too, however loud the noise;
+    #: None: trim_db alone decides.
+    trim_noise_db: float | None = Field(8.0, gt=0, le=40)
     trim_margin_seconds: float = Field(0.05, ge=0)
     #: Root mean square that every utterance is scaled to, dB re 1, so that the microphone's
     #: distance does not matter. None: as recorded.
@@ -107,26 +113,51 @@ class FeatureParams(Section):
         return self
 
 
+#: Within which bounds the ranges of augmentation lie.
+RANGES = {
+    "noise_db": (-20, 100),
+    "room_rt60_seconds": (0.01, 10),
+    "room_drr_db": (-40, 60),
+    "telephone_low_hz": (20, 1000),
+    "telephone_high_hz": (1500, 3990),
+}
+
+
 class WaveformAugmentParams(Section):
     """Augmented versions of every recording, on which models are trained too."""
 
     #: How many of each; 0: none.
-    versions: int = Field(2, ge=0, le=20)
+    versions: int = Field(4, ge=0, le=20)
     #: Versions of a speaker are up to this share slower (odd ones) or faster (even ones).
     speed: float = Field(0.15, ge=0, lt=1)
-    #: How many dB below the speech noise lies, from and to; None: no noise.
+    #: What version 1, 2, … comes through; with more versions it begins again.
+    channels: tuple[Literal["plain", "room", "telephone"], ...] = Field(
+        ("plain", "plain", "telephone", "room"), min_length=1
+    )
+    #: How many dB below the speech noise lies in every version, from and to; None: no noise.
     noise_db: tuple[float, float] | None = (5.0, 40.0)
+    #: Time in which a room's reverberation decays by 60 dB, from and to.
+    room_rt60_seconds: tuple[float, float] = (0.15, 1.0)
+    #: Direct sound over reverberation, dB, from and to.
+    room_drr_db: tuple[float, float] = (-5.0, 12.0)
+    #: Lower and upper edge of a telephone's band, each from and to.
+    telephone_low_hz: tuple[float, float] = (100.0, 450.0)
+    telephone_high_hz: tuple[float, float] = (2800.0, 3800.0)
     #: Louder or softer by up to this many dB; without effect unless features.level_db is null.
     gain_db: float = Field(0.0, ge=0, le=60)
 
-    @field_validator("noise_db")
+    @field_validator(*RANGES)
     @classmethod
-    def _from_low_to_high(cls, noise_db: tuple[float, float] | None) -> tuple[float, float] | None:
-        if noise_db is not None and not -20 <= noise_db[0] <= noise_db[1] <= 100:
+    def _from_low_to_high(
+        cls, value: tuple[float, float] | None, info: ValidationInfo
+    ) -> tuple[float, float] | None:
+        least, most = RANGES[str(info.field_name)]
+        if value is not None and not least <= value[0] <= value[1] <= most:
             raise ValueError(
-                f"they are {list(noise_db)}; expected two numbers, -20 <= low <= high <= 100"
+                f"they are {list(value)}; expected two numbers, "
+                f"{least:g} <= low <= high <= {most:g}"
             )
-        return noise_db
+        return value
 
 
 class EncoderParams(Section):
@@ -149,6 +180,8 @@ class LogMelAugmentParams(Section):
     shift: float = Field(1.5, ge=0)
     #: A smooth curve over mel of up to this many dB: another microphone.
     tilt_db: float = Field(3.0, ge=0)
+    #: Steady noise so many dB below the loudest bin is added, from and to; None: none.
+    floor_db: tuple[float, float] | None = None
     #: Masked stripes (SpecAugment): number, and their largest widths.
     masks: int = Field(2, ge=0)
     mask_bands: int = Field(8, ge=0)

@@ -20,7 +20,10 @@ from ser.project import EMBEDDINGS
 from ser.stages.base import raise_first, run_stage
 
 #: Of the features' parameters, those that a waveform is prepared by.
-PREPARED_BY = ("high_pass_hz", "trim_db", "trim_margin_seconds", "level_db", "n_fft")
+PREPARED_BY = (
+    *("high_pass_hz", "trim_db", "trim_noise_db", "trim_margin_seconds"),
+    *("level_db", "n_fft"),
+)
 
 
 def run(root: Path, params: Params) -> None:

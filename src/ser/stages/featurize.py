@@ -35,7 +35,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 #: The source that features depend on: another one is another recipe.
 CODE = ("core/features", "core/utterance/segments.py", "core/utterance/waveform.py", "io/audio")
-AUGMENTED_BY = (*CODE, "core/augmentation/waveforms.py")
+AUGMENTED_BY = (*CODE, "core/augmentation/waveforms.py", "core/distortion")
 
 
 def run(root: Path, params: Params) -> None:
@@ -168,7 +168,7 @@ def _change(params: Params, version: int, speaker: str, recording: str) -> Chang
 def _version(y: np.ndarray, *, features: FeatureParams, **how: Any) -> np.ndarray:
     """y (n_samples,) `augmented`, and no shorter than one window where y was none."""
     # A microphone's noise passes the filter, too.
-    result = above_rumble(augmented(y, **how), params=features)
+    result = above_rumble(augmented(y, sr=features.sr, **how), params=features)
     return np.pad(result, (0, max(0, min(features.n_fft, y.size) - result.size)))
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ser.core.augmentation.log_mels import augment, cropped, masked, resampled
+from ser.core.augmentation.log_mels import augment, cropped, floored, masked, resampled
 from ser.params import LogMelAugmentParams
 
 OFF = LogMelAugmentParams(stretch=0, warp=0, shift=0, tilt_db=0, masks=0, mixup=0)
@@ -68,3 +68,19 @@ def test_a_crop_is_a_stretch_of_the_whole():
     assert max(starts) == 40
     assert np.array_equal(cropped(x, frames=100, rng=rng()), x)
     assert np.array_equal(cropped(x, frames=101, rng=rng()), x)
+
+
+def test_steady_noise_adds_its_power():
+    x = np.array([[0.0, -20.0, -60.0]], np.float32)
+    assert floored(x, below_db=20.0) == pytest.approx(
+        10 * np.log10(10 ** (x / 10) + 10**-2.0), abs=1e-4
+    )
+    assert floored(x, below_db=60.0).dtype == np.float32
+
+
+def test_noise_of_a_slope_is_louder_above():
+    silent = np.full((4, 64), -100.0, np.float32)
+    silent[0, 0] = 0
+    noise = floored(silent, below_db=40.0, slope_db=10.0)[1]
+    assert noise[-1] - noise[0] == pytest.approx(10, abs=0.01)
+    assert noise.mean() == pytest.approx(-40, abs=0.01)

@@ -1,19 +1,27 @@
-"""Augmented versions: another voice and room, the same for the same names."""
+"""Augmented versions: another voice and channel, the same for the same names."""
 
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 
-from ser.core.augmentation.waveforms import augmented, noisy, played
-from ser.params import WaveformAugmentParams
-from support.signals import tone
+from ser.core.augmentation.waveforms import augmented, played
+from ser.core.distortion.noises import active_rms
+from ser.errors import ParamsError
+from ser.params import WaveformAugmentParams, parse_params
+from support.signals import noise, tone
 
 SR = 16_000
-QUIET = WaveformAugmentParams(noise_db=None)
+QUIET = WaveformAugmentParams(channels=("plain",), noise_db=None)
+
+
+def alone(channel: str, **values: object) -> WaveformAugmentParams:
+    """One kind of channel without noise or change of speed."""
+    return WaveformAugmentParams(channels=(channel,), **{"speed": 0.0, "noise_db": None} | values)
 
 
 def version(y, number=1, *, speaker="c/01", recording="a" * 64, params=QUIET):
-    return augmented(y, speaker=speaker, recording=recording, version=number, params=params)
+    return augmented(y, sr=SR, speaker=speaker, recording=recording, version=number, params=params)
 
 
 def test_the_same_names_give_the_same_samples():
@@ -49,12 +57,12 @@ def test_playing_is_resampling_as_librosa_does():
 @pytest.mark.parametrize("snr_db", [-5.0, 5.0, 30.0])
 def test_noise_lies_as_far_below_as_was_asked(snr_db):
     y = tone(220)
-    noise = noisy(y, snr_db=snr_db, rng=np.random.default_rng(0)) - y
-    assert 20 * np.log10(y.std() / noise.std()) == pytest.approx(snr_db, abs=0.1)
+    added = version(y, params=alone("plain", noise_db=(snr_db, snr_db))) - y
+    assert 20 * np.log10(active_rms(y, sr=SR) / added.std()) == pytest.approx(snr_db, abs=0.1)
 
 
 def test_noise_differs_from_recording_to_recording():
-    y, params = tone(220), WaveformAugmentParams(speed=0.0)
+    y, params = tone(220), alone("plain", noise_db=(5, 40))
     one, other = (version(y, recording=name, params=params) - y for name in ("a", "b"))
     assert not np.allclose(one, other)
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
@@ -62,13 +70,65 @@ def test_noise_differs_from_recording_to_recording():
 
 def test_everything_off_changes_nothing():
     y = tone(220)
-    np.testing.assert_allclose(
-        version(y, params=WaveformAugmentParams(speed=0.0, noise_db=None)), y
-    )
+    np.testing.assert_allclose(version(y, params=alone("plain")), y)
+
+
+def test_each_version_comes_through_its_channel_and_then_from_the_first_again():
+    y = noise(seconds=2)
+    params = WaveformAugmentParams(channels=("telephone", "plain"), noise_db=None)
+
+    def above_4_khz(number: int) -> float:
+        hertz, power = scipy.signal.welch(version(y, number, params=params), SR)
+        return 10 * np.log10(power[hertz > 4500].mean() / power[hertz < 2000].mean())
+
+    levels = [above_4_khz(number) for number in (1, 2, 3, 4)]
+    assert max(levels[0], levels[2]) < -30
+    assert min(levels[1], levels[3]) > -10
+
+
+def test_a_room_sounds_on():
+    y = tone(220, seconds=1)
+    y[SR // 2 :] = 0
+    dry, wet = version(y, params=alone("plain")), version(y, params=alone("room"))
+    after = slice(SR // 2 + 400, SR // 2 + 1600)
+    assert wet.size == y.size
+    assert wet[after].std() > 0.001 > dry[after].std()
+
+
+@pytest.mark.parametrize("channel", ["plain", "room", "telephone"])
+def test_channels_differ_from_recording_to_recording_by_chance_alone(channel):
+    y, params = noise(), alone(channel)
+    one, again, other = (version(y, recording=name, params=params) for name in ("a", "a", "b"))
+    assert np.array_equal(one, again)
+    assert np.array_equal(one, other) == (channel == "plain")
+
+
+@pytest.mark.parametrize("channel", ["plain", "telephone", "room"])
+def test_there_is_noise_in_the_silence_of_every_channel_and_the_telephone_takes_its_treble(channel):
+    y = np.pad(tone(220, seconds=1), SR // 2)
+    silence = version(y, params=alone(channel, noise_db=(5, 5)))[1000 : SR // 2 - 1000]
+    assert silence.std() > 0.02
+    hertz, power = scipy.signal.welch(silence, SR)
+    treble_db = 10 * np.log10(power[hertz > 4500].mean() / power[hertz < 3000].mean())
+    assert (treble_db < -30) == (channel == "telephone")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"channels": ["codec"]}, r"augment\.channels\.0 is 'codec'; input should be 'plain', "),
+        ({"channels": []}, r"augment\.channels"),
+        ({"room_rt60_seconds": [2.0, 1.0]}, r"room_rt60_seconds.*\[2\.0, 1\.0\].*low <= high"),
+        ({"telephone_high_hz": [3000, 9000]}, r"telephone_high_hz.*1500 <= low <= high <= 3990"),
+    ],
+)
+def test_what_is_no_channel_is_refused(values, message):
+    with pytest.raises(ParamsError, match=message):
+        parse_params({"augment": values})
 
 
 def test_level_varies_within_its_bound():
-    y, params = tone(220), WaveformAugmentParams(speed=0.0, noise_db=None, gain_db=6.0)
+    y, params = tone(220), alone("plain", gain_db=6.0)
     gains = [20 * np.log10(version(y, recording=str(i), params=params).std() / y.std())
              for i in range(40)]  # fmt: skip
     assert -6.01 <= min(gains) < -3

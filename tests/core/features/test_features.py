@@ -11,8 +11,11 @@ from ser.core.features.extract import (
     functional_names,
     lld,
     lld_names,
+    lld_of,
+    noise_floor,
+    read_spectrum,
 )
-from ser.core.features.spectrum import mel_and_chroma_bank
+from ser.core.features.spectrum import centred_frames, mel_and_chroma_bank
 from ser.core.utterance.waveform import resample
 from ser.errors import AudioError, EmptyAudio
 from ser.params import FeatureParams
@@ -298,3 +301,36 @@ def test_the_chroma_bank_is_librosa_s(sr, n_fft, n_chroma):
     bank = mel_and_chroma_bank(sr, n_fft, 20, n_chroma)[:, 20:]
     expected = librosa.filters.chroma(sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=0.0)
     assert np.array_equal(bank, expected.T)
+
+
+def test_the_noise_floor_is_what_white_noise_adds_on_average():
+    params = FeatureParams(noise_floor_db=10.0, top_db=None)
+    y, rng = voice(), np.random.default_rng(0)
+    level = np.sqrt(np.mean(np.square(y))) * 10 ** (-10 / 20)
+    frames = {"n_fft": params.n_fft, "hop_length": params.hop_length}
+    noisy = [
+        read_spectrum(
+            centred_frames(y + level * rng.standard_normal(y.size).astype(np.float32), **frames),
+            params=params,
+        ).mel_and_chroma[10:-10, : params.n_mels]
+        for _ in range(300)
+    ]
+    own = read_spectrum(centred_frames(y, **frames), params=params)
+    floored = lld_of(y, own, params=params, floor=noise_floor(y, params=params))["log_mel"][10:-10]
+    np.testing.assert_allclose(floored, 10 * np.log10(np.mean(noisy, axis=0)), atol=1.5)
+    assert np.abs(floored - 10 * np.log10(np.mean(noisy, axis=0))).mean() < 0.25
+
+
+def test_with_a_noise_floor_faint_noise_changes_functionals_less_and_the_log_mel_as_much():
+    y, hiss = voice(), noise(seconds=0.8, level=0.001)
+
+    def change(noise_floor_db: float | None) -> tuple[float, float]:
+        params = FeatureParams(noise_floor_db=noise_floor_db)
+        one, other = (extract(x, params=params) for x in (y, y + hiss))
+        columns = [name for name in one.functionals.index if name.startswith("modulation")]
+        functionals = np.abs(one.functionals[columns] - other.functionals[columns]).mean()
+        return float(functionals), float(np.abs(one.log_mel - other.log_mel).mean())
+
+    (with_floor, log_mel), (without, same) = change(30.0), change(None)
+    assert with_floor < without / 2
+    assert log_mel == same

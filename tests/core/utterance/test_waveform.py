@@ -2,8 +2,10 @@ import librosa
 import numpy as np
 import pytest
 
-from ser.core.utterance.waveform import HighPass, high_pass, mono, resample, trim
+from ser.core.features.extract import audible, speech_bounds
+from ser.core.utterance.waveform import HighPass, high_pass, mono, resample, trim, trim_bounds
 from ser.errors import AudioError, EmptyAudio
+from ser.params import FeatureParams
 from support.signals import SR, noise, tone, voice
 
 
@@ -64,6 +66,36 @@ def test_trim_keeps_a_pause_inside_the_speech():
 def test_trim_does_not_depend_on_level():
     y = np.concatenate([noise(level=1e-4), tone(200), noise(level=1e-4)])
     assert trim(y, sr=SR).size == trim(0.01 * y, sr=SR).size < y.size
+
+
+@pytest.mark.parametrize("below_db", [45, 30, 20])
+def test_noise_is_trimmed_as_silence_is(below_db):
+    speech = tone(200, seconds=0.5)
+    y = np.pad(speech, SR) + noise(seconds=2.5, level=0.21 * 10 ** (-below_db / 20))
+    bounds = {"sr": SR, "top_db": 40, "margin_seconds": 0.05}
+    start, stop = trim_bounds(y, **bounds, noise_db=8.0)
+    assert start == pytest.approx(0.95 * SR, abs=160)
+    assert stop == pytest.approx(1.55 * SR, abs=160)
+    if below_db < 40:
+        assert trim_bounds(y, **bounds) == (0, y.size)
+
+
+def test_noise_as_loud_as_speech_leaves_the_speech():
+    y = voice()
+    start, stop = trim_bounds(y, sr=SR, top_db=40, margin_seconds=0.0, noise_db=40.0)
+    assert stop - start > 0.8 * y.size
+
+
+def test_a_filter_that_rings_at_the_start_and_a_resampler_at_the_end_are_no_speech():
+    sr = 48_000
+    y = np.pad(0.01 * tone(200, seconds=0.5, sr=sr), sr)
+    hum = 0.14 * np.sin(2 * np.pi * 30 * np.arange(y.size) / sr + 1)
+    params = FeatureParams()
+    bare, rumbling = (
+        speech_bounds(audible(s.astype(np.float32), sr=sr, params=params), params=params)
+        for s in (y, y + hum)
+    )
+    assert rumbling == pytest.approx(bare, abs=160)
 
 
 def test_digital_silence_comes_back_whole():

@@ -9,6 +9,9 @@ import numpy as np
 
 from ser.params import LogMelAugmentParams
 
+#: dB of a factor e of power, and the largest slope of added noise over all bands.
+NEPER_DB, SLOPE_DB = np.float32(10 / np.log(10)), 20.0
+
 
 def augment(
     log_mel: np.ndarray, *, params: LogMelAugmentParams, rng: np.random.Generator
@@ -19,6 +22,9 @@ def augment(
     shift = params.shift * rng.uniform(-1, 1)
     x = resampled(log_mel, speed=speed, scale=scale, shift=shift)
     x += _tilt(x.shape[1], params.tilt_db, rng)
+    if params.floor_db is not None:
+        below_db, slope_db = rng.uniform(*params.floor_db), rng.uniform(-SLOPE_DB, SLOPE_DB)
+        x = floored(x, below_db=below_db, slope_db=slope_db)
     return masked(
         x, masks=params.masks, bands=params.mask_bands, frames=params.mask_frames, rng=rng
     )
@@ -37,6 +43,18 @@ def resampled(log_mel: np.ndarray, *, speed: float, scale: float, shift: float) 
     if speed != 1.0:
         x = _interpolated(x, np.arange(max(1, round(n_frames / speed))) * speed)
     return np.array(x, dtype=np.float32)
+
+
+def floored(x: np.ndarray, *, below_db: float, slope_db: float = 0.0) -> np.ndarray:
+    """x (n_frames, n_mels), dB, with steady noise `below_db` below its loudest bin: float32.
+
+    slope_db : by how much the noise is louder in the last band than in the first. Powers are added:
+    what noise is on average.
+    """
+    noise = x.max() - below_db + slope_db * np.linspace(-0.5, 0.5, x.shape[1], dtype=np.float32)
+    above = np.abs(x - noise.astype(np.float32))
+    result: np.ndarray = np.maximum(x, noise) + NEPER_DB * np.log(1 + np.exp(-above / NEPER_DB))
+    return result.astype(np.float32, copy=False)
 
 
 def masked(

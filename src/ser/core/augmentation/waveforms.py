@@ -1,8 +1,10 @@
-"""Augmented waveforms: other voices, noise and levels. Pure.
+"""Augmented waveforms: other voices, in noise, in rooms and on telephones. Pure.
 
 A recording that is played faster has a higher pitch and a shorter vocal tract (Ko et al. 2015): it
 becomes another voice of the same emotion. All recordings of a speaker change speed alike, so that a
-version of a speaker is one voice; noise differs between recordings.
+version of a speaker is one voice, and all of a version come through one kind of channel; noise,
+room and band differ between recordings. Noise of a room comes after its reverberation, and through
+the telephone.
 """
 
 from __future__ import annotations
@@ -11,31 +13,50 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
-import scipy
 import soxr
 
+from ser.core.distortion.bands import telephone
+from ser.core.distortion.noises import coloured, mixed
+from ser.core.distortion.rooms import impulse_response, reverberated
 from ser.core.utterance.tables import utterance_keys
 from ser.params import WaveformAugmentParams
 
 #: Least change of speed, as a share of the largest one.
 LEAST_CHANGE = 1 / 3
-#: Largest pole of the filter that colours noise, from white (0) to nearly brown.
-MOST_COLOUR = 0.95
+#: From which to which colour noise is drawn, in dB an octave: nearly brown to blue.
+NOISE_SLOPES = (-6.0, 2.0)
+#: Bits of a telephone's mu-law, from coarse to fine, and the rate at which it samples.
+TELEPHONE_BITS, TELEPHONE_RATE = (6, 9), 8000
+#: Above which frequency a room's walls absorb sound: from curtains to tiles.
+DAMPING_HZ = (1500.0, 8000.0)
 
 
 def augmented(
-    y: np.ndarray, *, speaker: str, recording: str, version: int, params: WaveformAugmentParams
+    y: np.ndarray,
+    *,
+    sr: int,
+    speaker: str,
+    recording: str,
+    version: int,
+    params: WaveformAugmentParams,
 ) -> np.ndarray:
     """Version 1, 2, … of y (n_samples,): float32 (other n_samples,), the same for the same names.
 
-    Odd versions are slower and lower, even ones faster and higher.
+    Odd versions are slower and lower, even ones faster and higher. Version 1 comes through the
+    first of `params.channels`, version 2 through the second, and so on, again from the first.
     """
     voice = np.random.default_rng([crc32(speaker.encode()), version])
     take = np.random.default_rng([crc32(recording.encode()), version])
     change = np.log1p(params.speed) * voice.uniform(LEAST_CHANGE, 1.0)
     y = played(y, speed=float(np.exp(-change if version % 2 else change)))
+    channel = params.channels[(version - 1) % len(params.channels)]
+    if channel == "room":
+        y = _in_room(y, sr, params, take)
     if params.noise_db is not None:
-        y = noisy(y, snr_db=take.uniform(*params.noise_db), rng=take)
+        noise = coloured(y.size, sr=sr, db_per_octave=take.uniform(*NOISE_SLOPES), rng=take)
+        y = mixed(y, noise, sr=sr, snr_db=take.uniform(*params.noise_db))
+    if channel == "telephone":
+        y = _by_telephone(y, sr, params, take)
     gain_db = take.uniform(-params.gain_db, params.gain_db)
     return y * np.float32(10 ** (gain_db / 20))
 
@@ -43,14 +64,6 @@ def augmented(
 def played(y: np.ndarray, *, speed: float) -> np.ndarray:
     """y (n_samples,) played `speed` times as fast, at the same rate: float32."""
     return np.asarray(soxr.resample(y, speed, 1.0, quality="HQ"), dtype=np.float32)
-
-
-def noisy(y: np.ndarray, *, snr_db: float, rng: np.random.Generator) -> np.ndarray:
-    """y (n_samples,) with noise of a random colour, `snr_db` below it: float32."""
-    colour = rng.uniform(0.0, MOST_COLOUR)
-    noise = scipy.signal.lfilter([1.0], [1.0, -colour], rng.standard_normal(y.size))
-    ratio = np.sqrt(np.mean(np.square(y, dtype=np.float64)) / np.mean(np.square(noise)))
-    return y + (noise * ratio * 10 ** (-snr_db / 20)).astype(np.float32)
 
 
 def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
@@ -63,3 +76,29 @@ def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:
         for key, speaker in zip(utterance_keys(rows), rows["speaker"], strict=True)
     ]
     return rows.assign(version=version).set_axis(pd.Index(keys, dtype=object))
+
+
+def _in_room(
+    y: np.ndarray, sr: int, params: WaveformAugmentParams, rng: np.random.Generator
+) -> np.ndarray:
+    response = impulse_response(
+        sr=sr,
+        rt60_seconds=rng.uniform(*params.room_rt60_seconds),
+        drr_db=rng.uniform(*params.room_drr_db),
+        damping_hz=float(np.exp(rng.uniform(*np.log(DAMPING_HZ)))),
+        rng=rng,
+    )
+    return reverberated(y, response=response)
+
+
+def _by_telephone(
+    y: np.ndarray, sr: int, params: WaveformAugmentParams, rng: np.random.Generator
+) -> np.ndarray:
+    return telephone(
+        y,
+        sr=sr,
+        low_hz=rng.uniform(*params.telephone_low_hz),
+        high_hz=rng.uniform(*params.telephone_high_hz),
+        rate=TELEPHONE_RATE,
+        bits=int(rng.integers(*TELEPHONE_BITS, endpoint=True)),
+    )

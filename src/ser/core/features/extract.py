@@ -27,6 +27,7 @@ from ser.core.features.spectrum import (
     centred_frames,
     contrast,
     count_extremes,
+    hann,
     mel_and_chroma_bank,
     power_blocks,
     power_to_db,
@@ -82,12 +83,18 @@ def extract(y: np.ndarray, *, params: FeatureParams) -> Features:
     ((1998,), (101, 64))
     """
     y = prepared(y, params=params)
-    return summed_up(y, lld(y, params=params), params=params)
+    frames = centred_frames(y, n_fft=params.n_fft, hop_length=params.hop_length)
+    return summed_up(y, read_spectrum(frames, params=params), params=params)
 
 
-def summed_up(y: np.ndarray, descriptors: Lld, *, params: FeatureParams) -> Features:
-    """Features of `prepared` y (n_samples,) and its descriptors."""
+def summed_up(y: np.ndarray, spectral: Spectral, *, params: FeatureParams) -> Features:
+    """Features of `prepared` y (n_samples,) from the spectra of its centred frames.
+
+    Functionals are of descriptors above the noise floor; the log-mel has none, for networks are
+    trained on versions with noise of many levels and need no other help.
+    """
     if params.functionals == "ser":
+        descriptors = lld_of(y, spectral, params=params, floor=noise_floor(y, params=params))
         values = np.concatenate(
             [
                 functionals(descriptors.values, names=descriptors.names),
@@ -97,7 +104,10 @@ def summed_up(y: np.ndarray, descriptors: Lld, *, params: FeatureParams) -> Feat
         ).astype(np.float32)
     else:
         values = smile_functionals(y, sr=params.sr, name=params.functionals)
-    log_mel = byol_log_mel(y) if params.log_mel == "byol_s" else descriptors["log_mel"]
+    if params.log_mel == "byol_s":
+        log_mel = byol_log_mel(y)
+    else:
+        log_mel = power_to_db(spectral.mel_and_chroma[:, : params.n_mels], params.top_db)
     return Features(
         functionals=pd.Series(values, index=_functional_index(params)),
         log_mel=log_mel.astype(np.float16),
@@ -141,7 +151,11 @@ def speech_bounds(y: np.ndarray, *, params: FeatureParams) -> tuple[int, int]:
     if params.trim_db is None:
         return 0, y.size
     start, stop = trim_bounds(
-        y, sr=params.sr, top_db=params.trim_db, margin_seconds=params.trim_margin_seconds
+        y,
+        sr=params.sr,
+        top_db=params.trim_db,
+        margin_seconds=params.trim_margin_seconds,
+        noise_db=params.trim_noise_db,
     )
     # Never shorter than one window.
     return (start, stop) if stop - start >= params.n_fft else (0, y.size)
@@ -238,11 +252,21 @@ def read_spectrum(frames: np.ndarray, *, params: FeatureParams) -> Spectral:
     return Spectral(mel_and_chroma, extremes, f0, harmonicity)
 
 
-def lld_of(y: np.ndarray, spectral: Spectral, *, params: FeatureParams) -> Lld:
-    """All descriptors of y (n_samples,) from the spectra of its centred frames."""
-    mel_and_chroma, harmonicity = spectral.mel_and_chroma, spectral.harmonicity
+def lld_of(y: np.ndarray, spectral: Spectral, *, params: FeatureParams, floor: float = 0.0) -> Lld:
+    """All descriptors of y (n_samples,) from the spectra of its centred frames.
+
+    floor : power of steady white noise in each bin, which is added to that of y: what noise is on
+    average, without its chance. F0, harmonicity and zero crossings are y's own.
+    """
+    mel_and_chroma, extremes = spectral.mel_and_chroma, spectral.extremes
     rms, zcr = _rms_and_zcr(y, n_fft=params.n_fft, hop_length=params.hop_length)
+    harmonicity = spectral.harmonicity
     f0 = np.where(is_voiced(harmonicity, rms=rms), spectral.f0, 0.0)
+    if floor > 0:
+        bank = mel_and_chroma_bank(params.sr, params.n_fft, params.n_mels, params.n_chroma)
+        mel_and_chroma = mel_and_chroma + np.float32(floor) * bank.sum(axis=0)
+        extremes = extremes + np.float32(floor)
+        rms = np.sqrt(np.square(rms) + floor / np.square(hann(params.n_fft)).sum())
     log_mel = power_to_db(mel_and_chroma[:, : params.n_mels], params.top_db)
     mfcc = log_mel @ _dct(params.n_mels, params.n_mfcc)
     values = np.concatenate(
@@ -251,7 +275,7 @@ def lld_of(y: np.ndarray, spectral: Spectral, *, params: FeatureParams) -> Lld:
             delta(mfcc, order=1),
             delta(mfcc, order=2),
             scaled_chroma(mel_and_chroma[:, params.n_mels :]),
-            contrast(spectral.extremes, params=params),
+            contrast(extremes, params=params),
             log_mel,
             np.stack([rms, zcr, f0, harmonicity], axis=1),
         ],
@@ -259,6 +283,14 @@ def lld_of(y: np.ndarray, spectral: Spectral, *, params: FeatureParams) -> Lld:
         dtype=np.float32,
     )
     return Lld(values, lld_names(params))
+
+
+def noise_floor(y: np.ndarray, *, params: FeatureParams) -> float:
+    """Mean power in a bin of white noise `params.noise_floor_db` below y (n_samples,); 0: none."""
+    if params.noise_floor_db is None:
+        return 0.0
+    power = float(np.mean(np.square(y, dtype=np.float64))) * 10 ** (-params.noise_floor_db / 10)
+    return power * float(np.square(hann(params.n_fft)).sum())
 
 
 @lru_cache(maxsize=8)

@@ -23,7 +23,6 @@ from ser.core.features.extract import (
     above_rumble,
     audible,
     extract,
-    lld_of,
     read_spectrum,
     speech_bounds,
     summed_up,
@@ -145,7 +144,7 @@ class GrowingUtterance:
             if gain is not None and name in POWERS:
                 spectral[name][low:high] *= gain * gain
             spectral[name][anew] = own[name]
-        return summed_up(y, lld_of(y, Spectral(**spectral), params=params), params=params)
+        return summed_up(y, Spectral(**spectral), params=params)
 
     def _complete(self) -> None:
         """Read the spectra of all frames that have come whole."""

@@ -10,7 +10,7 @@ from ser.params import AFTER_TRAINING, MODELS, FeatureParams, Params
 #: What openSMILE's functionals leave aside: they have descriptors of their own.
 OWN_DESCRIPTORS = (
     *("hop_length", "n_mels", "n_mfcc", "n_chroma", "n_contrast"),
-    *("f0_min", "f0_max", "top_db", "contrast_top_db"),
+    *("f0_min", "f0_max", "noise_floor_db", "top_db", "contrast_top_db"),
 )
 #: What our log-mel is made with.
 LOG_MEL = ("hop_length", "n_mels", "top_db")
@@ -58,11 +58,25 @@ def _unread(params: Params) -> Iterator[str]:
         yield "split.folds"
     if split.protocol != "holdout":
         yield "split.test_fraction"
-    if augment.versions == 0:
-        yield from ("augment.speed", "augment.noise_db")
+    used = set(augment.channels[: augment.versions])
+    yield from (
+        f"augment.{name}" for name in AUGMENT_OF if not used or AUGMENT_OF[name] not in {"", *used}
+    )
     if augment.versions == 0 or params.features.level_db is not None:
         yield "augment.gain_db"
     yield from (f"features.{name}" for name in _unread_features(params.features, bool(networks)))
+
+
+#: Parameters of augmentation, and the kind of channel that reads each; none: all read it.
+AUGMENT_OF = {
+    "speed": "",
+    "channels": "",
+    "noise_db": "",
+    "room_rt60_seconds": "room",
+    "room_drr_db": "room",
+    "telephone_low_hz": "telephone",
+    "telephone_high_hz": "telephone",
+}
 
 
 def _unread_features(features: FeatureParams, takes_log_mel: bool) -> Iterator[str]:
@@ -70,7 +84,7 @@ def _unread_features(features: FeatureParams, takes_log_mel: bool) -> Iterator[s
     if not takes_log_mel:
         yield "log_mel"
     if features.trim_db is None:
-        yield "trim_margin_seconds"
+        yield from ("trim_margin_seconds", "trim_noise_db")
     if features.functionals != "ser":
         ours = takes_log_mel and features.log_mel == "ser"
         yield from (name for name in OWN_DESCRIPTORS if not (ours and name in LOG_MEL))
