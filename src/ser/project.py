@@ -27,6 +27,10 @@ FIGURES = Path("reports/figures")
 STRESS = Path("reports/stress.json")
 STRESS_METRICS = Path("reports/robustness.json")
 STRESS_FIGURE = Path("reports/stress.png")
+#: Tables and pictures of the corpora, by the stage `explore`.
+EXPLORED = Path("reports/explore")
+#: Pages of corpora, by `ser plot`.
+CORPUS_PAGES = Path("reports/corpus")
 CHECKPOINTS = Path(".ser/checkpoints")
 
 

@@ -92,6 +92,7 @@ def test_the_projects_own_stages_are_all_found() -> None:
         "gather",
         "split",
         "featurize",
+        "explore",
         "embed",
         "train",
         "evaluate",

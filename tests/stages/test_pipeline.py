@@ -104,6 +104,7 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         "gather",
         "split",
         "featurize",
+        "explore",
         "embed",
         "train",
         "evaluate",
@@ -118,6 +119,7 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         "data/features",
         "data/augmented",
         "models/bundle",
+        "reports/explore",
     ):
         assert contents(again.root / folder) == contents(trained.root / folder)
     for file in ("reports/metrics.json", "reports/stress.json", "reports/robustness.json"):

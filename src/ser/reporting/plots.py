@@ -9,43 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ser.core.utterance.emotions import COLOURS
-from ser.params import FeatureParams
-
-
-def emotion_panels(
-    samples: Mapping[str, np.ndarray],
-    log_mels: Mapping[str, np.ndarray],
-    *,
-    features: FeatureParams,
-    title: str,
-) -> Figure:
-    """Waveform above log-mel, one column an emotion, all on one time axis and level.
-
-    samples : emotion -> (n_samples,) at features.sr; log_mels : emotion -> (n_frames, n_mels), dB.
-    """
-    figure = Figure(figsize=(2.6 * len(samples) + 0.6, 5.2), layout="constrained")
-    axes = figure.subplots(2, len(samples), sharex=True, sharey="row", squeeze=False)
-    hop_seconds = features.hop_length / features.sr
-    peak = max(np.abs(y).max() for y in samples.values()) or 1.0
-    low = min(np.percentile(s.astype(np.float32), 5) for s in log_mels.values())
-    high = max(s.max() for s in log_mels.values())
-    for column, (emotion, y) in enumerate(samples.items()):
-        wave, mel = axes[:, column]
-        wave.plot(np.arange(y.size) / features.sr, y, color=COLOURS[emotion], linewidth=0.5)
-        wave.set(title=emotion, ylim=(-1.05 * peak, 1.05 * peak))
-        log_mel = log_mels[emotion].astype(np.float32).T
-        extent = (0, log_mel.shape[1] * hop_seconds, 0, log_mel.shape[0])
-        image = mel.imshow(
-            log_mel, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=low, vmax=high
-        )
-        mel.set(xlabel="time (s)")
-    axes[0, 0].set(ylabel="amplitude")
-    axes[1, 0].set(ylabel="mel band")
-    longest = max(y.size for y in samples.values()) / features.sr
-    axes[0, 0].set_xlim(0, longest)
-    figure.colorbar(image, ax=axes[1, :], label="dB", pad=0.01)
-    figure.suptitle(title)
-    return figure
 
 
 def confusion_matrix(counts: pd.DataFrame, *, title: str) -> Figure:

@@ -7,18 +7,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ser import project
 from ser.bundle import Bundle, load_bundle
-from ser.core.features.extract import audible, extract
+from ser.core.corpus.choice import one_of_each
 from ser.core.scores import metrics
-from ser.core.utterance.intensity import grade
-from ser.core.utterance.tables import check_folds, check_predictions, is_known, split_sha256
-from ser.core.utterance.waveform import trim
+from ser.core.utterance.tables import check_folds, check_predictions, split_sha256
 from ser.errors import StageError
 from ser.files import atomic_path, read_json, write_json
-from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.address import shown_uri
@@ -29,10 +25,11 @@ from ser.io.tracking.pages.metrics import interval, named_scores
 from ser.io.tracking.pages.names import changes, comparable_uar, plain
 from ser.output import count_of
 from ser.params import Params
-from ser.reporting.plots import confusion_matrix, emotion_panels, learning_curves, recall_bars
+from ser.reporting.plots import confusion_matrix, learning_curves, recall_bars
 from ser.reporting.summary import Other, summary_html
 from ser.stages.base import run_stage
 from ser.stages.learning import answers, with_sets
+from ser.stages.panels import draw_panels
 
 #: Figures of the summary, in this order.
 TITLES = {
@@ -120,10 +117,13 @@ def _draw(
 ) -> None:
     title = headline(scores, protocol).rstrip(".").replace(": ", ":\n")
     recalls = {emotion: values["recall"] for emotion, values in scores["per_class"].items()}
+    rows, shown = one_of_each(folds[folds["split"] == "test"])
     figures = {
         "confusion": confusion_matrix(metrics.confusion(test), title=title),
         "recall": recall_bars(recalls, chance=scores["chance"], title=title),
-        "emotions": _panels(root, bundle, folds),
+        "emotions": draw_panels(
+            root, rows, list(rows.index), features=bundle.features, title=shown
+        ),
     }
     curves = pd.read_csv(root / project.PLOTS / "curves.csv")
     if curves["train_loss"].notna().any():
@@ -132,33 +132,6 @@ def _draw(
         folder.mkdir()
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=110)
-
-
-def _panels(root: Path, bundle: Bundle, folds: pd.DataFrame) -> Figure:
-    """One test speaker, one sentence, each emotion: what differs is the emotion alone.
-
-    Any sentences where none is known.
-    """
-    test = folds[folds["split"] == "test"]
-    known = test[is_known(test["sentence"])]
-    test = test if known.empty else known
-    counts = test.groupby(["speaker", "sentence"])["emotion"].nunique()
-    speaker, sentence = counts.index[int(counts.argmax())]
-    rows = test[(test["speaker"] == speaker) & (test["sentence"] == sentence)]
-    # The strongest intensity first: it shows an emotion best.
-    rows = rows.assign(grade=rows["intensity"].map(grade)).sort_values(
-        ["grade", "file", "start"], ascending=[False, True, True]
-    )
-    rows = rows.drop_duplicates("emotion").set_index("emotion")
-    rows = rows.loc[[emotion for emotion in bundle.classes if emotion in rows.index]]
-    features = bundle.features
-    samples, log_mels = {}, {}
-    for emotion, (recorded, sr) in zip(rows.index, load_utterances(root, rows), strict=True):
-        samples[emotion] = trim(audible(recorded, sr=sr, params=features), sr=features.sr)
-        log_mels[emotion] = extract(samples[emotion], params=features).log_mel
-    spoken = "sentences unknown" if known.empty else f"sentence {sentence!r}"
-    title = f"Speaker {speaker}, {spoken}: one recording of each emotion"
-    return emotion_panels(samples, log_mels, features=features, title=title)
 
 
 def _track(root: Path, scores: dict[str, dict[str, Any]], protocol: dict[str, Any]) -> None:
