@@ -20,6 +20,7 @@ from ser.cli.corpus import corpus_app
 from ser.cli.insight.explain import explain
 from ser.cli.insight.stress import stress
 from ser.cli.insight.timeline import timeline
+from ser.cli.insight.plot import plot
 from ser.cli.lineage import lineage
 from ser.cli.live.serve import serve
 from ser.cli.live.stream import stream
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(corpus_app, name="corpus")
 app.command()(benchmark)
+app.command()(plot)
 app.command()(versions)
 app.command()(history)
 app.command()(lineage)

@@ -34,7 +34,7 @@ def distributions(clips: pd.DataFrame, *, title: str) -> Figure:
     _bars(emotion, counts(clips, "emotion"), "emotion")
     _speakers(speaker, clips)
     _bars(sex, counts(clips, "sex"), "sex")
-    colours = colours_of(clips["corpus"].unique())
+    colours = colours_of(list(clips["corpus"].unique()))
     for axes, column in zip(measured, ("duration", "level_db", "snr_db"), strict=True):
         _histogram(axes, clips, column, colours)
     if len(colours) > 1:

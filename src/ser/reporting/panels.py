@@ -78,11 +78,12 @@ def _images(
 ) -> None:
     """Descriptors (n_frames, n_bands) of each clip as images on one scale of colours."""
     low, high = np.percentile(np.concatenate([value.ravel() for value in values]), [2, 98])
-    image = None
+    images = []
     axes: Axes
     for axes, value in zip(row, values, strict=True):
         extent = (0, len(value) * features.hop_length / features.sr, 0, value.shape[1])
         image = axes.imshow(
             value.T, origin="lower", aspect="auto", extent=extent, cmap=colours, vmin=low, vmax=high
         )
-    figure.colorbar(image, ax=list(row), pad=0.01)
+        images.append(image)
+    figure.colorbar(images[0], ax=list(row), pad=0.01)

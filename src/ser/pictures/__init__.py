@@ -1,0 +1,1 @@
+"""Pictures of corpora and folders of recordings: what `ser plot` makes."""
