@@ -18,9 +18,9 @@ from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.insight.explain import explain
+from ser.cli.insight.plot import plot
 from ser.cli.insight.stress import stress
 from ser.cli.insight.timeline import timeline
-from ser.cli.insight.plot import plot
 from ser.cli.lineage import lineage
 from ser.cli.live.serve import serve
 from ser.cli.live.stream import stream

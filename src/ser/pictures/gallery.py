@@ -19,7 +19,7 @@ from ser.io.storage.recordings import load_utterances
 from ser.params import FeatureParams
 from ser.pictures.layout import Kind, Map, layout
 from ser.reporting.corpora import distributions, feature_map, voices
-from ser.stages.panels import draw_panels
+from ser.stages.explore import draw_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -28,8 +28,8 @@ from ser.params import Params
 from ser.reporting.plots import confusion_matrix, learning_curves, recall_bars
 from ser.reporting.summary import Other, summary_html
 from ser.stages.base import run_stage
+from ser.stages.explore import draw_panels
 from ser.stages.learning import answers, with_sets
-from ser.stages.panels import draw_panels
 
 #: Figures of the summary, in this order.
 TITLES = {

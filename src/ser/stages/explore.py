@@ -7,29 +7,33 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ser.core.corpus.choice import one_of_each
 from ser.core.corpus.distributions import counts, histogram
 from ser.core.corpus.measures import MEASURES, Measures, measure
 from ser.core.corpus.plane import by_speaker, components
+from ser.core.features.extract import audible, lld, prepared
 from ser.core.utterance.segments import Segment
 from ser.core.utterance.tables import check_folds, segments_of
+from ser.core.utterance.waveform import trim
 from ser.errors import AudioError
 from ser.files import atomic_path
 from ser.io.audio.read import load_segments
 from ser.io.storage.manifests import by_key
+from ser.io.storage.recordings import load_utterances
 from ser.io.storage.shards import read_functionals
 from ser.io.storage.tables import read_table, write_table
 from ser.parallel import in_parallel
 from ser.params import FeatureParams, Params
 from ser.project import EXPLORED, FEATURES, FOLDS
 from ser.reporting.corpora import distributions, feature_map, voices
+from ser.reporting.panels import emotion_panels
 from ser.stages.base import run_stage
-from ser.stages.panels import draw_panels
 
 #: The manifest's columns that stand beside the measures.
 LABELS = ("file", "start", "end", "corpus", "speaker", "sex", "emotion", "intensity", "split")
@@ -95,6 +99,19 @@ def measures_of(
         found |= zip(own, measured, strict=True)
     values = [vars(found[place]) for place in range(len(rows))]
     return pd.DataFrame(values, columns=list(MEASURES), index=rows.index)
+
+
+def draw_panels(
+    root: Path, rows: pd.DataFrame, names: Sequence[str], *, features: FeatureParams, title: str
+) -> Figure:
+    """Panels of a manifest's rows, one column each, under `names`; raises as `load_utterances`."""
+    samples, descriptors = {}, {}
+    for name, (recorded, sr) in zip(names, load_utterances(root, rows), strict=True):
+        heard = audible(recorded, sr=sr, params=features)
+        # At the recorded level, which shows how loud an emotion is.
+        samples[name] = trim(heard, sr=features.sr)
+        descriptors[name] = lld(prepared(heard, params=features), params=features)
+    return emotion_panels(samples, descriptors, features=features, title=title)
 
 
 def _measure_file(
