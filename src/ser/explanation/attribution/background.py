@@ -10,7 +10,7 @@ from ser.core.uncertainty.novelty import Space
 from ser.errors import BundleError
 
 #: Pairs of utterances that are drawn around the average one.
-PAIRS = 4
+PAIRS = 2
 
 
 def space_of(bundle: Bundle) -> Space:

@@ -20,6 +20,8 @@ from ser.models.base import Inputs
 Asked = Callable[[np.ndarray], np.ndarray]
 #: Coalitions that are asked; values of additive models, such as discriminants, are exact.
 COALITIONS = 256
+#: Functionals of a group that are asked about one by one.
+FARTHEST = 12
 #: Rows that a model is asked at once.
 ROWS = 512
 
@@ -28,8 +30,8 @@ ROWS = 512
 class Group:
     """A group's share in the log-odds.
 
-    strongest : the functional whose return to its training mean alone changes the log-odds most;
-    deviation : how far that functional lies from its training mean, in training deviations.
+    strongest : of the `FARTHEST` functionals from their training means, the one whose return alone
+    changes the log-odds most; deviation : how far it lies from there, in training deviations.
     """
 
     name: str
@@ -109,10 +111,13 @@ def attribute(
     values, usual = _shapley(game, len(groups), seed)
     mean = background.mean(axis=0)
     deviation = (x - mean) / scale
-    alone = _moved_alone(asked, x, mean)
+    far = [
+        at[np.argsort(-np.abs(deviation[at]), kind="stable")[:FARTHEST]] for at in groups.values()
+    ]
+    alone = iter(_moved_alone(asked, x, mean, np.concatenate(far)))
     shares = []
-    for (name, at), value in zip(groups.items(), values, strict=True):
-        first = at[np.abs(alone[at]).argmax()]
+    for name, at, value in zip(groups, far, values, strict=True):
+        first = at[np.abs([next(alone) for _ in at]).argmax()]
         shares.append(Group(name, float(value), names[first], float(deviation[first])))
     return Attributed(usual, _by_size(shares))
 
@@ -139,9 +144,9 @@ def _shapley(game: Asked, n: int, seed: int) -> tuple[np.ndarray, float]:
     return np.asarray(values)[0], float(explainer.expected_value)
 
 
-def _moved_alone(asked: Asked, x: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """By how much the log-odds fall where one functional alone returns to its mean: (d,)."""
-    rows = np.tile(x, (x.size, 1))
-    np.fill_diagonal(rows, mean)
+def _moved_alone(asked: Asked, x: np.ndarray, mean: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """By how much the log-odds fall where one of the functionals `at` (n,) returns: (n,)."""
+    rows = np.tile(x, (at.size, 1))
+    rows[np.arange(at.size), at] = mean[at]
     whole: np.ndarray = asked(x[None]) - asked(rows)
     return whole
