@@ -17,8 +17,9 @@ from ser.io.intake.own import add_own, prepare_own
 from ser.io.storage.manifests import load_manifest
 from ser.io.storage.recordings import load_utterances
 from ser.io.tracking.store import BENCHMARKS, tracking_uri
-from ser.params import SyntheticParams
+from ser.params import SyntheticParams, load_params
 from ser.predictor import Predictor
+from ser.stages.learning import learn
 
 TRAIN = ("ser.cli", "benchmark", "--model", "lda")
 
@@ -242,3 +243,23 @@ def test_copies_of_training_recordings_are_refused(between, tmp_path):
     assert done.returncode == 2
     assert "One recording under two names stands in two splits" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_corpora_are_balanced_where_there_are_several_alone(between, done):
+    """The parameter decides for two corpora, and changes no byte of a model of one."""
+    home = between.root / HOME / "calls+one+synthetic"
+    params = load_params(between.root / "params.yaml")
+    chosen = params.model.model_copy(update={"name": "lda"})
+    manifest = load_manifest(home, ("calls", "one", "synthetic"))
+    manifest = manifest[manifest["emotion"].isin(["anger", "sadness"])]
+
+    def weights(corpora: list[str], balance: bool) -> dict[str, bytes]:
+        train = params.train.model_copy(update={"balance_corpora": balance})
+        own = params.model_copy(update={"model": chosen, "train": train})
+        rows = manifest[manifest["corpus"].isin(corpora)]
+        last = rows["speaker"].max()
+        folds = rows.assign(split=np.where(rows["speaker"] == last, "dev", "train"), fold=1)
+        return learn(home, folds, own).bundle.model.to_files()
+
+    assert weights(["synthetic"], True) == weights(["synthetic"], False)
+    assert weights(["calls", "synthetic"], True) != weights(["calls", "synthetic"], False)

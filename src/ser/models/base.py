@@ -69,13 +69,15 @@ class Examples:
     """Utterances to train on, row by row.
 
     emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora; augmented :
-    for each augmented version its functionals and log-mels, in the same order.
+    for each augmented version its functionals and log-mels, in the same order; corpus : (n,) names,
+    each of which counts alike in training; None: each utterance does.
     """
 
     inputs: Inputs
     emotion: np.ndarray
     speaker: np.ndarray
     augmented: tuple[Inputs, ...] = ()
+    corpus: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.emotion)
@@ -87,6 +89,7 @@ class Examples:
             self.emotion[rows],
             self.speaker[rows],
             tuple(version.take(rows) for version in self.augmented),
+            None if self.corpus is None else self.corpus[rows],
         )
 
     def and_of(self, other: Examples) -> Examples:
@@ -96,6 +99,9 @@ class Examples:
             np.concatenate([self.emotion, other.emotion]),
             np.concatenate([self.speaker, other.speaker]),
             tuple(a.and_of(b) for a, b in zip(self.augmented, other.augmented, strict=True)),
+            None
+            if self.corpus is None or other.corpus is None
+            else np.concatenate([self.corpus, other.corpus]),
         )
 
     def only(self, kinds: frozenset[Kind]) -> Examples:
@@ -109,7 +115,12 @@ class Examples:
         for number, version in enumerate(self.augmented, start=1):
             inputs = inputs.and_of(version)
             speaker.append(np.char.add(self.speaker.astype(str), f" augmented {number}"))
-        return Examples(inputs, np.tile(self.emotion, len(speaker)), np.concatenate(speaker))
+        return Examples(
+            inputs,
+            np.tile(self.emotion, len(speaker)),
+            np.concatenate(speaker),
+            corpus=None if self.corpus is None else np.tile(self.corpus, len(speaker)),
+        )
 
 
 @dataclass(frozen=True)

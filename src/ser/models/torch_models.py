@@ -13,6 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ser.core.speakers.enrolment import OwnEmotions
+from ser.models.balance import corpus_weights
 from ser.models.base import CARD_FILE, WEIGHTS_FILE, EmotionModel, fitted
 from ser.models.voices import voice_files
 
@@ -42,9 +43,14 @@ class TorchModel(EmotionModel):
         }
 
 
-def class_weight(target: Tensor, n_classes: int) -> Tensor:
-    """Rare emotions weigh more, as they do in UAR; mean 1 over utterances: float32 (n_classes,)."""
-    counts = torch.bincount(target, minlength=n_classes).clamp_min(1).double()
+def class_weight(target: Tensor, n_classes: int, corpus: np.ndarray | None = None) -> Tensor:
+    """Rare emotions weigh more, as they do in UAR; mean 1 over utterances: float32 (n_classes,).
+
+    corpus : (n,), of targets that are drawn evenly from each; see `Examples`.
+    """
+    drawn = None if corpus is None else torch.from_numpy(corpus_weights(corpus))
+    counts = torch.bincount(target, drawn, minlength=n_classes).double()
+    counts = torch.where(counts > 0, counts, 1.0)
     return (len(target) / (n_classes * counts)).float()
 
 

@@ -191,8 +191,11 @@ class LogMelAugmentParams(Section):
 
 
 class TrainParams(Section):
-    """How networks are trained; all parameters of classical models stand in `model`."""
+    """How networks are trained; all other parameters of classical models stand in `model`."""
 
+    #: Of several corpora each counts alike, however many utterances it has: a batch draws them
+    #: evenly, a classical model weighs them so. False: each utterance counts alike.
+    balance_corpora: bool = True
     max_epochs: int = Field(32, ge=1)
     batch_size: int = Field(32, ge=1)
     #: The peak of a one-cycle schedule.

@@ -66,9 +66,12 @@ def learn(
     dev_rows = folds[folds["split"] == "dev"]
     # Functionals whatever the model takes: novelty is measured on them.
     kinds: frozenset[Kind] = model.kinds | {"functionals"}
-    versions = params.augment.versions
-    train = load_examples(root, kinds, folds[folds["split"] == "train"], versions=versions)
-    dev = load_examples(root, kinds, dev_rows, versions=versions)
+    train_rows = folds[folds["split"] == "train"]
+    # One corpus needs no balance: then nothing is drawn or weighed otherwise.
+    balanced = params.train.balance_corpora and train_rows["corpus"].nunique() > 1
+    options: dict[str, Any] = {"versions": params.augment.versions, "balanced": balanced}
+    train = load_examples(root, kinds, train_rows, **options)
+    dev = load_examples(root, kinds, dev_rows, **options)
     target = indices_of(dev.emotion, classes)
     known = dev.take(np.flatnonzero(target >= 0))
     started = time.monotonic()

@@ -23,10 +23,16 @@ from ser.project import AUGMENTED, EMBEDDINGS, FEATURES
 
 
 def load_examples(
-    root: Path, kinds: frozenset[Kind], rows: pd.DataFrame, *, versions: int = 0
+    root: Path,
+    kinds: frozenset[Kind],
+    rows: pd.DataFrame,
+    *,
+    versions: int = 0,
+    balanced: bool = False,
 ) -> Examples:
     """The stored features of those kinds, in the order of `rows`, and of augmented versions.
 
+    balanced : whether each corpus counts alike in training.
     Raises TableError where an utterance has none.
     """
     recordings = by_key(rows)
@@ -44,6 +50,7 @@ def load_examples(
             _stored(root / AUGMENTED, kinds, versions_of(rows, version))
             for version in range(1, versions + 1)
         ),
+        corpus=rows["corpus"].to_numpy(str) if balanced else None,
     )
 
 

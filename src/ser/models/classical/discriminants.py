@@ -14,11 +14,12 @@ LEAST_VARIANCE = 1e-12
 
 
 def fit_discriminants(
-    x: np.ndarray, target: np.ndarray, *, shrinkage: float
+    x: np.ndarray, target: np.ndarray, *, shrinkage: float, weight: np.ndarray | None = None
 ) -> LinearDiscriminantAnalysis:
     """scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)`, fitted.
 
-    x : (n, p); target : (n,); shrinkage : above 0. Cholesky's factor solves the shrunk covariance
+    x : (n, p); target : (n,); shrinkage : above 0; weight : (n,) of each row, which scikit-learn
+    does not take; None: all weigh 1. Cholesky's factor solves the shrunk covariance
     within classes, which is a multiple of the identity and a product of n rows, so that no more
     than n columns need be solved (Woodbury 1950). That takes a second where scikit-learn's least
     squares take minutes; the result is the same.
@@ -26,8 +27,15 @@ def fit_discriminants(
     n, p = x.shape
     lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
     classes, place = np.unique(target, return_inverse=True)
-    means = np.stack([x[place == k].mean(axis=0) for k in range(len(classes))])
-    within = x - means[place]
+    if weight is None:
+        means = np.stack([x[place == k].mean(axis=0) for k in range(len(classes))])
+        within, counts = x - means[place], np.bincount(place)
+    else:
+        weight = weight * (n / weight.sum())
+        counts = np.bincount(place, weight)
+        member = weight * (place == np.arange(len(classes))[:, None])
+        means = member @ x / counts[:, None]
+        within = np.sqrt(weight)[:, None] * (x - means[place])
     scatter, rest = (1 - shrinkage) / n, shrinkage * np.square(within).sum() / (n * p)
     rest = max(rest, LEAST_VARIANCE)
     wide = n < p
@@ -39,7 +47,7 @@ def fit_discriminants(
         coef = (means - inner.T @ within) / rest
     else:
         coef = cho_solve(factor, means.T).T
-    lda.priors_ = np.bincount(place) / n
+    lda.priors_ = counts / n
     intercept = np.log(lda.priors_) - 0.5 * np.einsum("kp,kp->k", means, coef)
     if len(classes) == 2:
         # For two classes scikit-learn keeps the difference.

@@ -30,26 +30,36 @@ from ser.params import (
 
 
 def fit_pipeline(
-    options: Section | None, matrix: np.ndarray, target: np.ndarray, *, seed: int
+    options: Section | None,
+    matrix: np.ndarray,
+    target: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    seed: int,
 ) -> Pipeline:
     """Scaled functionals, selected where `options` ask for it, and an estimator: fitted.
 
-    matrix : (n, n_functionals); target : (n,).
+    matrix : (n, n_functionals); target : (n,); weight : (n,) of each example; None: all weigh 1.
+    Functionals are selected without weights.
     """
     select = getattr(options, "select", None)
     steps: list[Any] = [StandardScaler()]
     if select is not None and select < matrix.shape[1]:
         steps.append(SelectKBest(f_classif, k=select))
-    matrix = make_pipeline(*steps).fit_transform(matrix, target)
+    weights = {} if weight is None else {"standardscaler__sample_weight": weight}
+    matrix = make_pipeline(*steps).fit_transform(matrix, target, **weights)
     if isinstance(options, LdaParams):
-        estimator: Any = fit_discriminants(matrix, target, shrinkage=options.shrinkage)
+        estimator: Any = fit_discriminants(
+            matrix, target, shrinkage=options.shrinkage, weight=weight
+        )
     else:
         estimator = _estimator(options, seed=seed)
         # A second thread makes logistic regression three times slower, and an MLP no faster.
         with threadpool_limits(1), warnings.catch_warnings():
             # The number of epochs is a choice, not a failure to converge.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator.fit(matrix, target)
+            # Every estimator of the table takes weights.
+            estimator.fit(matrix, target, sample_weight=weight)
     # What only a further `fit` would need: optimisers, random states, the covariance.
     for attribute in ("_optimizer", "_random_state", "_rng", "covariance_", "xbar_", "means_"):
         vars(estimator).pop(attribute, None)

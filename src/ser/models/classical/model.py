@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from ser.core.speakers.adaptation import Adaptation
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError, TableError
+from ser.models.balance import corpus_weights
 from ser.models.base import (
     CARD_FILE,
     Building,
@@ -78,15 +79,23 @@ class ClassicalModel(EmotionModel):
         examples = recorded.with_augmented()
         matrix = self.embed(examples.inputs)
         target = targets_of(examples.emotion, self.classes)
+        weight = None if examples.corpus is None else corpus_weights(examples.corpus)
         if fitting.enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=examples.speaker)
             matrix = self.enrolment.by_speaker(matrix, speaker=examples.speaker)
             if isinstance(self.options, LdaParams):
-                self.adaptation = self._adaptation(matrix, target, recorded.speaker, fitting.seed)
-        self.pipeline = fit_pipeline(self.options, matrix, target, seed=fitting.seed)
+                self.adaptation = self._adaptation(
+                    matrix, target, recorded.speaker, weight, fitting.seed
+                )
+        self.pipeline = fit_pipeline(self.options, matrix, target, weight=weight, seed=fitting.seed)
 
     def _adaptation(
-        self, matrix: np.ndarray, target: np.ndarray, speaker: np.ndarray, seed: int
+        self,
+        matrix: np.ndarray,
+        target: np.ndarray,
+        speaker: np.ndarray,
+        weight: np.ndarray | None,
+        seed: int,
     ) -> Adaptation | None:
         """Estimated by posteriors of discriminants for speakers that they were not trained on.
 
@@ -102,7 +111,13 @@ class ClassicalModel(EmotionModel):
             out = np.isin(origin, part)
             if len(np.unique(target[~out])) < len(self.classes):
                 return None
-            pipeline = fit_pipeline(self.options, matrix[~out], target[~out], seed=seed)
+            pipeline = fit_pipeline(
+                self.options,
+                matrix[~out],
+                target[~out],
+                weight=None if weight is None else weight[~out],
+                seed=seed,
+            )
             posteriors[out[:n]] = pipeline.predict_proba(matrix[:n][out[:n]])
         return Adaptation.of(posteriors, target[:n])
 

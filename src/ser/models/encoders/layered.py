@@ -85,6 +85,7 @@ class LayeredModel(TorchModel):
                 params=self.params,
                 seed=fitting.seed,
                 on_epoch=report,
+                corpus=train.corpus,
             )
             del standard, dev_standard
             network.mean.copy_(torch.from_numpy(mean))
@@ -103,6 +104,7 @@ class LayeredModel(TorchModel):
                     params=self.params,
                     seed=fitting.seed,
                     on_epoch=lambda epoch, values: report(done + epoch, values),
+                    corpus=train.corpus,
                 )
         self.dev_posteriors = posteriors_for_dev(self, dev)
         return self

@@ -103,6 +103,7 @@ class LoraModel(EmotionModel):
                 dev=(_waveforms(dev.inputs), dev_target),
                 seed=fitting.seed,
                 on_epoch=fitting.on_epoch or (lambda *_: None),
+                corpus=train.corpus,
             )
             if fitting.enrolled:
                 enrolled = replace(fitting, on_epoch=None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser.models.balance import epoch_order
 from ser.models.base import OnEpoch
 from ser.models.encoders.adapters import train_adapter
 from ser.models.encoders.encoder import SpeechEncoder
@@ -31,10 +32,12 @@ def train_head(
     params: LayersParams,
     seed: int,
     on_epoch: OnEpoch,
+    corpus: np.ndarray | None = None,
 ) -> int:
     """Train `network` in place to its best epoch on dev; returns the number of epochs.
 
-    train, dev : x, float32 (n, …), and target, int64 (n,), indices of classes.
+    train, dev : x, float32 (n, …), and target, int64 (n,), indices of classes. corpus : (n,) of
+    train, see `Examples`.
     """
     (x, target), (dev_x, dev_target) = train, dev
     return _train(
@@ -48,6 +51,7 @@ def train_head(
         params=params,
         seed=seed,
         on_epoch=on_epoch,
+        corpus=corpus,
     )
 
 
@@ -60,10 +64,11 @@ def train_adapted(
     dev: tuple[Sequence[np.ndarray], Tensor],
     seed: int,
     on_epoch: OnEpoch,
+    corpus: np.ndarray | None = None,
 ) -> None:
     """Train adapters and head in place, from waveforms and targets; the head ends on the CPU.
 
-    They are never worse on dev than at the start.
+    They are never worse on dev than at the start. corpus : (n,) of train, see `Examples`.
     """
     (y, target), (dev_y, dev_target) = train, dev
     longest = encoder.window_samples(params.crop_seconds)
@@ -96,6 +101,7 @@ def train_adapted(
             params=params,
             seed=seed,
             on_epoch=on_epoch,
+            corpus=corpus,
             accumulate=params.accumulate,
             warm_up=WARM_UP,
             max_norm=1.0,
@@ -132,6 +138,7 @@ def _train(
     params: LayersParams | LoraParams,
     seed: int,
     on_epoch: OnEpoch,
+    corpus: np.ndarray | None,
     accumulate: int = 1,
     warm_up: int = 1,
     max_norm: float | None = None,
@@ -146,14 +153,14 @@ def _train(
     optimizer = torch.optim.AdamW(groups)
     rise = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: min(1.0, (n + 1) / warm_up))
     trained = [p for p in module.parameters() if p.requires_grad]
-    weight = class_weight(target, n_classes)
+    weight = class_weight(target, n_classes, corpus)
     best, epochs = _Best(trained), 0
     if start_counts:
         with torch.no_grad():
             best.offer(dev_logits(), dev_target)
     while epochs < params.max_epochs and best.age < params.patience:
         rng = np.random.default_rng([seed, epochs])
-        order = rng.permutation(len(target))
+        order = epoch_order(len(target), corpus, rng)
         module.train()
         losses = []
         for start in range(0, len(order), params.batch_size * accumulate):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ser.core.augmentation.log_mels import augment, cropped
 from ser.errors import TableError
+from ser.models.balance import by_turns, epoch_order, rank_within
 from ser.models.base import Examples, targets_of
 from ser.models.networks.architectures import padded
 from ser.params import TrainParams
@@ -32,12 +33,14 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 @dataclass(frozen=True)
 class Utterances:
     """log_mel : n arrays (n_frames, n_mels), dB; target, speaker : (n,) indices; augmented : of
-    each augmented version n arrays like `log_mel`, of other lengths."""
+    each augmented version n arrays like `log_mel`, of other lengths; corpus : (n,) names, see
+    `Examples`."""
 
     log_mel: Sequence[np.ndarray]
     target: np.ndarray
     speaker: np.ndarray
     augmented: tuple[Sequence[np.ndarray], ...] = ()
+    corpus: np.ndarray | None = None
 
     @classmethod
     def of(cls, examples: Examples, classes: tuple[str, ...]) -> Self:
@@ -50,7 +53,7 @@ class Utterances:
         if not log_mel:
             raise TableError("There is no utterance to train on; expected at least one.")
         speaker = np.unique(examples.speaker, return_inverse=True)[1]
-        return cls(log_mel, target, speaker, tuple(augmented))
+        return cls(log_mel, target, speaker, tuple(augmented), examples.corpus)
 
     @property
     def n_mels(self) -> int:
@@ -63,6 +66,8 @@ class Utterances:
             for x in version:
                 digest.update(f"{x.shape}{x.dtype}".encode())
                 digest.update(np.ascontiguousarray(x).tobytes())
+        if self.corpus is not None:
+            digest.update("\n".join(self.corpus).encode())
         return digest.hexdigest()
 
 
@@ -70,7 +75,8 @@ class Utterances:
 class TrainingBatches:
     """One epoch of training batches; the same (seed, epoch) gives the same ones.
 
-    Each utterance comes once, as recorded or as one of its augmented versions.
+    Each utterance comes once, as recorded or as one of its augmented versions. Where `utterances`
+    name corpora, each batch draws all of them evenly instead, see `epoch_order`.
     by_speaker : each batch holds several clips of each of few speakers, a speaker's clips all of
     one version.
     """
@@ -85,7 +91,7 @@ class TrainingBatches:
     def __len__(self) -> int:
         if self.by_speaker:
             return len(self._rows_by_speaker(np.random.default_rng(0)))
-        return -(-len(self.utterances.target) // self.params.batch_size)
+        return -(-len(self._order(np.random.default_rng(0))) // self.params.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -107,27 +113,42 @@ class TrainingBatches:
             log_mel, targets = self._mixed(log_mel, lengths, self._targets(rows), partner, rng)
             yield log_mel, lengths, targets, torch.from_numpy(speaker)
 
+    def _order(self, rng: np.random.Generator) -> np.ndarray:
+        return epoch_order(len(self.utterances.target), self.utterances.corpus, rng)
+
     def _rows(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        n, size = len(self.utterances.target), self.params.batch_size
+        size, corpus = self.params.batch_size, self.utterances.corpus
         length = np.array([len(x) for x in self.utterances.log_mel])
-        order = rng.permutation(n)
+        order = self._order(rng)
         batches = []
-        for start in range(0, n, POOL * size):
+        for start in range(0, len(order), POOL * size):
             pool = order[start : start + POOL * size]
-            pool = pool[np.argsort(length[pool], kind="stable")]
+            # By length within each corpus: else a batch would be of the corpus of short ones.
+            rank = rank_within(length[pool], None if corpus is None else corpus[pool])
+            pool = pool[np.argsort(rank, kind="stable")]
             batches += np.array_split(pool, -(-len(pool) // size))
         return (batches[i] for i in rng.permutation(len(batches)))
 
     def _rows_by_speaker(self, rng: np.random.Generator) -> list[np.ndarray]:
-        clips = []
-        for name in np.unique(self.utterances.speaker):
-            own = rng.permutation(np.flatnonzero(self.utterances.speaker == name))
-            clips += np.array_split(own, max(1, len(own) // SPEAKER_CLIPS))
-        order = rng.permutation(len(clips))
+        corpus = self.utterances.corpus
+        n = len(self.utterances.target)
+        everyone = (
+            [np.ones(n, bool)] if corpus is None else [corpus == c for c in np.unique(corpus)]
+        )
+        clips = by_turns([self._clips(own, rng) for own in everyone])
         return [
-            np.concatenate([clips[i] for i in order[start : start + BATCH_SPEAKERS]])
-            for start in range(0, len(order), BATCH_SPEAKERS)
+            np.concatenate(clips[start : start + BATCH_SPEAKERS])
+            for start in range(0, len(clips), BATCH_SPEAKERS)
         ]
+
+    def _clips(self, chosen: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+        """Rows of several clips of one speaker each, in random order, of the chosen (n,) rows."""
+        speaker = self.utterances.speaker
+        clips = []
+        for name in np.unique(speaker[chosen]):
+            own = rng.permutation(np.flatnonzero(chosen & (speaker == name)))
+            clips += np.array_split(own, max(1, len(own) // SPEAKER_CLIPS))
+        return [clips[i] for i in rng.permutation(len(clips))]
 
     def _targets(self, rows: np.ndarray) -> Tensor:
         smoothing = self.params.label_smoothing

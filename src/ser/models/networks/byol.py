@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -123,7 +124,7 @@ class ByolModel(EmotionModel):
 
     def _embedded(self, examples: Examples) -> Examples:
         inputs, *augmented = map(self._functionals, (examples.inputs, *examples.augmented))
-        return Examples(inputs, examples.emotion, examples.speaker, tuple(augmented))
+        return replace(examples, inputs=inputs, augmented=tuple(augmented))
 
     def _functionals(self, inputs: Inputs) -> Inputs:
         """The embeddings as the classifier takes them."""

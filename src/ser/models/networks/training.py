@@ -132,7 +132,7 @@ class EmotionModule(pl.LightningModule):
         self.seed, self.enrolled = fitting.seed, fitting.enrolled
         self.report = report
         self.checkpoint, self.fingerprint = checkpoint, fingerprint
-        weight = class_weight(torch.from_numpy(examples.target), n_classes)
+        weight = class_weight(torch.from_numpy(examples.target), n_classes, examples.corpus)
         self.register_buffer("class_weight", weight)
         #: One row of scores per finished epoch; travels in the checkpoint.
         self.history: list[dict[str, float]] = []
