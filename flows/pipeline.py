@@ -144,6 +144,8 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)
+        if verdict is not None or any(o.did != "unchanged" for o in outcomes):
+            steps.write_report(tree, version)
         champion = promotion.check_champion(project, otherwise=version)
     return Tick(
         outcomes=tuple(outcomes),

@@ -128,6 +128,21 @@ def describe(root: Path, version: Version, verdict: Verdict) -> None:
         get_run_logger().warning("%s", error)
 
 
+@task(cache_policy=NO_CACHE, task_run_name="write report")
+def write_report(tree: Path, version: Version) -> None:
+    """The run's page with the verdict, and the model card beside the version's bundle.
+
+    The verdict stands whether that succeeds or not.
+    """
+    # Loads matplotlib and the model, which a tick without a new model does without.
+    from ser.report.write import publish
+
+    try:
+        publish(tree, version)
+    except (SerError, OSError) as error:
+        get_run_logger().warning("The report is not written: %s", error)
+
+
 @task(cache_policy=NO_CACHE, task_run_name="report")
 def report(tick: Tick) -> None:
     """Publish the tick as a Markdown artifact and links, and log its summary."""

@@ -15,12 +15,12 @@ from ser.core.utterance.tables import posterior_columns
 from ser.io.storage.embeddings import read_embeddings
 from ser.io.storage.shards import read_functionals, read_sequences
 from ser.io.storage.tables import read_table
-from ser.project import EMBEDDINGS, PREDICTIONS, TRAIN_RECEIPT
+from ser.project import CARD, EMBEDDINGS, PREDICTIONS, TRAIN_RECEIPT
 
 #: Share of a descriptor's largest value by which processors may round it differently.
 FEATURE_LIMIT = 1e-5
 #: Outs that name the MLflow run, which is another one each time.
-NAMING_RUNS = {TRAIN_RECEIPT.as_posix()}
+NAMING_RUNS = {TRAIN_RECEIPT.as_posix(), CARD.as_posix()}
 
 
 @dataclass(frozen=True)

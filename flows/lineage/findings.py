@@ -13,7 +13,7 @@ from flows.lineage.compare import Difference, Stage
 from flows.lineage.spread import prediction_interval, spread_text
 
 #: Stages whose last bits depend on the machine.
-ROUNDED = ("featurize", "explore", "embed", "train", "evaluate", "stress")
+ROUNDED = ("featurize", "explore", "embed", "train", "evaluate", "stress", "report")
 
 
 @dataclass(frozen=True)

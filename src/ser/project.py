@@ -21,6 +21,11 @@ PREDICTIONS = Path("reports/predictions.parquet")
 METRICS = Path("reports/metrics.json")
 #: The few metrics that `dvc exp show` has columns for.
 HEADLINE = Path("reports/headline.json")
+#: Slices, intervals and mistakes of the test, for the report and the model card.
+SLICES = Path("reports/slices.json")
+CARD = Path("reports/model-card.md")
+#: The page names other runs and the verdict, so no stage has it as an out.
+REPORT = Path("reports/report.html")
 PLOTS = Path("reports/plots")
 FIGURES = Path("reports/figures")
 #: The stress table, its metrics and its figure.

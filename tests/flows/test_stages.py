@@ -97,6 +97,7 @@ def test_the_projects_own_stages_are_all_found() -> None:
         "train",
         "evaluate",
         "stress",
+        "report",
     ]
     assert names == expected
 

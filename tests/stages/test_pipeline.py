@@ -109,6 +109,7 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         "train",
         "evaluate",
         "stress",
+        "report",
     ):
         name, *arguments = stage.split()
         done = again.call(f"ser.stages.{name}", *arguments)
@@ -190,7 +191,7 @@ def test_a_run_says_in_mlflow_which_is_better_and_why(trained):
         run.data.metrics
     )
     files = [file.path for file in client.list_artifacts(run.info.run_id)]
-    assert "summary.html" in files
+    assert {"report.html", "model-card.md"} <= set(files)
     described = run.data.tags["mlflow.note.content"]
     assert f"UAR {scores['test']['uar']:.3f}" in described
 

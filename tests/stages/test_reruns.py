@@ -24,7 +24,7 @@ def test_repro_makes_every_artefact_once(trained):
 
 def test_one_model_parameter_reruns_train_and_what_scores_it_alone(project):
     project.set(model__logistic_regression__c=0.001)
-    assert project.repro() == ["train", "evaluate", "stress"]
+    assert project.repro() == ["train", "evaluate", "stress", "report"]
 
 
 def test_what_only_says_how_a_machine_works_makes_nothing_again(project):
@@ -65,7 +65,7 @@ def test_another_fold_computes_no_feature_again_and_the_gate_s_parameter_nothing
     assert project.repro() == []
     project.set(split__fold=2)
     assert project.repro("split") == ["split"]
-    assert set(changes(project.root)) == {"train", "evaluate", "stress"}
+    assert set(changes(project.root)) == {"train", "evaluate", "stress", "report"}
 
 
 def flip(path: Path) -> None:

@@ -19,6 +19,7 @@ from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
 from ser.cli.insight.explain import explain
 from ser.cli.insight.plot import plot
+from ser.cli.insight.report import report
 from ser.cli.insight.stress import stress
 from ser.cli.insight.timeline import timeline
 from ser.cli.lineage import lineage
@@ -53,6 +54,7 @@ app.command()(plot)
 app.command()(versions)
 app.command()(history)
 app.command()(lineage)
+app.command()(report)
 app.command()(serve)
 app.command()(stream)
 app.command()(explain)

@@ -15,7 +15,14 @@ from ser.core.scores.metrics import audit_text, emotions_text, interval_text
 from ser.core.scores.published import listeners
 from ser.corpora.base import Corpus
 from ser.output import count_of
-from ser.reporting.words import PROHIBITED, PURPOSE, SYNTHETIC, protocol_text, too_few_text
+from ser.reporting.words import (
+    PROHIBITED,
+    PURPOSE,
+    SYNTHETIC,
+    protocol_text,
+    stress_text,
+    too_few_text,
+)
 
 NAME = "emotion-recognition"
 UNKNOWN = "unknown"
@@ -211,17 +218,16 @@ def _robustness(stress: Mapping[str, Any] | None) -> Iterator[str]:
     if stress is None:
         yield "Under noise, in rooms, over telephones: not measured for this run (`ser stress`)."
         return
-    failed = [row for row in stress["rows"] if row["passed"] is False]
-    for row in failed:
+    yield f"Stress suite (noise, rooms, telephones, codecs): {stress_text(stress)}"
+    for row in (row for row in stress["rows"] if row["passed"] is False):
+        score = "" if row["uar"] is None else f"UAR {row['uar']:.3f} ({row['delta']:+.3f}), "
         yield (
-            f"Fails the stress row {row['family']}, {row['name']}: UAR {row['uar']:.3f} "
-            f"({row['delta']:+.3f}), {row['unchanged']:.0%} of the answers unchanged."
+            f"Fails {row['family']}, {row['name']}: {score}{row['unchanged']:.0%} of the answers "
+            "unchanged."
         )
     for gap in stress["fairness"]:
         if gap["passed"] is False:
             yield f"UAR gap by {gap['name']} {gap['gap']:.3f}, above the limit {gap['limit']:.3f}."
-    if not failed:
-        yield f"Passes all {len(stress['rows'])} rows of the stress suite."
 
 
 def _data(made: Made, protocol: Mapping[str, Any]) -> list[str]:
@@ -270,7 +276,6 @@ def _evaluation(
         if person
         else "Human listeners: no published score is known here."
     )
-    passed = sum(row["passed"] is not False for row in stress["rows"]) if stress else 0
     return [
         f"{protocol_text(test, protocol)} UAR and chance are over {emotions_text(dict(test))}. "
         "Intervals: 95 %, bootstrapped over speakers; empty for one speaker. Dev tuned and "
@@ -279,16 +284,18 @@ def _evaluation(
         human,
         "Recall by emotion, on test:",
         _table(("emotion", "recall", "95 %", "utterances"), by_emotion),
-        f"Stress suite: {passed} of {len(stress['rows'])} rows pass." if stress else "",
+        f"Stress suite: {stress_text(stress)}" if stress else "",
     ]
 
 
 def _compute(made: Made) -> list[str]:
-    seconds = UNKNOWN if made.seconds is None else f"{made.seconds:.0f} s"
-    return [
-        f"Training and calibration took {seconds} on {made.processor or 'an unknown processor'}. "
-        "Energy and carbon: not measured."
-    ]
+    took = (
+        "The time of the training is unknown"
+        if made.seconds is None
+        else f"Training and calibration took {made.seconds:.1f} s"
+    )
+    processor = f"on {made.processor}" if made.processor else "on an unknown processor"
+    return [f"{took}, {processor}. Energy and carbon: not measured."]
 
 
 def _use(made: Made) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,29 @@ def recall_bars(recalls: Mapping[str, float], *, chance: float, title: str) -> F
     axes.set(ylim=(0, 1.05), ylabel="recall", title=title)
     axes.tick_params(axis="x", rotation=25)
     axes.legend(loc="upper right")
+    return figure
+
+
+def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> Figure:
+    """Accuracy by confidence, beside the diagonal of perfect calibration; below, utterances.
+
+    bins : as `core.scores.metrics.reliability` makes them.
+    """
+    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    left = [b["low"] for b in bins]
+    width = [b["high"] - b["low"] for b in bins]
+    bars = {"width": width, "align": "edge", "edgecolor": "#000000", "linewidth": 0.4}
+    above.bar(left, [b["accuracy"] for b in bins], color="#4f9da6", label="accuracy", **bars)
+    above.plot([0, 1], [0, 1], color="#000000", linestyle="--", linewidth=1, label="perfect")
+    confidence = [b["confidence"] for b in bins]
+    above.plot(
+        confidence, [b["accuracy"] for b in bins], "o", color="#d55e00", markersize=4, label="mean"
+    )
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+    above.legend(loc="upper left")
+    below.bar(left, [b["utterances"] for b in bins], color="#9aa5ab", **bars)
+    below.set(xlabel="confidence", ylabel="utterances")
     return figure
 
 

@@ -40,3 +40,9 @@ def too_few_text(slices: Iterable[Mapping[str, Any]]) -> str:
             counts[one["by"]] = counts.get(one["by"], 0) + 1
     each = ", ".join(f"{n} by {by}" for by, n in counts.items())
     return f"Too few to tell: {count_of(sum(counts.values()), 'group')} ({each})." if each else ""
+
+
+def stress_text(stress: Mapping[str, Any]) -> str:
+    """How many rows of reports/stress.json reach their limits; those without one do not count."""
+    verdicts = [row["passed"] for row in stress["rows"] if row["passed"] is not None]
+    return f"{sum(verdicts)} of {count_of(len(verdicts), 'row')} with a limit pass."

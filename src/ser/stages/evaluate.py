@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -13,31 +12,16 @@ from ser.bundle import Bundle, load_bundle
 from ser.core.corpus.choice import one_of_each
 from ser.core.scores import metrics
 from ser.core.utterance.tables import check_folds, check_predictions, split_sha256
-from ser.errors import StageError
 from ser.files import atomic_path, read_json, write_json
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import runs
-from ser.io.tracking.address import shown_uri
 from ser.io.tracking.pages.describe import describe_run
-from ser.io.tracking.pages.descriptions import facts
-from ser.io.tracking.pages.history import compared_with, load_run
 from ser.io.tracking.pages.metrics import interval, named_scores
-from ser.io.tracking.pages.names import changes, comparable_uar, plain
 from ser.output import count_of
 from ser.params import Params
 from ser.reporting.plots import confusion_matrix, learning_curves, recall_bars
-from ser.reporting.summary import Other, summary_html
 from ser.stages.base import run_stage
 from ser.stages.explore import draw_panels
-from ser.stages.learning import answers, with_sets
-
-#: Figures of the summary, in this order.
-TITLES = {
-    "confusion": "Confusion",
-    "recall": "Recall by emotion",
-    "curves": "Learning curves",
-    "emotions": "One speaker, each emotion",
-}
+from ser.stages.learning import answers, tracked_run, with_sets
 
 
 def run(root: Path, params: Params) -> None:
@@ -72,7 +56,7 @@ def run(root: Path, params: Params) -> None:
     per_class = per_class.rename_axis("emotion").reset_index()
     write_table(per_class, root / project.PLOTS / "per_class.csv")
     _draw(root, bundle, folds, test, scores["test"], protocol)
-    _track(root, scores, protocol)
+    _track(root, scores)
     print(headline(scores["test"], protocol))
 
 
@@ -134,48 +118,16 @@ def _draw(
             figure.savefig(folder / f"{name}.png", dpi=110)
 
 
-def _track(root: Path, scores: dict[str, dict[str, Any]], protocol: dict[str, Any]) -> None:
-    run_id = read_json(root / project.TRAIN_RECEIPT)["run_id"]
-    if not runs.run_exists(root, run_id):
-        raise StageError(
-            f"MLflow at {shown_uri(root)} does not have run {run_id}, which trained this "
-            "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
-        )
-    tracked = runs.resume_run(root, run_id)
+def _track(root: Path, scores: dict[str, dict[str, Any]]) -> None:
+    tracked = tracked_run(root)
     for split, of_split in reversed(scores.items()):
         tracked.log_metrics(named_scores(split, of_split))
         missing = ", ".join(of_split["emotions_missing"]) or "none"
         tracked.set_tags({f"{split}.emotions_missing": missing})
-    with TemporaryDirectory() as folder:
-        page = Path(folder) / "summary.html"
-        page.write_text(_summary(root, run_id, scores, protocol))
-        tracked.log_artifact(page)
     tracked.log_artifact(root / project.FIGURES, "figures")
     for path in (project.METRICS, project.PREDICTIONS, project.FOLDS, project.AUDIT):
         tracked.log_artifact(root / path, "reports")
-    describe_run(root, run_id)
-
-
-def _summary(
-    root: Path, run_id: str, scores: dict[str, dict[str, Any]], protocol: dict[str, Any]
-) -> str:
-    """The page of the run, beside the champion when it was trained and the run before."""
-    run = load_run(root, run_id)
-    assert run is not None
-    others = [
-        Other(role, other.name, plain(changes(other, run)), comparable_uar(other, run))
-        for role, other in compared_with(root, run).items()
-    ]
-    pictures = {name: root / project.FIGURES / f"{name}.png" for name in TITLES}
-    figures = {TITLES[name]: p.read_bytes() for name, p in pictures.items() if p.is_file()}
-    return summary_html(
-        run.name,
-        scores=scores,
-        protocol=protocol,
-        others=others,
-        facts=facts(run),
-        figures=figures,
-    )
+    describe_run(root, tracked.run_id)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,17 @@ from ser.core.uncertainty.calibration import Calibrations, calibrate, held
 from ser.core.uncertainty.novelty import Novelty
 from ser.core.utterance.emotions import classes_of
 from ser.core.utterance.tables import posterior_columns, predictions_table
-from ser.errors import TableError
+from ser.errors import StageError, TableError
+from ser.files import read_json
 from ser.io.storage.examples import load_examples, reference_of
 from ser.io.storage.shards import check_shards, read_index
+from ser.io.tracking.address import shown_uri
+from ser.io.tracking.runs import Run, resume_run, run_exists
 from ser.models.base import Examples, Fitting, Kind, OnEpoch
 from ser.models.build import build_model
 from ser.models.voices import FEW_CLIPS
 from ser.params import FeatureParams, Params
-from ser.project import AUGMENTED, EMBEDDINGS, FEATURES
+from ser.project import AUGMENTED, EMBEDDINGS, FEATURES, TRAIN_RECEIPT
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,17 @@ def with_sets(predictions: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
     )
     target = indices_of(predictions["emotion"].to_numpy(str), bundle.classes)
     return predictions.assign(candidates=sets.sum(axis=1), covered=held(sets, target))
+
+
+def tracked_run(root: Path) -> Run:
+    """The run that trained the project's bundle; raises StageError where MLflow has lost it."""
+    run_id = read_json(root / TRAIN_RECEIPT)["run_id"]
+    if not run_exists(root, run_id):
+        raise StageError(
+            f"MLflow at {shown_uri(root)} does not have run {run_id}, which trained this "
+            "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
+        )
+    return resume_run(root, run_id)
 
 
 def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:

@@ -27,6 +27,7 @@ from ser.io.storage.shards import INDEX
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.address import project_of
+from ser.io.tracking.lineage import processor
 from ser.io.tracking.pages.parameters import read_params
 from ser.io.tracking.registry import versions
 from ser.params import AFTER_TRAINING, Params
@@ -101,6 +102,8 @@ def _train(root: Path, params: Params) -> None:
                 "split_sha256": split_sha256(folds),
                 "model": params.model.name,
                 "left_out": audit["left_out"],
+                "seconds": round(learned.seconds, 1),
+                "processor": processor(),
                 "dev": {"uar": dev_uar},
             },
             root / project.TRAIN_RECEIPT,

@@ -37,9 +37,9 @@ def score_text(metrics: Mapping[str, float], split: str = "test") -> str:
 def run_description(run: Logged) -> str:
     """What a run's page says first: score, what differs, and where to look."""
     tags = run.tags
-    page = run_url("", run.experiment_id, run.run_id).replace("?", "/artifacts/summary.html?")
-    summary = f"[summary.html]({page.lstrip('/')})"
-    lines = [f"**{score_text(run.metrics)}** on test speakers, {_where(tags)}: {summary}."]
+    page = run_url("", run.experiment_id, run.run_id).replace("?", "/artifacts/report.html?")
+    report = f"[report.html]({page.lstrip('/')})"
+    lines = [f"**{score_text(run.metrics)}** on test speakers, {_where(tags)}: {report}."]
     if verdict := tags.get("verdict"):
         lines.append(f"**Version {tags.get('version')}: {verdict}.** {tags.get('verdict_reason')}")
     if before := tags.get("compared_with"):

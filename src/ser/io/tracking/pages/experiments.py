@@ -33,7 +33,7 @@ PIPELINE = f"""\
 The higher test/uar is better, on one split. Choose the view "{views.NAME}" (Views, at the right).
 
 It ranks the runs, and its charts show what differs, and recall by sex and emotion. Two runs side by
-side: tick them, *Compare*. One run: its description, and `summary.html` among its artifacts.
+side: tick them, *Compare*. One run: its description, `report.html` and `model-card.md`.
 Compare scores of one `split_sha256`.
 
 Each run is one training of the pipeline (`dvc repro`, `dvc exp run`, the flow `retrain`), called

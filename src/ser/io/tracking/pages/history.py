@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,19 @@ def load_run(root: Path, run_id: str) -> Logged | None:
     """What a run logged; None where the store does not have it."""
     found = lookup(connect(root).get_run, run_id)
     return _logged(found) if found else None
+
+
+def find_run(root: Path, named: str) -> str | None:
+    """The id of the run that has this id, or is the newest of this name; None where none is."""
+    client = connect(root)
+    if re.fullmatch(r"[0-9a-f]{32}", named):
+        return named if lookup(client.get_run, named) else None
+    # Names of runs have no quotes.
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    if not named or "'" in named or not experiments:
+        return None
+    found = client.search_runs(experiments, f"attributes.run_name = '{named}'", max_results=1)
+    return found[0].info.run_id if found else None
 
 
 def run_before(root: Path, experiment_id: str, model: str, corpora: str) -> Logged | None:

@@ -32,19 +32,35 @@ KINDS = {str: "text", dict: "an object", int: "a number"}
 
 def write_record(root: Path, model_id: str, run_id: str, record: Mapping[str, Any]) -> None:
     """Write the lineage.json of a logged model and of its run; one that is there is replaced."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / NAME
+        write_json(record, path)
+        _log(root, model_id, path, run_id=run_id)
+
+
+def attach(root: Path, version: Version, path: Path) -> None:
+    """Put a file beside the version's bundle, as lineage.json is; one of its name is replaced."""
+    _log(root, _model_id(root, version), path)
+
+
+def _model_id(root: Path, version: Version) -> str:
+    source = str(connect(root).get_model_version(MODEL, str(version.version)).source)
+    return source.removeprefix("models:/")
+
+
+def _log(root: Path, model_id: str, path: Path, *, run_id: str | None = None) -> None:
     from mlflow.exceptions import MlflowException
 
     client = connect(root)
-    with tempfile.TemporaryDirectory() as folder, as_default_store(root):
-        path = Path(folder) / NAME
-        write_json(record, path)
+    with as_default_store(root):
         try:
             client.log_model_artifact(model_id, str(path), "artifacts")
-            client.log_artifact(run_id, str(path))
+            if run_id is not None:
+                client.log_artifact(run_id, str(path))
         except MlflowException as error:
             raise RegistryError(
-                f"{NAME} cannot be stored ({first_line(error)}): the model or its run was deleted. "
-                "Restore it, or train again."
+                f"{path.name} cannot be stored ({first_line(error)}): the model or its run was "
+                "deleted. Restore it, or train again."
             ) from error
 
 
@@ -52,8 +68,7 @@ def amend_record(root: Path, version: Version, **facts: Any) -> None:
     """Put facts into the version's lineage.json; raises RegistryError where it has none."""
     with locked(root):
         record = {**fetch_record(root, version), **facts}
-        source = str(connect(root).get_model_version(MODEL, str(version.version)).source)
-        write_record(root, source.removeprefix("models:/"), version.run_id, record)
+        write_record(root, _model_id(root, version), version.run_id, record)
 
 
 def find_record(root: Path, named: str) -> tuple[dict[str, Any], Version | None]:
