@@ -153,7 +153,9 @@ def read_by(stage: str) -> set[str]:
 
 
 def _tree(module: str) -> ast.Module:
-    return ast.parse((SRC.parent / f"{module.replace('.', '/')}.py").read_text())
+    place = SRC.parent / module.replace(".", "/")
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return ast.parse(file.read_text())
 
 
 def _chain(node: ast.AST) -> list[str]:

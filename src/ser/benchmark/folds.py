@@ -39,7 +39,7 @@ PREDICTIONS, RECEIPT, CURVE = "predictions.parquet", "fold.json", "enrolment.par
 ELAPSED = "elapsed.json"
 #: The source that a result depends on, beside that of features.
 CODE = (
-    *("core", "models", "bundle.py", "stages/learning.py"),
+    *("core", "models", "bundle.py", "stages/learning"),
     *("benchmark/answering.py", "benchmark/enrolling.py", "benchmark/folds.py"),
 )
 #: Recordings whose scoring is timed.

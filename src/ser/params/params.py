@@ -37,7 +37,7 @@ MOVED = {
 
 
 #: Sections that no training reads: of what comes after it, and of how a machine works.
-AFTER_TRAINING = {"evaluate", "report", "stress", "gate", "machine", "serve"}
+AFTER_TRAINING = {"evaluate", "report", "stress", "gate", "machine", "serve", "timeline"}
 
 
 class Params(Section):

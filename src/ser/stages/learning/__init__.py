@@ -171,7 +171,7 @@ def indices_of(emotion: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
 def chosen_params(params: Params) -> dict[str, Any]:
     """What a run depends on: all parameters but those of models not chosen, and of how machines
     work and serve."""
-    values = params.model_dump(mode="json", exclude={"machine", "serve"})
+    values = params.model_dump(mode="json", exclude={"machine", "serve", "timeline"})
     kept = {"name", "enrolled", *params.model.used}
     if not params.model.takes_encoder:
         del values["encoder"]
