@@ -76,7 +76,7 @@ def test_a_folder_gets_every_format_and_serves_as_reference(ser, folder, tmp_pat
     assert status == 0
     names = {path.name for path in (tmp_path / "made").iterdir()}
     assert {"call.timeline.json", "call.timeline.csv", "call.TextGrid", "call.rttm"} <= names
-    assert {"call.labels.txt", "call.timeline.png", "call.timeline.svg"} <= names
+    assert {"call.labels.txt", "call.timeline.png", "call.timeline.html"} <= names
     assert err.count("written: ") == len(names)
     (tmp_path / "truth").mkdir()
     (tmp_path / "truth" / "call.csv").write_text(

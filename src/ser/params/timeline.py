@@ -21,13 +21,13 @@ class TimelineParams(Section):
     #: A shorter silence does not part speech.
     pause_seconds: float = Field(0.4, ge=0.1, le=10)
     #: On both sides of voiced frames, of what belongs to the speech.
-    padding_seconds: float = Field(0.1, ge=0, le=1)
+    padding_seconds: float = Field(0.05, ge=0, le=1)
     #: How long an emotion stays, on average, while it is spoken, and in silence: the prior of the
     #: smoothing.
-    stay_seconds: float = Field(30.0, gt=0, le=3600)
+    stay_seconds: float = Field(40.0, gt=0, le=3600)
     stay_silence_seconds: float = Field(2.0, gt=0, le=3600)
     #: Weight of a window's log-posteriors in the smoothing, where windows do not overlap.
-    evidence: float = Field(1.0, gt=0, le=10)
+    evidence: float = Field(1.3, gt=0, le=10)
     #: A timeline for each channel, or one for their mean; auto: each, unless they are alike.
     channels: Literal["auto", "each", "mix"] = "auto"
 

@@ -24,9 +24,14 @@ SUFFIXES = {
     "rttm": ".rttm",
     "figure": ".timeline.png",
     "svg": ".timeline.svg",
+    "html": ".timeline.html",
 }
 #: These can be printed; of several recordings at once, those of the second list.
 PRINTED, TOGETHER = ("json", "csv", "textgrid", "audacity", "rttm"), ("json", "csv", "rttm")
+
+
+#: The page of several recordings.
+TOGETHER_FILE = "timelines.html"
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,24 @@ class Plan:
     def shows_summary(self) -> bool:
         return self.printed is None
 
-    def write(self, timeline: Timeline, stem: str) -> Iterator[Path]:
+    def write(self, timeline: Timeline, file: Path, stem: str) -> Iterator[Path]:
         """Write the files of one recording, called `stem`; yields each as it is written."""
         for name in self.filed:
             target = self.folder / f"{stem}{SUFFIXES[name]}"
             if name in ("figure", "svg"):
                 _save_figure(timeline, target)
             else:
-                content = _text(name, [timeline])
-                with atomic_path(target) as temporary:
-                    temporary.write_text(content, encoding="utf-8")
+                content = _page(timeline, file) if name == "html" else _text(name, [timeline])
+                _save(content, target)
+            yield target
+
+    def write_together(self, timelines: Sequence[Timeline]) -> Iterator[Path]:
+        """Write the page that has several recordings side by side; yields it."""
+        if "html" in self.filed and len(timelines) > 1:
+            from ser.reporting.pages.timelines import timeline_page
+
+            target = self.folder / TOGETHER_FILE
+            _save(timeline_page([document(one) for one in timelines]), target)
             yield target
 
     def text(self, timelines: Sequence[Timeline], *, is_list: bool) -> str:
@@ -97,3 +110,21 @@ def _save_figure(timeline: Timeline, target: Path) -> None:
     with atomic_path(target) as temporary:
         kind = target.suffix.removeprefix(".")
         timeline_figure(timeline).savefig(temporary, format=kind, dpi=150)
+
+
+def _page(timeline: Timeline, file: Path) -> str:
+    """The page of one recording, with its sound where there is room."""
+    from ser.io.audio.limits import ANY_LENGTH
+    from ser.io.audio.read import decode_blocks, opened
+    from ser.reporting.pages.sounds import sound_of
+    from ser.reporting.pages.timelines import timeline_page
+
+    with opened(file, limits=ANY_LENGTH) as data:
+        blocks = decode_blocks(data, limits=ANY_LENGTH)
+        sound = sound_of(blocks, seconds=timeline.seconds)
+    return timeline_page([document(timeline)], [sound])
+
+
+def _save(text: str, target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -48,6 +48,7 @@ def timeline(
     rttm: Annotated[bool, typer.Option("--rttm", help="Diarization tools.")] = False,
     figure: Annotated[bool, typer.Option("--figure", help="A picture, PNG.")] = False,
     svg: Annotated[bool, typer.Option("--svg", help="The same as SVG.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="A page with playback.")] = False,
     channels: Annotated[
         Channels | None,
         typer.Option(
@@ -69,12 +70,12 @@ def timeline(
     """Perceived emotions over recordings of any length: turns, and how they change.
 
     Prints a summary; with one text format, that on stdout instead. Without --out
-    figures are written into the current folder.
+    figures and pages are written into the current folder.
     A file that fails does not stop the others; the exit status is then 1.
 
     [bold]ser timeline call.wav[/bold]  a summary, a lane for each party.
 
-    [bold]ser timeline call.wav --out timelines[/bold]  JSON, CSV, labels and figure.
+    [bold]ser timeline call.wav --out timelines[/bold]  JSON, CSV, labels, figure and page.
 
     [bold]ser timeline week*.wav[/bold]  and what changes from one to the next.
     """
@@ -89,6 +90,7 @@ def timeline(
         "rttm": rttm,
         "figure": figure,
         "svg": svg,
+        "html": html,
     }
     formats = [name for name, wanted in asked.items() if wanted]
     recordings = _ordered(list(recordings_in(files)), order)
@@ -105,7 +107,7 @@ def timeline(
             try:
                 one = _made(loaded, file, params)
                 made.append(one)
-                for written in plan.write(one, names[file]):
+                for written in plan.write(one, file, names[file]):
                     print(f"written: {one_line(str(written))}", file=sys.stderr)
                 if plan.shows_summary:
                     summaries.show(one)
@@ -117,6 +119,8 @@ def timeline(
                 print_error(named)
         if plan.shows_summary and len(made) > 1:
             summaries.show_comparison(made)
+        for written in plan.write_together(made):
+            print(f"written: {one_line(str(written))}", file=sys.stderr)
         sys.stdout.write(plan.text(made, is_list=len(recordings) > 1))
         sys.stdout.flush()
     except KeyboardInterrupt:
