@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ser.core.timeline.values import ModelOf
+from ser.params import AFTER_TRAINING, Params
 from ser.params.timeline import TimelineParams
+from ser.stages.learning import chosen_params
 from ser.timeline import making
 from ser.timeline.document import document
 from ser.timeline.making import timeline_of
@@ -79,3 +81,9 @@ def test_alike_channels_are_one(predictor, call):
     assert [c.name for c in made(predictor, both).channels] == ["mix"]
     each = made(predictor, both, params=TimelineParams(channels="each"))
     assert [c.name for c in each.channels] == ["left", "right"]
+
+
+def test_how_timelines_are_made_is_no_part_of_a_model():
+    other = Params(timeline=TimelineParams(hop_seconds=2.0))
+    assert chosen_params(other) == chosen_params(Params())
+    assert "timeline" in AFTER_TRAINING
