@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +29,9 @@ def comparison(results: Sequence[Result]) -> Figure:
     bars.axvline(first["chance"], color="black", linestyle="--", linewidth=1)
     above = bars.get_xaxis_transform()
     bars.text(first["chance"], 1.01, "chance", fontsize=8, ha="center", transform=above)
-    bars.set(xlim=(0, 1), xlabel="UAR", title=section.title)
+    bars.set(xlim=(0, 1), xlabel="UAR")
+    # Above the word at the line of chance.
+    bars.set_title("\n".join(wrap(section.title, 70)), pad=16)
     if curves:
         lines = figure.add_subplot(grid[1])
         for result in curves:
@@ -57,8 +60,9 @@ def _bars(axes: Axes, results: Sequence[Result]) -> None:
     for place, (_, score, interval, colour, words) in enumerate(rows):
         error = [[score - interval[0]], [interval[1] - score]] if interval else None
         axes.barh(place, score, color=colour, xerr=error, capsize=2.5, error_kw={"linewidth": 1})
-        ink = "black" if colour == THEIRS else "white"
-        axes.text(results[0]["chance"] + 0.012, place, words, va="center", fontsize=8, color=ink)
+        # Beyond the interval: inside the bar of a low score there is no room.
+        end = min(max([score, *(interval or [])]) + 0.012, 0.94)
+        axes.text(end, place, words, va="center", fontsize=8)
     axes.set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
     axes.invert_yaxis()
 
