@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from ser.bundle import Bundle, save_bundle
+from ser.bundle import Bundle
 from ser.params import parse_params
 from ser.stages import synthesize
 from support.small_corpus import VALUES, Corpus, prepared
@@ -22,10 +20,3 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.fixture(scope="session")
 def bundle(corpus: Corpus) -> Bundle:
     return corpus.learn()
-
-
-@pytest.fixture(scope="session")
-def bundle_folder(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle") / "bundle"
-    save_bundle(bundle, folder)
-    return folder

@@ -199,8 +199,7 @@ def test_no_utterance_is_an_error(corpus, bundle):
 
 
 def test_a_sample_is_even_over_speakers_and_emotions_whatever_the_order(corpus):
-    table = corpus.folds
-    for count in (6, 12, 30):
+    for table, count in ((corpus.folds, 6), (corpus.folds, 30), (corpus.test, 6), (corpus.test, 9)):
         sample = even_sample(table, count, seed=SEED)
         assert len(sample) == count
         for column in ("speaker", "emotion"):
@@ -208,6 +207,7 @@ def test_a_sample_is_even_over_speakers_and_emotions_whatever_the_order(corpus):
             assert sample[column].nunique() == table[column].nunique()
         again = even_sample(table.sample(frac=1, random_state=1), count, seed=SEED)
         assert set(again["file"]) == set(sample["file"])
+    table = corpus.folds
     assert even_sample(table, None, seed=SEED) is table
     assert len(even_sample(table, 10**6, seed=SEED)) == len(table)
 
