@@ -7,27 +7,20 @@ from pathlib import Path
 from ser import project
 from ser.bundle import load_bundle, load_encoder_of
 from ser.core.utterance.tables import check_folds
-from ser.errors import StageError
-from ser.files import atomic_path, read_json, write_json
+from ser.files import atomic_path, write_json
 from ser.io.storage.tables import read_table, write_table
-from ser.io.tracking import runs
-from ser.io.tracking.address import shown_uri
 from ser.params import Params
 from ser.predictor import Predictor
 from ser.reporting.robustness import stress_figure
 from ser.stages.base import run_stage
+from ser.stages.learning import tracked_run
 from ser.stress.files import few_metrics, metric_names, rows_table
 from ser.stress.printed import headline
 from ser.stress.table import stress
 
 
 def run(root: Path, params: Params) -> None:
-    run_id = read_json(root / project.TRAIN_RECEIPT)["run_id"]
-    if not runs.run_exists(root, run_id):
-        raise StageError(
-            f"MLflow at {shown_uri(root)} does not have run {run_id}, which trained this "
-            "model. Train again: `dvc repro -f -s train`, then `dvc repro`."
-        )
+    tracked = tracked_run(root)
     folds = read_table(root / project.FOLDS, check_folds)
     bundle = load_bundle(root / project.BUNDLE)
     found = stress(
@@ -44,7 +37,6 @@ def run(root: Path, params: Params) -> None:
     with atomic_path(root / project.STRESS_FIGURE) as temporary:
         figure = stress_figure(found, title=headline(found))
         figure.savefig(temporary, format="png", dpi=110)
-    tracked = runs.resume_run(root, run_id)
     tracked.log_metrics(metric_names(found))
     tracked.log_artifact(root / project.STRESS, "reports")
     tracked.log_artifact(root / project.STRESS_FIGURE, "figures")

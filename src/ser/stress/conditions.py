@@ -18,10 +18,9 @@ from ser.io.audio import codecs
 from ser.io.audio.codecs import Codec
 from ser.stress.sounds import ROOMS, Clip, Sounds, at_rate, sound, voice
 
-#: The voices of babble, at least and at most (ser-tests).
-VOICES = (4, 7)
-#: What a low-quality phone adds and does (ser-tests): dB re full scale above which its compressor
-#: works and its ratio; kbit/s of AMR; dB and Hz of the hiss.
+VOICES = (4, 7)  #: Of babble, at least and at most (ser-tests).
+#: A low-quality phone (after ser-tests): dB re the peak above which its compressor works and its
+#: ratio; kbit/s of AMR; dB below the speech, and Hz, of the hiss.
 PHONE_DB, PHONE_RATIO, PHONE_KBITS, HISS_DB, HISS_HZ = -20.0, 5.0, 7.4, 25.0, 3000.0
 
 

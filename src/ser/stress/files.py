@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from ser.core.scores.robustness import Stress
-from ser.stress.printed import LIMITS, headline
 
-VERDICTS = {True: "pass", False: "**fails**", None: ""}
 #: Columns of the CSV file, after family and name.
 COLUMNS = ("uar", "delta", "delta_low", "delta_high", "uar_answered", "answered", "unchanged")
 
@@ -46,43 +43,6 @@ def metric_names(found: Stress) -> dict[str, float]:
         values |= {f"stress/{name}": row.uar, f"unchanged/{name}": row.unchanged}
     values |= {f"stress/gap_{gap.name}": gap.gap for gap in found.fairness}
     return {name: round(value, 4) for name, value in values.items() if value is not None}
-
-
-def markdown(found: Stress) -> str:
-    """The table and the gaps for a page: UARs beside chance, intervals over speakers."""
-    labelled = found.uar_clean is not None
-    scores = ("UAR", "ΔUAR", "95 % of Δ", "UAR answered") if labelled else ()
-    head = ("family", "row", *scores, "answered", "unchanged", "limits", "")
-    lines = [headline(found), "", _cells(head), _cells("---" for _ in head)]
-    for row in found.rows:
-        low_high = "[{:+.3f}, {:+.3f}]".format(*row.delta_ci95) if row.delta_ci95 else ""
-        own = (
-            _number(row.uar, "{:.3f}"),
-            _number(row.delta, "{:+.3f}"),
-            low_high,
-            _number(row.uar_answered, "{:.3f}"),
-        )
-        limits = ", ".join(LIMITS[name].format(value) for name, value in row.limits.items())
-        shares = (f"{row.answered:.0%}", f"{row.unchanged:.1%}", limits)
-        verdict = VERDICTS[row.passed]
-        lines.append(_cells((row.family, row.name, *(own if labelled else ()), *shares, verdict)))
-    if found.fairness:
-        head = ("UAR by", "groups", "gap", "limit", "")
-        lines += ["", _cells(head), _cells("---" for _ in head)]
-    for gap in found.fairness:
-        groups = ", ".join(f"{name} {value:.3f}" for name, value in gap.groups.items())
-        numbers = (_number(gap.gap, "{:.3f}"), _number(gap.limit, "{:g}"))
-        lines.append(_cells((gap.name, groups, *numbers, VERDICTS[gap.passed])))
-    lines += [f"\nLeft out: {o.family} {o.name}, for want of: {o.lacks}" for o in found.left_out]
-    return "\n".join(lines) + "\n"
-
-
-def _cells(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
 
 
 def few_metrics(found: Stress) -> dict[str, Any]:

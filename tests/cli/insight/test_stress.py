@@ -15,6 +15,7 @@ from ser import cli
 from ser.bundle import save_bundle
 from ser.params import parse_params
 from ser.stages import synthesize
+from ser.stress.page import BEGINS, ENDS
 from support.small_corpus import VALUES, Corpus, prepared
 
 COLUMNS = 80
@@ -88,6 +89,20 @@ def test_the_table_fits_a_terminal_and_every_file_is_written(ser, bundle_folder,
         assert row["name"] in out
         assert f"| {row['name']} |" in files["md"].read_text()
     assert files["png"].read_bytes().startswith(b"\x89PNG")
+
+    page = tmp_path / "page.md"
+    page.write_text(f"# Mine\n\n{BEGINS}\nold\n{ENDS}\n\nThe end.\n")
+    status, _, err = ser(
+        *("stress", bundle_folder, "--folder", clips, *LABELLED, "--limit", 6, "--rows", "tilt"),
+        *("--page", page, "--against", files["json"]),
+    )
+    assert status == 0, err
+    text = page.read_text()
+    assert text.startswith("# Mine\n")
+    assert text.endswith("The end.\n")
+    assert "\nold\n" not in text
+    uar = next(row["uar"] for row in found["rows"] if row["family"] == "tilt")
+    assert f"{uar:.3f} → {uar:.3f}" in text
 
 
 def test_strict_is_the_exit_status(ser, bundle_folder, clips):

@@ -62,7 +62,14 @@ def stress(
         Path | None, typer.Option("--figure", help="Draw them here: PNG, SVG or PDF.")
     ] = None,
     page_file: Annotated[
-        Path | None, typer.Option("--page", help="Write the table here as Markdown.")
+        Path | None,
+        typer.Option(
+            "--page",
+            help="Write the table here as Markdown; in a page that has it, it is replaced.",
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="An earlier --json file: the page shows both.")
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit status 1 where a row misses its limit.")
@@ -84,7 +91,9 @@ def stress(
     from ser.api import find_bundle
     from ser.bundle import load_bundle, load_encoder_of
     from ser.cli.insight.recordings import unknown_to
+    from ser.files import read_json
     from ser.predictor import Predictor
+    from ser.stress.page import markdown, placed
     from ser.stress.printed import table_of
     from ser.stress.table import Folders
     from ser.stress.table import stress as run
@@ -93,6 +102,9 @@ def stress(
         raise ParamsError(f"Found two of {SOURCES}; name one.")
     if unlabelled and folder is None:
         raise ParamsError("--unlabelled says so of --folder FOLDER; give that, too.")
+    if against and not page_file:
+        raise ParamsError("--against is shown by --page FILE; give that, too.")
+    before = read_json(against) if against else None
     described = own.described(table, columns, mapping, pattern, drop_unlisted)
     params = _params(rows)
     found = find_bundle(model)
@@ -109,7 +121,11 @@ def stress(
         limit=limit,
         folders=Folders(noise_folder, rir_folder),
     )
-    _write(made, recordings, json_file, csv_file, figure_file, page_file)
+    page = None
+    if page_file:
+        earlier = page_file.read_text() if page_file.is_file() else ""
+        page = placed(markdown(made, before), earlier)
+    _write(made, recordings, json_file, csv_file, figure_file, page_file, page)
     console = Console(highlight=False)
     console.print(table_of(made))
     if strict and made.failed:
@@ -158,9 +174,10 @@ def _write(
     csv_file: Path | None,
     figure_file: Path | None,
     page_file: Path | None,
+    page: str | None,
 ) -> None:
     from ser.files import atomic_path, write_json
-    from ser.stress.files import markdown, rows_table
+    from ser.stress.files import rows_table
     from ser.stress.printed import headline
 
     for file in filter(None, (json_file, csv_file, figure_file, page_file)):
@@ -177,6 +194,6 @@ def _write(
         with atomic_path(figure_file) as temporary:
             kind = figure_file.suffix.removeprefix(".") or "png"
             stress_figure(made, title=title).savefig(temporary, format=kind, dpi=110)
-    if page_file:
+    if page_file and page is not None:
         with atomic_path(page_file) as temporary:
-            temporary.write_text(markdown(made))
+            temporary.write_text(page)
