@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.metrics import recall_score
 
 from ser.core.corpus.distributions import odd_measures
-from ser.core.corpus.plane import components
+from ser.core.corpus.plane import by_speaker, components
 from ser.core.utterance.tables import is_known
 from ser.extras import need
 from ser.output import count_of
@@ -128,10 +128,11 @@ def check_labels(
     chosen = own["emotion"].isin(enough).to_numpy()
     rows = own[chosen]
     emotion = rows["emotion"].to_numpy(str)
+    speaker = rows["speaker"].to_numpy(str)
     found = out_of_sample(
-        functionals[chosen],
+        by_speaker(functionals[chosen], speaker),
         emotion,
-        rows["speaker"].to_numpy(str),
+        speaker,
         # Copies of one recording would vouch for each other.
         rows["audio_sha256"].to_numpy(str),
         seed=seed,

@@ -12,7 +12,6 @@ from scipy.special import softmax
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
-from ser.core.corpus.plane import by_speaker
 from ser.models.classical.discriminants import fit_discriminants
 
 #: Folds, and the shrinkage of `model.lda`.
@@ -52,16 +51,16 @@ def out_of_sample(
 ) -> OutOfSample:
     """Calibrated posteriors of linear discriminants by two cross-validations.
 
-    Functionals (n, d) are standardised by speaker. In the first, speakers (n,) stay whole: it finds
-    a label that is wrong in all of a speaker's clips. In the second, clips of one `recording` (n,)
-    alone stay together: it knows the voice, and finds single slips. At least two emotions (n,).
+    functionals : (n, d), best standardised by speaker; emotion : (n,), two or more. In the first,
+    speakers (n,) stay whole: it finds a label that is wrong in all of a speaker's clips. In the
+    second, clips of one `recording` (n,) alone stay together: it knows the voice, and finds single
+    slips.
     """
-    x = by_speaker(functionals, speaker)
     classes, label = np.unique(emotion, return_inverse=True)
-    known = _cross_validated(x, label, recording, seed=seed)
+    known = _cross_validated(functionals, label, recording, seed=seed)
     unknown = np.full_like(known, np.nan)
     if len(np.unique(speaker)) > 1:
-        unknown = _cross_validated(x, label, speaker, seed=seed)
+        unknown = _cross_validated(functionals, label, speaker, seed=seed)
     found = OutOfSample(
         tuple(map(str, classes)), _calibrated(unknown, label), _calibrated(known, label)
     )

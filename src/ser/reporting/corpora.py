@@ -126,7 +126,10 @@ def _speakers(axes: Axes, clips: pd.DataFrame) -> None:
         axes.hist(table["utterances"], bins=24, color=PLAIN)
         axes.set(xlabel="utterances of a speaker", ylabel="speakers", title=f"{n} speakers")
         return
-    axes.barh(table["speaker"], table["utterances"], color=PLAIN)
+    names = table["speaker"]
+    if clips["corpus"].nunique() == 1:
+        names = names.str.partition("/")[2]
+    axes.barh(names, table["utterances"], color=PLAIN)
     axes.tick_params(axis="y", labelsize=8 if n <= 16 else 5.5)
     axes.set(xlabel="utterances", title="speaker" if n == 1 else f"{n} speakers")
 
@@ -174,4 +177,4 @@ def _boxes(
 
 
 def _shade_name(sex: str) -> str:
-    return {"female": "full", "male": "half", "unknown": "pale"}[sex]
+    return {"female": "full colour", "male": "half", "unknown": "pale"}[sex]
