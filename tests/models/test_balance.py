@@ -173,3 +173,22 @@ def test_corpora_stay_with_their_utterances():
     version = replace(examples, augmented=(examples.inputs,)).with_augmented()
     assert version.corpus.tolist() == [*examples.corpus, *examples.corpus]
     assert unbalanced(examples).and_of(unbalanced(examples)).corpus is None
+
+
+@pytest.mark.parametrize("name", ["lda", "logistic_regression"])
+def test_a_version_of_a_small_share_counts_little(name):
+    """The version expresses its emotions the other way round."""
+    own = two_corpora().take(np.arange(LARGE))
+    frame = own.inputs.functionals
+    contrary = Inputs(functionals=frame.assign(mfcc_0=-frame["mfcc_0"]))
+
+    def right(shares: tuple[float, ...]) -> float:
+        some = Examples(
+            Inputs(functionals=frame), own.emotion, own.speaker, (contrary,), shares=shares
+        )
+        model = fitted(name, some)
+        posteriors = model.classify(model.embed(some.inputs))
+        return float(np.mean(np.asarray(CLASSES)[posteriors.argmax(axis=1)] == own.emotion))
+
+    assert right((1.0, 0.05)) > 0.9
+    assert right((0.05, 1.0)) < 0.1

@@ -69,6 +69,7 @@ def test_versions_are_features_of_altered_recordings(root, capsys):
 def test_again_nothing_is_computed_and_more_versions_cost_what_is_new(root, capsys):
     run(root, capsys)
     assert run(root, capsys) == 0
+    assert run(root, capsys, params(weights=[1.0])) == 0
     assert run(root, capsys, params(versions=5)) == 4
     assert run(root, capsys, params(versions=1)) == 0
     assert len(shards.read_functionals(root / AUGMENTED)) == 4

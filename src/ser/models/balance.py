@@ -1,4 +1,4 @@
-"""Several corpora in one training: each counts alike, however many utterances it has. Pure."""
+"""What counts how much in a training: corpora, and augmented versions. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,24 @@ def corpus_weights(corpus: np.ndarray) -> np.ndarray:
     _, place, counts = np.unique(corpus, return_inverse=True, return_counts=True)
     weights: np.ndarray = len(corpus) / (len(counts) * counts[place])
     return weights
+
+
+def training_weights(
+    n: int, *, corpus: np.ndarray | None, shares: Sequence[float] | None
+) -> np.ndarray | None:
+    """Weights of n recordings and then of each of their versions; None: all weigh alike.
+
+    corpus : of the recordings and of all versions, or None; shares : of the recordings and of each
+    version, or None.
+
+    >>> training_weights(2, corpus=None, shares=(2.0, 1.0)).tolist()
+    [2.0, 2.0, 1.0, 1.0]
+    """
+    weights = None if corpus is None else corpus_weights(corpus)
+    if shares is None:
+        return weights
+    own = np.repeat(np.asarray(shares, dtype=np.float64), n)
+    return own if weights is None else own * weights
 
 
 def epoch_order(n: int, corpus: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:

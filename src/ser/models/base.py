@@ -70,7 +70,8 @@ class Examples:
 
     emotion : (n,) canonical labels; speaker : (n,) speaker ids, unique over corpora; augmented :
     for each augmented version its functionals and log-mels, in the same order; corpus : (n,) names,
-    each of which counts alike in training; None: each utterance does.
+    each of which counts alike in training; None: each utterance does. shares : how much the
+    recordings and each augmented version count in training, relative to each other; None: alike.
     """
 
     inputs: Inputs
@@ -78,6 +79,7 @@ class Examples:
     speaker: np.ndarray
     augmented: tuple[Inputs, ...] = ()
     corpus: np.ndarray | None = None
+    shares: tuple[float, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.emotion)
@@ -90,6 +92,7 @@ class Examples:
             self.speaker[rows],
             tuple(version.take(rows) for version in self.augmented),
             None if self.corpus is None else self.corpus[rows],
+            self.shares,
         )
 
     def and_of(self, other: Examples) -> Examples:
@@ -102,6 +105,7 @@ class Examples:
             None
             if self.corpus is None or other.corpus is None
             else np.concatenate([self.corpus, other.corpus]),
+            self.shares,
         )
 
     def only(self, kinds: frozenset[Kind]) -> Examples:

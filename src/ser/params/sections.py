@@ -134,6 +134,11 @@ class WaveformAugmentParams(Section):
     channels: tuple[Literal["plain", "room", "telephone"], ...] = Field(
         ("plain", "plain", "telephone", "room"), min_length=1
     )
+    #: How much the recording and its version 1, 2, … count in training, relative to each other;
+    #: further versions as much as the last one. Networks draw by it, classical models weigh.
+    weights: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (2.0, 1.0, 1.0, 0.4, 0.4), min_length=1
+    )
     #: How many dB below the speech noise lies in every version, from and to; None: no noise.
     noise_db: tuple[float, float] | None = (5.0, 40.0)
     #: Time in which a room's reverberation decays by 60 dB, from and to.
@@ -145,6 +150,12 @@ class WaveformAugmentParams(Section):
     telephone_high_hz: tuple[float, float] = (2800.0, 3800.0)
     #: Louder or softer by up to this many dB; without effect unless features.level_db is null.
     gain_db: float = Field(0.0, ge=0, le=60)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the recording and of each version that there is."""
+        last = len(self.weights) - 1
+        return tuple(self.weights[min(place, last)] for place in range(self.versions + 1))
 
     @field_validator(*RANGES)
     @classmethod

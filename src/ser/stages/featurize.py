@@ -56,7 +56,7 @@ def run(root: Path, params: Params) -> None:
         )
     ]
     if versions:
-        augment = params.augment.model_dump(mode="json", exclude={"versions"})
+        augment = params.augment.model_dump(mode="json", exclude={"versions", "weights"})
         stores.append(
             Store(
                 root / AUGMENTED,

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -432,6 +433,17 @@ def test_an_epoch_hears_each_utterance_once_in_one_of_its_versions(by_speaker):
     assert np.array_equal(np.sort(every % 100), np.repeat(np.arange(6), 40))
     counts = np.bincount((every // 100).astype(int), minlength=3)
     assert counts.min() > 240 / 3 / 3
+
+
+def test_versions_are_drawn_by_their_shares():
+    some = dataclasses.replace(utterances(versions=3), shares=(2.0, 1.0, 0.5, 0.5))
+    counts = np.zeros(4)
+    for epoch in range(20):
+        batches = TrainingBatches(some, n_classes=3, params=UNCHANGED, seed=1, epoch=epoch)
+        for log_mel, *_ in batches:
+            counts += np.bincount((log_mel[:, 0, 0].numpy() // 100).astype(int), minlength=4)
+    np.testing.assert_allclose(counts / counts.sum(), np.array([2, 1, 0.5, 0.5]) / 4, atol=0.03)
+    assert some.digest() != utterances(versions=3).digest()
 
 
 def test_mixup_of_known_speakers_stays_within_a_speaker():

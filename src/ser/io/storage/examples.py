@@ -28,11 +28,13 @@ def load_examples(
     rows: pd.DataFrame,
     *,
     versions: int = 0,
+    shares: tuple[float, ...] | None = None,
     balanced: bool = False,
 ) -> Examples:
     """The stored features of those kinds, in the order of `rows`, and of augmented versions.
 
-    balanced : whether each corpus counts alike in training.
+    shares : how much recordings and each version count in training; balanced : whether each corpus
+    counts alike.
     Raises TableError where an utterance has none.
     """
     recordings = by_key(rows)
@@ -51,6 +53,7 @@ def load_examples(
             for version in range(1, versions + 1)
         ),
         corpus=rows["corpus"].to_numpy(str) if balanced else None,
+        shares=shares,
     )
 
 

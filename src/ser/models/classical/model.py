@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from ser.core.speakers.adaptation import Adaptation
 from ser.core.speakers.enrolment import Enrolment, OwnEmotions
 from ser.errors import BundleError, TableError
-from ser.models.balance import corpus_weights
+from ser.models.balance import training_weights
 from ser.models.base import (
     CARD_FILE,
     Building,
@@ -79,7 +79,7 @@ class ClassicalModel(EmotionModel):
         examples = recorded.with_augmented()
         matrix = self.embed(examples.inputs)
         target = targets_of(examples.emotion, self.classes)
-        weight = None if examples.corpus is None else corpus_weights(examples.corpus)
+        weight = training_weights(len(recorded), corpus=examples.corpus, shares=recorded.shares)
         if fitting.enrolled:
             self.enrolment = Enrolment.of(matrix, speaker=examples.speaker)
             matrix = self.enrolment.by_speaker(matrix, speaker=examples.speaker)

@@ -41,6 +41,7 @@ class Utterances:
     speaker: np.ndarray
     augmented: tuple[Sequence[np.ndarray], ...] = ()
     corpus: np.ndarray | None = None
+    shares: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, examples: Examples, classes: tuple[str, ...]) -> Self:
@@ -53,7 +54,7 @@ class Utterances:
         if not log_mel:
             raise TableError("There is no utterance to train on; expected at least one.")
         speaker = np.unique(examples.speaker, return_inverse=True)[1]
-        return cls(log_mel, target, speaker, tuple(augmented), examples.corpus)
+        return cls(log_mel, target, speaker, tuple(augmented), examples.corpus, examples.shares)
 
     @property
     def n_mels(self) -> int:
@@ -68,6 +69,8 @@ class Utterances:
                 digest.update(np.ascontiguousarray(x).tobytes())
         if self.corpus is not None:
             digest.update("\n".join(self.corpus).encode())
+        if self.shares is not None:
+            digest.update(repr(self.shares).encode())
         return digest.hexdigest()
 
 
@@ -75,7 +78,8 @@ class Utterances:
 class TrainingBatches:
     """One epoch of training batches; the same (seed, epoch) gives the same ones.
 
-    Each utterance comes once, as recorded or as one of its augmented versions. Where `utterances`
+    Each utterance comes once, as recorded or as one of its augmented versions, drawn by their
+    shares. Where `utterances`
     name corpora, each batch draws all of them evenly instead, see `epoch_order`.
     by_speaker : each batch holds several clips of each of few speakers, a speaker's clips all of
     one version.
@@ -96,10 +100,12 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self.seed, self.epoch])
         versions = (self.utterances.log_mel, *self.utterances.augmented)
+        shares = np.asarray(self.utterances.shares or np.ones(len(versions)))
+        chance = shares / shares.sum()
         for rows in self._rows_by_speaker(rng) if self.by_speaker else self._rows(rng):
             speaker = np.unique(self.utterances.speaker[rows], return_inverse=True)[1]
             alike = speaker if self.by_speaker else np.arange(len(rows))
-            version = rng.integers(len(versions), size=len(rows))[alike]
+            version = rng.choice(len(versions), size=len(rows), p=chance)[alike]
             sequences = [
                 cropped(
                     augment(versions[v][i], params=self.params.augment, rng=rng),

@@ -72,7 +72,11 @@ def learn(
     train_rows = folds[folds["split"] == "train"]
     # One corpus needs no balance: then nothing is drawn or weighed otherwise.
     balanced = params.train.balance_corpora and train_rows["corpus"].nunique() > 1
-    options: dict[str, Any] = {"versions": params.augment.versions, "balanced": balanced}
+    options: dict[str, Any] = {
+        "versions": params.augment.versions,
+        "shares": params.augment.shares,
+        "balanced": balanced,
+    }
     train = load_examples(root, kinds, train_rows, **options)
     dev = load_examples(root, kinds, dev_rows, **options)
     target = indices_of(dev.emotion, classes)

@@ -71,6 +71,7 @@ def _unread(params: Params) -> Iterator[str]:
 AUGMENT_OF = {
     "speed": "",
     "channels": "",
+    "weights": "",
     "noise_db": "",
     "room_rt60_seconds": "room",
     "room_drr_db": "room",
