@@ -304,6 +304,20 @@ def test_the_report_names_scores_verdict_stages_and_what_synthetic_scores_mean(
         assert f"| {outcome.stage} | {outcome.did} |" in text
 
 
+def test_the_page_has_the_verdict_and_the_version_its_card(after_one: tuple[Project, Tick]) -> None:
+    project, first = after_one
+    run_id = first.version.run_id
+
+    page = runs.fetch_artifact(project.root, run_id, "report.html").read_text()
+    with bundles.fetch_artifact(project.root, first.version, "model-card.md") as card:
+        text = card.read_text()
+
+    assert "Version 1: promoted." in page
+    assert "Not judged" not in page
+    assert "**Version:** 1 of emotion-recognition" in text
+    assert "**Verdict:** promoted. It is the first model" in text
+
+
 def test_the_end_of_a_run_says_what_git_does_not_hold_yet(
     after_one: tuple[Project, Tick], capsys: pytest.CaptureFixture[str]
 ) -> None:

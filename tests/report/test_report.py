@@ -121,4 +121,4 @@ def test_ser_report_takes_runs_by_id_and_name_and_names_what_is_not_there(
     done = project.call("ser.cli", "report", "nobody")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert "No run has that id or name" in line
+    assert "Nor does MLflow have a run of that id or name" in line
