@@ -62,7 +62,8 @@ def of_run(root: Path, run_id: str, version: Version | None = None) -> Report:
     """
 
     def find(place: Path) -> Path | None:
-        folder = "figures" if place.parent == FIGURES else "reports"
+        # A folder is logged by its name, in a folder of the run.
+        folder = f"figures/{FIGURES.name}" if place.parent == FIGURES else "reports"
         try:
             return runs.fetch_artifact(root, run_id, f"{folder}/{place.name}")
         except RegistryError:

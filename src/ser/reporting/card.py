@@ -203,10 +203,11 @@ def _groups(test: Mapping[str, Any], analysis: Mapping[str, Any]) -> Iterator[st
         yield "UAR by sex: not measured; the test speakers' sexes are unknown or all alike."
     below = [s for s in analysis.get("slices", ()) if s["below"]]
     for one in below:
+        emotions = count_of(one["emotions"], "emotion")
         yield (
             f"Below the score of all, with its whole interval: {one['by']} {one['group']}, "
             f"UAR {_with_interval(one['uar'], one['uar_ci95'])} "
-            f"({count_of(one['utterances'], 'utterance')})."
+            f"({count_of(one['utterances'], 'utterance')} of {emotions})."
         )
     few = too_few_text(analysis.get("slices", ()))
     if few:
