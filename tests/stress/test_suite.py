@@ -20,7 +20,7 @@ from ser.stress import table as table_module
 from ser.stress.conditions import Condition, conditions
 from ser.stress.files import metric_names, rows_table
 from ser.stress.sampling import even_sample
-from ser.stress.sounds import Sounds, clips_of, image_source_rooms, others
+from ser.stress.sounds import RATE, Sounds, clips_of, image_source_rooms, others
 from ser.stress.suite import CLEAN, answer_all, changed
 from ser.stress.table import Folders, stress
 from support.small_corpus import VALUES, Corpus, prepared
@@ -153,7 +153,7 @@ def test_folders_of_noises_and_impulse_responses_make_rows(corpus, bundle, tmp_p
     rng = np.random.default_rng(4)
     soundfile.write(noise / "rain.wav", 0.1 * rng.standard_normal((44_100, 2)), 44_100)
     # A room that is none: the answers stay.
-    soundfile.write(rir / "none.wav", np.r_[0.0, 0.0, 0.5, np.zeros(100)], 48_000, subtype="FLOAT")
+    soundfile.write(rir / "none.wav", np.r_[0.0, 0.0, 0.5, np.zeros(100)], RATE, subtype="FLOAT")
     params = StressParams(resamples=100, families=("noise", "room"))
     found = stress(
         *(Predictor(bundle), corpus.root, corpus.test, params),
