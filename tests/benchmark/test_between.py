@@ -115,6 +115,11 @@ def test_the_run_in_mlflow_names_both_sides(between, done):
     assert parent.info.run_name.startswith("lda")
     assert "synthetic · cross-corpus calls" in parent.info.run_name
     assert {"test/uar", "test/answered"} <= parent.data.metrics.keys()
+    logged = parent.data.params
+    assert logged["data.corpora"] == '["synthetic"]'
+    assert logged["split.protocol"] == "cross-corpus calls"
+    assert {"data.labels.keep", "split.dev_fraction"} <= logged.keys()
+    assert "split.test_fraction" not in logged
 
 
 def test_it_goes_on_where_it_was(between, done):

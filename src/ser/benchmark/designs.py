@@ -29,8 +29,8 @@ class Design:
     """Splits, one for each fold, and what results, pages and runs call them.
 
     corpus : "ravdess", or "ravdess → nemo". labels : what was made of the corpora's emotions;
-    "all": nothing. account : what else a result notes of its design. logged : the parameters
-    `data` and `split` as MLflow's runs have them; empty: those of params.yaml.
+    "all": nothing. account : what else a result notes of its design. logged : parameters by
+    section, as MLflow's runs have them instead of those of params.yaml; None: they have none.
     """
 
     corpus: str
@@ -90,10 +90,7 @@ def between(home: Path, params: Params, *, train: Sequence[str], test: str) -> D
         },
         logged={
             "data": {"corpora": list(train)},
-            "split": {
-                "protocol": f"{CROSS_CORPUS} {test}",
-                "dev_fraction": params.split.dev_fraction,
-            },
+            "split": {"protocol": f"{CROSS_CORPUS} {test}", "test_fraction": None},
         },
     )
 

@@ -135,7 +135,7 @@ def _parent_run(
     with runs.start_run(
         root,
         name=None,
-        params={**_read_by_all(params), **design.logged},
+        params=_read_by_all(params, design),
         tags={
             "benchmark": key,
             "corpora": design.corpus,
@@ -224,10 +224,13 @@ def decisive_params(params: Params) -> dict[str, Any]:
     return {k: v for k, v in chosen_params(params).items() if k not in ignored}
 
 
-def _read_by_all(params: Params) -> dict[str, Any]:
+def _read_by_all(params: Params, design: Design) -> dict[str, Any]:
     """The parameters that a benchmark reads, but the fold: all are run."""
     values = read_params(params)
     del values["split"]["fold"]
+    for section, own in design.logged.items():
+        merged = {**values[section], **own}
+        values[section] = {key: value for key, value in merged.items() if value is not None}
     return values
 
 

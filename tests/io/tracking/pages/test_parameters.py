@@ -82,6 +82,8 @@ def test_byol_s_reads_how_it_is_trained_only_where_it_is_tuned() -> None:
         ({"data": {"on_bad": "drop"}}, {"data.max_bad_share"}, set()),
         ({"data": {"on_bad": "stop"}}, set(), {"data.max_bad_share"}),
         ({"features": {"functionals": "egemaps"}}, {"features.sr"}, {"features.n_mfcc"}),
+        ({"data": {"corpora": ["a", "b"]}}, {"train.balance_corpora"}, {"train.max_epochs"}),
+        ({"data": {"corpora": ["a"]}}, set(), {"train.balance_corpora"}),
     ],
 )
 def test_a_parameter_is_logged_where_another_makes_it_matter(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ser.params import AFTER_TRAINING, MODELS, FeatureParams, Params
+from ser.params import AFTER_TRAINING, MODELS, FeatureParams, Params, TrainParams
 
 #: What openSMILE's functionals leave aside: they have descriptors of their own.
 OWN_DESCRIPTORS = (
     *("hop_length", "n_mels", "n_mfcc", "n_chroma", "n_contrast"),
     *("f0_min", "f0_max", "noise_floor_db", "top_db", "contrast_top_db"),
 )
+#: What every model reads of `train`, where there are several corpora.
+BALANCE = "balance_corpora"
 #: What our log-mel is made with.
 LOG_MEL = ("hop_length", "n_mels", "top_db")
 
@@ -33,7 +35,7 @@ def read_params(params: Params) -> dict[str, Any]:
         for part in sections:
             section = section.get(part, {})
         section.pop(key, None)
-    return values
+    return {name: section for name, section in values.items() if section != {}}
 
 
 def _unread(params: Params) -> Iterator[str]:
@@ -42,8 +44,11 @@ def _unread(params: Params) -> Iterator[str]:
     byol = model.section("byol_s")
     fine_tuned = "byol_s" in model.used and byol.tune
     networks = {name for name in model.used if MODELS[name].torch and not MODELS[name].encoder}
+    if len(data.corpora) < 2:
+        yield f"train.{BALANCE}"
     if not networks - {"byol_s"} and not fine_tuned:
-        yield "train"
+        # Classical models balance corpora, too.
+        yield from (f"train.{name}" for name in TrainParams.model_fields if name != BALANCE)
     if not fine_tuned:
         yield from ("train.slow_rate", "model.byol_s.dropout")
     else:
