@@ -76,6 +76,7 @@ def test_five_clips_without_labels_are_pictured_all_the_same(tmp_path):
     assert any("No labels were found" in line for line in done.lines)
     assert text.count("<audio") == 5
     assert "label unknown" in text
+    assert "Feature map" in text
     assert "Labels that may be wrong" not in text
 
 

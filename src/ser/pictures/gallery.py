@@ -90,9 +90,9 @@ def _maps(
     made = layout(functionals, speaker=None, kind=kind, seed=seed)
     text = f"{made.method}; functionals as they are."
     kinds = ("speaker", "sex", "corpus") if len(np.unique(speaker)) > 1 else ("emotion", "corpus")
-    for one in kinds:
-        if clips[one].nunique() > 1:
-            yield _map_of(clips, made, one, f"map_{one}", text)
+    # Where all is alike, one map shows how the clips lie.
+    for one in [kind for kind in kinds if clips[kind].nunique() > 1] or kinds[-1:]:
+        yield _map_of(clips, made, one, f"map_{one}", text)
 
 
 def _map_of(clips: pd.DataFrame, made: Map, one: str, name: str, text: str) -> Picture:

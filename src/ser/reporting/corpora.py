@@ -16,6 +16,8 @@ from ser.reporting.panels import PLAIN
 
 #: Bars of single speakers; of more speakers, how many utterances they have is counted.
 MOST_BARS = 30
+#: Places that an axis of bars or boxes has at least.
+LEAST_PLACES = 3
 #: Names that a legend can hold.
 MOST_NAMES = 24
 #: Of corpora, speakers and sexes, which are no emotions: Okabe & Ito's, then others.
@@ -65,6 +67,8 @@ def voices(clips: pd.DataFrame, *, title: str) -> Figure:
         axes.set(ylabel=label)
         axes.grid(axis="y", alpha=0.25)
     all_axes[-1].set_xticks(range(len(present)), present)
+    # One emotion's boxes are no wider than one of three's.
+    all_axes[-1].set_xlim(-0.6, max(len(present), LEAST_PLACES) - 0.4)
     if len(sexes) > 1:
         key = ", ".join(f"{_shade_name(sex)}: {sex}" for sex in sexes)
         title = f"{title}\n{key}"
@@ -117,6 +121,7 @@ def _bars(axes: Axes, table: pd.DataFrame, column: str) -> None:
     axes.bar_label(bars, fontsize=8, padding=2)
     axes.set(xlabel="utterances", title=column)
     axes.margins(x=0.16)
+    axes.set_ylim(min(-0.6, len(table) - LEAST_PLACES - 0.4), len(table) - 0.4)
 
 
 def _speakers(axes: Axes, clips: pd.DataFrame) -> None:
@@ -130,6 +135,7 @@ def _speakers(axes: Axes, clips: pd.DataFrame) -> None:
     if clips["corpus"].nunique() == 1:
         names = names.str.partition("/")[2]
     axes.barh(names, table["utterances"], color=PLAIN)
+    axes.set_ylim(min(-0.6, n - LEAST_PLACES - 0.4), n - 0.4)
     axes.tick_params(axis="y", labelsize=8 if n <= 16 else 5.5)
     axes.set(xlabel="utterances", title="speaker" if n == 1 else f"{n} speakers")
 
