@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,8 @@ from ser.params import FeatureParams
 PLAIN = "#7f7f7f"
 #: Points across a waveform: more show nothing, and fill a page.
 ENVELOPE = 400
+#: Letters of a title in an inch.
+LETTERS = 9
 #: Rows beneath the waveform: group of the descriptors, its axis, its colour map.
 ROWS = (
     ("log_mel", "mel band", "magma"),
@@ -58,7 +61,7 @@ def emotion_panels(
     for last in axes[-1]:
         last.set(xlabel="time (s)")
     axes[0, 0].set_xlim(0, max(y.size for y in samples.values()) / features.sr)
-    figure.suptitle(title)
+    figure.suptitle(fill(title, width=round(LETTERS * figure.get_figwidth())))
     return figure
 
 

@@ -27,6 +27,17 @@ def test_one_speaker_and_sentence_stand_for_all_emotions():
     assert title == "Speaker c/b, sentence 'one': one recording of each emotion"
 
 
+def test_all_emotions_come_before_one_sentence():
+    table = manifest(
+        speaker=["c/a"] * 4,
+        emotion=["anger", "fear", "neutral", "sadness"],
+        sentence=["one", "one", "two", "three"],
+    )
+    rows, title = one_of_each(table)
+    assert list(rows.index) == ["neutral", "sadness", "anger", "fear"]
+    assert "various sentences" in title
+
+
 def test_without_sentences_and_speakers_clips_stand_for_themselves():
     rows, title = one_of_each(manifest(speaker=["c/unknown"] * 2, emotion=["fear", "anger"]))
     assert list(rows.index) == ["anger", "fear"]
