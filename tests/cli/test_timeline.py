@@ -15,19 +15,20 @@ from ser.cli.insight.files import stems
 from ser.core.timeline.comparison import compared
 from ser.params.timeline import TimelineParams
 from support.project import Project
+from support.small_bundle import bundle_folder, spoken
 from support.turns import timeline_of_turns
+
+__all__ = ["bundle_folder", "spoken"]
 
 SR = 16_000
 HOWTO = Path(__file__).parents[2] / "docs/howto/timeline.md"
 
 
 @pytest.fixture(scope="module")
-def folder(trained, tmp_path_factory):
+def folder(spoken, tmp_path_factory):
     """A talk, the same as a call of two parties, and a file that is no recording."""
     folder = tmp_path_factory.mktemp("timeline recordings")
-    clips = sorted((trained.root / "data/raw/synthetic").rglob("*.wav"))[:4]
-    pause = np.zeros(SR, np.int16)
-    talk = np.concatenate([p for c in clips for p in (soundfile.read(c, dtype="int16")[0], pause)])
+    talk = np.concatenate([part for _, _, y in spoken[:4] for part in (y, np.zeros(SR))])
     soundfile.write(folder / "the talk.wav", talk, SR)
     soundfile.write(folder / "talk.flac", talk, SR)
     soundfile.write(folder / "call.wav", np.stack([talk, np.roll(talk, 3 * SR)], axis=1), SR)
@@ -36,10 +37,10 @@ def folder(trained, tmp_path_factory):
 
 
 @pytest.fixture
-def ser(trained):
+def ser(folder, bundle_folder):
     def typed(*words):
-        bundle = trained.root / "models/bundle"
-        done = trained.call("ser.cli", "timeline", "--model", str(bundle), *map(str, words))
+        model = ["--model", str(bundle_folder)]
+        done = Project(folder).call("ser.cli", "timeline", *model, *map(str, words))
         return done.returncode, done.stdout, done.stderr
 
     return typed
@@ -112,13 +113,13 @@ def guide_commands():
     return [line for line in lines if line.startswith("ser timeline ")]
 
 
-def test_the_guide_s_commands_run_as_they_stand(trained, folder, tmp_path):
+def test_the_guide_s_commands_run_as_they_stand(bundle_folder, folder, tmp_path):
     here = Project(shutil.copytree(folder, tmp_path / "here"))
     typed = guide_commands()
     assert len(typed) >= 7
     for line in typed:
         words, _, target = line.removeprefix("ser ").partition(">")
-        model = ["--model", str(trained.root / "models/bundle")]
+        model = ["--model", str(bundle_folder)]
         done = here.call("ser.cli", *shlex.split(words), *model)
         assert done.returncode == 0, f"{line}: {done.stderr}"
         assert done.stdout or "written: " in done.stderr
