@@ -101,42 +101,62 @@ def error_of(
     return total
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path, help="a project, in which the table's files lie")
-    parser.add_argument("table", type=Path, help="folds or predictions (Parquet)")
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--corpus", required=True, help="its name on the page")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--seeds", type=int, default=3, help="so many orders of the clips")
-    options = parser.parse_args()
-    table = pd.read_parquet(options.table)
-    if "split" in table:
-        table = table[table["split"] == options.split]
-    predictor, params = Predictor(load_bundle(options.bundle)), TimelineParams()
-    rows = []
-    for seed in range(options.seeds):
+def scored(
+    name: str, root: Path, table: pd.DataFrame, predictor: Predictor, *, orders: int
+) -> list[list[object]]:
+    """Rows of the page: each order of the clips, and their mean."""
+    rows: list[list[float]] = []
+    for seed in range(orders):
         rng = np.random.default_rng(seed)
         features = predictor.bundle.features
-        recordings = list(made_up(table, root=options.root, params=features, rng=rng))
-        found = error_of(predictor, recordings, params)
+        recordings = list(made_up(table, root=root, params=features, rng=rng))
+        found = error_of(predictor, recordings, TimelineParams())
         majority = DiarizationError()
         for one in recordings:
             majority += majority_error(one.reference)
         parts = [x / found.speech for x in (found.missed, found.false_alarm, found.confused)]
-        rows.append([seed, len(recordings), found.speech / 60, found.eder, *parts, majority.eder])
-    mean = ["mean", *(float(np.mean(column)) for column in list(zip(*rows, strict=True))[1:])]
-    head = ["order", "recordings", "speech, min", "EDER", "missed", "false alarm", "confused"]
+        rows.append([found.speech / 60, found.eder, *parts, majority.eder])
+    mean = [float(np.mean(column)) for column in zip(*rows, strict=True)]
+    named = [*((str(seed), row) for seed, row in enumerate(rows)), ("mean", mean)]
+    return [[name, order, *(round(value, 3) for value in row)] for order, row in named]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--corpus",
+        nargs=4,
+        action="append",
+        required=True,
+        metavar=("NAME", "ROOT", "TABLE", "BUNDLE"),
+        help="a project, in which the table's files lie; folds or predictions (Parquet)",
+    )
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--orders", type=int, default=3, help="of the clips")
+    options = parser.parse_args()
+    rows, about = [], []
+    for name, root, path, bundle in options.corpus:
+        table = pd.read_parquet(path)
+        table = table[table["split"] == options.split] if "split" in table else table
+        predictor = Predictor(load_bundle(Path(bundle)))
+        rows += scored(name, Path(root), table, predictor, orders=options.orders)
+        about.append(
+            f"{name}: {len(set(table['speaker']))} speakers of the {options.split} split, bundle "
+            f"{bundle_sha256(Path(bundle))[:12]} ({predictor.bundle.model_name})."
+        )
+    head = ["corpus", "order", "speech, min", "EDER", "missed", "false alarm", "confused"]
     page.write(
-        f"timeline_error.{options.corpus}",
-        title=f"Emotion diarization error rate: {options.corpus}",
+        "timeline_error",
+        title="Emotion diarization error rate of made-up recordings",
         body=f"""
 {" ".join(str(__doc__).split())}
 
-{len(set(table["speaker"]))} speakers of the {options.split} split, bundle
-{bundle_sha256(options.bundle)[:12]} ({predictor.bundle.model_name}).
+The majority class is the most frequent emotion of each recording, given all along at the true
+speech.
 
-{page.table([*head, "majority class"], [*rows, mean])}
+{chr(10).join(f"- {line}" for line in about)}
+
+{page.table([*head, "majority class"], rows)}
 """,
     )
 

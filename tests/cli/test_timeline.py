@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import shlex
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,29 +13,34 @@ import soundfile
 
 from ser.cli.insight.files import stems
 from ser.core.timeline.comparison import compared
+from ser.params.timeline import TimelineParams
+from support.project import Project
+from support.small_bundle import bundle_folder, spoken
 from support.turns import timeline_of_turns
 
+__all__ = ["bundle_folder", "spoken"]
+
 SR = 16_000
+HOWTO = Path(__file__).parents[2] / "docs/howto/timeline.md"
 
 
 @pytest.fixture(scope="module")
-def folder(trained, tmp_path_factory):
+def folder(spoken, tmp_path_factory):
     """A talk, the same as a call of two parties, and a file that is no recording."""
     folder = tmp_path_factory.mktemp("timeline recordings")
-    clips = sorted((trained.root / "data/raw/synthetic").rglob("*.wav"))[:4]
-    pause = np.zeros(SR, np.int16)
-    talk = np.concatenate([p for c in clips for p in (soundfile.read(c, dtype="int16")[0], pause)])
+    talk = np.concatenate([part for _, _, y in spoken[:4] for part in (y, np.zeros(SR))])
     soundfile.write(folder / "the talk.wav", talk, SR)
+    soundfile.write(folder / "talk.flac", talk, SR)
     soundfile.write(folder / "call.wav", np.stack([talk, np.roll(talk, 3 * SR)], axis=1), SR)
     (folder / "broken.wav").write_bytes(b"RIFF nothing")
     return folder
 
 
 @pytest.fixture
-def ser(trained):
+def ser(folder, bundle_folder):
     def typed(*words):
-        bundle = trained.root / "models/bundle"
-        done = trained.call("ser.cli", "timeline", "--model", str(bundle), *map(str, words))
+        model = ["--model", str(bundle_folder)]
+        done = Project(folder).call("ser.cli", "timeline", *model, *map(str, words))
         return done.returncode, done.stdout, done.stderr
 
     return typed
@@ -98,6 +106,37 @@ def test_what_cannot_be_done_is_a_line(ser, folder, tmp_path):
     assert status == 1
     assert "labels channel 3; the timeline has left, right" in err
     assert "Traceback" not in err
+
+
+def guide_commands():
+    lines = (line.partition("#")[0].strip() for line in HOWTO.read_text().splitlines())
+    return [line for line in lines if line.startswith("ser timeline ")]
+
+
+def test_the_guide_s_commands_run_as_they_stand(bundle_folder, folder, tmp_path):
+    here = Project(shutil.copytree(folder, tmp_path / "here"))
+    typed = guide_commands()
+    assert len(typed) >= 7
+    for line in typed:
+        words, _, target = line.removeprefix("ser ").partition(">")
+        model = ["--model", str(bundle_folder)]
+        done = here.call("ser.cli", *shlex.split(words), *model)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        assert done.stdout or "written: " in done.stderr
+        if target:
+            assert json.loads(done.stdout)["schema"] == "ser.timeline/1"
+    assert (here.root / "timelines/call.timeline.html").stat().st_size > 10_000
+
+
+def test_the_guide_names_the_parameters_as_they_are():
+    text, params = " ".join(HOWTO.read_text().split()), TimelineParams()
+    for words in (
+        f"two pauses of {params.pause_seconds:g} s is one window up to {params.whole_seconds:g} s",
+        f"windows of {params.window_seconds:g} s",
+        f"for {params.stay_seconds:g} s of speech on average",
+        f"for {params.stay_silence_seconds:g} s of silence",
+    ):
+        assert words in text
 
 
 def test_products_of_several_recordings_do_not_overwrite_one_another(tmp_path):

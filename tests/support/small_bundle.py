@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def spoken() -> list[tuple[str, str, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def bundle(spoken, tmp_path_factory) -> Bundle:
+def bundle_folder(spoken, tmp_path_factory) -> Path:
     params = FeatureParams()
     features = [
         extract(audible(y.astype(np.float32), sr=SR, params=params), params=params)
@@ -69,7 +70,12 @@ def bundle(spoken, tmp_path_factory) -> Bundle:
     novelty = Novelty.of(inputs.functionals.to_numpy(), speaker=examples.speaker)
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
     save_bundle(Bundle("ensemble", model, params, novelty=novelty), folder)
-    return load_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_folder) -> Bundle:
+    return load_bundle(bundle_folder)
 
 
 @pytest.fixture(scope="session")

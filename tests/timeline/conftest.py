@@ -1,3 +1,3 @@
-from support.small_bundle import bundle, predictor, spoken
+from support.small_bundle import bundle, bundle_folder, predictor, spoken
 
-__all__ = ["bundle", "predictor", "spoken"]
+__all__ = ["bundle", "bundle_folder", "predictor", "spoken"]

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from ser.core.timeline.values import ModelOf
+from ser.core.utterance.waveform import resample
+from ser.errors import CancellingAudio
 from ser.params import AFTER_TRAINING, Params
 from ser.params.timeline import TimelineParams
 from ser.stages.learning import chosen_params
-from ser.timeline import making
+from ser.timeline import making, samples
 from ser.timeline.document import document
 from ser.timeline.making import timeline_of
 from support.signals import noise
@@ -81,6 +83,56 @@ def test_alike_channels_are_one(predictor, call):
     assert [c.name for c in made(predictor, both).channels] == ["mix"]
     each = made(predictor, both, params=TimelineParams(channels="each"))
     assert [c.name for c in each.channels] == ["left", "right"]
+
+
+def test_channels_that_cancel_are_not_called_silent(predictor, call):
+    inverted = np.concatenate([call[:, :1], -call[:, :1]], axis=1)
+    with pytest.raises(CancellingAudio, match="--channels each"):
+        made(predictor, inverted, params=TimelineParams(channels="mix"))
+    assert [c.name for c in made(predictor, inverted).channels] == ["left", "right"]
+    # A party that says nothing is no reason.
+    silent = np.concatenate([call[:, :1], np.zeros_like(call[:, :1])], axis=1)
+    assert made(predictor, silent, params=TimelineParams(channels="mix")).channels[0].turns
+
+
+@pytest.mark.parametrize("sr", [8_000, 22_050, 48_000])
+def test_a_rate_of_its_own_gives_the_same_timeline(predictor, call, sr):
+    y = resample(np.ascontiguousarray(call[:, 0]), sr_in=SR, sr_out=sr)[:, None]
+    expected = made(predictor, call[:, :1]).channels[0]
+    found = timeline_of(predictor, blocks_of(y, 4_321, sr), file="", model=MODEL).channels[0]
+    # Below 4 kHz there is less to hear.
+    tolerance = 0.5 if sr < SR else 0.1
+    assert len(found.speech) == len(expected.speech)
+    for one, own in zip(found.speech, expected.speech, strict=True):
+        assert (one.start, one.end) == pytest.approx((own.start, own.end), abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.zeros((1, 1)), np.zeros((SR // 50, 2)), np.zeros((20 * SR, 3)), np.full((SR, 1), 0.3)],
+    ids=["a sample", "a moment", "silence", "an offset"],
+)
+def test_what_holds_no_speech_is_an_empty_timeline(predictor, y):
+    timeline = made(predictor, y.astype(np.float32))
+    for channel in timeline.channels:
+        assert channel.turns == ()
+        assert channel.change.answered_seconds == 0
+    json.dumps(document(timeline), allow_nan=False)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 7.0, 41.0, 95.0])
+def test_an_envelope_of_any_length_holds_every_extreme(seconds, monkeypatch):
+    monkeypatch.setattr(samples, "MOST_PAIRS", 500)
+    y = noise(seconds=seconds)
+    envelope, size = samples.Envelope(), samples.block_size(SR)
+    for start in range(0, y.size, size):
+        envelope.add(y[start : start + size])
+    pairs = envelope.pairs()
+    assert 1 <= len(pairs) <= 501
+    assert (pairs[:, 0].min(), pairs[:, 1].max()) == (y.min(), y.max())
+    # Each pair is of its own part of the recording.
+    place = y.argmax() / y.size * len(pairs)
+    assert pairs[:, 1].argmax() == pytest.approx(place, abs=1.5)
 
 
 def test_how_timelines_are_made_is_no_part_of_a_model():

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ser.errors import CorruptAudio, EmptyAudio
+from ser.errors import CancellingAudio, CorruptAudio, EmptyAudio
 
 #: Parts of a block, of which the envelope has a pair each: a block lasts about a second.
 PARTS = 100
@@ -17,6 +17,9 @@ PARTS = 100
 COMPARED_SECONDS, MOST_SECONDS = 10, 120
 #: Amplitude of a block with sound; and how much of the amplitude alike channels may differ by.
 SOUND, ALIKE = 1e-3, 0.01
+#: Channels cancel where less than this share of the loudest one's power is left in the mix; a
+#: quarter is left where one of two is silent.
+LEAST_LEFT = 0.02
 #: Pairs of an envelope, at most.
 MOST_PAIRS = 4000
 
@@ -55,8 +58,7 @@ def source_of(decoded: Iterable[tuple[np.ndarray, int]], *, channels: Channels) 
         is_mix = _are_alike(blocks, begun, sr)
     blocks = chain(begun, blocks)
     if is_mix:
-        mean = (block.mean(axis=1, dtype=np.float32)[:, None] for block in blocks)
-        return Source(sr, 1, True, mean)
+        return Source(sr, 1, True, _mixed(blocks))
     return Source(sr, found, False, blocks)
 
 
@@ -81,6 +83,23 @@ def _cut(blocks: Iterable[np.ndarray], *, size: int) -> Iterator[np.ndarray]:
             waiting, n_waiting = [together[whole:].copy()], n_waiting - whole
     if n_waiting:
         yield np.concatenate(waiting)
+
+
+def _mixed(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The mean of the channels; CancellingAudio, at the end, where they cancel each other."""
+    loudest, left = 0.0, 0.0
+    for block in blocks:
+        mean = block.mean(axis=1, dtype=np.float32)
+        loudest += float(np.square(block, dtype=np.float64).sum(axis=0).max())
+        left += float(np.square(mean, dtype=np.float64).sum())
+        yield mean[:, None]
+    if left < LEAST_LEFT * loudest:
+        raise CancellingAudio(
+            f"has channels that cancel each other: their mix leaves {left / loudest:.1%} of the "
+            "loudest one's power",
+            f"at least {LEAST_LEFT:.0%}",
+            "Give a timeline to each: --channels each.",
+        )
 
 
 def _are_alike(blocks: Iterator[np.ndarray], taken: list[np.ndarray], sr: int) -> bool:
