@@ -426,7 +426,8 @@ def test_a_long_file_plays_and_its_cursor_moves(page, long_call, talk):
     made(page, long_call)
     page.locator("#long .play").click()
     page.wait_for_function("document.querySelector('#long-audio').currentTime > 0.5")
-    assert page.locator("#long .cursor").bounding_box()["x"] > page.locator(".lane canvas").first.bounding_box()["x"]
+    lane = page.locator("#long .lane canvas").first.bounding_box()
+    assert page.locator("#long .cursor").bounding_box()["x"] > lane["x"]
     slider = page.locator("#long").get_by_role("slider")
     slider.focus()
     page.keyboard.press("End")

@@ -52,6 +52,8 @@ def long(recordings) -> bytes:
 
 def ask(server: Server, data: bytes, *, query: str = "", **headers: str):
     with server.client() as client:
+        # Other tests share the cores.
+        client.timeout = 300
         return client.post(f"/v1/timeline{query}", files={"file": data}, headers=headers)
 
 
@@ -160,7 +162,7 @@ def readers(server: Server) -> list[psutil.Process]:
     return [process for process in found if process.name() == "ser-read"]
 
 
-def until(holds, seconds: float = 30.0) -> None:
+def until(holds, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

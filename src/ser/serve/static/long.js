@@ -41,7 +41,7 @@ export class LongFile {
     this.root.replaceChildren(h("section", { className: "panel waiting-long" }, h("h2", {}, file.name), bar, told, stop));
     const onProgress = ({ seconds, of }) => {
       if (of) bar.value = seconds / of;
-      told.textContent = `${clock(1000 * seconds, 0)}${of ? ` of ${clock(1000 * of, 0)}` : ""} measured`;
+      told.textContent = !seconds ? "The server reads the recording…" : `${clock(1000 * seconds, 0)}${of ? ` of ${clock(1000 * of, 0)}` : ""} measured`;
     };
     try {
       const timeline = await api.timeline(file, { channels, onProgress, signal: mine.signal });
