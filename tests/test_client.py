@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,6 +164,34 @@ def test_what_cannot_be_done_has_a_code(client, call, code):
     with pytest.raises(ClientError) as raised:
         call(client)
     assert raised.value.code == code
+
+
+def test_a_timeline_comes_with_its_progress_and_the_files_name(client, clips, tmp_path, server):
+    path = tmp_path / "Ärger im Zug.wav"
+    path.write_bytes(Path(clips[0]).read_bytes())
+    told: list[tuple[float, float | None]] = []
+    found = client.timeline(path, channels="each", on_progress=lambda *at: told.append(at))
+    assert (found["schema"], found["file"]) == ("ser.timeline/1", path.name)
+    assert found["channels"][0]["turns"]
+    assert all(0 <= seconds <= found["seconds"] + 0.1 for seconds, _ in told)
+
+    async def asked() -> dict[str, Any]:
+        async with AsyncClient(server.address) as own:
+            return await own.timeline(path.read_bytes())
+
+    assert asyncio.run(asked())["channels"] == found["channels"]
+
+
+def test_a_timeline_that_cannot_be_made_has_a_code(client, tmp_path):
+    for recording, channels, code in (
+        (b"what is this?", None, "corrupt_audio"),
+        (b"", None, "empty_audio"),
+        (b"x", "both", "bad_input"),
+        (tmp_path / "nothing.wav", None, "bad_input"),
+    ):
+        with pytest.raises(ClientError) as raised:
+            client.timeline(recording, channels=channels)
+        assert raised.value.code == code
 
 
 def test_a_correction_is_kept_until_it_is_deleted(client, server, clips):

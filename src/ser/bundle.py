@@ -73,7 +73,7 @@ class _CalibrationsPart(_Part):
         return Calibrations(self.clips, tuple(Calibration(**dict(own)) for own in self.each))
 
 
-class _Head(_Part):
+class Head(_Part):
     """All of `bundle.json`."""
 
     format: int
@@ -181,7 +181,7 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
 
 def load_bundle(directory: Path) -> Bundle:
     """Read a bundle; raises BundleError where it is not one, is damaged or not trusted."""
-    head = _read_head(directory)
+    head = read_head(directory)
     files = {
         path.name: path.read_bytes()
         for path in directory.iterdir()
@@ -241,7 +241,7 @@ def _finite(posteriors: np.ndarray) -> np.ndarray:
     return posteriors
 
 
-def _read_head(directory: Path) -> _Head:
+def read_head(directory: Path) -> Head:
     """`bundle.json`, checked; raises BundleError."""
     path = directory / CARD_FILE
     try:
@@ -261,7 +261,7 @@ def _read_head(directory: Path) -> _Head:
         # Older bundles have neither the high-pass filter nor the floor of contrast.
         head["features"] = {"high_pass_hz": None, "contrast_top_db": None, **head["features"]}
     try:
-        return _Head.model_validate(head)
+        return Head.model_validate(head)
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(map(str, problem["loc"]))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from support.browsing import FAINT, NAMELESS, browsing, driving, visiting
+from support.browsing import FAINT, NAMELESS, OVERLAPPING, browsing, driving, visiting
 from support.project import Project
 from support.serving import serving
 
@@ -385,3 +385,79 @@ def test_text_contrasts_and_nothing_is_cut_off(browser, server, talk, scheme, wi
 def test_every_control_has_a_name(page, talk):
     analysed(page, talk, rows=4)
     assert page.evaluate(NAMELESS) == []
+
+
+@pytest.fixture(scope="module")
+def long_call(recordings, tmp_path_factory) -> Path:
+    """Two parties over 50 s: longer than one utterance."""
+    path = tmp_path_factory.mktemp("long") / "Ein langes Gespräch.wav"
+    left = spoken(recordings, ["anger", "sadness"] * 4, before=0.6, after=4.0)
+    right = spoken(recordings, ["neutral", "happiness"] * 4, before=4.0, after=0.6)
+    both = np.zeros((50 * SR, 2))
+    for c, y in enumerate((left, right)):
+        both[: min(y.size, 50 * SR), c] = y[: 50 * SR]
+    soundfile.write(path, both, SR)
+    return path
+
+
+def made(page, path: Path) -> None:
+    """Choose a long file and wait for its timeline."""
+    expect(page.locator("#serving")).to_contain_text("Ready")
+    page.set_input_files("#file", path)
+    expect(page.locator("#long .tl-table tbody tr").first).to_be_visible(timeout=120_000)
+
+
+def test_a_long_file_gets_the_timeline_that_the_server_makes(page, server, long_call):
+    made(page, long_call)
+    with server.client() as client:
+        answer = client.post("/v1/timeline", files={"file": long_call.read_bytes()}).json()
+    expect(page.locator("#long h2").first).to_have_text(long_call.name)
+    assert page.locator("#long .lane h3").all_inner_texts() == ["Left", "Right"]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").first.click()
+    shown = json.loads(Path(download.value.path()).read_text())
+    assert [c["turns"] for c in shown["channels"]] == [c["turns"] for c in answer["channels"]]
+    page.get_by_label("Call: each channel is a party").uncheck()
+    expect(page.locator("#long .lane h3")).to_have_count(0, timeout=120_000)
+    expect(page.locator("#recording")).to_be_hidden()
+
+
+def test_a_long_file_plays_and_its_cursor_moves(page, long_call, talk):
+    made(page, long_call)
+    page.locator("#long .play").click()
+    page.wait_for_function("document.querySelector('#long-audio').currentTime > 0.5")
+    lane = page.locator("#long .lane canvas").first.bounding_box()
+    assert page.locator("#long .cursor").bounding_box()["x"] > lane["x"]
+    slider = page.locator("#long").get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(slider).to_have_attribute("aria-valuenow", "50")
+    page.keyboard.press("n")
+    page.keyboard.press("Home")
+    page.keyboard.press("n")
+    expect(page.locator("#long tr.selected")).to_have_count(1)
+    # Another file takes its place, and its sound ends.
+    analysed(page, talk, rows=4)
+    expect(page.locator("#long")).to_be_hidden()
+    assert page.evaluate("document.querySelector('#long-audio').paused")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_long_file_is_readable_and_nothing_overlaps(browser, server, long_call, scheme, width):
+    with visiting(browser, server.address, color_scheme=scheme) as page:
+        page.set_viewport_size({"width": width, "height": 844})
+        made(page, long_call)
+        assert page.evaluate(FAINT) == []
+        assert page.evaluate(NAMELESS) == []
+        assert page.evaluate(OVERLAPPING) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_long_file_that_holds_no_sound_is_refused_with_its_number(page, tmp_path):
+    page.excused = ["422"]
+    (tmp_path / "text.wav").write_text("no sound at all, only text " * 100_000)
+    expect(page.locator("#serving")).to_contain_text("Ready")
+    page.set_input_files("#file", tmp_path / "text.wav")
+    expect(page.locator(".notice.error")).to_contain_text(re.compile("request [0-9a-f]{32}"))
+    expect(page.locator("#long")).to_be_hidden()

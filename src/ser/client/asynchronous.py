@@ -13,11 +13,12 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from ser.client import calls, session
+from ser.client import calls, session, timelines
 from ser.client.audio import Chunk, Frames, Recording
 from ser.client.calls import Call, Settings
 from ser.client.errors import ClientError
 from ser.client.events import Closed, Event
+from ser.client.timelines import OnProgress
 from ser.client.values import Answer, Correction
 
 Chunks = AsyncIterable[Chunk] | Iterable[Chunk]
@@ -47,6 +48,33 @@ class AsyncClient:
         """As `Client.predict`."""
         call = await asyncio.to_thread(calls.predict_call, recording, profile)
         return calls.read(self.settings, Answer, await self._ask(call))
+
+    async def timeline(
+        self,
+        recording: Recording,
+        *,
+        channels: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Any]:
+        """As `Client.timeline`."""
+        call = await asyncio.to_thread(timelines.timeline_call, recording, channels)
+        for tried in count(1):
+            try:
+                async with self._http.stream(**call.arguments()) as response:
+                    if response.is_success:
+                        async for line in response.aiter_lines():
+                            found = timelines.timeline_in(self.settings, line, on_progress)
+                            if found is not None:
+                                return timelines.named(found, recording)
+                        raise timelines.broken_off(self.settings)
+                    await response.aread()
+            except httpx.HTTPError as error:
+                raise self.settings.failed(error) from error
+            pause = self.settings.pause(response, tried)
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
+        return calls.body_of(self.settings, response)
 
     async def enrol(
         self, clips: Iterable[Recording], *, on_left_out: Callable[[str], object] | None = None

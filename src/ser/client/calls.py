@@ -116,13 +116,14 @@ def pause_seconds(retry_after: str | None, tried: int) -> float:
 
 @dataclass(frozen=True)
 class Call:
-    """One request. content : its body; else fields and files make a form."""
+    """One request. content : its body; else fields and files make a form. accept : its answer."""
 
     method: str
     path: str
     content: bytes | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     files: tuple[tuple[str, bytes], ...] = ()
+    accept: str | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Of httpx's `request`."""
@@ -136,6 +137,8 @@ class Call:
                 *((name, (None, text)) for name, text in self.fields.items()),
                 *((name, (name, data)) for name, data in self.files),
             ]
+        if self.accept is not None:
+            given["headers"] = {**given.get("headers", {}), "Accept": self.accept}
         return given
 
 

@@ -13,11 +13,12 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from ser.client import calls, session
+from ser.client import calls, session, timelines
 from ser.client.audio import Chunk, Frames, Recording
 from ser.client.calls import Call, Settings
 from ser.client.errors import ClientError
 from ser.client.events import Closed, Event
+from ser.client.timelines import OnProgress
 from ser.client.values import Answer, Correction
 
 
@@ -59,6 +60,37 @@ http://127.0.0.1:8000.
         """
         body = self._ask(calls.predict_call(recording, profile))
         return calls.read(self.settings, Answer, body)
+
+    def timeline(
+        self,
+        recording: Recording,
+        *,
+        channels: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> dict[str, Any]:
+        """Perceived emotions over a long recording: what `ser timeline --json` writes.
+
+        channels : each, mix, or auto: each channel, unless they are alike. on_progress : is called
+        with the seconds that are measured, and all of them, None where that is unknown.
+        """
+        call = timelines.timeline_call(recording, channels)
+        for tried in count(1):
+            try:
+                with self._http.stream(**call.arguments()) as response:
+                    if response.is_success:
+                        for line in response.iter_lines():
+                            found = timelines.timeline_in(self.settings, line, on_progress)
+                            if found is not None:
+                                return timelines.named(found, recording)
+                        raise timelines.broken_off(self.settings)
+                    response.read()
+            except httpx.HTTPError as error:
+                raise self.settings.failed(error) from error
+            pause = self.settings.pause(response, tried)
+            if pause is None:
+                break
+            time.sleep(pause)
+        return calls.body_of(self.settings, response)
 
     def enrol(
         self, clips: Iterable[Recording], *, on_left_out: Callable[[str], object] | None = None

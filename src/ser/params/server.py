@@ -19,6 +19,13 @@ class LimitsParams(Section):
     max_requests: int = Field(32, ge=1)
     #: Uploads, and the samples decoded from them, in memory, all together.
     max_upload_megabytes: float = Field(256.0, gt=0)
+    #: Of a recording for /v1/timeline; it is decoded in parts, and held coded alone.
+    max_timeline_megabytes: float = Field(200.0, gt=0)
+    max_timeline_seconds: float = Field(14_400.0, gt=0)
+    #: Timelines that are made at once; one more is refused with status 429.
+    max_timelines: int = Field(2, ge=1)
+    #: Seconds in which such a recording must be there.
+    timeline_body_seconds: float = Field(600.0, gt=0)
     #: WebSocket sessions.
     max_streams: int = Field(128, ge=1)
     #: Open connections of any kind.

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from ser.params.section import Section
 
+Channels = Literal["auto", "each", "mix"]
+
 
 class TimelineParams(Section):
     """Windows, smoothing and pauses; all in seconds. Chosen on dev speakers, see
@@ -29,7 +31,7 @@ class TimelineParams(Section):
     #: Weight of a window's log-posteriors in the smoothing, where windows do not overlap.
     evidence: float = Field(1.3, gt=0, le=10)
     #: A timeline for each channel, or one for their mean; auto: each, unless they are alike.
-    channels: Literal["auto", "each", "mix"] = "auto"
+    channels: Channels = "auto"
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -21,6 +21,7 @@ from ser.serve.interfaces.page import STATIC, page_routes
 from ser.serve.interfaces.problems import INTERNAL_MESSAGE, Problem
 from ser.serve.interfaces.rest import rest_routes
 from ser.serve.interfaces.stream import stream_routes
+from ser.serve.interfaces.timeline import timeline_routes
 from ser.serve.logs import log
 from ser.serve.state import State
 
@@ -47,6 +48,7 @@ def create_app(state: State, running: Running) -> ASGIApp:
         lifespan=lifespan,
     )
     app.include_router(rest_routes(state))
+    app.include_router(timeline_routes(state))
     app.include_router(correction_routes(state))
     app.include_router(stream_routes(state))
     app.include_router(page_routes())

@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ser.errors import SerError
 from ser.io.storage.traffic import open_traffic
 from ser.params.server import ServeParams
+from ser.params.timeline import TimelineParams
 from ser.serve.app import create_app
 from ser.serve.champion import Watch, from_folder, serves
 from ser.serve.ids import Ids
@@ -51,7 +52,12 @@ class ServeError(SerError):
 
 
 def serve(
-    params: ServeParams, *, root: Path | None, bundle: Path | None, tell: Callable[[str], object]
+    params: ServeParams,
+    timeline: TimelineParams,
+    *,
+    root: Path | None,
+    bundle: Path | None,
+    tell: Callable[[str], object],
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -61,7 +67,7 @@ def serve(
     """
     set_up_logs("info")
     _allow_files(params.limits.max_connections + OWN_FILES)
-    state = _state(params, root)
+    state = _state(params, timeline, root)
     listener = _bound(params)
     host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -107,7 +113,7 @@ def serve(
                 waits_for = state.waits_for
                 tell(f"Waits at {address} for a model. {state.detail}")
             await asyncio.sleep(0.05)
-        tell(f"Ready at {address} (page, /v1/predict, /v1/stream, /metrics).")
+        tell(f"Ready at {address} (page, /v1/predict, /v1/timeline, /v1/stream, /metrics).")
 
     config = uvicorn.Config(
         create_app(state, running),
@@ -203,7 +209,7 @@ async def _housekeeping(state: State) -> None:
         await asyncio.sleep(DAY / 24)
 
 
-def _state(params: ServeParams, root: Path | None) -> State:
+def _state(params: ServeParams, timeline: TimelineParams, root: Path | None) -> State:
     token = os.environ.get(TOKEN) or None
     if token and not TOKEN_CHARACTERS.fullmatch(token):
         raise ServeError(
@@ -235,6 +241,7 @@ def _state(params: ServeParams, root: Path | None) -> State:
         if params.inbox.enabled
         else None,
         traffic=open_traffic(params.traffic, root=place),
+        timeline=timeline,
         token=token,
     )
 

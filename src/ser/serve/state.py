@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ser.params.timeline import TimelineParams
 from ser.serve.workers.rows import whole_row
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class State:
     ids: Ids
     inbox: Inbox | None
     traffic: TrafficLog | None
+    timeline: TimelineParams = field(default_factory=TimelineParams)
     token: str | None = None
     waits_for: str = "The server starts."
     detail: str = ""

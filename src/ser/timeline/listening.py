@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
@@ -41,6 +41,10 @@ class Heard:
     piece: Piece
     refused: tuple[Abstention | None, ...]
     work: Work
+
+    def without_samples(self) -> Heard:
+        """The same, for whoever keeps it until the recording's end."""
+        return replace(self, work=replace(self.work, samples=b""))
 
     @property
     def seconds(self) -> float:

@@ -107,14 +107,22 @@ class Reading:
 
     def heard(self) -> Iterator[Heard]:
         """Pieces of speech, in the order in which they are complete."""
+        for step in self.steps():
+            yield from step
+
+    def steps(self) -> Iterator[list[Heard]]:
+        """What each block, of about a second, completes; and at last the end."""
         for block in self.source.blocks:
-            for listener, y in zip(self.listeners, block.T, strict=True):
-                yield from listener.feed(np.ascontiguousarray(y))
+            heard = [
+                one
+                for listener, y in zip(self.listeners, block.T, strict=True)
+                for one in listener.feed(np.ascontiguousarray(y))
+            ]
             self._samples += len(block)
             if self._on_progress:
                 self._on_progress(self.seconds)
-        for listener in self.listeners:
-            yield from listener.close()
+            yield heard
+        yield [one for listener in self.listeners for one in listener.close()]
 
 
 Results = Iterator[list[Extracted | AudioError]]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
 
 import numpy as np
 
 from ser.errors import CancellingAudio, CorruptAudio, EmptyAudio
+from ser.params.timeline import Channels
 
 #: Parts of a block, of which the envelope has a pair each: a block lasts about a second.
 PARTS = 100
@@ -22,8 +22,6 @@ SOUND, ALIKE = 1e-3, 0.01
 LEAST_LEFT = 0.02
 #: Pairs of an envelope, at most.
 MOST_PAIRS = 4000
-
-Channels = Literal["auto", "each", "mix"]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ser.project import find_root
 
 if TYPE_CHECKING:
     from ser.params.server import ServeParams
+    from ser.params.timeline import TimelineParams
 
 
 def serve(
@@ -46,15 +47,17 @@ def serve(
     if model is not None and not model.is_dir():
         raise SerError(f"{model} is no folder; name a bundle's.")
     given = {"host": host, "port": port, "workers": workers}
-    params = _params(project, {key: value for key, value in given.items() if value is not None})
+    params, timeline = _params(
+        project, {key: value for key, value in given.items() if value is not None}
+    )
 
     def tell(line: str) -> None:
         typer.echo(line, err=True)
 
-    serve(params, root=root, bundle=model, tell=tell)
+    serve(params, timeline, root=root, bundle=model, tell=tell)
 
 
-def _params(project: Path | None, options: dict[str, Any]) -> ServeParams:
+def _params(project: Path | None, options: dict[str, Any]) -> tuple[ServeParams, TimelineParams]:
     """Options go before the environment, that before params.yaml."""
     from ser.params import Params, load_params, parse_params
     from ser.params.overrides import from_environment, set_value
@@ -64,4 +67,4 @@ def _params(project: Path | None, options: dict[str, Any]) -> ServeParams:
     for name, value in from_environment(os.environ, "serve"):
         set_value(values, name, value)
     values["serve"] |= options
-    return parse_params(values, source="ser serve").serve
+    return parse_params(values, source="ser serve").serve, params.timeline

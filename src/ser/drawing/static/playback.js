@@ -6,8 +6,10 @@ export class Playback {
   /** onMove : with seconds, while it plays and where it is put. */
   constructor(audio, button, { onMove }) {
     Object.assign(this, { audio, button, onMove, until: null });
-    button.addEventListener("click", () => this.toggle());
-    for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, () => this._changed());
+    this._over = new AbortController();
+    const { signal } = this._over;
+    button.addEventListener("click", () => this.toggle(), { signal });
+    for (const event of ["play", "pause", "ended"]) audio.addEventListener(event, () => this._changed(), { signal });
   }
 
   get isLoaded() {
@@ -29,6 +31,12 @@ export class Playback {
     this.audio.removeAttribute("src");
     this.button.disabled = true;
     this.until = null;
+  }
+
+  /** Leave the element to another one; its sound stays. */
+  remove() {
+    this.audio.pause();
+    this._over.abort();
   }
 
   toggle() {
@@ -65,7 +73,7 @@ export class Playback {
   }
 
   _follow() {
-    if (this.audio.paused) return;
+    if (this.audio.paused || this._over.signal.aborted) return;
     if (this.until !== null && this.audio.currentTime >= this.until) {
       this.until = null;
       this.audio.pause();

@@ -39,13 +39,8 @@ export class Sheet {
     else this.playback.load(address);
   }
 
-  /** The palette has changed. */
-  recolour() {
-    this.track.draw();
-  }
-
   remove() {
-    this.playback.unload();
+    this.playback.remove();
     this.track.remove();
     this.root.replaceChildren();
   }

@@ -19,6 +19,8 @@ class Limits:
     max_channels: int = 8
     min_sr: int = 8_000
     max_sr: int = 192_000
+    #: What a recording may hold so much of.
+    what: str = "utterance"
 
     def check_bytes(self, size: int) -> None:
         """Raises EmptyAudio for 0 bytes, RefusedAudio for more than `max_bytes`."""
@@ -60,8 +62,8 @@ class Limits:
         return self._too_long(f"goes on after {_clock(self.max_seconds)}")
 
     def _too_long(self, found: str) -> TooLongAudio:
-        most = f"at most {_clock(self.max_seconds)} in one utterance"
-        return TooLongAudio(found, most, "Cut it into utterances.")
+        most = f"at most {_clock(self.max_seconds)} in one {self.what}"
+        return TooLongAudio(found, most, f"Cut it into {self.what}s.")
 
 
 #: A stream, or a timeline, needs no end.

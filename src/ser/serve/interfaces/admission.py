@@ -17,7 +17,7 @@ class Admission:
 
     def __init__(self, limits: LimitsParams) -> None:
         self._limits = limits
-        self.active = self.streams = 0
+        self.active = self.streams = self.timelines = 0
         self._bytes, self._most_bytes = 0, round(limits.max_upload_megabytes * 2**20)
 
     @property
@@ -44,6 +44,24 @@ class Admission:
             yield room
         finally:
             self.streams -= room
+
+    @contextmanager
+    def timeline(self) -> Iterator[None]:
+        """A place among the timelines that are made; raises Problem `overloaded`.
+
+        The recordings' bytes are bounded by the number of places.
+        """
+        if self.timelines >= self._limits.max_timelines:
+            raise Problem(
+                "overloaded",
+                f"The server makes {self.timelines} timelines at once, and no more; try again.",
+                close=True,
+            )
+        self.timelines += 1
+        try:
+            yield
+        finally:
+            self.timelines -= 1
 
     @contextmanager
     def upload(self) -> Iterator[Upload]:

@@ -161,6 +161,7 @@ def rest_routes(state: State) -> APIRouter:
         state.metrics.queue.set(state.pool.waiting)
         state.metrics.active.set(state.admission.active)
         state.metrics.streams.set(state.admission.streams)
+        state.metrics.timelines_active.set(state.admission.timelines)
         state.metrics.traffic_dropped.set(state.traffic.dropped if state.traffic else 0)
         return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 

@@ -20,9 +20,14 @@ export function onUnauthorized(asks) {
 export const subprotocols = () => ["ser.v1", ...(token ? [`ser.bearer.${token}`] : [])];
 
 async function call(path, options = {}) {
+  return (await ask(path, options)).json().catch(() => ({}));
+}
+
+/** The response, where it is no error; headers beside the token's may be given. */
+async function ask(path, options = {}) {
   for (;;) {
     const sent = token;
-    const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
+    const headers = { ...options.headers, ...(sent ? { Authorization: `Bearer ${sent}` } : {}) };
     let response;
     try {
       response = await fetch(path, { cache: "no-store", ...options, headers });
@@ -34,13 +39,28 @@ async function call(path, options = {}) {
       if (token === sent) token = await askToken(sent !== null);
       continue;
     }
+    if (response.ok) return response;
     const body = await response.json().catch(() => ({}));
-    if (response.ok) return body;
     throw new ApiError(body.message ?? body.detail ?? `The server answers ${response.status}.`, {
       code: body.code ?? "http_error",
       status: response.status,
       requestId: body.request_id ?? response.headers.get("x-request-id"),
     });
+  }
+}
+
+/** The lines of JSON in a response, as they come. */
+async function* linesOf(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read().catch(() => {
+      throw new ApiError("The connection to the server was lost.");
+    });
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) yield JSON.parse(line);
   }
 }
 
@@ -59,6 +79,18 @@ export const api = {
   colours: () => call("/v1/emotions"),
   predict: (file, profile) =>
     call("/v1/predict", { method: "POST", body: form({ file, profile }) }),
+  /** The timeline of a long recording. onProgress : with {seconds, of}. */
+  async timeline(file, { channels, onProgress, signal }) {
+    const response = await ask(`/v1/timeline?channels=${channels}`, {
+      method: "POST", body: form({ file }), signal, headers: { Accept: "application/x-ndjson" },
+    });
+    for await (const line of linesOf(response)) {
+      if (line.type === "timeline") return line.timeline;
+      if (line.type === "progress") onProgress(line);
+      if (line.type === "error") throw new ApiError(line.error.message, { code: line.error.code, status: 422, requestId: line.error.request_id });
+    }
+    throw new ApiError("The connection to the server was lost.");
+  },
   correct: (fields) => call("/v1/corrections", { method: "POST", body: form(fields) }),
   undo: (requestId) => call(`/v1/corrections/${requestId}`, { method: "DELETE" }),
   enrol(files) {

@@ -10,6 +10,7 @@ import { askCorrection, prepareCorrections } from "./correction.js";
 import { $, capital, clock, h, percent, versionText } from "./drawing/dom.js";
 import { saveAs } from "./export.js";
 import { List } from "./list.js";
+import { LongFile, secondsOf } from "./long.js";
 import { dismiss, notify, notifyError } from "./notices.js";
 import { Player } from "./player.js";
 import { ofRest, Recording } from "./recording.js";
@@ -17,10 +18,12 @@ import { watch, watchServer } from "./server.js";
 import { forgetSpeaker, knownChannel, knownSpeaker, prepareSpeaker } from "./speaker.js";
 import { Timeline } from "./timeline.js";
 
-/** Longer recordings are more than one utterance: they are streamed alone. */
-const SHORT_MS = 40_000;
+/** Longer recordings are more than one utterance: they get a timeline, made by the server. */
+const SHORT_SECONDS = 40;
+/** Of a file whose length this browser cannot tell. */
+const SHORT_BYTES = 2 ** 21;
 
-let card, palette, timeline, list, player;
+let card, palette, timeline, list, player, long;
 let recording = null;
 let microphone = null;
 /** What is shown: an utterance, `whole`, or null for the newest. */
@@ -58,10 +61,22 @@ function begin() {
       player.play(u?.start ?? 0, u?.end ?? recording.ms);
     },
   });
+  long = new LongFile({
+    palette: () => palette,
+    onShow: () => {
+      hideRecording();
+      $("#input").classList.add("compact");
+    },
+    onDone: (words) => {
+      if (words === null) close();
+      else announce(words);
+    },
+  });
   prepareCorrections({ onError: () => {} });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     palette.refresh();
     showLegends();
+    long.recolour();
     if (recording) { refreshAll(); timeline.recolour(); }
   });
 }
@@ -78,6 +93,7 @@ function showLegends() {
 }
 
 function open(next, { isLive }) {
+  long.close();
   recording = next;
   picked = null;
   player.unload();
@@ -95,6 +111,12 @@ function open(next, { isLive }) {
   for (const key of ["run", "rest", "decode", "stream"]) dismiss(key);
   showFacts();
   showPicked();
+}
+
+function hideRecording() {
+  player.unload();
+  for (const id of ["#recording", "#results"]) $(id).hidden = true;
+  for (const key of ["run", "rest", "decode", "stream"]) dismiss(key);
 }
 
 /** Back to the choice: of this recording, nothing is known. */
@@ -118,6 +140,12 @@ async function analyseFile(file, { call = null, decoded = null } = {}) {
   const mine = ++run;
   const isWanted = () => mine === run;
   if (!decoded) {
+    const seconds = await secondsOf(file);
+    if (!isWanted()) return;
+    if (seconds === null ? file.size > SHORT_BYTES : seconds > SHORT_SECONDS) {
+      await long.show(file);
+      return;
+    }
     try {
       decoded = await decode(file);
     } catch (error) {
@@ -139,7 +167,7 @@ async function analyseFile(file, { call = null, decoded = null } = {}) {
   samples.forEach((y, c) => next.lanes[c].add(y));
   open(next, { isLive: false });
   player.load(samples);
-  const whole = !isCall && next.ms <= SHORT_MS ? askWhole(file, isWanted) : null;
+  const whole = !isCall && next.ms <= 1000 * SHORT_SECONDS ? askWhole(file, isWanted) : null;
   await streamRest(samples, 0, isWanted);
   await whole;
 }

@@ -32,7 +32,10 @@ class Child:
 
     def __init__(self, target: Callable[..., None], *args: Any) -> None:
         self._target, self._args = target, args
+        self._process: Any = None
         self._asked: dict[int, asyncio.Future[tuple[Header, bytes]]] = {}
+        #: Whether it measures a part of a timeline, beside what is asked.
+        self.measures = False
         self._streams: dict[str, OnMessage] = {}
         self._reading: asyncio.Task[None] | None = None
         self.died = asyncio.Event()
@@ -66,12 +69,13 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid
+        pid: int | None = self._process and self._process.pid
+        return pid
 
     @property
     def load(self) -> int:
-        """Questions that are not answered yet."""
-        return len(self._asked)
+        """Questions that are not answered yet; a part of a timeline gives way to them."""
+        return len(self._asked) - self.measures
 
     @property
     def streams(self) -> int:
@@ -115,9 +119,12 @@ class Child:
 
     def kill(self) -> None:
         """End it at once; `died` is set when it is gone."""
-        self._process.kill()
+        if self.pid is not None:
+            self._process.kill()
 
     def _reap(self) -> None:
+        if self.pid is None:
+            return
         self._process.join(PATIENCE)
         if self._process.is_alive():
             self._process.kill()

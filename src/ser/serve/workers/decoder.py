@@ -32,8 +32,8 @@ def main(sock: socket.socket, limits: Limits, megabytes: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # It ends with the server, which has requests to finish.
         signal.signal(number, signal.SIG_IGN)
-    _warm(limits)
-    _confine(megabytes)
+    warm(limits)
+    confine(megabytes)
     wire = WorkerWire(sock)
     wire.send({"ready": True})
     with suppress(Gone):
@@ -56,7 +56,7 @@ def _answer(data: bytes, limits: Limits) -> tuple[dict[str, object], memoryview]
     return {"sr": recording.sr}, samples.data
 
 
-def _warm(limits: Limits) -> None:
+def warm(limits: Limits) -> None:
     """Decode something by each library, which import late: no file can be opened later."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.full((8_000, 2), 0.1), 8_000, format="FLAC")
@@ -80,7 +80,8 @@ def _m4a() -> bytes:
     return buffer.getvalue()
 
 
-def _confine(megabytes: int) -> None:
+def confine(megabytes: int) -> None:
+    """Bound this process's memory; it writes no file, and opens neither file nor connection."""
     size = megabytes * 2**20
     for what, limit in (
         (resource.RLIMIT_AS, size),

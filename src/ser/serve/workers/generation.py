@@ -83,6 +83,11 @@ class Generation:
         child = min(alive, key=lambda child: child.load, default=None)
         return child if child and child.load < DEPTH else None
 
+    def child_for_measuring(self) -> Child | None:
+        """A process that measures no part of a timeline, the one with the fewest questions."""
+        able = [one for one in self.children if not one.died.is_set() and not one.measures]
+        return min(able, key=lambda child: (child.load, child.streams), default=None)
+
     def child_for_stream(self) -> Child | None:
         """The process with the fewest streams."""
         alive = [child for child in self.children if not child.died.is_set()]

@@ -22,6 +22,7 @@ from ser.front_end import Extracted
 from ser.io.audio.read import decode
 from ser.monitoring.traffic import InputSummary, Served, summarise
 from ser.predictor import Predictor
+from ser.serve.timelines.measuring import Measuring
 from ser.serve.voices import voice_from_bytes, voice_to_bytes
 from ser.serve.workers.errors import INTERNAL, described
 from ser.serve.workers.job import DEPTH, Job
@@ -81,8 +82,11 @@ class Worker:
         self.served = Served(job.bundle_sha256, job.version)
         self.requests: deque[Message] = deque()
         self.live: dict[str, Live] = {}
-        #: Streams with audio that waits, and "" for each request that waits.
-        self.turns: deque[str] = deque()
+        #: Parts of timelines.
+        self.measuring: deque[Measuring] = deque()
+        #: Streams with audio that waits, "" for each request that waits, None for each part of a
+        #: timeline: it is worked on for a moment, and then waits for its next turn.
+        self.turns: deque[str | None] = deque()
 
     def run(self) -> None:
         """Until the server ends: raises Gone."""
@@ -90,7 +94,9 @@ class Worker:
             while not self.turns or self.wire.has_message():
                 self._take(*self.wire.receive())
             turn = self.turns.popleft()
-            if turn:
+            if turn is None:
+                self._measure()
+            elif turn:
                 self._go_on(turn)
             elif self.requests:
                 self._answer_requests()
@@ -99,6 +105,10 @@ class Worker:
         if header["op"] in ("predict", "enrol"):
             self.requests.append((header, payload))
             self.turns.append("")
+            return
+        if header["op"] == "measure":
+            self.measuring.append(Measuring(self.predictor, header, payload))
+            self.turns.append(None)
             return
         key = header["id"]
         if header["op"] == "open":
@@ -120,6 +130,19 @@ class Worker:
         if answer.get("ended"):
             del self.live[key]
         self.wire.send({"id": key, **answer})
+
+    def _measure(self) -> None:
+        own = self.measuring.popleft()
+        try:
+            answers = own.go_on()
+        except Exception as error:
+            self.wire.send({"id": own.id, "error": _of_any(error)})
+            return
+        if answers is not None:
+            self.wire.send({"id": own.id, "answers": answers})
+            return
+        self.measuring.append(own)
+        self.turns.append(None)
 
     def _answer_requests(self) -> None:
         if self.requests[0][0]["op"] == "enrol":

@@ -54,7 +54,7 @@ class Pool:
         self._queue: deque[Asked] = deque()
         self._decoders: asyncio.Queue[Child] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._stopped = False
+        self.stopped = False
 
     @property
     def waiting(self) -> int:
@@ -75,10 +75,10 @@ class Pool:
         former, self.current = self.current, generation
         self._dispatch()
         if former is not None:
-            self._background(former.retire(lambda: self._stopped, LONGEST_UTTERANCE))
+            self._background(former.retire(lambda: self.stopped, LONGEST_UTTERANCE))
 
     async def stop(self) -> None:
-        self._stopped = True
+        self.stopped = True
         for asked in self._queue:
             if not asked.answer.done():
                 asked.answer.set_exception(NoModel())
@@ -96,7 +96,7 @@ class Pool:
 
         Raises Unanswerable with the worker's reason, NoModel where nothing serves.
         """
-        if self.current is None or self._stopped:
+        if self.current is None or self.stopped:
             raise NoModel
         asked = Asked(header, payload, asyncio.get_running_loop().create_future())
         self._queue.append(asked)
@@ -151,7 +151,7 @@ class Pool:
         return header["sr"], samples
 
     async def _replace(self) -> None:
-        while not self._stopped:
+        while not self.stopped:
             try:
                 self._decoders.put_nowait(await self._new_decoder())
             except (Gone, OSError, EOFError) as error:

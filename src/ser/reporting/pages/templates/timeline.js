@@ -8,7 +8,7 @@ import { Sheet } from "./sheet.js";
 const { colours, timelines } = JSON.parse($("#timelines").textContent);
 const palette = new Palette(colours);
 const sounds = [...document.querySelectorAll("audio")];
-const places = [...document.querySelectorAll(".sheet")];
+const places = [...document.querySelectorAll(".tl-sheet")];
 const sheets = [];
 
 function build(place) {
