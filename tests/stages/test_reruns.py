@@ -65,7 +65,7 @@ def test_another_fold_computes_no_feature_again_and_the_gate_s_parameter_nothing
     assert project.repro() == []
     project.set(split__fold=2)
     assert project.repro("split") == ["split"]
-    assert set(changes(project.root)) == {"train", "evaluate", "stress", "report"}
+    assert set(changes(project.root)) == {"explore", "train", "evaluate", "stress", "report"}
 
 
 def flip(path: Path) -> None:

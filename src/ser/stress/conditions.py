@@ -156,10 +156,9 @@ def _pure(
 def _with_rate(
     y: np.ndarray, sr: int, taking: Taking, *, change: Callable[..., np.ndarray], **how: Any
 ) -> tuple[np.ndarray, int]:
-    if how.get("high_hz", 0.0) >= sr / 2 or how.get("rate", 0.0) >= sr:
-        # Nothing lies up there.
-        return y, sr
-    return change(y, sr=sr, **how), sr
+    # Of a recording of a lower rate nothing lies up there.
+    idle = how.get("high_hz", 0.0) >= sr / 2 or how.get("rate", 0.0) >= sr
+    return (y if idle else change(y, sr=sr, **how)), sr
 
 
 def _beside(
@@ -185,9 +184,7 @@ def _rumble(n: int, sr: int, taking: Taking) -> np.ndarray:
 
 def _tone(n: int, sr: int, taking: Taking, *, hz: float) -> np.ndarray:
     # A recording of a lower rate has no such tone.
-    if hz >= sr / 2:
-        return np.zeros(n, dtype=np.float32)
-    return levels.tone(n, sr=sr, hz=hz, rng=taking.rng)
+    return levels.tone(n, sr=sr, hz=hz, rng=taking.rng) if hz < sr / 2 else np.zeros(n)
 
 
 def _coloured(n: int, sr: int, taking: Taking, *, colour: str) -> np.ndarray:
