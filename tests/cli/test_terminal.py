@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ser.cli import app
 from ser.cli.answers import print_answers
 from ser.core.uncertainty.abstention import Abstention
 from ser.errors import AudioError, StageError
@@ -57,3 +58,17 @@ def test_what_the_encoding_lacks_is_escaped(checkout, words):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\u" in done.stdout or "\\x" in done.stdout
+
+
+def test_a_shell_completes_commands_and_options(monkeypatch, capsys):
+    monkeypatch.setenv("_SER_COMPLETE", "complete_bash")
+    for words, expected in (
+        ("ser st", "stream\nstatus\n"),
+        ("ser benchmark --prot", "--protocol\n"),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+        with pytest.raises(SystemExit) as ended:
+            app(prog_name="ser")
+        assert ended.value.code == 0
+        assert set(expected.split()) <= set(capsys.readouterr().out.split())

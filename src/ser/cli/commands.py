@@ -17,6 +17,7 @@ from ser.cli.answers import Form, logged, print_answers, recordings_in
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
+from ser.cli.insight.doctor import doctor
 from ser.cli.insight.explain import explain
 from ser.cli.insight.plot import plot
 from ser.cli.insight.report import report
@@ -41,30 +42,40 @@ from ser.output import (
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     help="Speech emotion recognition: predict, manage corpora, choose what serves. "
     "`ser run` trains; `--debug` with any command shows tracebacks.",
 )
-app.add_typer(corpus_app, name="corpus")
-app.command()(benchmark)
-app.command()(plot)
-app.command()(versions)
-app.command()(history)
-app.command()(lineage)
-app.command()(report)
-app.command()(serve)
-app.command()(stream)
-app.command()(explain)
-app.command()(stress)
-app.command()(timeline)
+#: Headings of `ser --help`.
+ASK, DATA, MODELS, REGISTRY, MACHINE = (
+    "Ask a model",
+    "Recordings",
+    "Train, compare, look into a model",
+    "What serves",
+    "This machine",
+)
 # "-1" is a number, and no option: the registry says which versions there are.
-app.command(context_settings={"ignore_unknown_options": True})(promote)
-app.command("roll-back", context_settings={"ignore_unknown_options": True})(roll_back)
-for _starts in (run, up, down, status, reproduce, ui, worker):
-    app.command(context_settings=PASSED_ON)(_starts)
+NUMBERS = {"ignore_unknown_options": True}
+for _heading, _commands in (
+    (ASK, (timeline, stream, explain, serve)),
+    (DATA, (plot,)),
+    (MODELS, (benchmark, stress, report)),
+    (REGISTRY, (versions, history, lineage)),
+    (MACHINE, (doctor,)),
+):
+    for _command in _commands:
+        app.command(rich_help_panel=_heading)(_command)
+app.add_typer(corpus_app, name="corpus", rich_help_panel=DATA)
+app.command(context_settings=NUMBERS, rich_help_panel=REGISTRY)(promote)
+app.command("roll-back", context_settings=NUMBERS, rich_help_panel=REGISTRY)(roll_back)
+for _heading, _commands in (
+    (MODELS, (run, reproduce)),
+    (MACHINE, (up, down, status, ui, worker)),
+):
+    for _command in _commands:
+        app.command(context_settings=PASSED_ON, rich_help_panel=_heading)(_command)
 
 
 def _print_version(asked: bool) -> None:
@@ -85,7 +96,7 @@ def _options(
     """Options that stand before any command."""
 
 
-@app.command()
+@app.command(rich_help_panel=ASK)
 def predict(
     files: Annotated[list[Path], typer.Argument(help=f"Recordings ({AUDIO_FORMATS}), or folders.")],
     model: Annotated[
@@ -153,7 +164,7 @@ def predict(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def audit(
     path: Annotated[Path, typer.Argument(help="A folder of labelled recordings.")],
     corpus: Annotated[
