@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from typer.main import get_command
 
+from ser.bundle import bundle_sha256
 from ser.cli import app
+from ser.io.tracking.registry import registration
 from support.guides import ROOT, Typist, applied, blocks, commands, pages, spans
 from support.project import Project
 from support.registry import promote, register_versions
@@ -179,13 +183,79 @@ def new_corpus(typist: Typist) -> None:
             shutil.copy(clip, root / "PATH" / name)
 
 
+def with_corpora(typist: Typist) -> None:
+    """Own corpora one and two, of three speakers each."""
+    shutil.copy(ROOT / "pyproject.toml", typist.project.root)
+    for name, speakers in (("one", "123"), ("two", "456")):
+        for speaker, emotion, clip in spoken(typist):
+            if speaker[-1] in speakers:
+                target = typist.project.root / name / emotion / speaker / clip.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(clip, target)
+        typist.type(f"ser corpus add folder {name} --name {name}")
+
+
+def asked(typist: Typist) -> None:
+    """A champion, and what it is asked about."""
+    champions(typist)
+    root, clips = typist.project.root, [clip for *_, clip in spoken(typist)]
+    shutil.copy(clips[0], root / "clip.wav")
+    for folder in ("my-noises", "my-rooms"):
+        (root / folder).mkdir()
+        rng = np.random.default_rng(7)
+        noise = rng.standard_normal(16_000) * np.exp(-np.arange(16_000) / 2_000)
+        soundfile.write(root / folder / "1.wav", 0.1 * noise, 16_000)
+    for speaker, emotion, clip in spoken(typist):
+        target = root / "clips" / emotion / speaker / clip.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, target)
+
+
+def with_run(typist: Typist) -> None:
+    """The project's model is champion, with the run that trained it."""
+    root, run_id = typist.project.root, typist.project.json("reports/train.json")["run_id"]
+    folder = root / "models/bundle"
+    registration.register(
+        root,
+        folder,
+        run_id=run_id,
+        bundle_sha256=bundle_sha256(folder),
+        scores={"uar": typist.project.json("reports/headline.json")["test"]["uar"]},
+        tags={"split_sha256": "s" * 64},
+    )
+    promote(root, 1)
+    typist.replaced = {**typist.replaced, "RUN": run_id}
+
+
+def of_a_call(typist: Typist) -> None:
+    """A champion, a call of two parties and a talk of one."""
+    champions(typist)
+    parts = [soundfile.read(clip)[0] for *_, clip in spoken(typist)[:8]]
+    talk = np.concatenate(parts)
+    soundfile.write(typist.project.root / "talk.flac", talk, 16_000)
+    call = np.stack([talk, np.roll(talk, talk.size // 2)], axis=1)
+    soundfile.write(typist.project.root / "call.wav", call, 16_000)
+
+
 READERS: dict[str, Reader] = {
     "README.md": Reader(
         readme,
         {" …": "", "commit -m": "commit --allow-empty -m"},
         {"ser corpus add ravdess PATH": as_ravdess},
     ),
-    "docs/howto/compare-runs.md": Reader(commit, {"apply NAME": "apply variant"}),
+    "docs/howto/compare-runs.md": Reader(
+        commit, {"dvc exp run": "dvc exp run --name variant", "apply NAME": "apply variant"}
+    ),
+    "docs/generalisation.md": Reader(
+        with_corpora,
+        {
+            "--train ravdess --test nemo": "--train one --test two --model lda",
+            "--train ravdess,cremad --test nemo,calls": "--train one --test two --model svc",
+            "--corpus ravdess,nemo": "--model lda --set split.folds=2 --corpus one,two",
+        },
+    ),
+    "docs/howto/corpus-pictures.md": Reader(lambda typist: None),
+    "docs/howto/explain.md": Reader(asked),
     "docs/howto/new-corpus.md": Reader(new_corpus),
     "docs/howto/new-feature.md": Reader(new_feature),
     "docs/howto/own-corpus.md": Reader(
@@ -202,6 +272,8 @@ READERS: dict[str, Reader] = {
             ADD_CALLS + " --table labels.csv --columns emotion=Mood,speaker=Who": with_table,
         },
     ),
+    "docs/howto/report.md": Reader(with_run),
+    "docs/howto/stress.md": Reader(asked),
     "docs/howto/reproduce.md": Reader(retrained, {"path/to/lineage.json": "lineage.json"}),
     "docs/howto/verdict.md": Reader(champions, {"ser roll-back": "ser roll-back --yes"}),
     "docs/schedule.md": Reader(whole),

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class Typist:
     """
 
     project: Project
-    replaced: dict[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
     typed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -100,6 +100,8 @@ class Typist:
         environment = {
             **os.environ,
             "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+            # What would open a browser.
+            "BROWSER": "true",
             "GIT_AUTHOR_NAME": "reader",
             "GIT_AUTHOR_EMAIL": "reader@localhost",
             "GIT_COMMITTER_NAME": "reader",
