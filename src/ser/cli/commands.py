@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -58,22 +59,24 @@ ASK, DATA, MODELS, REGISTRY, MACHINE = (
 )
 # "-1" is a number, and no option: the registry says which versions there are.
 NUMBERS = {"ignore_unknown_options": True}
-for _heading, _commands in (
-    (ASK, (timeline, stream, explain, serve)),
-    (DATA, (plot,)),
-    (MODELS, (benchmark, stress, report)),
-    (REGISTRY, (versions, history, lineage)),
-    (MACHINE, (doctor,)),
-):
+PLAIN: dict[str, tuple[Callable[..., None], ...]] = {
+    ASK: (timeline, stream, explain, serve),
+    DATA: (plot,),
+    MODELS: (benchmark, stress, report),
+    REGISTRY: (versions, history, lineage),
+    MACHINE: (doctor,),
+}
+STARTS: dict[str, tuple[Callable[..., None], ...]] = {
+    MODELS: (run, reproduce),
+    MACHINE: (up, down, status, ui, worker),
+}
+for _heading, _commands in PLAIN.items():
     for _command in _commands:
         app.command(rich_help_panel=_heading)(_command)
 app.add_typer(corpus_app, name="corpus", rich_help_panel=DATA)
 app.command(context_settings=NUMBERS, rich_help_panel=REGISTRY)(promote)
 app.command("roll-back", context_settings=NUMBERS, rich_help_panel=REGISTRY)(roll_back)
-for _heading, _commands in (
-    (MODELS, (run, reproduce)),
-    (MACHINE, (up, down, status, ui, worker)),
-):
+for _heading, _commands in STARTS.items():
     for _command in _commands:
         app.command(context_settings=PASSED_ON, rich_help_panel=_heading)(_command)
 

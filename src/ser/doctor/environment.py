@@ -33,7 +33,7 @@ NAMED = 4
 def python(root: Path) -> Iterator[Finding]:
     """The interpreter, and whether it is that of the project's own environment."""
     found = f"{platform.python_version()}, {sys.executable}"
-    wanted = metadata(PACKAGE).get("Requires-Python") or ">=3.11"
+    wanted = metadata(PACKAGE)["Requires-Python"] or ">=3.11"
     if platform.python_version() not in SpecifierSet(wanted, prereleases=True):
         remedy = f"Take Python {wanted}: rm -r .venv; make setup PYTHON=python3.12"
         yield Finding("Python", "bad", found, remedy)
@@ -74,7 +74,8 @@ def pins(root: Path) -> Iterator[Finding]:
 
 def extras(root: Path) -> Iterator[Finding]:
     """Which extras are here; none is needed."""
-    here, lacking = [], []
+    here: list[str] = []
+    lacking: list[str] = []
     for extra, purpose in EXTRAS.items():
         wanted = [r for line in requires(PACKAGE) or [] if _is_of(r := Requirement(line), extra)]
         is_here = all(_version(one.name) for one in wanted)
