@@ -275,6 +275,7 @@ READERS: dict[str, Reader] = {
     "docs/howto/report.md": Reader(with_run),
     "docs/howto/stress.md": Reader(asked),
     "docs/howto/reproduce.md": Reader(retrained, {"path/to/lineage.json": "lineage.json"}),
+    "docs/howto/timeline.md": Reader(of_a_call),
     "docs/howto/verdict.md": Reader(champions, {"ser roll-back": "ser roll-back --yes"}),
     "docs/schedule.md": Reader(whole),
 }
