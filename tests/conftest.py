@@ -34,7 +34,7 @@ for ignored, handler in (
 
 
 #: Folders with the longest tests, which begin first: no process waits for another at the end.
-LONG = ("flows", "serve", "stages", "io/tracking", "models/ensemble", "benchmark")
+LONG = ("flows", "guides", "serve", "stages", "io/tracking", "models/ensemble", "benchmark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
