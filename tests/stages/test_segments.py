@@ -13,7 +13,7 @@ import soundfile
 
 from flows.judging import score_bundle
 from ser.audit import audit_folder, lines
-from ser.benchmark.folds import assign_all
+from ser.benchmark.designs import assign_all
 from ser.bundle import load_bundle
 from ser.cli import main
 from ser.core.augmentation.waveforms import versions_of
