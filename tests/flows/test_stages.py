@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Timer
 
 import pytest
 
@@ -202,9 +201,13 @@ def test_a_held_lock_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) 
         run(root, "first")
     monkeypatch.setattr(stages, "BUSY_TIMEOUT", 60.0)
     heard: list[str] = []
-    Timer(1.5, lock.unlink).start()
 
-    assert run(root, "first", heard).did == "ran"
+    def hear(line: str) -> None:
+        """The other command ends when it is known to be waited for."""
+        heard.append(line)
+        lock.unlink(missing_ok=True)
+
+    assert stages.reproduce(root, "first", why="a reason", on_line=hear).did == "ran"
     assert heard[0] == "waits for another DVC command that works here"
     assert sum("PID" in line or "waits" in line for line in heard) == 1
 
