@@ -204,8 +204,9 @@ def test_a_held_lock_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def hear(line: str) -> None:
         """The other command ends when it is known to be waited for."""
+        if not heard:
+            lock.unlink()
         heard.append(line)
-        lock.unlink(missing_ok=True)
 
     assert stages.reproduce(root, "first", why="a reason", on_line=hear).did == "ran"
     assert heard[0] == "waits for another DVC command that works here"

@@ -151,9 +151,9 @@ def test_parameters_and_metrics_read_as_dvc_shows_them(project):
     project.set(model__name="svc")
     diff = project.run("dvc", "params", "diff", "--json").stdout
     assert '"new": "svc"' in diff
-    (shown,) = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)[""][
-        "data"
-    ].values()
+    files = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    assert set(files) == {"reports/headline.json", "reports/robustness.json"}
+    shown = files["reports/headline.json"]
     scores = project.json("reports/metrics.json")
     assert shown["data"]["test"]["uar"] == scores["test"]["uar"]
     # A column each in `dvc exp show`.
