@@ -16,8 +16,8 @@ LIMITS = Limits(max_bytes=2**24, max_seconds=300)
 
 
 def tried(connection, path: str) -> None:
-    decoder._warm(LIMITS)
-    decoder._confine(2048)
+    decoder.warm(LIMITS)
+    decoder.confine(2048)
     found = {}
     for name, act in {
         "read": lambda: Path("/etc/passwd").read_text(),
@@ -38,6 +38,8 @@ def test_it_opens_no_file_and_no_connection(tmp_path):
     ours, theirs = context.Pipe()
     process = context.Process(target=tried, args=(theirs, str(tmp_path / "debris")))
     process.start()
+    # A process that fails then ends the test, instead of being waited for.
+    theirs.close()
     found = ours.recv()
     process.join()
     assert set(found) == {"read", "write", "connect", "fetch"}
