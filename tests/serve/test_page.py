@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from support.browsing import FAINT, NAMELESS, OVERLAPPING, browsing, driving, visiting
+from support.browsing import (
+    FAINT,
+    NAMELESS,
+    OVERLAPPING,
+    browsing,
+    driving,
+    until,
+    visiting,
+)
 from support.project import Project
 from support.serving import serving
 
@@ -417,7 +425,7 @@ def test_a_long_file_gets_the_timeline_that_the_server_makes(page, server, long_
         page.get_by_role("button", name="JSON").first.click()
     shown = json.loads(Path(download.value.path()).read_text())
     assert [c["turns"] for c in shown["channels"]] == [c["turns"] for c in answer["channels"]]
-    page.get_by_label("Call: each channel is a party").uncheck()
+    page.locator("#long").get_by_label("Call: each channel is a party").click()
     expect(page.locator("#long .lane h3")).to_have_count(0, timeout=120_000)
     expect(page.locator("#recording")).to_be_hidden()
 
@@ -425,7 +433,7 @@ def test_a_long_file_gets_the_timeline_that_the_server_makes(page, server, long_
 def test_a_long_file_plays_and_its_cursor_moves(page, long_call, talk):
     made(page, long_call)
     page.locator("#long .play").click()
-    page.wait_for_function("document.querySelector('#long-audio').currentTime > 0.5")
+    until(page, "document.querySelector('#long-audio').currentTime > 0.5")
     lane = page.locator("#long .lane canvas").first.bounding_box()
     assert page.locator("#long .cursor").bounding_box()["x"] > lane["x"]
     slider = page.locator("#long").get_by_role("slider")

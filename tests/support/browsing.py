@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -94,6 +95,14 @@ OVERLAPPING = """() => {
   }));
   return found;
 }"""
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until it holds: a page's own policy forbids Playwright to wait in it."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)
 
 
 def chromium() -> str:

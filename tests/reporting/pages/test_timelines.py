@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from base64 import b64decode
 
 import numpy as np
@@ -12,7 +11,7 @@ import soundfile
 
 from ser.drawing import FOLDER, bundled
 from ser.reporting.pages import Sound, audio_uri, sound_of, timeline_page
-from support.browsing import FAINT, NAMELESS, OVERLAPPING, browsing, driving, visiting
+from support.browsing import FAINT, NAMELESS, OVERLAPPING, browsing, driving, until, visiting
 from support.timelines import a_document
 
 SR = 16_000
@@ -48,14 +47,6 @@ def expect(locator):
     from playwright.sync_api import expect
 
     return expect(locator)
-
-
-def until(page, expression: str) -> None:
-    """Wait until it holds: the page's own policy forbids Playwright to wait in it."""
-    deadline = time.monotonic() + 30
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(50)
 
 
 def position(page) -> float:
