@@ -8,27 +8,16 @@ import pytest
 import soundfile
 
 from ser.audit import audit_folder, label_folder, lines
-from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import CorpusError
 from ser.io.intake.own import add_own, prepare_own
 from ser.io.storage.copies import find_copies
-from ser.params import SyntheticParams
-
-SR = 16_000
-WORDS = {"anger": "angry", "sadness": "sad", "neutral": "neutral"}
+from support.spoken import SR, spoken_in
 
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory):
     """EMOTION/SPEAKER/x.wav: three emotions, four speakers, two sentences."""
-    root = tmp_path_factory.mktemp("calls")
-    for i, utterance in enumerate(utterances(SyntheticParams(speakers=4, sentences=2), seed=3)):
-        speaker, _, emotion, _ = utterance.file.split("/")[-1].split("_")
-        if emotion in WORDS:
-            path = root / WORDS[emotion] / speaker / f"{i}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, speak(utterance, sr=SR), SR)
-    return root
+    return spoken_in(tmp_path_factory.mktemp("calls"))
 
 
 @pytest.fixture

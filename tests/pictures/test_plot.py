@@ -10,27 +10,18 @@ import soundfile
 from typer.testing import CliRunner
 
 from ser.cli.commands import app
-from ser.corpora.synthetic.speak import speak, utterances
 from ser.errors import SerError
-from ser.params import FeatureParams, SyntheticParams
+from ser.params import FeatureParams
 from ser.pictures.run import Plotting, plot
 from ser.pictures.sources import find_sources
 from support.signals import SR, noise, voice
-
-WORDS = {"anger": "angry", "sadness": "sad", "neutral": "neutral"}
+from support.spoken import WORDS, spoken_in
 
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory):
     """EMOTION/SPEAKER/x.wav in a folder with a blank and an umlaut: 24 clips of 4 speakers."""
-    root = tmp_path_factory.mktemp("plot") / "über calls"
-    for i, utterance in enumerate(utterances(SyntheticParams(speakers=4, sentences=2), seed=3)):
-        speaker, _, emotion, _ = utterance.file.split("/")[-1].split("_")
-        if emotion in WORDS:
-            path = root / WORDS[emotion] / speaker / f"{i}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, speak(utterance, sr=SR), SR)
-    return root
+    return spoken_in(tmp_path_factory.mktemp("plot") / "über calls")
 
 
 @pytest.fixture
