@@ -1,18 +1,8 @@
 // One answer in full: label or abstention, posteriors, candidates, and where it comes from.
 
 import { capital, h, icon, percent, versionText } from "./drawing/dom.js";
+import { reasonText } from "./drawing/reasons.js";
 import { ofMeasurement } from "./recording.js";
-
-const REASONS = {
-  no_speech: "No speech was found.",
-  too_short: "There is too little speech to judge.",
-  too_long: "The utterance is longer than those the model was trained on.",
-  clipped: "The recording is overdriven: its peaks are cut off.",
-  out_of_domain: "This speech is unlike the speech the model was trained on.",
-  unsure: "No emotion is probable enough.",
-};
-
-export const reasonText = ({ reason }) => REASONS[reason] ?? capital(reason.replaceAll("_", " "));
 
 /** The answer of an utterance as far as it is known; null before the first. */
 export function answerOf(utterance) {

@@ -1,6 +1,7 @@
 // The list of utterances: the same as the timeline, as a table.
 
-import { answerOf, reasonText } from "./answer.js";
+import { answerOf } from "./answer.js";
+import { reasonText } from "./drawing/reasons.js";
 import { $, capital, clock, h, icon, percent } from "./drawing/dom.js";
 import { ofRest } from "./recording.js";
 

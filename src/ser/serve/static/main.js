@@ -1,6 +1,7 @@
 // The page: one recording at a time, from a file or the microphone, and what is found in it.
 
-import { answerOf, reasonText, showAnswer } from "./answer.js";
+import { answerOf, showAnswer } from "./answer.js";
+import { reasonText } from "./drawing/reasons.js";
 import { streamFile, streamMicrophone } from "./analysis.js";
 import { api } from "./api.js";
 import { decode, differ, mono, UnreadableFile, wav } from "./audio.js";

@@ -1,8 +1,10 @@
 // The timeline: for each channel its waveform, its posteriors as ribbons, its utterances' labels.
 
 import { capital, clock, h, percent, reducedMotion } from "./drawing/dom.js";
+import { prepared } from "./drawing/lanes.js";
 import { PEAK } from "./recording.js";
-import { answerOf, reasonText } from "./answer.js";
+import { answerOf } from "./answer.js";
+import { reasonText } from "./drawing/reasons.js";
 import { RATE } from "./audio.js";
 
 const WAVE = 54, GAP = 8, RIBBONS = 92, HEIGHT = WAVE + GAP + RIBBONS;
@@ -93,7 +95,7 @@ export class Timeline {
     if (!width) return;
     const x = (ms) => ((ms - from) / (to - from)) * width;
     for (const one of this.lanes) {
-      const g = this._canvas(one.canvas, width, HEIGHT);
+      const g = prepared(one.canvas, width, HEIGHT);
       this._wave(g, one.lane, x, width, from, to);
       g.translate(0, WAVE + GAP);
       for (const utterance of one.lane.utterances) this._ribbons(g, utterance, x, from, to);
@@ -102,16 +104,6 @@ export class Timeline {
     this._ticks(x, width, from, to);
     this.slider.setAttribute("aria-valuemax", String(Math.round(to)));
     this._placeCursor();
-  }
-
-  _canvas(canvas, width, height) {
-    const ratio = devicePixelRatio || 1;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    canvas.style.setProperty("height", `${height}px`);
-    const g = canvas.getContext("2d");
-    g.scale(ratio, ratio);
-    return g;
   }
 
   _wave(g, lane, x, width, from, to) {
@@ -249,7 +241,7 @@ export class Timeline {
   }
 
   _ticks(x, width, from, to) {
-    const g = this._canvas(this.axis, width, 24);
+    const g = prepared(this.axis, width, 24);
     const step = TICKS.find((t) => ((to - from) / t) * 64 <= width) ?? TICKS.at(-1);
     g.font = `12px ${this.palette.font}`;
     g.fillStyle = this.palette.muted;
