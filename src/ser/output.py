@@ -42,6 +42,16 @@ def count_of(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def clock(seconds: float) -> str:
+    """
+    >>> clock(61.25), clock(3_600)
+    ('1:01', '1:00:00')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def one_line(text: str) -> str:
     """`printable` text without line breaks, which a file's name may hold.
 

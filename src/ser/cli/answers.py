@@ -1,4 +1,4 @@
-"""What `ser predict` prints and logs."""
+"""What commands that ask a model share, and what `ser predict` prints and logs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
 
 from ser.core.utterance.formats import AUDIO_FORMATS, is_audio
 from ser.errors import AudioError
-from ser.output import count_of, one_line, print_error
+from ser.output import (
+    INTERRUPTED,
+    SOME_FAILED,
+    count_of,
+    end_silently,
+    one_line,
+    print_error,
+)
 from ser.project import find_root
 
 if TYPE_CHECKING:
@@ -23,6 +32,24 @@ if TYPE_CHECKING:
     from ser.predictor import Prediction
 
 Form = Literal["text", "json", "json lines"]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help="A bundle's folder or models:/emotion-recognition/3; default: the champion."),
+]
+
+
+@contextmanager
+def ended_by_a_person() -> Iterator[None]:
+    """Ctrl-C, or a reader of stdout that has left, ends the command with its exit status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_error("interrupted; what is printed stands.")
+        end_silently()
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        end_silently()
+        raise typer.Exit(SOME_FAILED) from None
 
 
 def print_answers(

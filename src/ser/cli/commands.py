@@ -14,7 +14,14 @@ import typer
 
 from ser import __version__
 from ser.cli import own
-from ser.cli.answers import Form, logged, print_answers, recordings_in
+from ser.cli.answers import (
+    Form,
+    ModelOption,
+    ended_by_a_person,
+    logged,
+    print_answers,
+    recordings_in,
+)
 from ser.cli.benchmark import benchmark
 from ser.cli.compiled import compiled_code_kept
 from ser.cli.corpus import corpus_app
@@ -35,7 +42,6 @@ from ser.output import (
     INTERRUPTED,
     SOME_FAILED,
     USER_ERROR,
-    end_silently,
     escape_unencodable,
     one_line,
     print_error,
@@ -102,12 +108,7 @@ def _options(
 @app.command(rich_help_panel=ASK)
 def predict(
     files: Annotated[list[Path], typer.Argument(help=f"Recordings ({AUDIO_FORMATS}), or folders.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundle's folder or models:/emotion-recognition/3; default: the champion."
-        ),
-    ] = None,
+    model: ModelOption = None,
     enrol: Annotated[
         Path | None,
         typer.Option(
@@ -153,16 +154,9 @@ def predict(
     with (
         threadpool_limits(None if loaded.predictor.bundle.encoder else 1),
         logged(answers, loaded) if log else nullcontext(answers) as given,
+        ended_by_a_person(),
     ):
-        try:
-            failed = print_answers(recordings, (one.prediction for one in given), form=form)
-        except KeyboardInterrupt:
-            print_error("interrupted; what is printed stands.")
-            end_silently()
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            end_silently()
-            raise typer.Exit(SOME_FAILED) from None
+        failed = print_answers(recordings, (one.prediction for one in given), form=form)
     if failed:
         raise typer.Exit(SOME_FAILED)
 

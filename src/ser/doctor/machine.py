@@ -25,7 +25,8 @@ def disk(root: Path) -> Iterator[Finding]:
     """Free space where the project, DVC's cache and temporary files lie; each disk once."""
     places = {
         "project": root,
-        "DVC's cache": _cache(root),
+        # Its own default; a cache that is set elsewhere is DVC's matter.
+        "DVC's cache": root / ".dvc" / "cache",
         "temporary files": Path(tempfile.gettempdir()),
     }
     seen: set[int] = set()
@@ -78,8 +79,3 @@ def open_files(root: Path) -> Iterator[Finding]:
     else:
         remedy = f"ulimit -n {min(max(hard, soft), 4096)}, before `ser serve`."
         yield Finding("Open files", "warn", f"{soft} at once", remedy)
-
-
-def _cache(root: Path) -> Path:
-    """DVC's own default; a cache that is set elsewhere is DVC's matter."""
-    return root / ".dvc" / "cache"

@@ -18,6 +18,7 @@ from ser.output import count_of
 from ser.reporting.words import (
     PROHIBITED,
     PURPOSE,
+    SCORES,
     SYNTHETIC,
     protocol_text,
     stress_text,
@@ -34,16 +35,6 @@ METRICS = {
     "accuracy": ("accuracy", "Accuracy"),
     "precision": ("precision_macro", "Macro precision"),
     "f1": ("f1_macro", "Macro F1"),
-}
-SCORES = {
-    "uar": "UAR",
-    "accuracy": "Accuracy",
-    "precision_macro": "Macro precision",
-    "recall_macro": "Macro recall",
-    "f1_macro": "Macro F1",
-    "ece": "Calibration error (ECE)",
-    "coverage": "Coverage of prediction sets",
-    "set_size": "Size of prediction sets",
 }
 
 

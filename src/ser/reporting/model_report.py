@@ -18,22 +18,13 @@ from ser.reporting.plots import learning_curves, reliability_diagram
 from ser.reporting.words import (
     PROHIBITED,
     PURPOSE,
+    SCORES,
     SYNTHETIC,
     protocol_text,
     stress_text,
     too_few_text,
 )
 
-SCORES = {
-    "uar": "UAR",
-    "accuracy": "Accuracy",
-    "precision_macro": "Macro precision",
-    "recall_macro": "Macro recall",
-    "f1_macro": "Macro F1",
-    "ece": "Calibration error (ECE)",
-    "coverage": "Coverage of prediction sets",
-    "set_size": "Size of prediction sets",
-}
 #: Groups that are in sight; the others open on demand.
 IN_SIGHT = 12
 #: What the lists of wrong answers are called.

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from ser.core.timeline.turns import Windows
 from ser.core.timeline.values import ChannelTimeline, Timeline
 from ser.core.utterance.emotions import COLOURS
-from ser.output import one_line
+from ser.output import clock, one_line
 
 #: Inches: of all, of a channel, and of the legend and the title.
 WIDTH, CHANNEL, REST = 11.0, 2.6, 1.0
@@ -55,16 +55,6 @@ def timeline_figure(timeline: Timeline) -> Figure:
     name = one_line(timeline.file).replace("$", r"\$")
     figure.suptitle(f"{name}   {timeline.model.name}{version}", fontsize=10)
     return figure
-
-
-def clock(seconds: float) -> str:
-    """
-    >>> clock(61.4), clock(3723)
-    ('1:01', '1:02:03')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _draw_wave(axes: Axes, channel: ChannelTimeline, seconds: float) -> None:

@@ -7,6 +7,17 @@ from typing import Any
 
 from ser.output import count_of
 
+#: Names of scores, in the order of tables.
+SCORES = {
+    "uar": "UAR",
+    "accuracy": "Accuracy",
+    "precision_macro": "Macro precision",
+    "recall_macro": "Macro recall",
+    "f1_macro": "Macro F1",
+    "ece": "Calibration error (ECE)",
+    "coverage": "Coverage of prediction sets",
+    "set_size": "Size of prediction sets",
+}
 SYNTHETIC = (
     "The synthetic corpus shows that the pipeline works; its scores say nothing about people."
 )

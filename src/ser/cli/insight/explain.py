@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ser.cli.answers import recordings_in
+from ser.cli.answers import ModelOption, recordings_in
 from ser.cli.insight.written import folders_for, write_changes, write_page
 from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import AudioError, ParamsError, TableError
@@ -29,12 +29,7 @@ def explain(
         list[Path] | None,
         typer.Argument(help=f"Recordings ({AUDIO_FORMATS}), or folders.", show_default=False),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundle's folder or models:/emotion-recognition/3; default: the champion."
-        ),
-    ] = None,
+    model: ModelOption = None,
     to: Annotated[
         str | None,
         typer.Option(

@@ -17,7 +17,7 @@ from ser.core.timeline.turns import Turn
 from ser.core.timeline.values import ChannelTimeline, Timeline
 from ser.core.utterance.emotions import COLOURS
 from ser.errors import TableError
-from ser.output import count_of, one_line
+from ser.output import clock, count_of, one_line
 
 #: Turns up to so many are listed; and transitions that are named.
 MOST_TURNS, MOST_STEPS = 24, 2
@@ -27,16 +27,6 @@ STRIP, BAR = 60, 20
 LEAST_SHARE = 0.005
 #: Emotions in a strip without colours; sadness and surprise begin alike.
 LETTERS = {name: name[0].upper() for name in COLOURS} | {"surprise": "U", "frustration": "R"}
-
-
-def clock(seconds: float) -> str:
-    """
-    >>> clock(61.25), clock(3_600)
-    ('1:01', '1:00:00')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def show(timeline: Timeline) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ser.cli.answers import recordings_in
+from ser.cli.answers import ModelOption, ended_by_a_person, recordings_in
 from ser.cli.insight.files import stems
 from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import AudioError, TableError
-from ser.output import INTERRUPTED, SOME_FAILED, end_silently, one_line, print_error
+from ser.output import SOME_FAILED, one_line, print_error
+from ser.params.timeline import Channels
 
 if TYPE_CHECKING:
     from ser.api import Model
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ser.params.timeline import TimelineParams
     from ser.timeline.making import OnProgress
 
-Channels = Literal["auto", "each", "mix"]
 Order = Literal["given", "name", "time"]
 
 
@@ -31,12 +31,7 @@ def timeline(
         list[Path],
         typer.Argument(help=f"Recordings of any length ({AUDIO_FORMATS}), or folders."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundle's folder or models:/emotion-recognition/3; default: the champion."
-        ),
-    ] = None,
+    model: ModelOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="A folder for files; without a format below, one of every format."),
@@ -102,7 +97,7 @@ def timeline(
     loaded, params, names = load(model), _params(channels), stems(recordings)
     made: list[Timeline] = []
     failed = False
-    try:
+    with ended_by_a_person():
         for file in recordings:
             try:
                 one = _made(loaded, file, params)
@@ -123,13 +118,6 @@ def timeline(
             print(f"written: {one_line(str(written))}", file=sys.stderr)
         sys.stdout.write(plan.text(made, is_list=len(recordings) > 1))
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print_error("interrupted; what is printed stands.")
-        end_silently()
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        end_silently()
-        raise typer.Exit(SOME_FAILED) from None
     if failed:
         raise typer.Exit(SOME_FAILED)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ser.cli.answers import ModelOption
 from ser.errors import AudioError, SerError
 from ser.output import INTERRUPTED, SOME_FAILED, end_silently, print_error
 
@@ -45,12 +46,7 @@ def stream(
     url: Annotated[
         str | None, typer.Option(help="Through the server there, with SER_SERVE_TOKEN as token.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundle's folder or models:/emotion-recognition/3; default: the champion."
-        ),
-    ] = None,
+    model: ModelOption = None,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="A JSON object a line, one for each event.")
     ] = False,
