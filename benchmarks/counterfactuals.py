@@ -1,6 +1,6 @@
 """How often each change of a voice turns a model's answer, and how large the smallest change is.
 
-Recordings of RAVDESS's speakers whom the model was not trained on, and of nEMO's, below the folder
+Recordings of RAVDESS's speakers that the model was not trained on, and of nEMO, in the folder
 that SER_CORPORA names, are searched as `ser explain` does.
 """
 
