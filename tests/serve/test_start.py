@@ -7,13 +7,14 @@ import resource
 import pytest
 
 from ser.params.server import ServeParams
+from ser.params.timeline import TimelineParams
 from ser.serve.server import ServeError, _allow_files, serve
 
 
 def test_a_key_of_profiles_that_is_none_is_refused_by_its_name(monkeypatch, tmp_path):
     monkeypatch.setenv("SER_PROFILE_KEY", "hidden")
     with pytest.raises(ServeError, match="SER_PROFILE_KEY") as refused:
-        serve(ServeParams(port=0), root=tmp_path, bundle=tmp_path, tell=print)
+        serve(ServeParams(port=0), TimelineParams(), root=tmp_path, bundle=tmp_path, tell=print)
     assert "hidden" not in str(refused.value)
 
 
