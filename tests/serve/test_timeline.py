@@ -14,6 +14,7 @@ import soundfile
 
 import ser
 from ser.params.timeline import TimelineParams
+from ser.serve.interfaces.problems import KINDS
 from ser.serve.interfaces.timeline_schema import TimelineAnswer
 from ser.timeline.document import document
 from support.serving import Server, serving
@@ -131,6 +132,7 @@ def test_what_is_no_recording_is_refused_by_a_code(server, data, code):
     lines = ask(server, data, accept="application/x-ndjson").text.splitlines()
     error = json.loads(lines[-1])
     assert (error["type"], error["error"]["code"]) == ("error", code)
+    assert error["status"] == KINDS[code][0]
 
 
 def test_damage_in_the_middle_is_told_at_the_end(server, long):

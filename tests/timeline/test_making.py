@@ -87,12 +87,18 @@ def test_alike_channels_are_one(predictor, call):
 
 def test_channels_that_cancel_are_not_called_silent(predictor, call):
     inverted = np.concatenate([call[:, :1], -call[:, :1]], axis=1)
-    with pytest.raises(CancellingAudio, match="--channels each"):
+    with pytest.raises(CancellingAudio, match="channels: each"):
         made(predictor, inverted, params=TimelineParams(channels="mix"))
     assert [c.name for c in made(predictor, inverted).channels] == ["left", "right"]
-    # A party that says nothing is no reason.
-    silent = np.concatenate([call[:, :1], np.zeros_like(call[:, :1])], axis=1)
-    assert made(predictor, silent, params=TimelineParams(channels="mix")).channels[0].turns
+    # Parties that say nothing are no reason.
+    for silent in (1, 7):
+        nothing = np.zeros((len(call), silent), np.float32)
+        mixed = made(
+            predictor,
+            np.concatenate([call[:, :1], nothing], axis=1),
+            params=TimelineParams(channels="mix"),
+        )
+        assert mixed.channels[0].turns
 
 
 @pytest.mark.parametrize("sr", [8_000, 22_050, 48_000])
@@ -120,7 +126,7 @@ def test_what_holds_no_speech_is_an_empty_timeline(predictor, y):
     json.dumps(document(timeline), allow_nan=False)
 
 
-@pytest.mark.parametrize("seconds", [0.3, 7.0, 41.0, 95.0])
+@pytest.mark.parametrize("seconds", [0.3, 1.1, 2.02, 7.0, 10.05, 41.0, 95.0])
 def test_an_envelope_of_any_length_holds_every_extreme(seconds, monkeypatch):
     monkeypatch.setattr(samples, "MOST_PAIRS", 500)
     y = noise(seconds=seconds)
@@ -131,8 +137,11 @@ def test_an_envelope_of_any_length_holds_every_extreme(seconds, monkeypatch):
     assert 1 <= len(pairs) <= 501
     assert (pairs[:, 0].min(), pairs[:, 1].max()) == (y.min(), y.max())
     # Each pair is of its own part of the recording.
-    place = y.argmax() / y.size * len(pairs)
-    assert pairs[:, 1].argmax() == pytest.approx(place, abs=1.5)
+    for extreme, found in (
+        (y.argmax(), pairs[:, 1].argmax()),
+        (y.argmin(), pairs[:, 0].argmin()),
+    ):
+        assert found == pytest.approx(extreme / y.size * len(pairs), abs=1.5)
 
 
 def test_how_timelines_are_made_is_no_part_of_a_model():

@@ -86,5 +86,6 @@ def _gap_line(gap: Gap) -> Text:
     if gap.gap is not None:
         limit = f", limit {gap.limit:g}" if gap.limit is not None else ""
         text.append(f"; gap {gap.gap:.3f}{limit} ", "default not bold")
-        text.append_text(VERDICTS[gap.passed])
+        is_open = gap.limit is not None and gap.passed is None
+        text.append_text(Text("too few to tell") if is_open else VERDICTS[gap.passed])
     return text

@@ -8,7 +8,8 @@ from itertools import chain
 
 import numpy as np
 
-from ser.errors import CancellingAudio, CorruptAudio, EmptyAudio
+from ser.core.utterance.mixing import InCommon
+from ser.errors import CorruptAudio, EmptyAudio
 from ser.params.timeline import Channels
 
 #: Parts of a block, of which the envelope has a pair each: a block lasts about a second.
@@ -17,9 +18,8 @@ PARTS = 100
 COMPARED_SECONDS, MOST_SECONDS = 10, 120
 #: Amplitude of a block with sound; and how much of the amplitude alike channels may differ by.
 SOUND, ALIKE = 1e-3, 0.01
-#: Channels cancel where less than this share of the loudest one's power is left in the mix; a
-#: quarter is left where one of two is silent.
-LEAST_LEFT = 0.02
+#: A word for people at a terminal and for those who ask over HTTP.
+REMEDY = "Ask for one timeline of each channel (channels: each)."
 #: Pairs of an envelope, at most.
 MOST_PAIRS = 4000
 
@@ -56,7 +56,7 @@ def source_of(decoded: Iterable[tuple[np.ndarray, int]], *, channels: Channels) 
         is_mix = _are_alike(blocks, begun, sr)
     blocks = chain(begun, blocks)
     if is_mix:
-        return Source(sr, 1, True, _mixed(blocks))
+        return Source(sr, 1, True, _mixed(blocks, sr))
     return Source(sr, found, False, blocks)
 
 
@@ -83,21 +83,13 @@ def _cut(blocks: Iterable[np.ndarray], *, size: int) -> Iterator[np.ndarray]:
         yield np.concatenate(waiting)
 
 
-def _mixed(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _mixed(blocks: Iterable[np.ndarray], sr: int) -> Iterator[np.ndarray]:
     """The mean of the channels; CancellingAudio, at the end, where they cancel each other."""
-    loudest, left = 0.0, 0.0
+    in_common = InCommon(sr=sr)
     for block in blocks:
-        mean = block.mean(axis=1, dtype=np.float32)
-        loudest += float(np.square(block, dtype=np.float64).sum(axis=0).max())
-        left += float(np.square(mean, dtype=np.float64).sum())
-        yield mean[:, None]
-    if left < LEAST_LEFT * loudest:
-        raise CancellingAudio(
-            f"has channels that cancel each other: their mix leaves {left / loudest:.1%} of the "
-            "loudest one's power",
-            f"at least {LEAST_LEFT:.0%}",
-            "Give a timeline to each: --channels each.",
-        )
+        in_common.add(block)
+        yield block.mean(axis=1, dtype=np.float32)[:, None]
+    in_common.check(remedy=REMEDY)
 
 
 def _are_alike(blocks: Iterator[np.ndarray], taken: list[np.ndarray], sr: int) -> bool:
@@ -126,14 +118,16 @@ class Envelope:
 
     def __init__(self) -> None:
         self._pairs: list[np.ndarray] = []
+        #: Samples of a part: those of the first block, since the last may be shorter.
+        self._step = 0
         #: Parts of a pair; and pairs of one part that wait until they fill one.
         self._parts, self._waiting = 1, np.zeros((0, 2), np.float32)
         self._n = 0
 
     def add(self, block: np.ndarray) -> None:
         """The next block (n_samples,) of the size of `block_size`; the last may be shorter."""
-        step = max(1, len(block) // PARTS)
-        starts = np.arange(0, len(block), step)
+        self._step = self._step or max(1, len(block) // PARTS)
+        starts = np.arange(0, len(block), self._step)
         pairs = np.stack([np.minimum.reduceat(block, starts), np.maximum.reduceat(block, starts)])
         self._waiting = np.concatenate([self._waiting, pairs.T])
         whole = len(self._waiting) // self._parts * self._parts

@@ -24,6 +24,8 @@ from ser.params import LimitParams, StressParams
 SCHEMA = "ser.stress/1"
 #: Mean F0 of a speaker, Hz, up to which a voice is low, and up to which it is medium (ser-tests).
 LOW_HZ, MEDIUM_HZ = 145.0, 190.0
+#: Of each group of a gap that is judged.
+LEAST_SPEAKERS, LEAST_UTTERANCES = 2, 20
 #: Rounding of shares must not fail a row that reaches its limit exactly.
 TOLERANCE = 1e-9
 
@@ -55,7 +57,8 @@ class Row:
 class Gap:
     """UAR by group, as recorded; gap : the largest minus the smallest. speakers : of each group.
 
-    limit, passed : None for what is only reported, and where there is one group.
+    limit : None for what is only reported. passed : None there, where there is one group, and
+    where a group has fewer than `LEAST_SPEAKERS` or `LEAST_UTTERANCES`: its UAR is mostly chance.
     """
 
     name: str
@@ -179,11 +182,13 @@ def gaps(clean: pd.DataFrame, *, max_gap: float) -> tuple[Gap, ...]:
 
 
 def _gap(name: str, clean: pd.DataFrame, group: pd.Series, limit: float | None) -> Gap:
-    groups, speakers = {}, {}
+    groups, speakers, is_enough = {}, {}, True
     for one, own in clean.groupby(group, sort=True):
         groups[str(one)], speakers[str(one)] = uar(own), int(own["speaker"].nunique())
+        is_enough &= speakers[str(one)] >= LEAST_SPEAKERS and len(own) >= LEAST_UTTERANCES
     gap = max(groups.values()) - min(groups.values()) if len(groups) > 1 else None
-    passed = None if limit is None or gap is None else gap <= limit + TOLERANCE
+    is_judged = limit is not None and gap is not None and is_enough
+    passed = gap <= limit + TOLERANCE if is_judged else None
     return Gap(name, groups, speakers, gap, limit, passed)
 
 

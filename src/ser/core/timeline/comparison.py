@@ -67,6 +67,8 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
 
     >>> sorted(["week 10", "week 9"], key=natural_key)
     ['week 9', 'week 10']
+    >>> natural_key("m²")
+    [(1, 'm²')]
     """
     parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]

@@ -1,12 +1,12 @@
-// Several recordings beside each other, in the order of time or of their names. People are not ranked:
-// no column sorts.
+// Several recordings beside each other, in the order given or by name. People are not ranked: no
+// column sorts.
 
 import { decimals, difference, sharesBar } from "./change.js";
 import { clock, h, percent } from "./dom.js";
 import { namesOf } from "./sheet.js";
 
 export class Comparison {
-  /** timelines : in the order of time. onOpen : with the place of one. */
+  /** timelines : in the order given. onOpen : with the place of one. */
   constructor(root, { timelines, palette, onOpen }) {
     Object.assign(this, { timelines, palette, onOpen });
     const order = h("select", { onchange: ({ target }) => this._fill(target.value) },
@@ -15,7 +15,7 @@ export class Comparison {
     const head = ["Recording", "Length", "Time in each emotion", "Changes a minute", "Volatility", "Answered"];
     root.replaceChildren(
       h("h2", {}, "Side by side"),
-      h("p", { className: "muted small" }, "In the order of time, where the files were named so, or of their names. It compares recordings, and ranks nobody."),
+      h("p", { className: "muted small" }, "In the order given, or by name. Recordings are compared; nobody is ranked."),
       h("label", { className: "field inline tl-only" }, "Order: ", order),
       h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Recordings side by side" }, h("table", { className: "tl-compared" },
         h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))), this.body)),
@@ -49,6 +49,7 @@ export class Comparison {
     const [first, last] = [this.timelines[0], this.timelines.at(-1)];
     if (first.channels.length !== 1 || last.channels.length !== 1) return "";
     const [a, b] = [first, last].map(({ channels }) => channels[0].summary.share_by_emotion);
+    if (!Object.keys(a).length || !Object.keys(b).length) return "";
     const words = difference(a, b);
     if (!words) return `${last.file}, the last, is as ${first.file}, the first.`;
     return `${last.file}, the last, has ${words} than ${first.file}, the first.`;

@@ -1,4 +1,5 @@
-// A timeline as files: all of it in JSON, a row for each turn in CSV.
+// A timeline as files: all of it in JSON, a row for each turn in CSV, with the columns of
+// `ser timeline --csv`.
 
 import { save } from "./dom.js";
 
@@ -7,10 +8,10 @@ const quoted = (v) => {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 
-export function turnsAsCsv({ channels, classes }) {
-  const head = ["channel", "name", "start", "end", "emotion", "confidence", "abstention", "detail", ...classes.map((name) => `p_${name}`)];
-  const rows = channels.flatMap(({ channel, name, turns }) => turns.map((turn) => [
-    channel, name, turn.start, turn.end, turn.emotion, turn.confidence, turn.abstention?.reason, turn.abstention?.detail,
+export function turnsAsCsv({ file, channels, classes }) {
+  const head = ["file", "channel", "start", "end", "emotion", "confidence", "abstention", ...classes.map((name) => `p_${name}`)];
+  const rows = channels.flatMap(({ name, turns }) => turns.map((turn) => [
+    file, name, turn.start, turn.end, turn.emotion, turn.confidence, turn.abstention?.reason,
     ...classes.map((one) => turn.posteriors?.[one])]));
   return [head, ...rows].map((cells) => cells.map(quoted).join(",")).join("\r\n") + "\r\n";
 }

@@ -8,14 +8,11 @@ from itertools import chain
 
 import numpy as np
 
-from ser.core.utterance.waveform import RUMBLE_HZ, HighPass, mono
-from ser.errors import CancellingAudio, CorruptAudio
+from ser.core.utterance.mixing import InCommon
+from ser.core.utterance.waveform import mono
+from ser.errors import CorruptAudio
 
-#: Channels cancel where less than this share of the loudest one is left in the mix. All of it is
-#: left where they have nothing in common, a ninth where two are inverted and differ by 1 dB.
-LEAST_LEFT = 0.1
-#: Mean square of a channel without sound: a thousandth of the last of 16 bits.
-SILENT = 1e-15
+REMEDY = "Take one channel, e.g. `ffmpeg -i IN -af 'pan=mono|c0=c{channel}' OUT`, or leave it out."
 
 
 @dataclass(frozen=True)
@@ -37,46 +34,20 @@ def mix(blocks: Iterable[np.ndarray], *, sr: int) -> Recording:
     CancellingAudio where the channels cancel.
     """
     gathered = bytearray()
-    # An offset is no sound, and rumble that all channels hold hides speech that cancels.
-    above_rumble = HighPass(cutoff_hz=RUMBLE_HZ, sr=sr)
-    # Sums over the products of pairs of channels: what they have in common.
-    products = np.zeros((1, 1))
+    in_common = InCommon(sr=sr)
     for block in blocks:
         low, high = block.min(), block.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             raise CorruptAudio("holds NaN or infinite samples", "finite ones", "Export it again.")
         if low < -1 or high > 1:
             block = np.clip(block, -1, 1)
-        if block.shape[1] > 1:
-            x = above_rumble(block).astype(np.float64)
-            products = products + x.T @ x
+        in_common.add(block)
         gathered += np.ascontiguousarray(mono(block)).data.cast("B")
-    y = np.frombuffer(gathered, np.float32)
-    _check_common(products / max(1, len(y)))
-    return Recording(y, sr)
+    in_common.check(remedy=REMEDY)
+    return Recording(np.frombuffer(gathered, np.float32), sr)
 
 
 def mix_all(blocks: Iterator[tuple[np.ndarray, int]]) -> Recording:
     """`mix` of a decoder's blocks, of which there is at least one, each with the rate."""
     block, sr = next(blocks)
     return mix(chain([block], (block for block, _ in blocks)), sr=sr)
-
-
-def _check_common(products: np.ndarray) -> None:
-    """Raises CancellingAudio where the mix lacks what the loudest channel holds.
-
-    products : means over the products of pairs of channels, (n_channels, n_channels).
-    """
-    energy = products.diagonal()
-    loudest = int(energy.argmax())
-    if energy[loudest] <= SILENT:
-        return
-    left = abs(products[loudest].sum()) / energy[loudest]
-    if left < LEAST_LEFT:
-        raise CancellingAudio(
-            f"has channels that cancel each other: mixed, its {len(energy)} channels leave "
-            f"{left:.1%} of the loudest one, number {loudest + 1}",
-            f"at least {LEAST_LEFT:.0%}",
-            f"Take one channel, e.g. `ffmpeg -i IN -af 'pan=mono|c0=c{loudest}' OUT`, or leave "
-            "it out.",
-        )

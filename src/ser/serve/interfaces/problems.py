@@ -47,8 +47,12 @@ class Problem(Exception):
         super().__init__(message)
         self.code, self.message, self.close = code, message, close
 
+    @property
+    def status(self) -> int:
+        return KINDS[self.code][0]
+
     def response(self, request_id: str) -> JSONResponse:
-        status, kind = KINDS[self.code]
+        status, kind = self.status, KINDS[self.code][1]
         headers = {"Connection": "close"} if self.close else {}
         if status in (429, 503):
             headers["Retry-After"] = str(RETRY_AFTER)

@@ -31,8 +31,8 @@ LOOK_SECONDS = 0.5
 DESCRIPTION = (
     "What `ser timeline --json` writes. With `Accept: application/x-ndjson` the answer is lines of "
     'JSON: `{"type": "progress", "seconds", "of"}` while it is made, at the end `{"type": '
-    '"timeline", "timeline"}`, or `{"type": "error", "error"}` with what else would be the body of '
-    "an error."
+    '"timeline", "timeline"}`, or `{"type": "error", "status", "error"}` with what else would be '
+    "the status and the body of an error."
 )
 
 
@@ -144,7 +144,7 @@ class _Run:
             except Problem as problem:
                 self._state.metrics.rejects.labels(problem.code).inc()
                 error = problem.body(self._request.state.request_id)
-                yield _line({"type": "error", "error": error})
+                yield _line({"type": "error", "status": problem.status, "error": error})
             finally:
                 await _ended(task)
 

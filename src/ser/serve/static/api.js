@@ -9,6 +9,11 @@ export class ApiError extends Error {
     super(message);
     Object.assign(this, { code, status, requestId });
   }
+
+  /** Whether another try may succeed. */
+  get isPassing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
 }
 
 /** asks : is called with why, and resolves with a token. */
@@ -87,7 +92,7 @@ export const api = {
     for await (const line of linesOf(response)) {
       if (line.type === "timeline") return line.timeline;
       if (line.type === "progress") onProgress(line);
-      if (line.type === "error") throw new ApiError(line.error.message, { code: line.error.code, status: 422, requestId: line.error.request_id });
+      if (line.type === "error") throw new ApiError(line.error.message, { code: line.error.code, status: line.status, requestId: line.error.request_id });
     }
     throw new ApiError("The connection to the server was lost.");
   },

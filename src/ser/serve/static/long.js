@@ -50,8 +50,7 @@ export class LongFile {
     } catch (error) {
       if (mine.signal.aborted) return;
       this.close({ isOver: true });
-      const isPassing = error.status === 0 || error.status === 429 || error.status >= 500;
-      notifyError("long", error, isPassing ? ["Try again", () => this.show(file, channels)] : null);
+      notifyError("long", error, error.isPassing ? ["Try again", () => this.show(file, channels)] : null);
     }
   }
 

@@ -186,8 +186,7 @@ async function askWhole(file, isWanted) {
   } catch (error) {
     if (error.code === "profile_refused") forgetSpeaker(error.message);
     if (!isWanted()) return;
-    const isPassing = error.status === 0 || error.status === 429 || error.status >= 500;
-    notifyError("rest", error, isPassing ? ["Try again", () => askWhole(file, isWanted)] : null);
+    notifyError("rest", error, error.isPassing ? ["Try again", () => askWhole(file, isWanted)] : null);
   }
 }
 
