@@ -18,17 +18,13 @@ from ser.core.utterance.fitness import in_words
 from ser.io.tracking.pages import links
 from ser.io.tracking.registry.versions import MODEL, Version
 from ser.output import count_of, one_line
-from ser.reporting.words import SYNTHETIC
+from ser.reporting.words import SCORES, SYNTHETIC
 
 if TYPE_CHECKING:
     from ser.core.scores.gate import Verdict
 
-SCORES = {
-    "accuracy": "Accuracy",
-    "precision_macro": "Macro precision",
-    "recall_macro": "Macro recall",
-    "f1_macro": "Macro F1",
-}
+#: Beside UAR.
+OTHERS = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def rows(tick: Tick) -> dict[str, str]:
         "Model": tick.metrics["model"],
         "UAR": f"[bold]{uar_text(test)}[/]   chance {test['chance']:.3f}",
         "Emotions": emotions_text(test),
-        **{title: f"{test[name]:.3f}" for name, title in SCORES.items()},
+        **{SCORES[name]: f"{test[name]:.3f}" for name in OTHERS},
         **asked(tick.request),
         "Verdict": tick.summary,
         "Champion": f"{champion} of {MODEL}",

@@ -67,11 +67,11 @@ def servers(root: Path) -> Iterator[Finding]:
     if orphans := left_over(note.read(root).mark):
         found = f"{len(orphans)} processes of a killed `make up` run still: {orphans[:4]}"
         yield Finding("Servers", "warn", found, "make down")
-    for name, port in PORTS.items():
-        if holder := _holder(port):
-            remedy = "End it, or let it be: `make up` takes a port nearby."
-            yield Finding("Ports", "warn", f"{port} ({name}) is taken by {holder}", remedy)
-    if not any(map(_holder, PORTS.values())):
+    taken = {name: holder for name, port in PORTS.items() if (holder := _holder(port))}
+    for name, holder in taken.items():
+        remedy = "End it, or let it be: `make up` takes a port nearby."
+        yield Finding("Ports", "warn", f"{PORTS[name]} ({name}) is taken by {holder}", remedy)
+    if not taken:
         yield Finding("Ports", "ok", f"{', '.join(map(str, PORTS.values()))} are free")
 
 

@@ -228,9 +228,18 @@ def with_run(typist: Typist) -> None:
 
 
 def of_a_call(typist: Typist) -> None:
-    """A champion, a call of two parties and a talk of one."""
+    """A champion, a call of two parties with labels, and a talk of one."""
     champions(typist)
-    parts = [soundfile.read(clip)[0] for *_, clip in spoken(typist)[:8]]
+    chosen = spoken(typist)[:8]
+    parts = [soundfile.read(clip)[0] for *_, clip in chosen]
+    (typist.project.root / "labels").mkdir()
+    ends = np.cumsum([part.size for part in parts]) / 16_000
+    rows = [
+        f"{start:.3f},{end:.3f},{emotion},left"
+        for start, end, (_, emotion, _) in zip([0.0, *ends[:-1]], ends, chosen, strict=True)
+    ]
+    text = "\n".join(["start,end,emotion,channel", *rows])
+    (typist.project.root / "labels/call.csv").write_text(text)
     talk = np.concatenate(parts)
     soundfile.write(typist.project.root / "talk.flac", talk, 16_000)
     call = np.stack([talk, np.roll(talk, talk.size // 2)], axis=1)

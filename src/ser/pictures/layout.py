@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ser.core.corpus.plane import by_speaker, components
+from ser.core.corpus.plane import PCA_AXES, by_speaker, components
 from ser.extras import need
 
 Kind = Literal["umap", "pca"]
@@ -49,8 +49,7 @@ def layout(
         points = components(values, most=2)
         # One clip has one component.
         points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
-        axes = ("first principal component", "second principal component")
-        return Map(points, rows, axes, ", ".join(filter(None, ["PCA", shown])))
+        return Map(points, rows, PCA_AXES, ", ".join(filter(None, ["PCA", shown])))
     umap = need("insight", "umap")
     # With a fixed seed UMAP works on one thread.
     made = umap.UMAP(random_state=seed, n_jobs=1).fit_transform(components(values))

@@ -99,7 +99,6 @@ def _doubtful(row: pd.Series) -> dict[str, Any]:
         "p_label": float(row["label_quality"]),
         "p_looks_like": float(row["p_looks_like"]),
         "flagged": bool(row["flagged"]),
-        "odd": row["odd"],
     }
 
 

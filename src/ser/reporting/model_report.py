@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from ser.core.scores.metrics import audit_text, emotions_text
-from ser.core.scores.published import PublishedRow, listeners
+from ser.core.scores.published import PUBLISHED_ROWS, PublishedRow, listeners
 from ser.reporting.pages import inline_svg, render
 from ser.reporting.plots import learning_curves, reliability_diagram
 from ser.reporting.words import (
@@ -114,8 +114,6 @@ def report_html(report: Report) -> str:
 
 
 def _published(report: Report) -> tuple[PublishedRow, ...]:
-    from ser.core.scores.published import PUBLISHED_ROWS
-
     rows = PUBLISHED_ROWS.get(report.protocol["name"], ())
     return tuple(row for row in rows if row.kind != "people")
 

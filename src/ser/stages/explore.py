@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from ser.core.corpus.choice import one_of_each
 from ser.core.corpus.distributions import counts, histogram
 from ser.core.corpus.measures import MEASURES, Measures, measure
-from ser.core.corpus.plane import by_speaker, components
+from ser.core.corpus.plane import PCA_AXES, by_speaker, components
 from ser.core.features.extract import audible, lld, prepared
 from ser.core.utterance.segments import Segment
 from ser.core.utterance.tables import check_folds, segments_of
@@ -37,7 +37,6 @@ from ser.stages.base import run_stage
 
 #: The manifest's columns that stand beside the measures.
 LABELS = ("file", "start", "end", "corpus", "speaker", "sex", "emotion", "intensity", "split")
-AXES = ("first principal component", "second principal component")
 
 
 def run(root: Path, params: Params) -> None:
@@ -62,7 +61,7 @@ def run(root: Path, params: Params) -> None:
             "distributions": distributions(clips, title=title),
             "voices": voices(clips, title=title),
             "map": feature_map(
-                points, clips["emotion"], kind="emotion", axes_names=AXES, title=title
+                points, clips["emotion"], kind="emotion", axes_names=PCA_AXES, title=title
             ),
         }
         for corpus, own in clips.groupby("corpus"):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from ser.core.augmentation.waveforms import augmented, played
+from ser.core.augmentation.waveforms import augmented
 from ser.core.distortion.noises import active_rms
+from ser.core.distortion.timing import sped
 from ser.errors import ParamsError
 from ser.params import WaveformAugmentParams, parse_params
 from support.signals import noise, tone
@@ -51,7 +52,7 @@ def test_a_version_of_a_speaker_is_one_voice_and_another_speaker_s_another():
 def test_playing_is_resampling_as_librosa_does():
     y = tone(300)
     expected = librosa.resample(y, orig_sr=1200, target_sr=1000, res_type="soxr_hq")
-    np.testing.assert_allclose(played(y, speed=1.2), expected, atol=1e-6)
+    np.testing.assert_allclose(sped(y, speed=1.2), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("snr_db", [-5.0, 5.0, 30.0])

@@ -13,11 +13,11 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
-import soxr
 
-from ser.core.distortion.bands import telephone
+from ser.core.distortion.bands import TELEPHONE_RATE, telephone
 from ser.core.distortion.noises import coloured, mixed
 from ser.core.distortion.rooms import impulse_response, reverberated
+from ser.core.distortion.timing import sped
 from ser.core.utterance.tables import utterance_keys
 from ser.params import WaveformAugmentParams
 
@@ -25,8 +25,8 @@ from ser.params import WaveformAugmentParams
 LEAST_CHANGE = 1 / 3
 #: From which to which colour noise is drawn, in dB an octave: nearly brown to blue.
 NOISE_SLOPES = (-6.0, 2.0)
-#: Bits of a telephone's mu-law, from coarse to fine, and the rate at which it samples.
-TELEPHONE_BITS, TELEPHONE_RATE = (6, 9), 8000
+#: Bits of a telephone's mu-law, from coarse to fine.
+TELEPHONE_BITS = (6, 9)
 #: Above which frequency a room's walls absorb sound: from curtains to tiles.
 DAMPING_HZ = (1500.0, 8000.0)
 
@@ -48,7 +48,7 @@ def augmented(
     voice = np.random.default_rng([crc32(speaker.encode()), version])
     take = np.random.default_rng([crc32(recording.encode()), version])
     change = np.log1p(params.speed) * voice.uniform(LEAST_CHANGE, 1.0)
-    y = played(y, speed=float(np.exp(-change if version % 2 else change)))
+    y = sped(y, speed=float(np.exp(-change if version % 2 else change)))
     channel = params.channels[(version - 1) % len(params.channels)]
     if channel == "room":
         y = _in_room(y, sr, params, take)
@@ -59,11 +59,6 @@ def augmented(
         y = _by_telephone(y, sr, params, take)
     gain_db = take.uniform(-params.gain_db, params.gain_db)
     return y * np.float32(10 ** (gain_db / 20))
-
-
-def played(y: np.ndarray, *, speed: float) -> np.ndarray:
-    """y (n_samples,) played `speed` times as fast, at the same rate: float32."""
-    return np.asarray(soxr.resample(y, speed, 1.0, quality="HQ"), dtype=np.float32)
 
 
 def versions_of(rows: pd.DataFrame, version: int) -> pd.DataFrame:

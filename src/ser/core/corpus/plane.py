@@ -21,6 +21,10 @@ def by_speaker(functionals: np.ndarray, speaker: np.ndarray) -> np.ndarray:
     return Enrolment.of(values, speaker=speaker).by_speaker(values, speaker=speaker)
 
 
+#: Names of the first two of `components`.
+PCA_AXES = ("first principal component", "second principal component")
+
+
 def components(functionals: np.ndarray, *, most: int = COMPONENTS) -> np.ndarray:
     """Principal components of the standardised functionals (n, d): float64 (n, k), k ≤ `most`.
 

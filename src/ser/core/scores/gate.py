@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ser.core.scores.metrics import resample_speakers, resampled_uar, speaker_hits
+from ser.core.scores.metrics import interval_of, resample_speakers, resampled_uar, speaker_hits
 from ser.core.splits.copies import find_candidates
 from ser.core.splits.fingerprint import stack
 from ser.core.utterance.emotions import LabelRule, classes_of, select
@@ -85,7 +85,7 @@ def judge(
     gains = resampled_uar(new_hits, total, weights) - resampled_uar(old_hits, total, weights)
     # Equal counts summed in another order may differ in the last bits.
     gains[np.abs(gains) < 1e-12] = 0.0
-    low, high = (float(bound) for bound in np.percentile(gains, [2.5, 97.5]))
+    low, high = interval_of(gains)
     probability = float((gains >= 0).mean())
 
     delta = new_uar - old_uar

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ser.core.scores.metrics import ECE_BINS, place_in_bins, resample_speakers
+from ser.core.scores.metrics import ECE_BINS, interval_of, place_in_bins, resample_speakers
 from ser.core.utterance.emotions import classes_of
 from ser.core.utterance.tables import posterior_columns
 
 Interval = list[float]
-BOUNDS = (2.5, 97.5)
 
 
 def intervals(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, Interval]:
@@ -35,12 +34,6 @@ def intervals(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[s
         if column in predictions:
             drawn[score] = weights @ np.bincount(speaker, predictions[column]) / total
     return {name: interval_of(values) for name, values in drawn.items()}
-
-
-def interval_of(drawn: np.ndarray) -> Interval:
-    """Percentile interval of a score's resamples, (resamples,); NaN does not count."""
-    low, high = np.nanpercentile(drawn, BOUNDS)
-    return [float(low), float(high)]
 
 
 def _confusions(

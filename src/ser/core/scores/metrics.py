@@ -17,6 +17,8 @@ from ser.core.utterance.sentences import sentence_text
 from ser.core.utterance.tables import check_predictions, is_known, posterior_columns
 
 ECE_BINS = 15
+#: Percentiles of a 95 % interval.
+BOUNDS = (2.5, 97.5)
 
 
 def scores(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, Any]:
@@ -164,7 +166,12 @@ def uar_interval(predictions: pd.DataFrame, *, resamples: int, seed: int) -> lis
     weights = resample_speakers(len(hits), resamples=resamples, seed=seed)
     complete = (weights @ total > 0).all(axis=1)
     weights = weights[complete] if complete.any() else weights
-    low, high = np.percentile(resampled_uar(hits, total, weights), [2.5, 97.5])
+    return interval_of(resampled_uar(hits, total, weights))
+
+
+def interval_of(drawn: np.ndarray) -> list[float]:
+    """95 % percentile interval of a score's resamples, (resamples,); NaN does not count."""
+    low, high = np.nanpercentile(drawn, BOUNDS)
     return [float(low), float(high)]
 
 

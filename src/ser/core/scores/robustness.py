@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.scores.metrics import resample_speakers, resampled_uar, speaker_hits, uar
+from ser.core.scores.metrics import interval_of, resample_speakers, resampled_uar, speaker_hits, uar
 from ser.core.utterance.emotions import classes_of
 from ser.core.utterance.tables import is_known
 from ser.params import LimitParams, StressParams
@@ -241,7 +241,4 @@ def _draws(
 
 
 def _interval(draws: np.ndarray | None) -> list[float] | None:
-    if draws is None:
-        return None
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return [float(low), float(high)]
+    return None if draws is None else interval_of(draws)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ser.core.scores.intervals import Interval, interval_of
-from ser.core.scores.metrics import uar, uar_interval
+from ser.core.scores.intervals import Interval
+from ser.core.scores.metrics import interval_of, uar, uar_interval
 from ser.core.utterance.emotions import classes_of
 from ser.core.utterance.intensity import UNSPECIFIED, grade
 from ser.core.utterance.tables import UNKNOWN, is_known

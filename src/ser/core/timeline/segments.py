@@ -32,10 +32,6 @@ class Labelled:
         start, end = max(self.start, other.start), min(self.end, other.end)
         return replace(self, start=start, end=end) if start < end else None
 
-    def moved(self, seconds: float) -> Self:
-        """The same, later by `seconds`."""
-        return replace(self, start=self.start + seconds, end=self.end + seconds)
-
 
 def total_seconds(segments: Iterable[Labelled]) -> float:
     """

@@ -16,6 +16,8 @@ OTHER_SUFFIXES = (
     *(".voc", ".w64", ".rf64", ".wv", ".ape", ".ra", ".rm", ".spx", ".gsm", ".ac3", ".dts"),
     *(".dss", ".raw", ".pcm", ".alaw", ".ulaw", ".mts", ".vob", ".ogv"),
 )
+#: Sampling rates of MPEG 1, 2 and 2.5 layer III.
+MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 AUDIO_FORMATS = "WAV, FLAC, MP3, Ogg (Vorbis, Opus), AIFF, M4A, AAC or WebM"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ser.bundle import Bundle
-from ser.core.scores.metrics import resample_speakers, resampled_uar
+from ser.core.scores.metrics import interval_of, resample_speakers, resampled_uar
 from ser.core.speakers.enrolment import rows_of
 from ser.core.uncertainty.calibration import LEAST
 from ser.core.utterance.emotions import classes_of
@@ -150,8 +150,8 @@ class _Tally:
         """95 % of `uar` over resampled speakers; None for a single speaker."""
         if self.n_speakers < 2:
             return None
-        low, high = np.percentile(resampled_uar(hits, self._total, self._weights), [2.5, 97.5])
-        return float(low), float(high)
+        low, high = interval_of(resampled_uar(hits, self._total, self._weights))
+        return low, high
 
     def _counts(self, counts: np.ndarray) -> np.ndarray:
         return np.stack(

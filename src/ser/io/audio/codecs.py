@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from ser.core.utterance.formats import MP3_RATES
 from ser.core.utterance.waveform import resample
 from ser.errors import AudioError
 
 #: Rates that libsndfile's encoders take.
 OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
-MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 #: Of telephony; its codecs take no other. AMR's frames last 20 ms.
 TELEPHONE_SR, AMR_FRAME = 8_000, 160
 AMR_ENCODER, AMR_DECODER = "libopencore_amrnb", "amrnb"

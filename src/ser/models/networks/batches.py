@@ -79,8 +79,8 @@ class TrainingBatches:
     """One epoch of training batches; the same (seed, epoch) gives the same ones.
 
     Each utterance comes once, as recorded or as one of its augmented versions, drawn by their
-    shares. Where `utterances`
-    name corpora, each batch draws all of them evenly instead, see `epoch_order`.
+    shares. Where `utterances` name corpora, each batch draws all of them evenly instead, see
+    `epoch_order`.
     by_speaker : each batch holds several clips of each of few speakers, a speaker's clips all of
     one version.
     """

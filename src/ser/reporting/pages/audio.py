@@ -7,10 +7,10 @@ from base64 import b64encode
 
 import numpy as np
 
+from ser.core.utterance.formats import MP3_RATES
+
 #: Of libsndfile's MP3: 0 is the best and largest, 1 the smallest. Speech at 16 kHz: about 3 kB/s.
 COMPRESSION = 0.7
-#: Hz, of MPEG 1, 2 and 2.5 layer III.
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 def audio_uri(y: np.ndarray, sr: int, *, compression: float = COMPRESSION) -> str:
@@ -23,8 +23,8 @@ def audio_uri(y: np.ndarray, sr: int, *, compression: float = COMPRESSION) -> st
     import soxr
 
     y = np.asarray(y, dtype=np.float32)
-    if sr not in RATES:
-        wanted = next((rate for rate in RATES if rate >= sr), RATES[-1])
+    if sr not in MP3_RATES:
+        wanted = next((rate for rate in MP3_RATES if rate >= sr), MP3_RATES[-1])
         y, sr = soxr.resample(y, sr, wanted), wanted
     peak = float(np.abs(y).max(initial=0.0))
     buffer = io.BytesIO()
