@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser.benchmark.page import Result, Section, name_of
+from ser.reporting.canvas import new_figure
 
 OURS, ENROLLED, THEIRS = "#0072b2", "#009e73", "#b0b0b0"
 
@@ -22,7 +23,7 @@ def comparison(results: Sequence[Result]) -> Figure:
     curves = [result for result in results if result["by_enrolment_clips"]]
     section = Section.of(first)
     height = 1.6 + 0.34 * (len(results) + len(section.published))
-    figure = Figure(figsize=(11 if curves else 7.5, max(height, 3.2)), layout="constrained")
+    figure = new_figure(figsize=(11 if curves else 7.5, max(height, 3.2)), layout="constrained")
     grid = figure.add_gridspec(1, 2 if curves else 1, width_ratios=[2, 1] if curves else None)
     bars = figure.add_subplot(grid[0])
     _bars(bars, results)

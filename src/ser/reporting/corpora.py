@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ser.core.corpus.distributions import NAMES, counts, within_speaker
 from ser.core.utterance.emotions import COLOURS
 from ser.core.utterance.tables import is_known
+from ser.reporting.canvas import new_figure
 from ser.reporting.panels import PLAIN
 
 #: Bars of single speakers; of more speakers, how many utterances they have is counted.
@@ -31,7 +32,7 @@ def distributions(clips: pd.DataFrame, *, title: str) -> Figure:
 
     clips : the manifest's columns, and the measures'.
     """
-    figure = Figure(figsize=(11, 6.2), layout="constrained")
+    figure = new_figure(figsize=(11, 6.2), layout="constrained")
     (emotion, speaker, sex), measured = figure.subplots(2, 3)
     _bars(emotion, counts(clips, "emotion"), "emotion")
     _speakers(speaker, clips)
@@ -53,7 +54,7 @@ def voices(clips: pd.DataFrame, *, title: str) -> Figure:
     present = list(counts(clips, "emotion")["emotion"])
     sexes = [sex for sex in SHADES if (clips["sex"] == sex).any()]
     clips = clips.assign(relative_db=within_speaker(clips, "level_db"))
-    figure = Figure(figsize=(max(4.0 + 0.95 * len(present), 7.5), 8.4), layout="constrained")
+    figure = new_figure(figsize=(max(4.0 + 0.95 * len(present), 7.5), 8.4), layout="constrained")
     rows = {
         "f0_median": NAMES["f0_median"],
         "f0_range": NAMES["f0_range"],
@@ -83,7 +84,7 @@ def feature_map(
 
     kind : emotion, speaker, sex or corpus; what has more than `MOST_NAMES` has no legend.
     """
-    figure = Figure(figsize=(6.6, 5.0), layout="constrained")
+    figure = new_figure(figsize=(6.6, 5.0), layout="constrained")
     axes = figure.subplots()
     names = list(counts(pd.DataFrame({kind: labels}), kind)[kind])
     colours = {name: COLOURS.get(name, PLAIN) for name in names}

@@ -17,6 +17,7 @@ from ser.explanation.clip import Explained
 from ser.explanation.counterfactual.search import Counterfactuals, Searched, Tried
 from ser.params import FeatureParams
 from ser.predictor import Prediction
+from ser.reporting.canvas import new_figure
 from ser.reporting.pages import audio_uri, inline_svg, render
 
 if TYPE_CHECKING:
@@ -86,11 +87,10 @@ def overlay(spectrogram: Spectrogram, question: Question) -> Figure:
     """The log-mel in grey, with what speaks for the answer and for the other emotion in colour;
     above, the sums over the bands."""
     from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
     from scipy.ndimage import gaussian_filter
 
     answer, other = question.emotions
-    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+    figure = new_figure(figsize=(6.4, 3.9), layout="constrained")
     sums, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3.4))
     n_frames, n_mels = spectrogram.log_mel.shape
     start, end = spectrogram.start, spectrogram.start + n_frames * spectrogram.hop
@@ -133,9 +133,7 @@ def along(searched: Searched, unchanged: Prediction) -> Figure:
 
     unchanged : the answer where nothing is changed: to the resynthesis, or to the recording.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.4, 2.1), layout="constrained")
+    figure = new_figure(figsize=(3.4, 2.1), layout="constrained")
     axes = figure.subplots()
     tried = [one for one in searched.tried if one.prediction.posteriors]
     tried = sorted([*tried, Tried(0.0, unchanged)], key=lambda one: one.amount)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ser.core.features.extract import Lld
 from ser.core.utterance.emotions import COLOURS
 from ser.params import FeatureParams
+from ser.reporting.canvas import new_figure
 
 #: Colour of what has no emotion's.
 PLAIN = "#7f7f7f"
@@ -41,7 +42,7 @@ def emotion_panels(
     descriptors : name -> those of the same clip.
     """
     n = len(samples)
-    figure = Figure(figsize=(max(2.0 * n + 1.2, 4.5), 8.2), layout="constrained")
+    figure = new_figure(figsize=(max(2.0 * n + 1.2, 4.5), 8.2), layout="constrained")
     axes = figure.subplots(
         1 + len(ROWS), n, sharex=True, sharey="row", squeeze=False, height_ratios=[2, 3, 2, 2, 1.6]
     )

@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ser.core.utterance.emotions import COLOURS
+from ser.reporting.canvas import new_figure
 
 
 def confusion_matrix(counts: pd.DataFrame, *, title: str) -> Figure:
     """Share of each uttered emotion (rows) by predicted emotion, with the counts."""
     number = counts.to_numpy()
     shares = number / number.sum(axis=1, keepdims=True).clip(min=1)
-    figure = Figure(figsize=(1.6 + 0.75 * len(counts.columns), 1.4 + 0.65 * len(counts)))
+    figure = new_figure(figsize=(1.6 + 0.75 * len(counts.columns), 1.4 + 0.65 * len(counts)))
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -34,7 +35,7 @@ def confusion_matrix(counts: pd.DataFrame, *, title: str) -> Figure:
 
 def recall_bars(recalls: Mapping[str, float], *, chance: float, title: str) -> Figure:
     """Recall of each emotion beside chance."""
-    figure = Figure(figsize=(1.5 + 0.8 * len(recalls), 3.6), layout="constrained")
+    figure = new_figure(figsize=(1.5 + 0.8 * len(recalls), 3.6), layout="constrained")
     axes = figure.subplots()
     bars = axes.bar(list(recalls), list(recalls.values()), color=[COLOURS[e] for e in recalls])
     axes.bar_label(bars, fmt="%.2f", fontsize=8)
@@ -50,7 +51,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> Figure:
 
     bins : as `core.scores.metrics.reliability` makes them.
     """
-    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+    figure = new_figure(figsize=(5.2, 4.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     left = [b["low"] for b in bins]
     width = [b["high"] - b["low"] for b in bins]
@@ -70,7 +71,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> Figure:
 
 def learning_curves(curves: pd.DataFrame) -> Figure:
     """Loss (left) and dev UAR (right) by epoch."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    figure = new_figure(figsize=(8, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, ending in ((left, "loss"), (right, "uar")):
         for column in [c for c in curves.columns if c.endswith(ending)]:

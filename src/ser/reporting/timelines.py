@@ -15,6 +15,7 @@ from ser.core.timeline.turns import Windows
 from ser.core.timeline.values import ChannelTimeline, Timeline
 from ser.core.utterance.emotions import COLOURS
 from ser.output import clock, one_line
+from ser.reporting.canvas import new_figure
 
 #: Inches: of all, of a channel, and of the legend and the title.
 WIDTH, CHANNEL, REST = 11.0, 2.6, 1.0
@@ -32,7 +33,7 @@ ABSTAINED: dict[str, Any] = {
 def timeline_figure(timeline: Timeline) -> Figure:
     """Three panels for each channel on one time axis; the title names recording and model."""
     n = len(timeline.channels)
-    figure = Figure(figsize=(WIDTH, n * CHANNEL + REST), layout="constrained")
+    figure = new_figure(figsize=(WIDTH, n * CHANNEL + REST), layout="constrained")
     rows = figure.subplots(3 * n, 1, sharex=True, squeeze=False, height_ratios=HEIGHTS * n)[:, 0]
     for number, channel in enumerate(timeline.channels):
         wave, ribbons, turns = rows[3 * number : 3 * number + 3]
@@ -51,9 +52,7 @@ def timeline_figure(timeline: Timeline) -> Figure:
         handles.append(Patch(label="abstained", **ABSTAINED))
     figure.legend(handles=handles, loc="outside lower center", ncols=9, frameon=False, fontsize=8)
     version = f" version {timeline.model.version}" if timeline.model.version else ""
-    # A dollar sign would begin a formula.
-    name = one_line(timeline.file).replace("$", r"\$")
-    figure.suptitle(f"{name}   {timeline.model.name}{version}", fontsize=10)
+    figure.suptitle(f"{one_line(timeline.file)}   {timeline.model.name}{version}", fontsize=10)
     return figure
 
 
