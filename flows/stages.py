@@ -238,7 +238,7 @@ def reproduce(
         text = "\n".join(finished.lines)
         log = root / LOGS / f"{stage}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(f"{text}\n")
+        log.write_text(f"{text}\n", encoding="utf-8")
         if finished.returncode:
             failure = _failure(stage, finished)
             failure.stage = stage

@@ -56,7 +56,7 @@ def worktree(
         tree = _check_out(root, folder, commit, diff)
         for path, text in (files or {}).items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (tree / path).write_text(text)
+            (tree / path).write_text(text, encoding="utf-8")
         _share_cache(root, tree)
         yield tree
     finally:
@@ -68,7 +68,7 @@ def worktree(
 def as_checked_out(root: Path, name: str) -> Iterator[Path]:
     """A worktree in the state of the checkout: code, parameters, dvc.lock and what DVC holds."""
     lock = root / "dvc.lock"
-    files = {"dvc.lock": lock.read_text()} if lock.exists() else {}
+    files = {"dvc.lock": lock.read_text(encoding="utf-8")} if lock.exists() else {}
     with worktree(root, name, diff=difference(root), files=files) as tree:
         # Stages make the outs again that the cache does not have.
         stages.run(tree, "checkout", "--allow-missing")

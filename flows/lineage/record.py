@@ -130,7 +130,7 @@ def _files(tree: Path, params: Params) -> dict[str, str]:
     if isinstance(params.data.exclude, str):
         paths.append(Path(params.data.exclude))
     return {
-        path.as_posix(): (tree / path).read_text()
+        path.as_posix(): (tree / path).read_text(encoding="utf-8")
         for path in paths
         if not path.is_absolute() and (tree / path).is_file()
     }

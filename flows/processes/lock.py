@@ -58,7 +58,7 @@ def hold(root: Path, *, wait: bool = False) -> Iterator[None]:
             "started": note.start_of(os.getpid()),
             "mark": os.environ[MARK],
         }
-        holder.write_text(json.dumps(facts) + "\n")
+        holder.write_text(json.dumps(facts) + "\n", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -75,5 +75,5 @@ def under_way(root: Path) -> dict[str, Any] | None:
 
 def _read(holder: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        return dict(json.loads(holder.read_text()))
+        return dict(json.loads(holder.read_text(encoding="utf-8")))
     return {}

@@ -43,7 +43,7 @@ class Note:
 def read(root: Path) -> Note:
     """What was noted last; an empty note where nothing was, or it cannot be read."""
     with suppress(OSError, ValueError, TypeError):
-        return Note(**json.loads((root / NOTE).read_text()))
+        return Note(**json.loads((root / NOTE).read_text(encoding="utf-8")))
     return Note()
 
 

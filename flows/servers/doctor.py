@@ -105,7 +105,7 @@ def _holder(port: int) -> str:
 def _writers(root: Path) -> list[int]:
     """Processes that DVC's table of locks names."""
     with suppress(OSError, ValueError, AttributeError, TypeError, KeyError):
-        table = json.loads((root / ".dvc" / "tmp" / "rwlock").read_text())
+        table = json.loads((root / ".dvc" / "tmp" / "rwlock").read_text(encoding="utf-8"))
         return [one["write"]["pid"] for one in table.values() if "write" in one]
     return []
 

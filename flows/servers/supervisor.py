@@ -272,7 +272,7 @@ class Platform:
 
 def last_error(log: Path) -> str:
     """The last line of a log that is one of our errors; "" where there is none."""
-    lines = log.read_text(errors="replace").splitlines()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((x.removeprefix(ERROR) for x in reversed(lines) if x.startswith(ERROR)), "")
 
 

@@ -176,7 +176,9 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
         temporary.mkdir()
         for name, content in files.items():
             (temporary / name).write_bytes(content)
-        (temporary / CARD_FILE).write_text(json.dumps(head, indent=2, sort_keys=True) + "\n")
+        (temporary / CARD_FILE).write_text(
+            json.dumps(head, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -245,7 +247,7 @@ def read_head(directory: Path) -> Head:
     """`bundle.json`, checked; raises BundleError."""
     path = directory / CARD_FILE
     try:
-        head = json.loads(path.read_text())
+        head = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BundleError(
             f"{directory} is not a model: it has no {CARD_FILE}. Name a folder that `train` wrote."

@@ -16,6 +16,7 @@ SerError
 │   ├── CancellingAudio  channels of which nothing is left when they are mixed
 │   ├── MissingDecoder   the format needs a package that is not installed
 │   └── ChangedAudio     bytes differ from those the manifest recorded
+├── NotWritten           a file or folder that cannot be written
 ├── TableError           a manifest, folds or predictions table breaks its contract
 ├── DamagedFeatures      stored features whose bytes are not those that were recorded
 ├── DamagedCache         DVC's cache holds other bytes than it says
@@ -129,6 +130,16 @@ class MissingDecoder(AudioError):
 
 class ChangedAudio(AudioError):
     pass
+
+
+class NotWritten(SerError, OSError):
+    """`NotWritten(errno, strerror, path)`. An OSError, too: a server goes on after one."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename} cannot be written ({self.strerror}). Mend that, or name another "
+            "place."
+        )
 
 
 class TableError(SerError):

@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,30 +17,71 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ser.errors import CorpusError, TableError
+from ser.errors import CorpusError, NotWritten, TableError
 
 PACKAGE = Path(__file__).parent
+#: The remedy for a file that a stage makes.
+MAKE = "Make it with `dvc repro`."
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary sibling to write, which replaces `target` only if the block succeeds.
 
-    For a file or a folder; a failed write leaves the old one, and nothing else.
+    For a file or a folder; a failed write leaves the old one, and nothing else. Raises NotWritten
+    where the system refuses, in the block as well.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(target):
+        temporary = _temporary(target)
+        try:
+            yield temporary
+            if temporary.is_file():
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+            elif target.is_dir():
+                shutil.rmtree(target)
+            temporary.replace(target)
+        finally:
+            _remove(temporary)
+
+
+def check_file(target: Path) -> None:
+    """Raises NotWritten where no such file can be written: asked before long work for it."""
+    with _writing(target):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        temporary = _temporary(target)
+        temporary.touch()
+        temporary.unlink()
+
+
+def check_folder(target: Path) -> None:
+    """`check_file` of files in a folder, which is made."""
+    with _writing(target):
+        check_file(target / "x")
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NotWritten(error.errno, error.strerror or str(error), str(target)) from error
+
+
+def _temporary(target: Path) -> Path:
+    """A name beside `target` of which nothing is there, in a folder that is made."""
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        # /dev/null itself would be replaced.
+        raise OSError(errno.EINVAL, "not a regular file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        # "File exists" would be said of `target`, whose parent is a file.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     _remove(temporary)
-    try:
-        yield temporary
-        if temporary.is_file():
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-        elif target.is_dir():
-            shutil.rmtree(target)
-        temporary.replace(target)
-    finally:
-        _remove(temporary)
+    return temporary
 
 
 def _remove(path: Path) -> None:
@@ -49,9 +91,14 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_json(value: Mapping[str, Any], path: Path) -> None:
+def write_text(text: str, path: Path) -> None:
+    """UTF-8 whatever the locale; bytes of a file's name that are none are escaped, as on stdout."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json_text(value))
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_json(value: Mapping[str, Any], path: Path) -> None:
+    write_text(json_text(value), path)
 
 
 def json_text(value: Mapping[str, Any]) -> str:
@@ -59,18 +106,38 @@ def json_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, remedy: str = MAKE) -> dict[str, Any]:
+    """A JSON object; TableError where there is none. remedy : for a file that no stage makes."""
     try:
-        value = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TableError(f"{path} cannot be read ({error.strerror}). {remedy}") from error
     except ValueError as error:
-        raise TableError(
-            f"{path} is not readable as JSON; delete it and make it again with `dvc repro`."
-        ) from error
+        raise TableError(f"{path} is not readable as JSON. {remedy}") from error
     if not isinstance(value, dict):
-        raise TableError(f"{path} holds a {type(value).__name__}; expected a JSON object.")
+        found = type(value).__name__
+        raise TableError(f"{path} holds a {found}; expected a JSON object. {remedy}")
     return value
+
+
+def names_apart(names: Iterable[str]) -> list[str]:
+    """The names of files, numbered where one was there before.
+
+    File systems may take upper and lower case, and two spellings of an accent, for one.
+
+    >>> names_apart(["x", "X", "x-2", "y"])
+    ['x', 'X-2', 'x-2-2', 'y']
+    """
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        own, number = name, 1
+        while (key := unicodedata.normalize("NFC", own).casefold()) in taken:
+            number += 1
+            own = f"{name}-{number}"
+        taken.add(key)
+        found.append(own)
+    return found
 
 
 def hash_files(

@@ -25,7 +25,7 @@ def escape_unencodable() -> None:
 def end_silently() -> None:
     """Print nothing more: who read stdout has left, and libraries may still warn as Python ends."""
     nothing = os.open(os.devnull, os.O_WRONLY)
-    sys.stderr = os.fdopen(nothing, "w")
+    sys.stderr = os.fdopen(nothing, "w", encoding="utf-8")
     os.dup2(nothing, sys.stdout.fileno())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ser.benchmark.figure import comparison
 from ser.benchmark.page import page, read_result, sections
-from ser.files import atomic_path
+from ser.files import atomic_path, write_text
 
 
 def write_page(path: Path, results: Path) -> None:
@@ -17,5 +17,4 @@ def write_page(path: Path, results: Path) -> None:
         picture = path.with_name(figure.format(section=section.slug))
         with atomic_path(picture) as temporary:
             comparison(group).savefig(temporary, format="png", dpi=110)
-    with atomic_path(path) as temporary:
-        temporary.write_text(page(found, figure=figure))
+    write_text(page(found, figure=figure), path)

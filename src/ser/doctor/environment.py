@@ -49,7 +49,7 @@ def python(root: Path) -> Iterator[Finding]:
 def pins(root: Path) -> Iterator[Finding]:
     """Installed packages against the lock; without one, against what the package asks for."""
     if (root / LOCK).is_file():
-        lines = (root / LOCK).read_text().splitlines()
+        lines = (root / LOCK).read_text(encoding="utf-8").splitlines()
         wanted, of = [Requirement(line) for line in lines if line[:1].isalnum()], str(LOCK)
     else:
         wanted = [Requirement(line) for line in requires(PACKAGE) or [] if "extra ==" not in line]

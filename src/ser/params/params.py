@@ -83,7 +83,7 @@ class Params(Section):
 def load_params(path: Path) -> Params:
     """Read params.yaml; raises ParamsError naming the key, what stands there and the remedy."""
     try:
-        values = load_yaml(path.read_text())
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ParamsError(
             f"{path.name} is not in {path.parent}; run from the project's root."

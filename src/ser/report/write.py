@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ser.bundle import Bundle, load_bundle
 from ser.corpora.catalogue import corpus_named
-from ser.files import atomic_path, read_json
+from ser.files import read_json, write_text
 from ser.io.tracking import runs
 from ser.io.tracking.registry import records
 from ser.io.tracking.registry.versions import Version
@@ -19,8 +19,7 @@ from ser.reporting.model_report import Report, report_html
 
 def write_page(report: Report, path: Path) -> None:
     """The page, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(report_html(report), encoding="utf-8")
+    write_text(report_html(report), path)
 
 
 def card_text(root: Path, bundle: Bundle, version: Version | None = None) -> str:

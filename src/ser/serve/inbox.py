@@ -47,7 +47,7 @@ class Inbox:
                 )
             temporary.mkdir(mode=0o700)
             text = json.dumps({**correction, "stored": stored}, indent=2)
-            (temporary / CORRECTION).write_text(text + "\n")
+            (temporary / CORRECTION).write_text(text + "\n", encoding="utf-8")
             if audio is not None:
                 (temporary / RECORDING).write_bytes(audio)
         return stored

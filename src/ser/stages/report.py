@@ -8,7 +8,7 @@ from ser import project
 from ser.bundle import load_bundle
 from ser.core.scores.analysis import analysis
 from ser.core.utterance.tables import check_folds, check_predictions
-from ser.files import atomic_path, write_json
+from ser.files import write_json, write_text
 from ser.io.storage.tables import read_table
 from ser.params import Params
 from ser.report.write import card_text, log_report
@@ -32,8 +32,7 @@ def run(root: Path, params: Params) -> None:
         errors=params.report.errors,
     )
     write_json(found, root / project.SLICES)
-    with atomic_path(root / project.CARD) as temporary:
-        temporary.write_text(card_text(root, bundle), encoding="utf-8")
+    write_text(card_text(root, bundle), root / project.CARD)
     log_report(root, run)
     print(f"{project.REPORT}: the run in one page; {project.CARD}.")
 

@@ -42,7 +42,10 @@ def synthesize(text: str, voice: str, *, words_per_minute: int) -> np.ndarray:
     """
     # espeak reads voices from disk only.
     folder = _folder_that_espeak_can_name()
-    with _LOCK, tempfile.NamedTemporaryFile("w", prefix=_PREFIX, dir=folder) as file:
+    with (
+        _LOCK,
+        tempfile.NamedTemporaryFile("w", prefix=_PREFIX, dir=folder, encoding="utf-8") as file,
+    ):
         file.write(voice)
         file.flush()
         espeak = ctypes.CDLL(espeakng_loader.get_library_path())

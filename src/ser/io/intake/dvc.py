@@ -89,7 +89,7 @@ def tracker_of(root: Path, path: Path) -> Path:
 def read_yaml(path: Path) -> dict[str, Any] | None:
     """A YAML file of DVC's or for DVC; raises SerError where it cannot be read as a mapping."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         if marker := MARKERS.search(text):
             line = text.count("\n", 0, marker.start()) + 1
             raise SerError(

@@ -157,7 +157,7 @@ def _watched(root: Path, file: str) -> bool:
     pipeline = root / "dvc.yaml"
     if not pipeline.is_file():
         return True
-    stage = yaml.safe_load(pipeline.read_text())["stages"]["manifest"]
+    stage = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"]["manifest"]
     deps = stage.get("do", stage)["deps"]
     return PurePath(file) in {PurePath(dep) for dep in deps if isinstance(dep, str)}
 

@@ -103,7 +103,7 @@ def read_index(folder: Path) -> tuple[Recipe, dict[str, str]]:
     content = {key: index.get(key) for key in ("params", "code", "shards")}
     # Byte for byte: a flipped bit in a blank counts, too.
     as_written = json_text({**content, "sha256": _proof(content)})
-    if (folder / INDEX).read_text() != as_written:
+    if (folder / INDEX).read_text(encoding="utf-8") != as_written:
         raise _damaged(folder, f"{folder / INDEX} was changed after it was written")
     return Recipe(index["params"], index["code"]), index["shards"]
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from ser.core.utterance.tables import BINARY
 from ser.errors import TableError
-from ser.files import atomic_path
+from ser.files import MAKE, atomic_path
 
 #: Key of `write_table`'s notes in a Parquet table's metadata.
 NOTES = b"ser.notes"
@@ -27,7 +27,7 @@ def write_table(table: pd.DataFrame, path: Path, *, notes: Mapping[str, Any] | N
     """
     with atomic_path(path) as temporary:
         if path.suffix == ".csv":
-            table.to_csv(temporary, index=False, float_format="%.6g")
+            table.to_csv(temporary, index=False, float_format="%.6g", errors="backslashreplace")
             return
         arrow = pa.Table.from_pandas(table, preserve_index=False)
         if notes is not None:
@@ -44,9 +44,14 @@ def read_notes(path: Path) -> dict[str, Any]:
     return json.loads(metadata.get(NOTES, b"{}"))
 
 
-def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) -> pd.DataFrame:
-    """A Parquet table, checked; raises TableError where it is missing or damaged."""
-    with _as_parquet(path):
+def read_table(
+    path: Path, check: Callable[[pd.DataFrame], None] | None = None, *, remedy: str = MAKE
+) -> pd.DataFrame:
+    """A Parquet table, checked; raises TableError where it is missing or damaged.
+
+    remedy : for a file that no stage makes.
+    """
+    with _as_parquet(path, remedy):
         table = pq.read_table(path, page_checksum_verification=True).to_pandas(
             types_mapper={pa.binary(): BINARY}.get
         )
@@ -56,12 +61,10 @@ def read_table(path: Path, check: Callable[[pd.DataFrame], None] | None = None) 
 
 
 @contextmanager
-def _as_parquet(path: Path) -> Iterator[None]:
+def _as_parquet(path: Path, remedy: str = MAKE) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise TableError(f"{path} does not exist; make it with `dvc repro`.") from error
+        raise TableError(f"{path} does not exist. {remedy}") from error
     except (OSError, pa.ArrowException) as error:
-        raise TableError(
-            f"{path} is not readable as Parquet; delete it and make it again with `dvc repro`."
-        ) from error
+        raise TableError(f"{path} is not readable as Parquet. {remedy}") from error

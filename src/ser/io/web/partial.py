@@ -57,7 +57,7 @@ class Part:
         self.size, self.total, self.resumed = 0, None, False
         self.validator = ""
         with suppress(OSError, ValueError, TypeError, KeyError):
-            notes = json.loads(self._notes.read_text())
+            notes = json.loads(self._notes.read_text(encoding="utf-8"))
             if notes["url"] == file.url:
                 self.validator, self.total = str(notes["validator"]), notes["total"]
                 self.size = self.path.stat().st_size
@@ -81,7 +81,7 @@ class Part:
             int(length) if length.isdecimal() else None,
         )
         facts = {"url": self.file.url, "validator": self.validator, "total": self.total}
-        self._notes.write_text(json.dumps(facts))
+        self._notes.write_text(json.dumps(facts), encoding="utf-8")
 
     def grow(self, count: int) -> None:
         self.size += count

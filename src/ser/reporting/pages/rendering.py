@@ -37,6 +37,6 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = files("ser.reporting.pages").joinpath("templates/style.css").read_text()
+    style = files("ser.reporting.pages").joinpath("templates/style.css").read_text(encoding="utf-8")
     environment.globals |= {"style": Markup(style), "colours": COLOURS, "policy": POLICY}
     return environment

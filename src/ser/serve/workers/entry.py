@@ -45,4 +45,4 @@ def read(sock: socket.socket, job: ReadingJob) -> None:
 def _name(name: str) -> None:
     """What `top` and `ps` call the process, where the system has a place for it."""
     with suppress(OSError):
-        Path("/proc/self/comm").write_text(name)
+        Path("/proc/self/comm").write_text(name, encoding="utf-8")
