@@ -53,6 +53,15 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(tmp_path):
     assert third.state == "ok"
 
 
+def test_debug_shows_where_a_check_failed(tmp_path, monkeypatch):
+    def unforeseen(root: Path) -> Iterator[Finding]:
+        raise ZeroDivisionError("division")
+
+    monkeypatch.setenv("SER_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        list(findings([("B", unforeseen)], tmp_path))
+
+
 def test_nothing_stands_in_the_way_in_a_new_checkout(project):
     bad = [one for one in findings(OF_A_PROJECT, project.root) if one.state == "bad"]
     assert bad == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ def findings(checks: Iterable[tuple[str, Check]], root: Path) -> Iterator[Findin
             found, _, remedy = one_line(str(error)).partition(". ")
             yield Finding(name, "bad", found.rstrip("."), remedy)
         except Exception as error:
+            if os.environ.get("SER_DEBUG"):
+                raise
             yield Finding(
                 name,
                 "bad",
