@@ -4,12 +4,15 @@ import pytest
 
 from ser.core.timeline.segments import Labelled
 from ser.errors import SerError, TableError, UnknownEmotion
+from ser.files import write_text
 from ser.io.labels import writing
 from ser.io.labels.reading import read_reference
 from support.turns import timeline_of_turns
 
 LEFT = [(1.0, 4.5, "anger"), (4.5, 6.0, None), (8.25, 12.0, "neutral")]
 RIGHT = [(0.5, 3.0, "neutral")]
+#: Nobody speaks, or nothing is answered.
+SILENT = [(0.5, 3.0, None)]
 #: Suffix -> what writes it.
 FORMATS = {
     ".csv": lambda timeline: writing.csv_text([timeline]),
@@ -27,15 +30,20 @@ def answered(turns):
 @pytest.mark.parametrize(
     ("channels", "expected"),
     [
-        ([LEFT], {None: answered(LEFT)}),
-        ([LEFT, RIGHT], {"left": answered(LEFT), "right": answered(RIGHT)}),
+        ([LEFT], {0: answered(LEFT)}),
+        ([LEFT, RIGHT], {0: answered(LEFT), 1: answered(RIGHT)}),
+        ([LEFT, SILENT], {0: answered(LEFT)}),
+        ([SILENT, RIGHT], {1: answered(RIGHT)}),
+        ([LEFT, RIGHT, SILENT], {0: answered(LEFT), 1: answered(RIGHT)}),
     ],
-    ids=["mono", "stereo"],
+    ids=["mono", "stereo", "left alone answered", "right alone answered", "two of three"],
 )
 def test_what_is_written_is_read_again(suffix, channels, expected, tmp_path):
     path = tmp_path / f"labels{suffix}"
-    path.write_text(FORMATS[suffix](timeline_of_turns(*channels)), encoding="utf-8")
-    found = read_reference(path, name="a call")
+    timeline = timeline_of_turns(*channels)
+    path.write_text(FORMATS[suffix](timeline), encoding="utf-8")
+    names = [channel.name for channel in timeline.channels]
+    found = read_reference(path, name="a call").by_channel(names)
     assert found.keys() == expected.keys()
     for channel, segments in expected.items():
         for one, own in zip(found[channel], segments, strict=True):
@@ -65,10 +73,16 @@ def test_other_programs_see_what_they_know(tmp_path):
         ("a.docx", "", TableError, "suffix '.docx'; expected RTTM"),
         ("a.rttm", "SPEAKER a 1 0 2\n", TableError, "fewer than 8 fields"),
         ("a.rttm", "", TableError, "labels nothing of a"),
-        ("a.csv", "begin,end\n1,2\n", TableError, "is not RTTM"),
-        ("a.txt", "0\t2\tangry\n", UnknownEmotion, "'angry'"),
+        ("a.rttm", "SPEAKER a 1 x 2 . . fear\n", TableError, "line 1 has 'x' for a number"),
+        ("a.csv", "begin,end\n1,2\n", TableError, "line 1 has no column start"),
+        ("a.csv", "start;end;emotion\n1;2;fear\n", TableError, "start, and is separated by ';'"),
+        ("a.csv", "start,end,emotion\n0,1,fear\n1,2\n", TableError, "line 3 has nothing in .*emo"),
+        ("a.csv", "start,end,emotion\n0,1.5 s,fear\n", TableError, "line 2 has '1.5 s'"),
+        ("a.csv", f"start,end,emotion\n0,1,{'x' * 200_000}\n", TableError, "is not CSV.*limit"),
+        ("a.txt", "0\n", TableError, "line 1 has no tab"),
+        ("a.txt", "0\t2\tangry\n", UnknownEmotion, "a.txt: .*'angry'"),
         ("a.txt", "0\t2\tanger\n1\t3\tfear\n", TableError, "overlaps fear"),
-        ("a.TextGrid", "nothing", TableError, "is not RTTM"),
+        ("a.TextGrid", "nothing", TableError, "is not a TextGrid"),
         ("a.txt", None, TableError, "cannot be read"),
     ],
 )
@@ -84,4 +98,19 @@ def test_a_reference_that_is_none_is_refused_in_a_line(name, text, error, words,
 def test_labels_typed_by_people_are_read(tmp_path):
     path = tmp_path / "typed.txt"
     path.write_text("0,5\t2,25\tanger\n\\\t100\t300\n3\t4\t\n5\t6\t(laughs)\n", encoding="utf-8")
-    assert read_reference(path, name="x") == {None: (Labelled(0.5, 2.25, "anger"),)}
+    assert read_reference(path, name="x").segments == {None: (Labelled(0.5, 2.25, "anger"),)}
+
+
+def test_a_channel_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "a.rttm"
+    path.write_text("SPEAKER a 3 0 2 <NA> <NA> fear <NA> <NA>\n")
+    with pytest.raises(TableError, match="labels channel 3; the timeline has left, right"):
+        read_reference(path, name="a").by_channel(["left", "right"])
+
+
+def test_a_name_that_is_no_utf_8_is_found_in_what_was_written_of_it(tmp_path):
+    timeline = timeline_of_turns(LEFT, file="caf\udce9.wav")
+    for suffix in (".csv", ".rttm"):
+        write_text(FORMATS[suffix](timeline), tmp_path / f"a{suffix}")
+        found = read_reference(tmp_path / f"a{suffix}", name="caf\udce9").by_channel(["mono"])
+        assert len(found[0]) == 2

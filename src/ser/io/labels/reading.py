@@ -4,19 +4,57 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ser.core.timeline.segments import Labelled, checked
-from ser.core.timeline.values import names_of_channels
 from ser.core.utterance.emotions import check_emotions
-from ser.errors import TableError
+from ser.errors import TableError, UnknownEmotion
 from ser.extras import need
 
-#: Segments by the channel's name; None: of the recording.
-Reference = dict[str | None, tuple[Labelled, ...]]
-SUFFIXES = (".csv", ".rttm", ".textgrid", ".txt")
+#: A channel by its number from 1 on or by its name; None: the recording.
+Channel = int | str | None
+#: What a file is by its suffix.
+KINDS = {
+    ".csv": "CSV with the columns start, end and emotion, separated by commas",
+    ".rttm": "RTTM",
+    ".textgrid": "a TextGrid",
+    ".txt": "Audacity's labels: start, end and emotion, separated by tabs",
+}
+SUFFIXES = tuple(KINDS)
+#: Columns that a CSV file has at least.
+COLUMNS = ("start", "end", "emotion")
 FORMATS = "RTTM (.rttm), CSV (.csv), Praat's TextGrid (.TextGrid) or Audacity's labels (.txt)"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The labelled segments of one recording. path : where they were read."""
+
+    path: Path
+    segments: Mapping[Channel, tuple[Labelled, ...]]
+
+    def by_channel(self, names: Sequence[str]) -> dict[int, tuple[Labelled, ...]]:
+        """The segments by the place of their channel in `names`, those of the recording's channels.
+
+        Raises TableError for a channel that is not there.
+        """
+        return {self._place(one, names): own for one, own in self.segments.items()}
+
+    def _place(self, channel: Channel, names: Sequence[str]) -> int:
+        if isinstance(channel, int) and 1 <= channel <= len(names):
+            return channel - 1
+        if channel in names:
+            return names.index(str(channel))
+        if channel is None and len(names) == 1:
+            return 0
+        found = f"channel {channel}" if isinstance(channel, int) else channel or "no channel"
+        raise TableError(
+            f"{self.path} labels {found}; the timeline has {', '.join(names)}. Name each label's "
+            "channel, or give --channels."
+        )
 
 
 def read_reference(path: Path, *, name: str) -> Reference:
@@ -29,7 +67,9 @@ def read_reference(path: Path, *, name: str) -> Reference:
     read = READERS.get(path.suffix.lower())
     if read is None:
         raise TableError(f"{path} has the suffix {path.suffix!r}; expected {FORMATS}.")
-    found: dict[str | None, list[Labelled]] = {}
+    # As what is written of such a name has it.
+    name = name.encode(errors="backslashreplace").decode()
+    found: dict[Channel, list[Labelled]] = {}
     try:
         for channel, segment in read(path, name):
             label = (segment.label or "").strip()
@@ -38,41 +78,55 @@ def read_reference(path: Path, *, name: str) -> Reference:
                 found.setdefault(channel, []).append(Labelled(segment.start, segment.end, label))
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, UnicodeDecodeError) as error:
+    except UnknownEmotion as error:
+        raise UnknownEmotion(f"{path}: {error}") from error
+    except (ValueError, csv.Error) as error:
         raise TableError(
-            f"{path} is not {FORMATS} by its suffix ({error}). Correct it, or give it its own "
-            "suffix."
+            f"{path} is not {KINDS[path.suffix.lower()]}: {error}. Correct it, or give it the "
+            "suffix of its own format."
         ) from error
     if not found:
         raise TableError(f"{path} labels nothing of {name}; expected emotions of its speech.")
-    return {channel: checked(own, source=str(path)) for channel, own in found.items()}
+    return Reference(
+        path, {channel: checked(own, source=str(path)) for channel, own in found.items()}
+    )
 
 
-Rows = Iterable[tuple[str | None, Labelled]]
+Rows = Iterable[tuple[Channel, Labelled]]
 
 
 def _rttm(path: Path, name: str) -> Rows:
     uri = "_".join(name.split())
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    rows = [line for line in lines if line and line[0] == "SPEAKER"]
-    if any(len(line) < 8 for line in rows):
-        raise ValueError("a line has fewer than 8 fields")
-    own = [line for line in rows if line[1] == uri]
-    names = names_of_channels(max((int(line[2]) for line in own), default=1))
-    for line in own:
-        start, seconds = float(line[3]), float(line[4])
-        channel = names[int(line[2]) - 1] if len(names) > 1 else None
-        yield channel, Labelled(start, start + seconds, line[7])
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split()
+        if fields[:1] != ["SPEAKER"]:
+            continue
+        with _line(number):
+            if len(fields) < 8:
+                raise ValueError("has fewer than 8 fields")
+            channel, start, seconds = int(fields[2]), _seconds(fields[3]), _seconds(fields[4])
+        if fields[1] == uri:
+            yield channel, Labelled(start, start + seconds, fields[7])
 
 
 def _csv(path: Path, name: str) -> Rows:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        for row in csv.DictReader(file):
+        rows = csv.DictReader(file)
+        head = rows.fieldnames or COLUMNS
+        if missing := [column for column in COLUMNS if column not in head]:
+            other = next((sign for sign in (";", "\t") if sign in head[0]), None)
+            by = f", and is separated by {other!r}" if other else ""
+            raise ValueError(f"line 1 has no column {missing[0]}{by}")
+        for row in rows:
             if row.get("file") and Path(row["file"]).stem != name:
                 continue
+            with _line(rows.line_num):
+                if missing := [column for column in COLUMNS if row[column] is None]:
+                    raise ValueError(f"has nothing in the column {missing[0]}")
+                start, end = _seconds(row["start"]), _seconds(row["end"])
             channel = row.get("channel") or None
             channel = None if channel in ("mono", "mix") else channel
-            yield channel, Labelled(float(row["start"]), float(row["end"]), row["emotion"])
+            yield channel, Labelled(start, end, row["emotion"])
 
 
 def _textgrid(path: Path, name: str) -> Rows:
@@ -92,15 +146,35 @@ def _textgrid(path: Path, name: str) -> Rows:
 
 
 def _audacity(path: Path, name: str) -> Rows:
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         # A line that begins with a backslash has the frequencies of the label before it.
         if not line.strip() or line.startswith("\\"):
             continue
-        start, end, label = [*line.split("\t"), ""][:3]
-        found = re.fullmatch(r"(.+?): *(.+)", label)
-        channel, word = found.groups() if found else (None, label)
-        # Labels typed where a decimal comma is usual.
-        yield channel, Labelled(float(start.replace(",", ".")), float(end.replace(",", ".")), word)
+        fields = [*line.split("\t"), ""]
+        with _line(number):
+            if len(fields) < 3:
+                raise ValueError("has no tab between start and end")
+            # Labels typed where a decimal comma is usual.
+            start, end = (_seconds(field.replace(",", ".")) for field in fields[:2])
+        found = re.fullmatch(r"(.+?): *(.+)", fields[2])
+        channel, word = found.groups() if found else (None, fields[2])
+        yield channel, Labelled(start, end, word)
+
+
+@contextmanager
+def _line(number: int) -> Iterator[None]:
+    """Errors name the line."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"line {number} {error}") from error
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"has {text!r} for a number of seconds") from error
 
 
 READERS: dict[str, Callable[[Path, str], Rows]] = {

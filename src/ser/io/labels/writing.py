@@ -12,6 +12,9 @@ from ser.core.timeline.turns import Turn
 from ser.core.timeline.values import Timeline
 from ser.extras import need
 
+#: Of the extra `insight`, what writes a format.
+NEEDED = {"textgrid": "praatio.textgrid", "rttm": "pyannote.core"}
+
 
 def csv_text(timelines: Sequence[Timeline]) -> str:
     """A row for each turn, with p_<emotion> of every class of any of the timelines."""
@@ -54,7 +57,7 @@ def rttm_text(timelines: Sequence[Timeline]) -> str:
 
     Raises SerError without the extra `insight`.
     """
-    core = need("insight", "pyannote.core")
+    core = need("insight", NEEDED["rttm"])
     text = ""
     for timeline in timelines:
         for number, channel in enumerate(timeline.channels, start=1):
@@ -77,7 +80,7 @@ def textgrid_text(timeline: Timeline) -> str:
 
     Raises SerError without the extra `insight`.
     """
-    textgrid = need("insight", "praatio.textgrid")
+    textgrid = need("insight", NEEDED["textgrid"])
     end = round(timeline.seconds, 6)
     grid = textgrid.Textgrid(0, end)
     for channel in timeline.channels:
