@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,11 +19,22 @@ from ser.errors import AudioError, SerError, TableError
 from ser.io.audio.read import load_mono
 from ser.params import StressParams
 from ser.predictor import Predictor
+from ser.reporting.words import stress_text
 from ser.stress import table as table_module
 from ser.stress.conditions import Condition, conditions
 from ser.stress.files import metric_names, rows_table
+from ser.stress.page import BEGINS, ENDS, find_place, markdown
+from ser.stress.printed import headline
 from ser.stress.sampling import even_sample
-from ser.stress.sounds import RATE, Sounds, clips_of, image_source_rooms, others
+from ser.stress.sounds import (
+    RATE,
+    Sounds,
+    clips_of,
+    image_source_rooms,
+    noises_in,
+    others,
+    piece,
+)
 from ser.stress.suite import CLEAN, answer_all, changed
 from ser.stress.table import Folders, stress
 from support.small_corpus import VALUES, Corpus, prepared
@@ -183,6 +197,44 @@ def test_a_folder_of_noises_that_cannot_be_used_is_one_line(corpus, bundle, tmp_
         )
 
 
+def test_a_noise_that_is_too_long_is_called_a_noise(tmp_path):
+    for seconds in (301, 601):
+        soundfile.write(tmp_path / "rain.wav", np.full(8_000 * seconds, 0.1), 8_000)
+        if seconds == 301:
+            assert noises_in(tmp_path)[0].n_samples == 8_000 * seconds
+    with pytest.raises(AudioError, match=r"600 s in one noise\. Cut it into noises"):
+        noises_in(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])
+def test_a_piece_of_a_noise_is_what_stands_at_its_place(tmp_path, kind):
+    rng = np.random.default_rng(5)
+    y = 0.1 * rng.standard_normal((3 * RATE, 2)).cumsum(axis=0) / 50
+    soundfile.write(tmp_path / f"a.{kind}", y, RATE)
+    (noise,) = noises_in(tmp_path)
+    whole, _ = load_mono(noise.path)
+    for n in (100, RATE, 3 * RATE - 1):
+        found = piece(noise, n, sr=RATE, rng=np.random.default_rng(n))
+        start = int(np.random.default_rng(n).integers(max(1, noise.n_samples - n)))
+        np.testing.assert_allclose(found, whole[start : start + n], atol=1e-6)
+    # A short one is repeated.
+    assert piece(noise, 5 * RATE, sr=RATE, rng=rng).size == 5 * RATE
+    assert piece(noise, 1_000, sr=8_000, rng=rng).size == 1_000
+
+
+def test_noises_are_not_kept_in_memory(tmp_path):
+    for i in range(20):
+        soundfile.write(tmp_path / f"{i}.wav", np.full(60 * RATE, 0.1), RATE)
+    tracemalloc.start()
+    found = noises_in(tmp_path)
+    for noise in found:
+        piece(noise, RATE, sr=RATE, rng=np.random.default_rng(0))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # One of them has 3.8 MB.
+    assert kept < 1e6
+
+
 def test_a_recording_that_changed_on_disk_is_refused(corpus, bundle, tmp_path):
     test = corpus.test.iloc[:1]
     copy = tmp_path / test["file"].iloc[0]
@@ -258,6 +310,42 @@ def test_metrics_have_a_name_for_each_row_that_mlflow_takes(corpus, bundle):
     rows = [name for name in values if name.startswith("unchanged/")]
     assert len(rows) == len(found.rows) == len(rows_table(found)) - 1
     assert values["stress/small_gain_-6_dB"] == pytest.approx(found.rows[1].uar, abs=1e-4)
+
+
+def test_rows_and_gaps_are_counted_apart(corpus, bundle):
+    found = stress(Predictor(bundle), corpus.root, corpus.test, FEW, seed=SEED)
+    verdicts = [row.passed for row in found.rows]
+    assert None not in verdicts
+    judged = [gap.passed for gap in found.fairness if gap.passed is not None]
+    assert judged, "the test speakers are a woman and a man"
+    text = f"{sum(verdicts)} of {len(verdicts)} rows and {sum(judged)} of {len(judged)} gap"
+    assert text in headline(found)
+    assert text in stress_text(json.loads(json.dumps(found.to_dict())))
+    assert f"Before: UAR as recorded {found.uar_clean:.3f}; {text}" in markdown(
+        found, found.to_dict()
+    )
+
+
+def test_a_page_of_something_else_is_not_overwritten(tmp_path):
+    page = tmp_path / "page.md"
+    assert find_place(page).filled("| a |") == f"{BEGINS}\n| a |\n{ENDS}\n"
+    page.write_text("\n")
+    assert find_place(page).filled("| a |") == f"{BEGINS}\n| a |\n{ENDS}\n"
+    page.write_text(f"# Mine\n{BEGINS}\nold\n{ENDS}\nEnd\n")
+    assert find_place(page).filled("| a |") == f"# Mine\n{BEGINS}\n| a |\n{ENDS}\nEnd\n"
+    for text in ("# Mine\n", f"# Mine\n{BEGINS}\n", f"{ENDS}\n{BEGINS}\n"):
+        page.write_text(text)
+        with pytest.raises(SerError, match="not the two lines"):
+            find_place(page)
+    page.write_bytes("Übung".encode("latin-1"))
+    with pytest.raises(SerError, match="no UTF-8"):
+        find_place(page)
+
+
+def test_the_guide_names_the_lines_of_a_page():
+    guide = (Path(__file__).parents[2] / "docs/howto/stress.md").read_text(encoding="utf-8")
+    assert f"`{BEGINS}`" in guide
+    assert f"`{ENDS}`" in guide
 
 
 def test_the_rooms_are_rooms():

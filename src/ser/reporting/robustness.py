@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from ser.core.scores.robustness import Stress
+from ser.reporting.canvas import new_figure
 
 #: Of rows that reach their limits, that miss one, and that have none.
 PASSED, FAILED, UNJUDGED = "#2f7d4f", "#c0392b", "#7f7f7f"
+#: Letters of the title in an inch.
+LETTERS = 13
 
 
 def stress_figure(found: Stress, *, title: str) -> Figure:
@@ -19,7 +24,8 @@ def stress_figure(found: Stress, *, title: str) -> Figure:
     place = np.arange(len(rows))[::-1]
     colours = [_colour(row.passed) for row in rows]
     # One line of text a row, and room for title and axis.
-    figure = Figure(figsize=(10 if labelled else 6.5, 1.6 + 0.19 * len(rows)), layout="constrained")
+    width = 10.0 if labelled else 6.5
+    figure = new_figure(figsize=(width, 1.6 + 0.19 * len(rows)), layout="constrained")
     axes = figure.subplots(1, 2 if labelled else 1, sharey=True, squeeze=False)[0]
     if labelled:
         left = axes[0]
@@ -46,7 +52,8 @@ def stress_figure(found: Stress, *, title: str) -> Figure:
         if families[i] != families[i - 1]:
             for one in axes:
                 one.axhline(place[i] + 0.5, color="#cccccc", linewidth=0.7)
-    figure.suptitle(title, fontsize=10)
+    wrapped = "\n".join(fill(line, round(width * LETTERS)) for line in title.splitlines())
+    figure.suptitle(wrapped, fontsize=10)
     return figure
 
 

@@ -54,6 +54,16 @@ def too_few_text(slices: Iterable[Mapping[str, Any]]) -> str:
 
 
 def stress_text(stress: Mapping[str, Any]) -> str:
-    """How many rows of reports/stress.json reach their limits; those without one do not count."""
-    verdicts = [row["passed"] for row in stress["rows"] if row["passed"] is not None]
-    return f"{sum(verdicts)} of {count_of(len(verdicts), 'row')} with a limit pass."
+    """How many rows of a stress table reach their limits, and how many gaps.
+
+    What has no limit does not count.
+
+    >>> stress_text({"rows": [{"passed": True}, {"passed": None}], "fairness": [{"passed": False}]})
+    '1 of 1 row and 0 of 1 gap with a limit pass.'
+    """
+    parts = []
+    for part, noun in (("rows", "row"), ("fairness", "gap")):
+        verdicts = [one["passed"] for one in stress.get(part, ()) if one["passed"] is not None]
+        if verdicts or noun == "row":
+            parts.append(f"{sum(verdicts)} of {count_of(len(verdicts), noun)}")
+    return f"{' and '.join(parts)} with a limit pass."

@@ -16,7 +16,7 @@ import numpy as np
 from ser.core.distortion import bands, levels, noises, rooms, timing
 from ser.io.audio import codecs
 from ser.io.audio.codecs import Codec
-from ser.stress.sounds import ROOMS, Clip, Sounds, at_rate, sound, voice
+from ser.stress.sounds import ROOMS, Clip, Sounds, at_rate, piece, response, voice
 
 VOICES = (4, 7)  #: Of babble, at least and at most (ser-tests).
 #: A low-quality phone (after ser-tests): dB re the peak above which its compressor works and its
@@ -204,31 +204,26 @@ def _babble(n: int, sr: int, taking: Taking) -> np.ndarray:
 
 
 def _of_folder(n: int, sr: int, taking: Taking) -> np.ndarray:
-    """A piece of one of the folder's noises, from a random place on; a short one is repeated."""
     chosen = taking.sounds.noises[int(taking.rng.integers(len(taking.sounds.noises)))]
-    noise = at_rate(sound(chosen), sr)
-    start = int(taking.rng.integers(max(1, noise.size - n + 1)))
-    return np.resize(noise[start:], n)
+    return piece(chosen, n, sr=sr, rng=taking.rng)
 
 
 def _decaying_room(
     y: np.ndarray, sr: int, taking: Taking, *, rt60_seconds: float, drr_db: float
 ) -> tuple[np.ndarray, int]:
-    response = rooms.impulse_response(
-        sr=sr, rt60_seconds=rt60_seconds, drr_db=drr_db, rng=taking.rng
-    )
-    return rooms.reverberated(y, response=response), sr
+    made = rooms.impulse_response(sr=sr, rt60_seconds=rt60_seconds, drr_db=drr_db, rng=taking.rng)
+    return rooms.reverberated(y, response=made), sr
 
 
 def _room_named(y: np.ndarray, sr: int, taking: Taking, *, name: str) -> tuple[np.ndarray, int]:
-    response = at_rate(taking.sounds.responses[name], sr)
-    return rooms.reverberated(y, response=response), sr
+    made = at_rate(taking.sounds.responses[name], sr)
+    return rooms.reverberated(y, response=made), sr
 
 
 def _room_of_folder(y: np.ndarray, sr: int, taking: Taking) -> tuple[np.ndarray, int]:
     files = taking.sounds.folder_responses
-    response = at_rate(sound(files[int(taking.rng.integers(len(files)))]), sr)
-    return rooms.reverberated(y, response=response), sr
+    chosen = response(files[int(taking.rng.integers(len(files)))])
+    return rooms.reverberated(y, response=at_rate(chosen, sr)), sr
 
 
 def _through(y: np.ndarray, sr: int, taking: Taking, *, codec: Codec) -> tuple[np.ndarray, int]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ser.core.scores.robustness import SCHEMA, Row, Stress
-from ser.errors import TableError
+from ser.errors import SerError, TableError
+from ser.files import read_json
+from ser.reporting.words import stress_text
 from ser.stress.printed import LIMITS, headline
 
 VERDICTS = {True: "pass", False: "**fails**", None: ""}
@@ -15,33 +19,61 @@ BEGINS, ENDS = "<!-- stress table: begins -->", "<!-- stress table: ends -->"
 
 
 def markdown(found: Stress, before: Mapping[str, Any] | None = None) -> str:
-    """The table and the gaps; before : an earlier table, of its JSON file.
-
-    Raises TableError where `before` is no stress table.
-    """
-    if before is not None and before.get("schema") != SCHEMA:
-        raise TableError(
-            f"The earlier table has schema {before.get('schema')!r}, not {SCHEMA}: name a file "
-            "that `ser stress --json` wrote."
-        )
+    """The table and the gaps; before : an earlier table, of `read_table`."""
     return "\n".join([*_about(found, before), "", *_rows(found, before), "", *_gaps(found, before)])
 
 
-def placed(table: str, page: str) -> str:
-    """A page with the table between its marks; without marks the table is the page."""
+def read_table(path: Path) -> dict[str, Any]:
+    """A table that `ser stress --json` wrote; raises TableError for any other file."""
+    remedy = "Name a file that `ser stress --json` wrote."
+    table = read_json(path, remedy=remedy)
+    if table.get("schema") != SCHEMA:
+        raise TableError(
+            f"{path} has schema {table.get('schema')!r}; expected {SCHEMA!r}. {remedy}"
+        )
+    return table
+
+
+@dataclass(frozen=True)
+class Place:
+    """What stands in a page before the table and behind it, the marks among it."""
+
+    head: str
+    tail: str
+
+    def filled(self, table: str) -> str:
+        return f"{self.head}\n{table.strip()}\n{self.tail}"
+
+
+def find_place(path: Path) -> Place:
+    """Where the table goes in a page: between its marks, which a new or an empty page gets.
+
+    Raises SerError for a page of something else.
+    """
+    try:
+        page = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", "it is no UTF-8")
+        raise SerError(f"{path} cannot be read ({why}). Name another page.") from error
+    if not page.strip():
+        return Place(BEGINS, f"{ENDS}\n")
     head, begins, rest = page.partition(BEGINS)
     _, ends, tail = rest.partition(ENDS)
-    return f"{head}{begins}\n{table.strip()}\n{ends}{tail}" if begins and ends else table
+    if not ends:
+        raise SerError(
+            f"{path} has text, but not the two lines {BEGINS!r} and {ENDS!r} between which the "
+            "table goes. Put them there, or name a new page."
+        )
+    return Place(f"{head}{begins}", f"{ends}{tail}")
 
 
 def _about(found: Stress, before: Mapping[str, Any] | None) -> Iterable[str]:
     yield headline(found)
     if before:
-        passed = before["judged"] - len(before["failed"])
         score = before["uar_clean"]
         was = "" if score is None else f"UAR as recorded {score:.3f}; "
         yield ""
-        yield f"Before: {was}{passed} of {before['judged']} rows pass."
+        yield f"Before: {was}{stress_text(before)}"
 
 
 def _rows(found: Stress, before: Mapping[str, Any] | None) -> Iterable[str]:

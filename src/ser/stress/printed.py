@@ -13,6 +13,7 @@ from rich.text import Text
 from ser.core.scores.metrics import interval_text
 from ser.core.scores.robustness import Gap, Row, Stress
 from ser.output import count_of, printable
+from ser.reporting.words import stress_text
 
 #: How a limit is written.
 LIMITS = {"delta": "ΔUAR ≥ {:+.2f}", "unchanged": "{:.0%} unchanged"}
@@ -25,14 +26,13 @@ def table_of(found: Stress) -> RenderableType:
 
 
 def headline(found: Stress) -> str:
-    """One line: utterances, speakers, UAR as recorded beside chance, how many rows pass."""
+    """One line: utterances, speakers, UAR as recorded beside chance, rows and gaps that pass."""
     about = f"{count_of(found.utterances, 'utterance')} of {count_of(found.speakers, 'speaker')}"
     score = "no labels: unchanged answers only"
     if found.uar_clean is not None:
         interval = f" {interval_text(found.uar_clean_ci95)}" if found.uar_clean_ci95 else ""
         score = f"UAR as recorded {found.uar_clean:.3f}{interval}, chance {found.chance:.3f}"
-    passed = f"{found.judged - len(found.failed)} of {found.judged} rows pass"
-    return f"{about}: {score}; {found.answered_clean:.0%} answered. {passed}."
+    return f"{about}: {score}; {found.answered_clean:.0%} answered. {stress_text(found.to_dict())}"
 
 
 def _parts(found: Stress) -> Iterator[RenderableType]:

@@ -15,7 +15,7 @@ from ser.params import StressParams
 from ser.predictor import Predictor
 from ser.stress.conditions import Condition, conditions
 from ser.stress.sampling import even_sample
-from ser.stress.sounds import Sounds, audio_in, clips_of, image_source_rooms
+from ser.stress.sounds import Sounds, clips_of, image_source_rooms, noises_in, responses_in
 from ser.stress.suite import CLEAN, answer_all
 
 
@@ -55,9 +55,9 @@ def stress(
             lack = str(error)
     sounds = Sounds(
         clips=clips_of(root, table) if "noise" in wanted else (),
-        noises=audio_in(folders.noise, "--noise-folder") if folders.noise else (),
+        noises=noises_in(folders.noise) if folders.noise else (),
         responses=responses,
-        folder_responses=audio_in(folders.rir, "--rir-folder") if folders.rir else (),
+        folder_responses=responses_in(folders.rir) if folders.rir else (),
     )
     rows = [row for row in conditions(sounds, room_lack=lack) if row.family in wanted]
     made = [row for row in rows if not row.lacks]

@@ -89,6 +89,7 @@ def test_the_table_fits_a_terminal_and_every_file_is_written(ser, bundle_folder,
         assert row["name"] in out
         assert f"| {row['name']} |" in files["md"].read_text()
     assert files["png"].read_bytes().startswith(b"\x89PNG")
+    assert files["md"].read_text().startswith(f"{BEGINS}\n")
 
     page = tmp_path / "page.md"
     page.write_text(f"# Mine\n\n{BEGINS}\nold\n{ENDS}\n\nThe end.\n")
@@ -135,7 +136,7 @@ def test_without_labels_there_is_no_uar(ser, bundle_folder, clips, tmp_path):
         (("--corpus", "a", "--folds", "b"), "name one"),
         (("--unlabelled",), "--folder"),
         ((), "--corpus, --folder or --folds"),
-        (("--folds", "none.parquet"), "does not exist"),
+        (("--folds", "none.parquet"), "does not exist. Name a folds table"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(ser, bundle_folder, words, said):
@@ -144,6 +145,36 @@ def test_what_cannot_be_measured_is_one_line(ser, bundle_folder, words, said):
     assert out == ""
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--page", "page.md"), "page.md has text, but not the two lines"),
+        (("--figure", "a.docx"), "a.docx has the suffix '.docx'"),
+        (("--figure", "a"), "a has the suffix ''"),
+        (("--page", "p", "--against", "other.json"), "other.json has schema None"),
+        (("--page", "p", "--against", "none.json"), "Name a file that `ser stress --json` wrote"),
+        *(
+            ((option, f"/dev/null/x{suffix}"), "cannot be written (Not a directory)")
+            for option, suffix in (
+                *(("--json", ""), ("--csv", ""), ("--page", "")),
+                ("--figure", ".svg"),
+            )
+        ),
+    ],
+)
+def test_what_cannot_be_written_or_shown_is_found_before_anything_is_done(
+    ser, tmp_path, words, said
+):
+    (tmp_path / "page.md").write_text("# Mine\n")
+    (tmp_path / "other.json").write_text("{}")
+    status, out, err = ser("stress", "no model", "--folder", ".", *words)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert "dvc repro" not in err
+    assert err.count("\n") == 1
+    assert (tmp_path / "page.md").read_text() == "# Mine\n"
 
 
 def test_speakers_that_the_model_was_trained_on_are_left_out(trained, ser, monkeypatch):

@@ -72,7 +72,7 @@ def of_folds(path: Path) -> Recordings:
     from ser.core.utterance.tables import check_folds, check_manifest
     from ser.io.storage.tables import read_table
 
-    table = read_table(path)
+    table = read_table(path, remedy="Name a folds table or a manifest.")
     if "split" in table:
         check_folds(table)
         table = table[table["split"] == "test"]

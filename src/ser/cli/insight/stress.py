@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,16 +11,62 @@ import typer
 
 from ser.cli import own
 from ser.errors import ParamsError
-from ser.output import SOME_FAILED
+from ser.output import SOME_FAILED, one_line
 from ser.project import find_root
 
 if TYPE_CHECKING:
     from ser.cli.insight.recordings import Recordings
     from ser.core.scores.robustness import Stress
     from ser.params import Params
+    from ser.stress.page import Place
 
 #: Options that name recordings: one of them, or none.
 SOURCES = "--corpus, --folder and --folds"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the table goes besides the terminal."""
+
+    json: Path | None
+    csv: Path | None
+    figure: Path | None
+    page: Path | None
+
+    def check(self) -> Place | None:
+        """The table's place in the page; raises SerError where a file could not be written."""
+        from ser.files import check_file
+        from ser.reporting.canvas import format_of
+        from ser.stress.page import find_place
+
+        if self.figure:
+            format_of(self.figure)
+        place = find_place(self.page) if self.page else None
+        for file in filter(None, (self.json, self.csv, self.figure, self.page)):
+            check_file(file)
+        return place
+
+    def write(
+        self, made: Stress, name: str, place: Place | None, before: Mapping[str, Any] | None
+    ) -> None:
+        """JSON first: everything else can be made of it. name : of the recordings."""
+        from ser.files import atomic_path, write_json, write_text
+        from ser.reporting.canvas import format_of
+        from ser.reporting.robustness import stress_figure
+        from ser.stress.files import rows_table
+        from ser.stress.page import markdown
+        from ser.stress.printed import headline
+
+        if self.json:
+            write_json(made.to_dict(), self.json)
+        if self.csv:
+            write_text(rows_table(made).to_csv(index=False, float_format="%.6g"), self.csv)
+        if self.page and place:
+            write_text(place.filled(markdown(made, before)), self.page)
+        if self.figure:
+            figure = stress_figure(made, title=f"{one_line(name)}\n{headline(made)}")
+            with atomic_path(self.figure) as temporary:
+                figure.savefig(temporary, format=format_of(self.figure), dpi=110)
 
 
 def stress(
@@ -65,7 +113,7 @@ def stress(
         Path | None,
         typer.Option(
             "--page",
-            help="Write the table here as Markdown; in a page that has it, it is replaced.",
+            help="Write the table here as Markdown; in a page that has its marks, between them.",
         ),
     ] = None,
     against: Annotated[
@@ -91,9 +139,8 @@ def stress(
     from ser.api import find_bundle
     from ser.bundle import load_bundle, load_encoder_of
     from ser.cli.insight.recordings import unknown_to
-    from ser.files import read_json
     from ser.predictor import Predictor
-    from ser.stress.page import markdown, placed
+    from ser.stress.page import read_table
     from ser.stress.printed import table_of
     from ser.stress.table import Folders
     from ser.stress.table import stress as run
@@ -104,7 +151,9 @@ def stress(
         raise ParamsError("--unlabelled says so of --folder FOLDER; give that, too.")
     if against and not page_file:
         raise ParamsError("--against is shown by --page FILE; give that, too.")
-    before = read_json(against) if against else None
+    before = read_table(against) if against else None
+    files = Files(json_file, csv_file, figure_file, page_file)
+    place = files.check()
     described = own.described(table, columns, mapping, pattern, drop_unlisted)
     params = _params(rows)
     found = find_bundle(model)
@@ -121,13 +170,10 @@ def stress(
         limit=limit,
         folders=Folders(noise_folder, rir_folder),
     )
-    page = None
-    if page_file:
-        earlier = page_file.read_text() if page_file.is_file() else ""
-        page = placed(markdown(made, before), earlier)
-    _write(made, recordings, json_file, csv_file, figure_file, page_file, page)
-    console = Console(highlight=False)
-    console.print(table_of(made))
+    try:
+        files.write(made, recordings.name, place, before)
+    finally:
+        Console(highlight=False).print(table_of(made))
     if strict and made.failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -165,35 +211,3 @@ def _recordings(
     if folds is not None:
         return recordings.of_folds(folds)
     return recordings.of_model(found, bundle)
-
-
-def _write(
-    made: Stress,
-    recordings: Recordings,
-    json_file: Path | None,
-    csv_file: Path | None,
-    figure_file: Path | None,
-    page_file: Path | None,
-    page: str | None,
-) -> None:
-    from ser.files import atomic_path, write_json
-    from ser.stress.files import rows_table
-    from ser.stress.printed import headline
-
-    for file in filter(None, (json_file, csv_file, figure_file, page_file)):
-        file.parent.mkdir(parents=True, exist_ok=True)
-    if json_file:
-        write_json(made.to_dict(), json_file)
-    if csv_file:
-        with atomic_path(csv_file) as temporary:
-            rows_table(made).to_csv(temporary, index=False, float_format="%.6g")
-    if figure_file:
-        from ser.reporting.robustness import stress_figure
-
-        title = f"{recordings.name}\n{headline(made)}"
-        with atomic_path(figure_file) as temporary:
-            kind = figure_file.suffix.removeprefix(".") or "png"
-            stress_figure(made, title=title).savefig(temporary, format=kind, dpi=110)
-    if page_file and page is not None:
-        with atomic_path(page_file) as temporary:
-            temporary.write_text(page)
