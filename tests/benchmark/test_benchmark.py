@@ -232,7 +232,7 @@ def test_results_of_other_emotions_stand_under_a_heading_and_a_chance_of_their_o
             "No model is called",
         ),
         (["--corpus", "synthetic", "--protocol", "holdout", "--page", "x.md"], "--json"),
-        (["--corpus", "synthetic", "--protocol", "holdout", "--json", "src"], "is a folder"),
+        (["--corpus", "synthetic", "--protocol", "holdout", "--json", "src"], "Is a directory"),
         (["--corpus", "synthetic", "--protocol", "holdout", "--set", "seed"], "KEY=VALUE"),
         (
             ["--corpus", "synthetic", "--protocol", "holdout", "--set", "model.name=svc"],

@@ -13,6 +13,7 @@ import soundfile
 
 from ser.cli.insight.files import stems
 from ser.core.timeline.comparison import compared
+from ser.io.labels.writing import NEEDED
 from ser.params.timeline import TimelineParams
 from support.project import Project
 from support.small_bundle import bundle_folder, spoken
@@ -108,6 +109,71 @@ def test_what_cannot_be_done_is_a_line(ser, folder, tmp_path):
     assert "Traceback" not in err
 
 
+def test_the_error_rate_leaves_stdout_to_a_format(ser, folder, tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("channel,start,end,emotion\nleft,0,1,anger\nright,0,1,anger\n")
+    status, out, err = ser(folder / "call.wav", "--reference", truth, "--json")
+    assert status == 0, err
+    assert json.loads(out)["schema"] == "ser.timeline/1"
+    assert "EDER " in err
+    status, out, err = ser(folder / "call.wav", "--reference", truth)
+    assert "EDER " in out
+    assert "EDER " not in err
+
+
+def test_a_wrong_reference_does_not_stop_the_other_recordings(ser, folder, tmp_path):
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    (truth / "call.txt").write_text("0\t1\tangry\n")
+    (truth / "talk.txt").write_text("0\t1\tanger\n")
+    status, out, err = ser(folder / "call.wav", folder / "talk.flac", "--reference", truth)
+    assert status == 1
+    assert err.count("error: ") == 1
+    assert "call.txt: Unknown emotion 'angry'" in err
+    assert "talk.flac" in out
+    assert "call.wav" not in out, "it is read before the recording is analysed"
+
+
+def test_a_file_that_cannot_be_written_does_not_lose_the_others(ser, folder, tmp_path):
+    for name in ("call.timeline.json", "call.rttm"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "call.timeline.json" / "kept").touch()
+    status, out, err = ser(folder / "call.wav", folder / "talk.flac", "--out", tmp_path)
+    assert status == 1
+    assert err.count("error: ") == 2
+    assert err.count("cannot be written") == 2
+    made = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert {"call.timeline.csv", "call.timeline.html", "talk.timeline.json", "talk.rttm"} <= made
+    assert "timelines.html" in made
+    assert "speech" in out
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_the_work(ser, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("ser.api.load", None)
+    status, _, err = ser(folder / "call.wav", "--out", "/dev/null/made")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "/dev/null/made cannot be written" in err
+
+
+def test_a_format_without_its_extra_is_refused_before_the_work(ser, folder, monkeypatch):
+    monkeypatch.setattr("ser.api.load", None)
+    monkeypatch.setitem(NEEDED, "rttm", "no_such_package.core")
+    status, _, err = ser(folder / "call.wav", "--rttm")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "extra insight" in err
+
+
+def test_a_name_that_is_no_utf_8_is_escaped_in_every_file(ser, folder, tmp_path):
+    strange = tmp_path / "caf\udce9.wav"
+    shutil.copy(folder / "the talk.wav", strange)
+    status, _, err = ser(strange, "--out", tmp_path / "made")
+    assert status == 0, err
+    made = {path.suffix: path for path in (tmp_path / "made").iterdir()}
+    assert {".json", ".csv", ".rttm", ".html", ".svg", ".png", ".TextGrid", ".txt"} <= made.keys()
+    for suffix in (".csv", ".rttm", ".html"):
+        assert "caf\\udce9" in made[suffix].read_text(encoding="utf-8")
+
+
 def guide_commands():
     lines = (line.partition("#")[0].strip() for line in HOWTO.read_text().splitlines())
     return [line for line in lines if line.startswith("ser timeline ")]
@@ -140,8 +206,17 @@ def test_the_guide_names_the_parameters_as_they_are():
 
 
 def test_products_of_several_recordings_do_not_overwrite_one_another(tmp_path):
-    files = [tmp_path / name for name in ("a/1.wav", "b/1.wav", "b/1.mp3", "c.wav")]
-    assert len(set(stems(files).values())) == 4
+    for names in (
+        ("a/1.wav", "b/1.wav", "b/1.mp3", "c.wav"),
+        ("c/1.wav", "d/1.wav", "c_1.wav"),
+        ("x.wav", "x.mp3", "x-2.wav"),
+        ("call.wav", "Call.wav"),
+        ("call.wav", "call.wav"),
+    ):
+        found = [name.casefold() for name in stems([Path(name) for name in names])]
+        assert len(set(found)) == len(names)
+    assert stems([tmp_path / "a/1.wav", tmp_path / "b/1.wav"])[0].endswith("_a_1")
+    assert not stems([tmp_path / "a/1.wav", tmp_path / "b/1.wav"])[0].startswith("/")
 
 
 def test_recordings_are_compared_in_their_order_and_nobody_is_ranked():

@@ -114,6 +114,25 @@ def test_two_folders_of_one_name_are_two_corpora(folder, tmp_path):
     shutil.copytree(folder, other)
     found = find_sources([str(folder), str(other)], None, FeatureParams())
     assert [source.name for source in found] == [folder.name, f"{folder.name}-2"]
+    assert set(found[1].table["corpus"]) == {f"{folder.name}-2"}
+
+
+def test_a_numbered_name_is_no_other_folder_s(tmp_path):
+    folders = [tmp_path / name for name in ("a/calls", "b/calls-3", "c/calls")]
+    for i, path in enumerate(folders):
+        path.mkdir(parents=True)
+        soundfile.write(path / "1.wav", voice(seed=i), SR)
+    found = find_sources(list(map(str, folders)), None, FeatureParams())
+    assert len({source.name for source in found}) == 3
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(folder, monkeypatch):
+    monkeypatch.setattr("ser.pictures.run.plot", None)
+    for option in ("--out", "--figures"):
+        words = ["plot", str(folder), "--map", "pca", option, "/dev/null/x.html"]
+        done = CliRunner().invoke(app, words)
+        assert isinstance(done.exception, SerError)
+        assert "cannot be written" in str(done.exception)
 
 
 def test_what_is_neither_folder_nor_corpus_is_one_line(tmp_path):

@@ -89,15 +89,14 @@ def benchmark(
     from ser.benchmark.summary import summarise, words_of
     from ser.benchmark.workspace import prepare
     from ser.benchmark.writing import write_page
-    from ser.files import write_json
+    from ser.files import check_file, write_json
     from ser.io.tracking.lineage import git_revision
     from ser.io.tracking.store import BENCHMARKS, prepare_store
 
     if page_file and not json_file:
         raise ParamsError("--page shows what lies beside --json FILE; give that, too.")
-    for option, path in (("--json", json_file), ("--page", page_file)):
-        if path and path.is_dir():
-            raise ParamsError(f"{option} {path} is a folder; name a file in it.")
+    for path in filter(None, (json_file, page_file)):
+        check_file(path)
     trained, tested = _sides(corpus, protocol, train, test)
     root = project_root()
     data = {} if labels is None else {"keep": labels if "," not in labels else _names(labels)}
@@ -129,7 +128,6 @@ def benchmark(
             several = len(tested) > 1
             ending = f".{design.account['test_corpus']}.json" if several else json_file.suffix
             path = json_file.with_suffix(ending)
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_json(result, path)
         print(words_of(result))
     if page_file and json_file:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ser.core.corpus.distributions import NAMES
-from ser.files import atomic_path
+from ser.files import atomic_path, check_file, write_text
 from ser.io.storage.tables import write_table
 from ser.output import count_of
 from ser.params import FeatureParams
@@ -67,15 +67,15 @@ def plot(
     Writes the page, and beside it the tables NAME.clips.csv and NAME.suspicious.csv.
     """
     sources = find_sources(asked, root, params, corpora=corpora, described=described)
+    name = "+".join(source.name for source in sources)
+    out = plotting.out or (root / CORPUS_PAGES if root else Path.cwd()) / f"{name}.html"
+    check_file(out)
     clips = take(sources, params, most=plotting.most, seed=plotting.seed)
     functionals = clips.functionals.to_numpy()
     checks = check(clips.table, functionals, seed=plotting.seed)
     drawn = list(pictures(clips.table, functionals, params, kind=plotting.kind, seed=plotting.seed))
-    name = "+".join(source.name for source in sources)
-    out = plotting.out or (root / CORPUS_PAGES if root else Path.cwd()) / f"{name}.html"
     text = page(name, checks, drawn, notes=clips.notes, listed=plotting.listed)
-    with atomic_path(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(text, out)
     tables = {
         "clips": checks.table[list(COLUMNS)],
         "suspicious": suspicious(checks, plotting.listed),
@@ -106,7 +106,6 @@ def save_figures(drawn: Sequence[Picture], folder: Path) -> list[Path]:
     from matplotlib import rc_context
 
     files = []
-    folder.mkdir(parents=True, exist_ok=True)
     for picture in drawn:
         for kind in ("png", "svg"):
             path = folder / f"{picture.name}.{kind}"

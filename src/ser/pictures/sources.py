@@ -17,7 +17,7 @@ from ser.corpora.base import Labelled, Labels
 from ser.corpora.catalogue import check_present, corpus_named, label_files
 from ser.corpora.listing import list_folder
 from ser.errors import AudioError, CorpusError, MissingCorpus, SerError, TableError
-from ser.files import code_sha256
+from ser.files import code_sha256, names_apart
 from ser.io.intake import shelf
 from ser.io.storage.manifests import by_key
 from ser.io.storage.shards import Recipe, read_functionals, read_index
@@ -68,13 +68,15 @@ def find_sources(
                 f"{one} is neither a folder nor a corpus that is here; corpora here: {here}. "
                 "Name one of these, or a folder of recordings."
             )
-        if any(other.name == source.name for other in found):
-            name = f"{source.name}-{len(found) + 1}"
-            source = replace(source, name=name, table=source.table.assign(corpus=name))
         found.append(source)
     if not found:
         raise SerError("Nothing to picture. Name a corpus of a project, or a folder of recordings.")
-    return found
+    return [
+        source
+        if source.name == name
+        else replace(source, name=name, table=source.table.assign(corpus=name))
+        for source, name in zip(found, names_apart(one.name for one in found), strict=True)
+    ]
 
 
 def of_project(name: str, root: Path, params: FeatureParams) -> Source:

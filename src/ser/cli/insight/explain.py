@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ser.cli.answers import ModelOption, recordings_in
-from ser.cli.insight.written import folders_for, write_changes, write_page
+from ser.cli.insight.files import stems
+from ser.cli.insight.written import write_changes
 from ser.core.utterance.formats import AUDIO_FORMATS
-from ser.errors import AudioError, ParamsError, TableError
+from ser.errors import AudioError, NotWritten, ParamsError, TableError
+from ser.files import check_file, check_folder, write_text
 from ser.output import SOME_FAILED, one_line, print_error
 
 if TYPE_CHECKING:
@@ -73,6 +75,10 @@ def explain(
             "`ser explain` takes recordings, or --set test for a split of the project, and not "
             "both. Give one of them."
         )
+    if html:
+        check_file(html)
+    if out:
+        check_folder(out)
     loaded = load(model)
     with threadpool_limits(1):
         if split:
@@ -103,7 +109,7 @@ def _explain_files(
     recordings = list(recordings_in(files))
     documents: list[dict[str, Any]] = []
     items, failed = [], 0
-    folders = folders_for(out, recordings) if out else None
+    folders = [out / name for name in stems(recordings)] if out else None
     for place, (path, found) in enumerate(_each(loaded, recordings, to)):
         if isinstance(found, AudioError):
             failed += 1
@@ -111,7 +117,12 @@ def _explain_files(
             documents.append({"file": str(path), "error": str(found)})
             continue
         y, sr, explained = found
-        written = write_changes(folders[place], explained) if folders else []
+        written: list[Path] = []
+        try:
+            written += write_changes(folders[place], explained) if folders else []
+        except NotWritten as error:
+            failed += 1
+            print_error(error)
         documents.append(
             {**document(str(path), explained), "written": [str(file) for file in written]}
         )
@@ -129,7 +140,7 @@ def _explain_files(
         from ser.reporting.explanations import explanation_page
 
         page = explanation_page(items, model=_name(loaded), features=bundle.features, to=to)
-        write_page(html, page)
+        write_text(page, html)
     return failed
 
 
@@ -177,7 +188,7 @@ def _explain_set(loaded: Model, split: str, *, html: Path | None, as_json: bool)
         from ser.reporting.explanations import importance_page
 
         page = importance_page(found, model=_name(loaded), described=described)
-        write_page(html, page)
+        write_text(page, html)
 
 
 def _stored(bundle: Bundle, split: str) -> tuple[Examples, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser.errors import SerError
-from ser.files import atomic_path
+from ser.extras import need
+from ser.files import atomic_path, check_folder, write_text
 from ser.timeline.document import document
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ SUFFIXES = {
 }
 #: These can be printed; of several recordings at once, those of the second list.
 PRINTED, TOGETHER = ("json", "csv", "textgrid", "audacity", "rttm"), ("json", "csv", "rttm")
-
+#: Writes a file, and returns its path; raises SerError.
+Write = Callable[[], Path]
 
 #: The page of several recordings.
 TOGETHER_FILE = "timelines.html"
@@ -36,8 +39,10 @@ TOGETHER_FILE = "timelines.html"
 
 @dataclass(frozen=True)
 class Plan:
-    """printed : the format that goes to stdout. filed : those that become files in `folder`."""
+    """asked : formats by their options. printed : the one that goes to stdout. filed : those that
+    become files in `folder`."""
 
+    asked: tuple[str, ...]
     printed: str | None
     filed: tuple[str, ...]
     folder: Path
@@ -46,25 +51,26 @@ class Plan:
     def shows_summary(self) -> bool:
         return self.printed is None
 
-    def write(self, timeline: Timeline, file: Path, stem: str) -> Iterator[Path]:
-        """Write the files of one recording, called `stem`; yields each as it is written."""
+    def check(self) -> None:
+        """Raises SerError where a format that is asked for, or the folder, cannot be had."""
+        from ser.io.labels.writing import NEEDED
+
+        for name in self.asked:
+            if name in NEEDED:
+                need("insight", NEEDED[name])
+        if self.filed:
+            check_folder(self.folder)
+
+    def files(self, timeline: Timeline, file: Path, stem: str) -> Iterator[Write]:
+        """What writes the files of one recording, called `stem`, each of its own."""
         for name in self.filed:
             target = self.folder / f"{stem}{SUFFIXES[name]}"
-            if name in ("figure", "svg"):
-                _save_figure(timeline, target)
-            else:
-                content = _page(timeline, file) if name == "html" else _text(name, [timeline])
-                _save(content, target)
-            yield target
+            yield partial(_write, name, timeline, file, target)
 
-    def write_together(self, timelines: Sequence[Timeline]) -> Iterator[Path]:
-        """Write the page that has several recordings side by side; yields it."""
+    def together(self, timelines: Sequence[Timeline]) -> Iterator[Write]:
+        """What writes the page that has several recordings side by side."""
         if "html" in self.filed and len(timelines) > 1:
-            from ser.reporting.pages.timelines import timeline_page
-
-            target = self.folder / TOGETHER_FILE
-            _save(timeline_page([document(one) for one in timelines]), target)
-            yield target
+            yield partial(_write_together, timelines, self.folder / TOGETHER_FILE)
 
     def text(self, timelines: Sequence[Timeline], *, is_list: bool) -> str:
         """What goes to stdout of all recordings."""
@@ -78,7 +84,7 @@ class Plan:
 def plan(formats: Sequence[str], *, out: Path | None, several: bool) -> Plan:
     """Raises SerError where the formats cannot all go to stdout."""
     if out is not None:
-        return Plan(None, tuple(formats or SUFFIXES), out)
+        return Plan(tuple(formats), None, tuple(formats or SUFFIXES), out)
     printed = [name for name in formats if name in PRINTED]
     filed = tuple(name for name in formats if name not in PRINTED)
     if len(printed) > 1:
@@ -88,7 +94,7 @@ def plan(formats: Sequence[str], *, out: Path | None, several: bool) -> Plan:
         )
     if several and printed and printed[0] not in TOGETHER:
         raise SerError(f"--{printed[0]} holds one recording; give --out FOLDER for a file of each.")
-    return Plan(printed[0] if printed else None, filed, Path())
+    return Plan(tuple(formats), printed[0] if printed else None, filed, Path())
 
 
 def _text(name: str, timelines: Sequence[Timeline]) -> str:
@@ -104,12 +110,27 @@ def _text(name: str, timelines: Sequence[Timeline]) -> str:
     return texts[name]()
 
 
+def _write(name: str, timeline: Timeline, file: Path, target: Path) -> Path:
+    if name in ("figure", "svg"):
+        _save_figure(timeline, target)
+    else:
+        write_text(_page(timeline, file) if name == "html" else _text(name, [timeline]), target)
+    return target
+
+
+def _write_together(timelines: Sequence[Timeline], target: Path) -> Path:
+    from ser.reporting.pages.timelines import timeline_page
+
+    write_text(timeline_page([document(one) for one in timelines]), target)
+    return target
+
+
 def _save_figure(timeline: Timeline, target: Path) -> None:
+    from ser.reporting.canvas import format_of
     from ser.reporting.timelines import timeline_figure
 
     with atomic_path(target) as temporary:
-        kind = target.suffix.removeprefix(".")
-        timeline_figure(timeline).savefig(temporary, format=kind, dpi=150)
+        timeline_figure(timeline).savefig(temporary, format=format_of(target), dpi=150)
 
 
 def _page(timeline: Timeline, file: Path) -> str:
@@ -123,8 +144,3 @@ def _page(timeline: Timeline, file: Path) -> str:
         blocks = decode_blocks(data, limits=ANY_LENGTH)
         sound = sound_of(blocks, seconds=timeline.seconds)
     return timeline_page([document(timeline)], [sound])
-
-
-def _save(text: str, target: Path) -> None:
-    with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")

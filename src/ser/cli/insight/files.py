@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ser.files import names_apart
 
-def stems(files: Sequence[Path]) -> dict[Path, str]:
+
+def stems(files: Sequence[Path]) -> list[str]:
     """A name for each file's products: its own without suffix, with folders where two are alike.
 
-    >>> list(stems([Path("a/1.wav"), Path("b/1.wav"), Path("b/2.wav")]).values())
-    ['a_1', 'b_1', '2']
+    >>> stems([Path("a/1.wav"), Path("b/1.wav"), Path("b/2.wav"), Path("b/2-2.mp3")])
+    ['a_1', 'b_1', '2', '2-2']
     """
-    found: dict[Path, str] = {}
-    for file in files:
-        alike = {other for other in files if other.stem == file.stem}
-        parts = len(file.parts) if len(alike) > 1 else 1
-        name = "_".join([*file.with_suffix("").parts[-parts:]]).replace("/", "")
-        # Two formats of one recording.
-        same = len({other for other in alike if other.with_suffix("") == file.with_suffix("")}) > 1
-        found[file] = f"{name}{file.suffix}" if same else name
-    return found
+    alike = Counter(file.stem for file in files)
+    return names_apart(
+        "_".join(part for part in file.with_suffix("").parts if part != file.anchor)
+        if alike[file.stem] > 1
+        else file.stem
+        for file in files
+    )

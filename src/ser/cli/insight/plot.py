@@ -47,8 +47,8 @@ def plot(
     The page holds recordings, and works without a network. Beside it are written
     NAME.clips.csv (what is measured of each utterance) and NAME.suspicious.csv (where to listen).
     """
-    from ser.errors import SerError
     from ser.extras import need
+    from ser.files import check_file, check_folder
     from ser.output import one_line
     from ser.params import FeatureParams, load_params
     from ser.pictures.run import Plotting
@@ -59,9 +59,10 @@ def plot(
     need("insight", "cleanlab")
     if map_by == "umap":
         need("insight", "umap")
-    for option, path, wrong in (("--out", out, "folder"), ("--figures", figures, "file")):
-        if path and (path.is_dir() if wrong == "folder" else path.is_file()):
-            raise SerError(f"{option} {path} is a {wrong}. Name another one.")
+    if out:
+        check_file(out)
+    if figures:
+        check_folder(figures)
     root = find_root()
     params = load_params(root / "params.yaml") if root else None
     plotted = make(

@@ -33,10 +33,12 @@ def report(
     One HTML file that loads nothing from elsewhere: it can be sent and archived. It holds
     recordings of the corpus where data/raw has them.
     """
+    from ser.files import check_file
     from ser.report.gather import find_run, of_project, of_run
     from ser.report.write import write_page
 
     root = project_root()
+    check_file(out or root / REPORT)
     if run is None:
         found, path = of_project(root), root / REPORT
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -16,8 +17,10 @@ from ser.core.timeline.error import DiarizationError, diarization_error, majorit
 from ser.core.timeline.turns import Turn
 from ser.core.timeline.values import ChannelTimeline, Timeline
 from ser.core.utterance.emotions import COLOURS
-from ser.errors import TableError
 from ser.output import clock, count_of, one_line
+
+if TYPE_CHECKING:
+    from ser.io.labels.reading import Reference
 
 #: Turns up to so many are listed; and transitions that are named.
 MOST_TURNS, MOST_STEPS = 24, 2
@@ -146,38 +149,28 @@ def _turns(turns: Sequence[Turn]) -> Table:
 
 def _tenths(seconds: float) -> str:
     """
-    >>> _tenths(61.25)
-    '1:01.2'
+    >>> _tenths(61.25), _tenths(59.97)
+    ('1:01.2', '1:00.0')
     """
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    minutes, tenths = divmod(round(10 * seconds), 600)
+    return f"{minutes}:{tenths // 10:02}.{tenths % 10}"
 
 
-def show_error(timeline: Timeline, reference: Path, name: str) -> None:
-    """The emotion diarization error rate, and the majority class's; raises TableError.
-
-    name : what the reference calls the recording.
-    """
-    from ser.io.labels.reading import read_reference
-
-    truth = read_reference(reference, name=name)
+def show_error(timeline: Timeline, truth: Reference, *, out: TextIO) -> None:
+    """The emotion diarization error rate, and the majority class's; raises TableError."""
     total = majority = DiarizationError()
-    names = {channel.name: channel for channel in timeline.channels}
-    if None in truth and len(names) == 1:
-        truth = {next(iter(names)): truth[None]}
-    if unknown := [own for own in truth if own not in names]:
-        raise TableError(
-            f"{reference} labels {unknown[0] or 'no channel'}; the timeline has {', '.join(names)}."
-            " Name each label's channel, or give --channels."
-        )
-    for own, segments in truth.items():
-        found = [turn.segment for turn in names[own or ""].turns]
+    for channel, segments in truth.by_channel([one.name for one in timeline.channels]).items():
+        found = [turn.segment for turn in timeline.channels[channel].turns]
         total += diarization_error(segments, found)
         majority += majority_error(segments)
     parts = (("missed", total.missed), ("false alarm", total.false_alarm))
     shares = [f"{word} {seconds / total.speech:.3f}" for word, seconds in parts]
     shares.append(f"confused {total.confused / total.speech:.3f}")
-    print(f"EDER {total.eder:.3f}   {', '.join(shares)}   majority class {majority.eder:.3f}")
-    print(f"over {clock(total.speech)} of labelled speech\n")
+    print(
+        f"EDER {total.eder:.3f}   {', '.join(shares)}   majority class {majority.eder:.3f}\n"
+        f"over {clock(total.speech)} of labelled speech\n",
+        file=out,
+    )
 
 
 def show_comparison(timelines: Sequence[Timeline]) -> None:

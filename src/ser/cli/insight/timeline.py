@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,13 +13,15 @@ import typer
 from ser.cli.answers import ModelOption, ended_by_a_person, recordings_in
 from ser.cli.insight.files import stems
 from ser.core.utterance.formats import AUDIO_FORMATS
-from ser.errors import AudioError, TableError
+from ser.errors import AudioError, SerError, TableError
 from ser.output import SOME_FAILED, one_line, print_error
 from ser.params.timeline import Channels
 
 if TYPE_CHECKING:
     from ser.api import Model
+    from ser.cli.insight.exports import Write
     from ser.core.timeline.values import Timeline
+    from ser.io.labels.reading import Reference
     from ser.params.timeline import TimelineParams
     from ser.timeline.making import OnProgress
 
@@ -94,32 +96,44 @@ def timeline(
     if len(missing) == len(recordings):
         # Before seconds go into loading a model.
         raise AudioError("does not exist", "a recording", file=str(missing[0]))
-    loaded, params, names = load(model), _params(channels), stems(recordings)
+    plan.check()
+    loaded, params = load(model), _params(channels)
     made: list[Timeline] = []
-    failed = False
+    failed = 0
     with ended_by_a_person():
-        for file in recordings:
+        for file, name in zip(recordings, stems(recordings), strict=True):
             try:
+                truth = _reference_of(reference, file) if reference else None
                 one = _made(loaded, file, params)
                 made.append(one)
-                for written in plan.write(one, file, names[file]):
-                    print(f"written: {one_line(str(written))}", file=sys.stderr)
+                failed += _written(plan.files(one, file, name))
                 if plan.shows_summary:
                     summaries.show(one)
-                if reference:
-                    summaries.show_error(one, _reference_of(reference, file), file.stem)
-            except (AudioError, TableError) as error:
-                failed = True
-                named = error.of(file) if isinstance(error, AudioError) else error
-                print_error(named)
+                if truth:
+                    out_of = sys.stdout if plan.shows_summary else sys.stderr
+                    summaries.show_error(one, truth, out=out_of)
+            except SerError as error:
+                failed += 1
+                print_error(error.of(file) if isinstance(error, AudioError) else error)
         if plan.shows_summary and len(made) > 1:
             summaries.show_comparison(made)
-        for written in plan.write_together(made):
-            print(f"written: {one_line(str(written))}", file=sys.stderr)
+        failed += _written(plan.together(made))
         sys.stdout.write(plan.text(made, is_list=len(recordings) > 1))
         sys.stdout.flush()
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _written(files: Iterable[Write]) -> int:
+    """Write the files, and name each; returns how many could not be written."""
+    failed = 0
+    for write in files:
+        try:
+            print(f"written: {one_line(str(write()))}", file=sys.stderr)
+        except SerError as error:
+            failed += 1
+            print_error(error)
+    return failed
 
 
 def _ordered(recordings: list[Path], order: Order) -> list[Path]:
@@ -165,12 +179,12 @@ def _progress(file: Path) -> Iterator[OnProgress]:
         yield lambda seconds: bar.update(round(seconds, 1) - bar.n)
 
 
-def _reference_of(path: Path, file: Path) -> Path:
+def _reference_of(path: Path, file: Path) -> Reference:
     """The reference of a recording: the file itself, or the one of its name in the folder."""
-    from ser.io.labels.reading import FORMATS, SUFFIXES
+    from ser.io.labels.reading import FORMATS, SUFFIXES, read_reference
 
     if not path.is_dir():
-        return path
+        return read_reference(path, name=file.stem)
     found = sorted(
         own for own in path.iterdir() if own.stem == file.stem and own.suffix.lower() in SUFFIXES
     )
@@ -179,4 +193,4 @@ def _reference_of(path: Path, file: Path) -> Path:
         raise TableError(
             f"{path} holds {names} for {file.name}; expected one reference: {FORMATS}."
         )
-    return found[0]
+    return read_reference(found[0], name=file.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -101,7 +102,8 @@ def stated_seconds(path: Path) -> float | None:
     if not path.is_file():
         return None
     try:
-        header = soundfile.info(path)
+        # Of a path's text it takes UTF-8 alone.
+        header = soundfile.info(os.fsencode(path))
     except (soundfile.SoundFileError, RuntimeError):
         return None
     return header.frames / header.samplerate if header.frames < sndfile_decoder.UNKNOWN else None
