@@ -31,6 +31,9 @@ HARMLESS = (
 HARMLESS_TO = {"train": ("io.intake", "corpora")}
 #: How the machine works is no part of what a model is.
 MACHINE = "machine"
+#: What opens a file in a mode.
+OPENERS = ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile")
+SOURCES = sorted(path for house in (SRC, ROOT / "flows") for path in house.rglob("*.py"))
 #: What names a run in MLflow; another value makes other folds, on which the stage depends.
 NAMES_OF_RUNS = {"train": ("data.corpora", "split"), "evaluate": ("data.corpora", "split")}
 
@@ -124,6 +127,48 @@ def test_no_room_holds_more_than_a_dozen_modules():
     )
     crowded = {room: count for room, count in counts.items() if count > 12}
     assert crowded == {}
+
+
+def _calls(path: Path) -> list[tuple[str, ast.Call]]:
+    """What a module calls: the function's or the method's own name, and the call."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [
+        (getattr(call.func, "attr", None) or getattr(call.func, "id", ""), call) for call in calls
+    ]
+
+
+def _is_text_by_locale(name: str, call: ast.Call) -> bool:
+    """Whether it reads or writes text in an encoding that the machine's locale chooses."""
+    if any(one.arg == "encoding" for one in call.keywords):
+        return False
+    is_function = isinstance(call.func, ast.Name)
+    if name in ("read_text", "write_text"):
+        # `ser.files.write_text` is a function.
+        return not is_function
+    given = [*call.args, *(one.value for one in call.keywords if one.arg == "mode")]
+    values = [one.value for one in given if isinstance(one, ast.Constant)]
+    mode = next((m for m in values if isinstance(m, str) and set(m) <= set("rwaxbt+")), None)
+    if mode is None:
+        return name == "open" and is_function
+    # PyAV's "w" is a file of audio.
+    is_file = ast.unparse(call.func) != "av.open" and name in OPENERS
+    return is_file and "b" not in mode
+
+
+def test_no_module_reads_or_writes_text_in_the_encoding_of_the_locale():
+    found = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in SOURCES
+        for name, call in _calls(path)
+        if _is_text_by_locale(name, call)
+    ]
+    assert found == []
+
+
+def test_every_figure_begins_where_a_dollar_sign_is_made_no_formula():
+    makers = {path.name for path in SOURCES for name, _ in _calls(path) if name == "Figure"}
+    assert makers == {"canvas.py"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
