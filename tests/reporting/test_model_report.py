@@ -188,7 +188,7 @@ def test_the_page_says_what_differs_and_what_became_of_the_model() -> None:
     assert "another split: scores do not compare" in text
     assert "Version 3: kept out. Worse: UAR" in text
     assert "Not judged" not in text
-    assert "1 of 2 rows with a limit pass" in text
+    assert "1 of 2 rows and 0 of 1 gap with a limit pass" in text
     assert "white 20 dB 0.600 0.500 to 0.700 -0.100 ≥ -0.05 80 % ≥ 90 %" in text
     assert "Seed 7" in text
 
