@@ -187,8 +187,9 @@ def _gap(name: str, clean: pd.DataFrame, group: pd.Series, limit: float | None) 
         groups[str(one)], speakers[str(one)] = uar(own), int(own["speaker"].nunique())
         is_enough &= speakers[str(one)] >= LEAST_SPEAKERS and len(own) >= LEAST_UTTERANCES
     gap = max(groups.values()) - min(groups.values()) if len(groups) > 1 else None
-    is_judged = limit is not None and gap is not None and is_enough
-    passed = gap <= limit + TOLERANCE if is_judged else None
+    passed = None
+    if limit is not None and gap is not None and is_enough:
+        passed = gap <= limit + TOLERANCE
     return Gap(name, groups, speakers, gap, limit, passed)
 
 
