@@ -16,7 +16,13 @@ SOME_FAILED, USER_ERROR, INTERRUPTED = 1, 2, 130
 
 
 def escape_unencodable() -> None:
-    """Make stdout and stderr escape what their encoding lacks instead of failing."""
+    """Make stdout and stderr escape what their encoding lacks instead of failing.
+
+    One that was closed (`>&-`) swallows what is written to it.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

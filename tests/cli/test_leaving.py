@@ -43,6 +43,33 @@ def test_an_interrupt_is_one_line_and_leaves_no_process(answering):
     assert answering.returncode == 130
 
 
+def test_a_plain_kill_leaves_no_process_either(answering):
+    answering.terminate()
+    _, err = answering.communicate(timeout=30)
+    assert err == "error: interrupted; what is printed stands.\n"
+    assert answering.returncode == 130
+
+
+def said_into(redirection, trained):
+    line = f"{sys.executable} -m ser.cli corpus list {redirection}"
+    return subprocess.run(
+        ["bash", "-c", line], cwd=trained.root, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_full_disk_behind_stdout_is_one_line(trained):
+    done = said_into("> /dev/full", trained)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: What is printed cannot be written or read (No space left on device).\n"
+    )
+
+
+def test_a_closed_stdout_is_no_error(trained):
+    done = said_into(">&-", trained)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_reader_who_leaves_is_no_error(answering):
     answering.stdout.close()
     assert answering.stderr.read() == ""

@@ -54,7 +54,7 @@ def summarise(folds: list[Fold], params: Params, design: Design, *, command: str
 
 def words_of(result: Mapping[str, Any]) -> str:
     """A result in lines to print."""
-    interval = metrics.interval_text(result["uar_ci95"]) or "(one speaker: no interval)"
+    interval = metrics.interval_text(result["uar_ci95"]) or "(too few speakers for an interval)"
     folds = [] if "test_corpus" in result else [count_of(result["folds"], "fold")]
     speakers = count_of(result["speakers"], "unseen speaker")
     tested = [result["corpus"], result["protocol"], *folds, speakers, result["normalisation"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -42,6 +43,7 @@ from ser.output import (
     INTERRUPTED,
     SOME_FAILED,
     USER_ERROR,
+    end_silently,
     escape_unencodable,
     one_line,
     print_error,
@@ -204,12 +206,18 @@ def main() -> None:
         # Also for what a command starts.
         os.environ["SER_DEBUG"] = "1"
     debug = bool(os.environ.get("SER_DEBUG"))
+    # A plain `kill` must leave no process of a pool behind.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.argv = [a for a in sys.argv if a != "--debug"]
     # torch would keep compiled code for each of 1,024 lengths of recordings: 100 MB.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     try:
         with compiled_code_kept():
-            app()
+            try:
+                app()
+            finally:
+                # Python itself would say in a traceback that stdout is full.
+                sys.stdout.flush()
     except KeyboardInterrupt:
         if debug:
             raise
@@ -221,3 +229,15 @@ def main() -> None:
         # Paths as they were typed.
         print_error(str(error).replace(f"{Path.cwd()}{os.sep}", ""))
         sys.exit(USER_ERROR)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if debug:
+            raise
+        what = error.filename or "What is printed"
+        print_error(f"{what} cannot be written or read ({error.strerror or error}).")
+        # Python would try once more to write what is left.
+        end_silently()
+        sys.exit(USER_ERROR)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -122,7 +122,10 @@ def overlay(spectrogram: Spectrogram, question: Question) -> Figure:
         sums.fill_between(seconds, own, color=colour, linewidth=0, label=f"for {label}")
     sums.axhline(0, color="#8b8f93", linewidth=0.6)
     sums.set_ylabel("log-odds/s", fontsize=8)
-    sums.legend(loc="upper right", ncols=2, fontsize=8, frameon=False)
+    # Above the curve, which reaches the top at its peaks.
+    sums.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8, frameon=False, borderpad=0
+    )
     for axes in (sums, mel):
         axes.spines[["top", "right"]].set_visible(False)
     return figure

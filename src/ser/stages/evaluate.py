@@ -72,7 +72,7 @@ def _headline(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def headline(scores: dict[str, Any], protocol: dict[str, Any]) -> str:
     """One line: protocol, UAR with interval, the emotions it is over, chance."""
-    interval = metrics.interval_text(scores["uar_ci95"]) or "(one speaker)"
+    interval = metrics.interval_text(scores["uar_ci95"]) or "(too few speakers for an interval)"
     return (
         f"{'+'.join(protocol['corpora'])}, {protocol['name']} fold {protocol['fold']}, "
         f"{count_of(scores['speakers'], 'unseen speaker')}: UAR {scores['uar']:.3f} {interval} "

@@ -81,6 +81,21 @@ def test_one_speaker_has_no_interval(predictions):
     assert metrics.uar_interval(alone, resamples=200, seed=0) is None
 
 
+def test_emotions_that_few_speakers_utter_leave_no_interval(predictions):
+    """Each speaker utters an emotion of his or her own: hardly a resample holds them all."""
+    names = dict(
+        zip(
+            sorted(predictions["speaker"].unique()),
+            ("neutral", "anger", "fear", "calm"),
+            strict=False,
+        )
+    )
+    rows = predictions[predictions["speaker"].isin(names)]
+    own = rows.assign(emotion=rows["speaker"].map(names))
+    assert own["speaker"].nunique() >= 3
+    assert metrics.uar_interval(own, resamples=500, seed=0) is None
+
+
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy(predictions):
     sure = predictions.assign(p_neutral=0.9, p_happiness=0.05, p_anger=0.05, predicted="neutral")
     share = (sure["emotion"] == "neutral").mean()

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ser.core.scores.metrics import ECE_BINS, interval_of, place_in_bins, resample_speakers
+from ser.core.scores.metrics import (
+    ECE_BINS,
+    complete_draws,
+    interval_of,
+    place_in_bins,
+    resample_speakers,
+)
 from ser.core.utterance.emotions import classes_of
 from ser.core.utterance.tables import posterior_columns
 
@@ -16,8 +22,8 @@ def intervals(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[s
     """Intervals by score, named as in `metrics.scores`, and `recall_anger` … of each emotion.
 
     Coverage and size of prediction sets are among them where the table has the columns `covered`
-    and `candidates`. Empty for a single speaker: nothing says how speakers differ. Resamples that
-    lack an emotion do not count unless all do, as in `metrics.uar_interval`.
+    and `candidates`. Empty for a single speaker: nothing says how speakers differ; and where
+    few utter some emotion, see `metrics.complete_draws`.
     """
     classes = classes_of(predictions["emotion"])
     speakers, speaker = np.unique(predictions["speaker"].to_numpy(str), return_inverse=True)
@@ -25,8 +31,10 @@ def intervals(predictions: pd.DataFrame, *, resamples: int, seed: int) -> dict[s
         return {}
     counts = _confusions(predictions, speaker, classes)
     weights = resample_speakers(len(speakers), resamples=resamples, seed=seed)
-    complete = (np.tensordot(weights, counts.sum(axis=2), 1) > 0).all(axis=1)
-    weights = weights[complete] if complete.any() else weights
+    complete = complete_draws(np.tensordot(weights, counts.sum(axis=2), 1))
+    if complete is None:
+        return {}
+    weights = weights[complete]
     drawn = {**_of_confusions(np.tensordot(weights, counts, 1), classes)}
     total = weights @ np.bincount(speaker)
     drawn["ece"] = _ece(predictions, speaker, weights) / total

@@ -17,6 +17,8 @@ from ser.core.utterance.sentences import sentence_text
 from ser.core.utterance.tables import check_predictions, is_known, posterior_columns
 
 ECE_BINS = 15
+#: Share of the resamples that must hold every emotion.
+LEAST_COMPLETE = 0.5
 #: Percentiles of a 95 % interval.
 BOUNDS = (2.5, 97.5)
 
@@ -157,16 +159,25 @@ def resampled_uar(hits: np.ndarray, total: np.ndarray, weights: np.ndarray) -> n
 def uar_interval(predictions: pd.DataFrame, *, resamples: int, seed: int) -> list[float] | None:
     """95 % percentile interval of UAR over resampled speakers; None for a single speaker.
 
-    Resamples that lack one of the emotions do not count unless all do: their UAR would be over
-    fewer emotions.
+    None, too, where few speakers utter some emotion, see `complete_draws`.
     """
     hits, total = speaker_hits(predictions, classes_of(predictions["emotion"]))
     if len(hits) < 2:
         return None
     weights = resample_speakers(len(hits), resamples=resamples, seed=seed)
-    complete = (weights @ total > 0).all(axis=1)
-    weights = weights[complete] if complete.any() else weights
-    return interval_of(resampled_uar(hits, total, weights))
+    complete = complete_draws(weights @ total)
+    return None if complete is None else interval_of(resampled_uar(hits, total, weights[complete]))
+
+
+def complete_draws(uttered: np.ndarray) -> np.ndarray | None:
+    """Which resamples hold every emotion, (resamples,) bool: UAR of others is over fewer emotions.
+
+    uttered : how often each emotion is in each resample, (resamples, n_classes). None where fewer
+    than `LEAST_COMPLETE` of them do: then the same few speakers are in all that count, and their
+    spread says nothing of other speakers.
+    """
+    complete = np.asarray((uttered > 0).all(axis=1))
+    return complete if complete.mean() >= LEAST_COMPLETE else None
 
 
 def interval_of(drawn: np.ndarray) -> list[float]:

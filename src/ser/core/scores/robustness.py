@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core.scores.metrics import interval_of, resample_speakers, resampled_uar, speaker_hits, uar
+from ser.core.scores.metrics import (
+    complete_draws,
+    interval_of,
+    resample_speakers,
+    resampled_uar,
+    speaker_hits,
+    uar,
+)
 from ser.core.utterance.emotions import classes_of
 from ser.core.utterance.tables import is_known
 from ser.params import LimitParams, StressParams
@@ -237,8 +244,8 @@ def _draws(
     if weights is None or not classes:
         return None
     hits, total = speaker_hits(own, classes)
-    complete = (weights @ total > 0).all(axis=1)
-    return resampled_uar(hits, total, weights[complete] if complete.any() else weights)
+    complete = complete_draws(weights @ total)
+    return None if complete is None else resampled_uar(hits, total, weights[complete])
 
 
 def _interval(draws: np.ndarray | None) -> list[float] | None:
