@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shlex
 import shutil
 from pathlib import Path
 
@@ -172,26 +171,6 @@ def test_a_name_that_is_no_utf_8_is_escaped_in_every_file(ser, folder, tmp_path)
     assert {".json", ".csv", ".rttm", ".html", ".svg", ".png", ".TextGrid", ".txt"} <= made.keys()
     for suffix in (".csv", ".rttm", ".html"):
         assert "caf\\udce9" in made[suffix].read_text(encoding="utf-8")
-
-
-def guide_commands():
-    lines = (line.partition("#")[0].strip() for line in HOWTO.read_text().splitlines())
-    return [line for line in lines if line.startswith("ser timeline ")]
-
-
-def test_the_guide_s_commands_run_as_they_stand(bundle_folder, folder, tmp_path):
-    here = Project(shutil.copytree(folder, tmp_path / "here"))
-    typed = guide_commands()
-    assert len(typed) >= 7
-    for line in typed:
-        words, _, target = line.removeprefix("ser ").partition(">")
-        model = ["--model", str(bundle_folder)]
-        done = here.call("ser.cli", *shlex.split(words), *model)
-        assert done.returncode == 0, f"{line}: {done.stderr}"
-        assert done.stdout or "written: " in done.stderr
-        if target:
-            assert json.loads(done.stdout)["schema"] == "ser.timeline/1"
-    assert (here.root / "timelines/call.timeline.html").stat().st_size > 10_000
 
 
 def test_the_guide_names_the_parameters_as_they_are():

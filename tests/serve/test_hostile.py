@@ -67,6 +67,8 @@ def test_whatever_the_schema_allows_is_answered_as_it_says(own_server: Server, t
     command = [sys.executable, "-m", "schemathesis.cli", "run", "--no-color"]
     command += [f"{own_server.address}/openapi.json", "--checks", ",".join(CHECKS)]
     command += ["--max-examples", str(CASES), "--phases", "fuzzing,coverage", "--seed", "7"]
+    # A timeline starts a process of its own, which takes seconds on a loaded machine.
+    command += ["--request-timeout", "60"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stdout[-4000:]
     generated = re.search(r"(\d[\d,]*) generated", ended.stdout)
