@@ -59,7 +59,8 @@ def list_corpora() -> None:
                 *(name, here, published, speakers, languages, corpus.licence),
                 origin if corpus.source else "here",
             )
-    Console().print(table)
+    # Words in brackets are no markup here.
+    Console(markup=False).print(table)
 
 
 def info(name: Name) -> None:

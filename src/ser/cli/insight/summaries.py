@@ -192,7 +192,7 @@ def show_comparison(timelines: Sequence[Timeline]) -> None:
         for emotion, part in _by_size(change.share_by_emotion)[:2]:
             words.append(f"{emotion} {part:.0%}  ", style=COLOURS.get(emotion, ""))
         table.add_row(
-            Path(one_line(row.file)).name,
+            Text(Path(one_line(row.file)).name),
             *([row.channel] if several else []),
             clock(change.speech_seconds),
             f"{share:.0%}",
