@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: From MANY recordings on, other processes read and extract them. They take seconds to start;
 #: meanwhile the FIRST are predicted here.
 MANY, FIRST = 100, 31
+#: What can be done without a champion: `ser stress` takes its model as an argument.
+OTHERWISE = ", or name a bundle's folder (--model FOLDER; ser stress FOLDER)"
 #: At most two parts are extracted and not yet predicted; predictions are made in batches.
 PART, BATCH = 48, 16
 
@@ -180,8 +182,9 @@ def find_bundle(source: str | PathLike[str] | None) -> Found:
     if source is None or str(source).startswith("models:"):
         from ser.io.tracking.registry import bundles, versions
 
-        root = project_root()
-        version = versions.resolve(root, None if source is None else str(source))
+        root = project_root(otherwise=OTHERWISE)
+        uri = None if source is None else str(source)
+        version = versions.resolve(root, uri, otherwise=OTHERWISE)
         return Found(bundles.fetch_bundle(root, version), version.version)
     if not Path(source).is_dir():
         raise RegistryError(

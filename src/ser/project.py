@@ -48,13 +48,16 @@ def find_root() -> Path | None:
     return None
 
 
-def project_root() -> Path:
-    """The project that the current folder belongs to; raises SerError where it is in none."""
+def project_root(*, otherwise: str = "") -> Path:
+    """The project that the current folder belongs to; raises SerError where it is in none.
+
+    otherwise : what can be done outside of a project.
+    """
     root = find_root()
     if root is None:
         raise SerError(
             f"{Path.cwd()} is in no project: no params.yaml and dvc.yaml here or above. "
-            "cd to a project."
+            f"cd to a project{otherwise}."
         )
     return root
 

@@ -32,7 +32,7 @@ def look(root: Path, serving: tuple[str, int | None]) -> Served | None:
     from ser.io.tracking.registry.bundles import fetch_bundle
     from ser.io.tracking.registry.versions import resolve
 
-    version = resolve(root)
+    version = resolve(root, otherwise=", or name a bundle's folder with --model")
     if (version.bundle_sha256, version.version) == serving:
         return None
     bundle = fetch_bundle(root, version)

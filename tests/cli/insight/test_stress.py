@@ -206,3 +206,15 @@ def test_a_version_s_run_has_the_table_that_its_stage_made(trained):
     assert metrics["unchanged/small_gain_-20_dB"] == table["rows"][0]["unchanged"]
     logged = runs.fetch_artifact(trained.root, run_id, "reports/stress.json")
     assert json.loads(logged.read_text()) == table
+
+
+@pytest.mark.parametrize("words", [["stress"], ["explain", "a.wav"], ["predict", "a.wav"]])
+@pytest.mark.parametrize("project", [(), ("params.yaml", "dvc.yaml")], ids=["none", "untrained"])
+def test_without_a_champion_every_command_names_the_folder_that_may_be_given(
+    ser, tmp_path, words, project
+):
+    for name in project:
+        (tmp_path / name).write_text("{}\n")
+    status, _, err = ser(*words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.endswith(", or name a bundle's folder (--model FOLDER; ser stress FOLDER).\n")

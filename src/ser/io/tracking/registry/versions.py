@@ -81,8 +81,11 @@ def champion(root: Path) -> Version | None:
     return _by_alias(root, CHAMPION)
 
 
-def resolve(root: Path, uri: str | None = None) -> Version:
-    """The version that a `models:/` URI names, None meaning the champion's."""
+def resolve(root: Path, uri: str | None = None, *, otherwise: str = "") -> Version:
+    """The version that a `models:/` URI names, None meaning the champion's.
+
+    otherwise : what can be done where there is no champion yet, besides training.
+    """
     named = URI.fullmatch(uri or f"models:/{MODEL}@{CHAMPION}")
     if named is None:
         raise RegistryError(
@@ -93,8 +96,7 @@ def resolve(root: Path, uri: str | None = None) -> Version:
     version = _by_alias(root, named["alias"])
     if version is None and named["alias"] == CHAMPION:
         raise NoChampion(
-            f"No champion yet in {shown_uri(root)}: run `make run` first, or name a model with "
-            "--model."
+            f"No champion yet in {shown_uri(root)}: run `make run` first{otherwise}."
         )
     if version is None:
         raise RegistryError(f"No version of {MODEL} has the alias {named['alias']!r}.")
