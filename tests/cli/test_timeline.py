@@ -123,12 +123,12 @@ def test_the_error_rate_leaves_stdout_to_a_format(ser, folder, tmp_path):
 def test_a_wrong_reference_does_not_stop_the_other_recordings(ser, folder, tmp_path):
     truth = tmp_path / "truth"
     truth.mkdir()
-    (truth / "call.txt").write_text("0\t1\tangry\n")
+    (truth / "call.txt").write_text("0\t1\tcross\n")
     (truth / "talk.txt").write_text("0\t1\tanger\n")
     status, out, err = ser(folder / "call.wav", folder / "talk.flac", "--reference", truth)
     assert status == 1
     assert err.count("error: ") == 1
-    assert "call.txt: Unknown emotion 'angry'" in err
+    assert "call.txt: line 1 has the unknown emotion 'cross'" in err
     assert "talk.flac" in out
     assert "call.wav" not in out, "it is read before the recording is analysed"
 

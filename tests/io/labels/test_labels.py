@@ -80,9 +80,18 @@ def test_other_programs_see_what_they_know(tmp_path):
         ("a.csv", "start,end,emotion\n0,1.5 s,fear\n", TableError, "line 2 has '1.5 s'"),
         ("a.csv", f"start,end,emotion\n0,1,{'x' * 200_000}\n", TableError, "is not CSV.*limit"),
         ("a.txt", "0\n", TableError, "line 1 has no tab"),
-        ("a.txt", "0\t2\tangry\n", UnknownEmotion, "a.txt: .*'angry'"),
+        ("a.csv", "start,end,emotion\n0,1,fear\n1,2,\n", TableError, "a.csv: line 3 has no label"),
+        ("a.csv", "start,end,emotion\n0,nan,fear\n", TableError, "line 2 lasts from 0 s to nan s"),
+        ("a.csv", "start,end,emotion\n-1,1,fear\n", TableError, "line 2 lasts from -1 s to 1 s"),
+        ("a.rttm", "\nSPEAKER a 1 0 -2 . . fear\n", TableError, "line 2 lasts from 0 s to -2 s"),
+        ("a.txt", "0\t2\tanger\n2\t3\tcross\n", UnknownEmotion, "a.txt: line 2 .*'cross'"),
+        ("a.txt", "0\t2\tanger\n3\t4\t\n", TableError, "a.txt: line 2 has no label"),
+        ("a.txt", "0\t2\tleft: \n3\t4\tleft: fear\n", TableError, "line 1 has no label"),
+        ("a.txt", "0\t2\t\n3\t4\n", TableError, "a.txt: all its labels are empty"),
+        ("a.txt", "0\t2\t(laughs)\n", TableError, "nothing of a but what is in brackets"),
         ("a.txt", "0\t2\tanger\n1\t3\tfear\n", TableError, "overlaps fear"),
-        ("a.TextGrid", "nothing", TableError, "is not a TextGrid"),
+        ("a.TextGrid", "nothing", TableError, "is not a TextGrid: it does not begin with"),
+        ("a.TextGrid", "", TableError, "is not a TextGrid: it is empty"),
         ("a.txt", None, TableError, "cannot be read"),
     ],
 )
@@ -97,8 +106,25 @@ def test_a_reference_that_is_none_is_refused_in_a_line(name, text, error, words,
 
 def test_labels_typed_by_people_are_read(tmp_path):
     path = tmp_path / "typed.txt"
-    path.write_text("0,5\t2,25\tanger\n\\\t100\t300\n3\t4\t\n5\t6\t(laughs)\n", encoding="utf-8")
-    assert read_reference(path, name="x").segments == {None: (Labelled(0.5, 2.25, "anger"),)}
+    path.write_text("0,5\t2,25\tAngry\n\\\t100\t300\n3\t4\tSAD\n5\t6\t(laughs)\n", encoding="utf-8")
+    expected = {None: (Labelled(0.5, 2.25, "anger"), Labelled(3.0, 4.0, "sadness"))}
+    assert read_reference(path, name="x").segments == expected
+
+
+def test_a_table_s_columns_may_have_capitals_and_spaces(tmp_path):
+    path = tmp_path / "typed.csv"
+    path.write_text("Start, End, Emotion, Channel\n1, 2, Happy, \n")
+    expected = {None: (Labelled(1.0, 2.0, "happiness"),)}
+    assert read_reference(path, name="x").segments == expected
+
+
+def test_intervals_of_a_textgrid_may_be_empty_but_not_all(tmp_path):
+    path = tmp_path / "a.TextGrid"
+    path.write_text(writing.textgrid_text(timeline_of_turns(LEFT)), encoding="utf-8")
+    assert len(read_reference(path, name="a").segments[None]) == 2
+    path.write_text(writing.textgrid_text(timeline_of_turns([])), encoding="utf-8")
+    with pytest.raises(TableError, match="all its labels are empty"):
+        read_reference(path, name="a")
 
 
 def test_a_channel_that_is_not_there_is_named(tmp_path):

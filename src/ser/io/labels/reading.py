@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser.core.timeline.segments import Labelled, checked
-from ser.core.utterance.emotions import check_emotions
+from ser.core.utterance.emotions import EMOTIONS
+from ser.core.utterance.names import spelling_key
+from ser.corpora.own.words import vocabulary
 from ser.errors import TableError, UnknownEmotion
 from ser.extras import need
 
@@ -60,9 +62,10 @@ class Reference:
 def read_reference(path: Path, *, name: str) -> Reference:
     """The labelled segments of the recording called `name`, without its suffix.
 
-    Labels are canonical emotions; empty ones and those in brackets are none. Raises TableError
-    where the file cannot be read or segments overlap, UnknownEmotion for any other label, SerError
-    for a TextGrid without the extra `insight`.
+    Labels are canonical emotions or the common words for them (angry); those in brackets are none,
+    as are a TextGrid's empty ones. Raises TableError where the file cannot be read or segments
+    overlap, UnknownEmotion for any other label, SerError for a TextGrid without the extra
+    `insight`.
     """
     read = READERS.get(path.suffix.lower())
     if read is None:
@@ -71,28 +74,69 @@ def read_reference(path: Path, *, name: str) -> Reference:
     name = name.encode(errors="backslashreplace").decode()
     found: dict[Channel, list[Labelled]] = {}
     try:
-        for channel, segment in read(path, name):
-            label = (segment.label or "").strip()
-            if label and not label.startswith("("):
-                check_emotions([label])
-                found.setdefault(channel, []).append(Labelled(segment.start, segment.end, label))
+        rows = list(read(path, name))
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror}).") from error
-    except UnknownEmotion as error:
-        raise UnknownEmotion(f"{path}: {error}") from error
     except (ValueError, csv.Error) as error:
         raise TableError(
             f"{path} is not {KINDS[path.suffix.lower()]}: {error}. Correct it, or give it the "
             "suffix of its own format."
         ) from error
+    if rows and not any(row.word for row in rows):
+        raise TableError(f"{path}: all its labels are empty; expected the emotions of the speech.")
+    for row in rows:
+        if not row.is_none:
+            found.setdefault(row.channel, []).append(_labelled(row, path))
     if not found:
-        raise TableError(f"{path} labels nothing of {name}; expected emotions of its speech.")
+        only = " but what is in brackets" if rows else ""
+        raise TableError(f"{path} labels nothing of {name}{only}; expected emotions of its speech.")
     return Reference(
         path, {channel: checked(own, source=str(path)) for channel, own in found.items()}
     )
 
 
-Rows = Iterable[tuple[Channel, Labelled]]
+@dataclass(frozen=True)
+class Row:
+    """A label as it is written. where : it stands in its file. may_be_empty : by its format."""
+
+    where: str
+    channel: Channel
+    start: float
+    end: float
+    label: str
+    may_be_empty: bool = False
+
+    @property
+    def word(self) -> str:
+        return self.label.strip()
+
+    @property
+    def is_none(self) -> bool:
+        return self.word.startswith("(") or (self.may_be_empty and not self.word)
+
+
+Rows = Iterable[Row]
+
+
+def _labelled(row: Row, path: Path) -> Labelled:
+    """The segment of a row; raises TableError or UnknownEmotion, which name the row."""
+    if not row.word:
+        raise TableError(
+            f"{path}: {row.where} has no label; expected an emotion. Write it, or, where there is "
+            "none, a word in brackets."
+        )
+    emotion = vocabulary({}).get(spelling_key(row.word))
+    if emotion is None:
+        raise UnknownEmotion(
+            f"{path}: {row.where} has the unknown emotion {row.word!r}; known are "
+            f"{', '.join(EMOTIONS)}. Correct it, or put in brackets what is none."
+        )
+    if not 0 <= row.start < row.end < float("inf"):
+        raise TableError(
+            f"{path}: {row.where} lasts from {row.start:g} s to {row.end:g} s; expected an end "
+            "after a start of at least 0. Correct it."
+        )
+    return Labelled(row.start, row.end, emotion)
 
 
 def _rttm(path: Path, name: str) -> Rows:
@@ -106,15 +150,16 @@ def _rttm(path: Path, name: str) -> Rows:
                 raise ValueError("has fewer than 8 fields")
             channel, start, seconds = int(fields[2]), _seconds(fields[3]), _seconds(fields[4])
         if fields[1] == uri:
-            yield channel, Labelled(start, start + seconds, fields[7])
+            yield Row(f"line {number}", channel, start, start + seconds, fields[7])
 
 
 def _csv(path: Path, name: str) -> Rows:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
-        head = rows.fieldnames or COLUMNS
+        given = rows.fieldnames or COLUMNS
+        head = rows.fieldnames = [spelling_key(header) for header in given]
         if missing := [column for column in COLUMNS if column not in head]:
-            other = next((sign for sign in (";", "\t") if sign in head[0]), None)
+            other = next((sign for sign in (";", "\t") if sign in given[0]), None)
             by = f", and is separated by {other!r}" if other else ""
             raise ValueError(f"line 1 has no column {missing[0]}{by}")
         for row in rows:
@@ -124,25 +169,39 @@ def _csv(path: Path, name: str) -> Rows:
                 if missing := [column for column in COLUMNS if row[column] is None]:
                     raise ValueError(f"has nothing in the column {missing[0]}")
                 start, end = _seconds(row["start"]), _seconds(row["end"])
-            channel = row.get("channel") or None
+            channel = (row.get("channel") or "").strip() or None
             channel = None if channel in ("mono", "mix") else channel
-            yield channel, Labelled(start, end, row["emotion"])
+            # Turns that a model did not answer, as `writing` has them.
+            may_be_empty = "abstention" in head
+            yield Row(f"line {rows.line_num}", channel, start, end, row["emotion"], may_be_empty)
 
 
 def _textgrid(path: Path, name: str) -> Rows:
     textgrid = need("insight", "praatio.textgrid")
     try:
-        grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
+        grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)
     except OSError:
         raise
     except Exception as error:
-        # praatio's errors have no common class.
-        raise ValueError(str(error)) from error
+        # praatio's errors have no common class, and of no TextGrid they are those of a list.
+        raise ValueError(_no_textgrid(path.read_bytes()) or str(error)) from error
     tiers = [tier for tier in grid.tiers if isinstance(tier, textgrid.IntervalTier)]
     for tier in tiers:
         channel = tier.name if len(tiers) > 1 else None
-        for entry in tier.entries:
-            yield channel, Labelled(entry.start, entry.end, entry.label)
+        for number, entry in enumerate(tier.entries, start=1):
+            where = f"interval {number} of the tier {tier.name}"
+            # Praat's intervals cover all of the recording, silence too.
+            yield Row(where, channel, entry.start, entry.end, entry.label, may_be_empty=True)
+
+
+def _no_textgrid(data: bytes) -> str:
+    """What there is in place of a TextGrid; "" for a damaged one."""
+    if not data.strip():
+        return "it is empty"
+    # Praat writes UTF-16, too.
+    if b"ooTextFile" not in data[:200].replace(b"\0", b""):
+        return 'it does not begin with File type = "ooTextFile"'
+    return ""
 
 
 def _audacity(path: Path, name: str) -> Rows:
@@ -156,9 +215,9 @@ def _audacity(path: Path, name: str) -> Rows:
                 raise ValueError("has no tab between start and end")
             # Labels typed where a decimal comma is usual.
             start, end = (_seconds(field.replace(",", ".")) for field in fields[:2])
-        found = re.fullmatch(r"(.+?): *(.+)", fields[2])
+        found = re.fullmatch(r"(.+?): *(.*)", fields[2])
         channel, word = found.groups() if found else (None, fields[2])
-        yield channel, Labelled(start, end, word)
+        yield Row(f"line {number}", channel, start, end, word)
 
 
 @contextmanager

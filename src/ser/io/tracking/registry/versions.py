@@ -95,9 +95,7 @@ def resolve(root: Path, uri: str | None = None, *, otherwise: str = "") -> Versi
         return get_version(root, int(named["number"]))
     version = _by_alias(root, named["alias"])
     if version is None and named["alias"] == CHAMPION:
-        raise NoChampion(
-            f"No champion yet in {shown_uri(root)}: run `make run` first{otherwise}."
-        )
+        raise NoChampion(f"No champion yet in {shown_uri(root)}: run `make run` first{otherwise}.")
     if version is None:
         raise RegistryError(f"No version of {MODEL} has the alias {named['alias']!r}.")
     return version
