@@ -153,6 +153,11 @@ def test_what_cannot_be_measured_is_one_line(ser, bundle_folder, words, said):
         (("--page", "page.md"), "page.md has text, but not the two lines"),
         (("--figure", "a.docx"), "a.docx has the suffix '.docx'"),
         (("--figure", "a"), "a has the suffix ''"),
+        (
+            ("--noise-folder", ".", "--rows", "tilt"),
+            ". is for the family noise; asked for are tilt",
+        ),
+        (("--rir-folder", ".", "--rows", "noise"), "Add room to --rows"),
         (("--page", "p", "--against", "other.json"), "other.json has schema None"),
         (("--page", "p", "--against", "none.json"), "Name a file that `ser stress --json` wrote"),
         *(

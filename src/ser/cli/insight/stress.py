@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -156,6 +156,7 @@ def stress(
     place = files.check()
     described = own.described(table, columns, mapping, pattern, drop_unlisted)
     params = _params(rows)
+    _check_folders(params.stress.families, {"noise": noise_folder, "room": rir_folder})
     found = find_bundle(model)
     bundle = load_bundle(found.folder)
     recordings = unknown_to(
@@ -176,6 +177,17 @@ def stress(
         Console(highlight=False).print(table_of(made))
     if strict and made.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _check_folders(families: Collection[str], folders: Mapping[str, Path | None]) -> None:
+    """Raise ParamsError for a folder of a family that is not asked for. folders : by family."""
+    for family, folder in folders.items():
+        if folder is not None and family not in families:
+            raise ParamsError(
+                f"{folder} is for the family {family}; asked for are {', '.join(families)}. Add "
+                f"{family} to --rows (or to stress.families of params.yaml), or leave the folder "
+                "out."
+            )
 
 
 def _params(rows: str | None) -> Params:
