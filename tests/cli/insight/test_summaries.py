@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from ser.cli.insight import summaries
+from ser.core.timeline.segments import Labelled
+from ser.errors import TableError
+from ser.io.labels.reading import Reference
 from support.turns import timeline_of_turns
 
 COLUMNS = 80
@@ -29,3 +35,15 @@ def test_a_recording_s_name_is_no_markup(printed):
     out = printed(summaries.show_comparison, timelines)
     assert all(name in out for name in names)
     assert names[0] in printed(summaries.show, one)
+
+
+def test_a_reference_of_a_longer_recording_is_refused(printed):
+    timeline = timeline_of_turns([(0.0, 10.0, "anger")], seconds=48.6)
+    for end, is_refused in ((49.5, False), (900.0, True)):
+        truth = Reference(Path("truth.csv"), {None: (Labelled(0.0, end, "anger"),)})
+        if is_refused:
+            words = r"truth\.csv: labels reach to 15:00, the recording lasts 0:49;"
+            with pytest.raises(TableError, match=words):
+                summaries.show_error(timeline, truth, out=sys.stdout)
+        else:
+            summaries.show_error(timeline, truth, out=sys.stdout)

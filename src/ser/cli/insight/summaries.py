@@ -13,7 +13,12 @@ from rich.text import Text
 from ser.cli.live.view import bar
 from ser.core.timeline.change import Change
 from ser.core.timeline.comparison import compared
-from ser.core.timeline.error import DiarizationError, diarization_error, majority_error
+from ser.core.timeline.error import (
+    DiarizationError,
+    check_reach,
+    diarization_error,
+    majority_error,
+)
 from ser.core.timeline.turns import Turn
 from ser.core.timeline.values import ChannelTimeline, Timeline
 from ser.core.utterance.emotions import COLOURS
@@ -160,6 +165,7 @@ def show_error(timeline: Timeline, truth: Reference, *, out: TextIO) -> None:
     """The emotion diarization error rate, and the majority class's; raises TableError."""
     total = majority = DiarizationError()
     for channel, segments in truth.by_channel([one.name for one in timeline.channels]).items():
+        check_reach(segments, timeline.seconds, source=str(truth.path))
         found = [turn.segment for turn in timeline.channels[channel].turns]
         total += diarization_error(segments, found)
         majority += majority_error(segments)

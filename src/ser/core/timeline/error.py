@@ -12,6 +12,10 @@ from itertools import pairwise
 
 from ser.core.timeline.segments import Labelled, checked, total_seconds
 from ser.errors import TableError
+from ser.output import clock
+
+#: Seconds by which labels may reach beyond the recording: people and formats round.
+TOLERANCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,24 @@ class DiarizationError:
 
 
 FIELDS = fields(DiarizationError)
+
+
+def check_reach(reference: Sequence[Labelled], seconds: float, *, source: str) -> None:
+    """Raise TableError where the reference is of a longer recording than one of `seconds`.
+
+    source : what the reference is, for the message.
+
+    >>> check_reach([Labelled(0, 900, "calm")], 49, source="truth.csv")
+    Traceback (most recent call last):
+    ser.errors.TableError: truth.csv: labels reach to 15:00, the recording lasts 0:49; expected \
+labels of this recording. Name its own.
+    """
+    end = max((one.end for one in reference), default=0.0)
+    if end > seconds + TOLERANCE:
+        raise TableError(
+            f"{source}: labels reach to {clock(end)}, the recording lasts {clock(seconds)}; "
+            "expected labels of this recording. Name its own."
+        )
 
 
 def diarization_error(reference: Sequence[Labelled], found: Sequence[Labelled]) -> DiarizationError:
