@@ -34,6 +34,8 @@ def test_a_list_of_emotions_is_a_label_set():
     [
         ("5-class", {}, "known are all, 4-class, 6-class"),
         (("angry",), {}, "names 'angry'"),
+        ("anger", {}, "names anger; expected two emotions or more"),
+        (("anger",), {}, "names anger; expected two emotions or more"),
         ("all", {"calm": "peace"}, "names 'peace'"),
         ("all", {"boredom": "calm", "calm": "neutral"}, "Give both the final emotion"),
     ],

@@ -74,7 +74,7 @@ def label_rule(keep: str | tuple[str, ...], merge: Mapping[str, str]) -> LabelRu
 
     `merge` overrides the set's own. Raises ParamsError for an unknown name.
     """
-    if isinstance(keep, str):
+    if isinstance(keep, str) and keep not in EMOTIONS:
         if keep not in LABEL_SETS:
             raise ParamsError(
                 f"data.labels.keep is {keep!r}; known are {', '.join(LABEL_SETS)}, or a list of "
@@ -83,11 +83,16 @@ def label_rule(keep: str | tuple[str, ...], merge: Mapping[str, str]) -> LabelRu
         named = LABEL_SETS[keep]
         rule = LabelRule(named.keep, {**named.merge, **merge})
     else:
-        rule = LabelRule(tuple(keep), dict(merge))
+        rule = LabelRule((keep,) if isinstance(keep, str) else tuple(keep), dict(merge))
     unknown = sorted({*(rule.keep or ()), *rule.merge, *rule.merge.values()} - set(EMOTIONS))
     if unknown:
         raise ParamsError(
             f"data.labels names {unknown[0]!r}; known emotions are {', '.join(EMOTIONS)}."
+        )
+    if rule.keep is not None and len(rule.keep) < 2:
+        raise ParamsError(
+            f"data.labels.keep names {rule.keep[0] if rule.keep else 'nothing'}; expected two "
+            "emotions or more, such as anger,neutral. Add another."
         )
     chained = sorted(set(rule.merge) & set(rule.merge.values()))
     if chained:
