@@ -14,6 +14,8 @@ from ser.errors import CorpusError, DoubledRecordings, UnknownEmotion
 
 #: Codes that an error lists; of more, the first and the last.
 MOST_LISTED = 12
+#: Files with problems that an error names.
+MOST_PROBLEMS = 5
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,12 @@ def by_name(
     """
 
     def label(folder: Path, files: Sequence[PurePath]) -> dict[PurePath, Labels]:
-        labels, problems = {}, []
+        labels, problems = {}, {}
         for file in files:
             try:
                 labels[file] = parse(file)
             except CorpusError as error:
-                problems.append(error)
+                problems[file] = error
         if problems:
             raise several(problems)
         check_once(files, identity)
@@ -164,12 +166,21 @@ def check_once(
         raise DoubledRecordings(pairs)
 
 
-def several(problems: Sequence[CorpusError]) -> CorpusError:
-    """The first of the problems, with the number of all."""
-    first = problems[0]
-    if len(problems) == 1:
-        return first
-    return type(first)(f"{len(problems)} problems; first: {first}")
+def several(problems: Mapping[PurePath, CorpusError]) -> CorpusError:
+    """The first of the problems, with the number of all, and the files that have the others.
+
+    >>> one, other = PurePath("a.wav"), PurePath("b.wav")
+    >>> str(several({one: CorpusError("a.wav is long."), other: CorpusError("b.wav is short.")}))
+    '2 problems; first: a.wav is long. Others: b.wav.'
+    """
+    first, *others = problems
+    error = problems[first]
+    if not others:
+        return error
+    named = ", ".join(file.as_posix() for file in others[: MOST_PROBLEMS - 1])
+    rest = len(problems) - MOST_PROBLEMS
+    more = f" and {rest} more" if rest > 0 else ""
+    return type(error)(f"{len(problems)} problems; first: {error} Others: {named}{more}.")
 
 
 @dataclass(frozen=True)

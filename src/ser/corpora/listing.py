@@ -56,13 +56,13 @@ def list_folder(
         elif not is_hidden(relative) and not aside(relative):
             others[kind or suffix_of(relative)] += 1
     recordings.sort()
-    problems = [
-        CorpusError(
+    problems = {
+        file: CorpusError(
             f"{file.as_posix()!a} in {folder} holds control characters or is no UTF-8. Rename it."
         )
         for file in recordings
         if not is_fit(str(file))
-    ]
+    }
     if problems:
         raise several(problems)
     return Listing(tuple(recordings), others)

@@ -314,10 +314,15 @@ def test_a_recording_that_is_here_in_another_folder_is_here(tmp_path, folder, wa
     assert taken(raw) == sorted([*NAMES, f"audio/{NEW}", SUMS])
 
 
-def test_all_wrong_names_are_counted(tmp_path, folder, wav):
+def test_all_wrong_names_are_counted_and_the_first_five_named(tmp_path, folder, wav):
     for name in ("x.wav", "y.wav"):
         (folder / name).write_bytes(wav)
-    with pytest.raises(CorpusError, match=r"^2 problems; first: x\.wav is not a name of RAVDESS"):
+    first = r"first: x\.wav is not a name of RAVDESS; .* Others: y\.wav"
+    with pytest.raises(CorpusError, match=rf"^2 problems; {first}\.$"):
+        ingest(folder, tmp_path / "raw", RAVDESS)
+    for number in range(5):
+        (folder / f"z{number}.wav").write_bytes(wav)
+    with pytest.raises(CorpusError, match=rf"^7 .*{first}, z0\.wav, z1\.wav, z2\.wav and 2 more"):
         ingest(folder, tmp_path / "raw", RAVDESS)
 
 

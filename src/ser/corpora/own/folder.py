@@ -134,7 +134,8 @@ def _with_groups(table: pd.DataFrame, pattern: re.Pattern[str]) -> pd.DataFrame:
 def _from_paths(
     files: Sequence[PurePath], known: Mapping[str, str], pattern: re.Pattern[str] | None
 ) -> pd.DataFrame:
-    rows, nameless, problems = [], [], []
+    rows, nameless = [], []
+    problems: dict[PurePath, CorpusError] = {}
     found: Sequence[dict[str, str]] = _searched(files, pattern) if pattern else [{}] * len(files)
     for file, said in zip(files, found, strict=True):
         folders = [part for part in file.parts[:-1] if spelling_key(part) in known]
@@ -143,17 +144,23 @@ def _from_paths(
         if not emotions:
             nameless.append(file)
         elif len(emotions) > 1:
-            problems.append(f"{file} lies in folders of two emotions, {' and '.join(emotions)}; ")
+            two = " and ".join(emotions)
+            problems[file] = CorpusError(
+                f"{file} lies in folders of two emotions, {two}; one is needed. {WAYS_OUT}."
+            )
         elif "speaker" not in said and len(others) != 1:
             folder = f"the folders {', '.join(others)}" if others else "no folder"
-            problems.append(f"{file} has {folder} besides its emotion's, for the speaker; ")
+            problems[file] = CorpusError(
+                f"{file} has {folder} besides its emotion's, for the speaker; one is needed. "
+                f"{WAYS_OUT}."
+            )
         else:
             row = {**OPTIONAL, "speaker": "".join(others[:1]), **said}
             rows.append({**row, "file": file.as_posix(), "label": emotions[0]})
     if nameless:
         raise _without_emotion(nameless, files, known)
     if problems:
-        raise several([CorpusError(f"{problem}one is needed. {WAYS_OUT}.") for problem in problems])
+        raise several(problems)
     table = pd.DataFrame(rows, columns=["file", "label", "speaker", *OPTIONAL])
     return table.join(read_segments(table))
 
@@ -177,7 +184,8 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
 
 def _searched(files: Sequence[PurePath], pattern: re.Pattern[str]) -> list[dict[str, str]]:
     """What the pattern finds in each path, group -> text; OPTIONAL groups may find nothing."""
-    result, problems = [], []
+    result: list[dict[str, str]] = []
+    problems: dict[PurePath, CorpusError] = {}
     needed = [group for group in ("speaker", "emotion") if group in pattern.groupindex]
     for file in files:
         found = pattern.search(unicodedata.normalize("NFC", file.as_posix()))
@@ -185,8 +193,8 @@ def _searched(files: Sequence[PurePath], pattern: re.Pattern[str]) -> list[dict[
         lacks = [group for group in needed if not said.get(group, "").strip()]
         if found is None or lacks:
             what = " and no ".join(lacks or pattern.groupindex)
-            problems.append(
-                CorpusError(f"The pattern {pattern.pattern!r} finds no {what} in {file}. Mend it.")
+            problems[file] = CorpusError(
+                f"The pattern {pattern.pattern!r} finds no {what} in {file}. Mend it."
             )
         result.append(said)
     if problems:
