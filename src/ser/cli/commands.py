@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -197,6 +198,19 @@ def audit(
         print("\n".join(map(one_line, lines(found))))
     if not found.is_clean:
         raise typer.Exit(SOME_FAILED)
+
+
+def _paragraphs(text: str) -> str:
+    """
+    >>> _paragraphs("One\\ntwo.\\n\\nThree.")
+    'One two.\\n\\nThree.'
+    """
+    return "\n\n".join(part.replace("\n", " ") for part in text.split("\n\n"))
+
+
+# Typer keeps a docstring's own line breaks in all paragraphs but the first.
+for _one in (*app.registered_commands, *corpus_app.registered_commands):
+    _one.help = _paragraphs(inspect.getdoc(_one.callback) or "")
 
 
 def main() -> None:
