@@ -84,8 +84,9 @@ def _gap_line(gap: Gap) -> Text:
     ]
     text.append(", ".join(each) or "unknown", "default not bold")
     if gap.gap is not None:
-        limit = f", limit {gap.limit:g}" if gap.limit is not None else ""
-        text.append(f"; gap {gap.gap:.3f}{limit} ", "default not bold")
-        is_open = gap.limit is not None and gap.passed is None
-        text.append_text(Text("too few to tell") if is_open else VERDICTS[gap.passed])
+        text.append(f"; gap {gap.gap:.3f}", "default not bold")
+        if gap.limit is not None:
+            text.append(f", limit {gap.limit:g}: ", "default not bold")
+            is_open = gap.passed is None
+            text.append_text(Text("too few to tell") if is_open else VERDICTS[gap.passed])
     return text
