@@ -47,3 +47,28 @@ def test_a_reference_of_a_longer_recording_is_refused(printed):
                 summaries.show_error(timeline, truth, out=sys.stdout)
         else:
             summaries.show_error(timeline, truth, out=sys.stdout)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_table_of_several_recordings_is_whole_in_80_columns(printed, channels):
+    turns = [(0.0, 5.0, "neutral"), (5.0, 10.0, "anger")]
+    names = [f"interview of the first week, part {n}.wav" for n in (1, 12)]
+    timelines = [timeline_of_turns(*[turns] * channels, file=name) for name in names]
+    out = printed(summaries.show_comparison, timelines)
+    assert max(map(len, out.splitlines())) <= COLUMNS
+    assert "part 1.wav" in out
+    assert "art 12.wav" in out
+    words = ["recording", "speech", "answered", "changes/", "most of it", "neutral 50%"]
+    assert all(word in out for word in [*words, "anger 50%"])
+    assert out.count("…") == 2 * channels
+
+
+def test_a_recording_without_speech_ends_with_a_blank_line_as_all_do(printed):
+    for turns in ([], [(0.0, 1.0, "anger")]):
+        assert printed(summaries.show, timeline_of_turns(turns)).endswith("\n\n")
+
+
+def test_a_time_has_one_rounding(printed):
+    out = printed(summaries.show, timeline_of_turns([(0.0, 2.95, "anger")], seconds=48.5))
+    assert "0:00.0-0:03.0" in out
+    assert out.count("0:49") == 2

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ser.cli.live.view import bar
 from ser.core.timeline.change import Change
-from ser.core.timeline.comparison import compared
+from ser.core.timeline.comparison import Compared, compared
 from ser.core.timeline.error import (
     DiarizationError,
     check_reach,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MOST_TURNS, MOST_STEPS = 24, 2
 #: Cells of a strip of turns, and of the bar of a share.
 STRIP, BAR = 60, 20
+#: Cells of a recording's name in the table of several.
+NAME = 22
 #: A share below it is not listed.
 LEAST_SHARE = 0.005
 #: Emotions in a strip without colours; sadness and surprise begin alike.
@@ -53,6 +56,7 @@ def _show_channel(console: Console, timeline: Timeline, channel: ChannelTimeline
     name = f"{channel.name}: " if len(timeline.channels) > 1 else ""
     if not channel.turns:
         console.print(Text(f"{name}nobody speaks."))
+        console.print()
         return
     console.print(Text(f"{name}{_in_words(change)}"))
     has_colours = console.color_system is not None
@@ -148,17 +152,8 @@ def _turns(turns: Sequence[Turn]) -> Table:
             emotion = turn.emotion or ""
             word = Text(emotion, style=COLOURS.get(emotion, ""))
             second = f"{turn.confidence:.2f}"
-        table.add_row(f"{_tenths(turn.start)}-{_tenths(turn.end)}", word, second)
+        table.add_row(f"{clock(turn.start, digits=1)}-{clock(turn.end, digits=1)}", word, second)
     return table
-
-
-def _tenths(seconds: float) -> str:
-    """
-    >>> _tenths(61.25), _tenths(59.97)
-    ('1:01.2', '1:00.0')
-    """
-    minutes, tenths = divmod(round(10 * seconds), 600)
-    return f"{minutes}:{tenths // 10:02}.{tenths % 10}"
 
 
 def show_error(timeline: Timeline, truth: Reference, *, out: TextIO) -> None:
@@ -179,33 +174,64 @@ def show_error(timeline: Timeline, truth: Reference, *, out: TextIO) -> None:
     )
 
 
+def _figures(row: Compared, *, with_channel: bool) -> list[str]:
+    change = row.change
+    share = change.answered_seconds / change.speech_seconds if change.speech_seconds else 0.0
+    steps = change.changes_per_minute
+    return [
+        shortened(Path(one_line(row.file)).name),
+        *([row.channel] if with_channel else []),
+        clock(change.speech_seconds),
+        f"{share:.0%}",
+        "" if steps is None else f"{steps:.1f}",
+    ]
+
+
+def _most(change: Change, *, width: int) -> Text:
+    """The two largest shares, below one another where they are wider together."""
+    most = [
+        Text(f"{emotion} {part:.0%}", style=COLOURS.get(emotion, ""))
+        for emotion, part in _by_size(change.share_by_emotion)[:2]
+    ]
+    beside = Text("  ").join(most)
+    return beside if beside.cell_len <= width else Text("\n").join(most)
+
+
+def shortened(name: str) -> str:
+    """The name in at most NAME cells: cut in the middle, since ends tell recordings apart.
+
+    >>> shortened("interview of the first week, part 12.wav")
+    'interview o…art 12.wav'
+    """
+    if cell_len(name) <= NAME:
+        return name
+    end = (NAME - 1) // 2
+    return f"{set_cell_size(name, NAME - 1 - end)}…{set_cell_size(name[::-1], end)[::-1]}"
+
+
 def show_comparison(timelines: Sequence[Timeline]) -> None:
     """A row for each recording's channel, in the order given."""
     found = compared(timelines)
     several = any(len(one.channels) > 1 for one in timelines)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("recording", overflow="ellipsis", no_wrap=True, max_width=24)
-    if several:
-        table.add_column("channel")
-    for heading in ("speech", "answered", "changes/min"):
-        table.add_column(heading, justify="right")
-    table.add_column("most of it", no_wrap=True)
-    for row in found.rows:
-        change = row.change
-        share = change.answered_seconds / change.speech_seconds if change.speech_seconds else 0.0
-        steps = change.changes_per_minute
-        words = Text()
-        for emotion, part in _by_size(change.share_by_emotion)[:2]:
-            words.append(f"{emotion} {part:.0%}  ", style=COLOURS.get(emotion, ""))
-        table.add_row(
-            Text(Path(one_line(row.file)).name),
-            *([row.channel] if several else []),
-            clock(change.speech_seconds),
-            f"{share:.0%}",
-            "" if steps is None else f"{steps:.1f}",
-            words,
-        )
+    headings = [
+        "recording",
+        *(["channel"] if several else []),
+        "speech",
+        "answered",
+        "changes/\nmin",
+    ]
+    cells = [_figures(row, with_channel=several) for row in found.rows]
     console = Console(highlight=False)
+    # What the columns of figures leave, each with a gap of 2, is for the emotions.
+    columns = zip(*([max(h.split("\n"), key=len) for h in headings], *cells), strict=True)
+    left = console.width - sum(max(map(cell_len, column)) + 2 for column in columns) - 2
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in headings:
+        is_name = heading in ("recording", "channel")
+        table.add_column(heading, justify="left" if is_name else "right", no_wrap=True)
+    table.add_column("most of it", no_wrap=True)
+    for row, figures in zip(found.rows, cells, strict=True):
+        table.add_row(*map(Text, figures), _most(row.change, width=left))
     console.print(Text(f"{count_of(len(timelines), 'recording')}, in this order", style="bold"))
     console.print(table)
     largest = sorted(found.drift.items(), key=lambda item: -abs(item[1]))[:3]

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 
+from ser import output
 from ser.client.events import Event, Measurement
 from ser.output import one_line
 
@@ -16,13 +17,9 @@ WIDTH = 13
 def clock(ms: int) -> str:
     """
     >>> clock(61_250), clock(3_600_000)
-    ('1:01.2', '1:00:00.0')
+    ('1:01.3', '1:00:00.0')
     """
-    seconds, tenths = divmod(ms // 100, 10)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{head}:{seconds:02}.{tenths}"
+    return output.clock(ms / 1000, digits=1)
 
 
 def span(final: Measurement, *, channels: int) -> str:

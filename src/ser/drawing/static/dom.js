@@ -28,12 +28,13 @@ export function icon(name) {
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** 83.2 s as 1:23.2, 4000 s as 1:06:40 */
+/** 83.2 s as 1:23.2, 4000 s as 1:06:40; half up to the last digit, as `clock` of ser.output. */
 export function clock(ms, digits = 1) {
-  const isLong = ms >= 3_600_000;
+  const rounded = (places) => Math.floor((ms * 10 ** places) / 1000 + 0.5 + 1e-6);
+  const isLong = rounded(digits) >= 3600 * 10 ** digits;
   const places = isLong && digits === 1 ? 0 : digits;
   const scale = 10 ** places;
-  const units = Math.floor((ms * scale) / 1000 + 1e-6);
+  const units = rounded(places);
   const minutes = Math.floor(units / (60 * scale));
   const rest = (units / scale - 60 * minutes).toFixed(places).padStart(places ? 3 + places : 2, "0");
   if (!isLong) return `${minutes}:${rest}`;
