@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from ser.core.utterance.formats import AUDIO_FORMATS
+from ser.serve.interfaces.page import STATIC
 from support.browsing import (
     FAINT,
     NAMELESS,
@@ -469,3 +471,7 @@ def test_a_long_file_that_holds_no_sound_is_refused_with_its_number(page, tmp_pa
     page.set_input_files("#file", tmp_path / "text.wav")
     expect(page.locator(".notice.error")).to_contain_text(re.compile("request [0-9a-f]{32}"))
     expect(page.locator("#long")).to_be_hidden()
+
+
+def test_the_page_names_every_format_that_is_read():
+    assert AUDIO_FORMATS in (STATIC / "index.html").read_text(encoding="utf-8")
