@@ -194,6 +194,14 @@ def test_products_of_several_recordings_do_not_overwrite_one_another(tmp_path):
     ):
         found = [name.casefold() for name in stems([Path(name) for name in names])]
         assert len(set(found)) == len(names)
+    assert stems([Path("call.wav"), Path("call.mp3"), Path("x.wav"), Path("x.wav")]) == [
+        *("call_wav", "call_mp3", "x", "x-2"),
+    ]
+    assert stems([Path("a/1.wav"), Path("b/1.wav"), Path("b/1.mp3")]) == [
+        "a_1",
+        "b_1_wav",
+        "b_1_mp3",
+    ]
     assert stems([tmp_path / "a/1.wav", tmp_path / "b/1.wav"])[0].endswith("_a_1")
     assert not stems([tmp_path / "a/1.wav", tmp_path / "b/1.wav"])[0].startswith("/")
 
