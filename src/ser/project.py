@@ -7,6 +7,8 @@ from pathlib import Path
 from ser.errors import SerError
 
 RAW = Path("data/raw")
+#: What comes in by itself: a folder for each corpus, and listeners' corrections.
+INBOX = Path("data/inbox")
 MANIFESTS = Path("data/interim/manifests")
 MANIFEST = Path("data/interim/manifest.parquet")
 FOLDS = Path("data/interim/folds.parquet")

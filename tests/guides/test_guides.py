@@ -26,6 +26,7 @@ ELSEWHERE = {
     "docs/howto/deploy.md": "tests/test_docker.py",
     "docs/howto/new-model.md": "tests/test_new_model.py",
     "docs/howto/serve-mlflow.md": "tests/io/tracking/test_serving_page.py",
+    "docs/howto/notify.md": "tests/flows/test_notify.py",
     "docs/howto/stream.md": "tests/cli/test_stream.py",
     "docs/serving.md": "tests/serve/test_guide.py",
 }

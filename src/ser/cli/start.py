@@ -33,6 +33,11 @@ def status(context: typer.Context) -> None:
     _become("flows.servers.status", context)
 
 
+def notify(context: typer.Context) -> None:
+    """Who is told of promotions, refusals, drift and failures: webhook, Slack, e-mail."""
+    _become("flows.notify", context)
+
+
 def ui(context: typer.Context) -> None:
     """MLflow and Prefect alone, until Ctrl-C (`make ui`)."""
     _become("flows.servers.up", context, "--foreground", "--no-worker")

@@ -71,8 +71,9 @@ class Inbox:
         return len(old)
 
     def _entries(self) -> list[Path]:
+        # Recordings of a corpus that wait for the next retraining lie in folders beside these.
         found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return [entry for entry in found if entry.is_dir()]
+        return [entry for entry in found if REQUEST_ID.fullmatch(entry.name) and entry.is_dir()]
 
     def _size(self) -> int:
         return sum(

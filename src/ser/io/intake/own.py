@@ -65,6 +65,7 @@ def prepare_own(
     mapping: Path | None = None,
     pattern: str | None = None,
     drop_unlisted: bool = False,
+    only: Collection[str] | None = None,
     facts: Mapping[str, Any],
 ) -> OwnCorpus:
     """Label the recordings under `source`; nothing is written.
@@ -72,26 +73,23 @@ def prepare_own(
     table : CSV or Parquet, mapping : YAML; relative paths may also be below `source`.
     columns : our column -> the table's; others by their names, see `choose_columns`.
     pattern, drop_unlisted : as `label_recordings` has them.
+    only : paths below `source`; others are as if they were not there, in the table, too.
     facts : title, licence, citation, homepage, languages of the card.
     Raises MissingCorpus, UnknownEmotion or CorpusError.
     """
     described = {_near(path, source).resolve() for path in (table, mapping) if path}
     found = _recordings(source, described)
-    recordings = found.recordings
+    recordings = [f for f in found.recordings if only is None or str(f) in only]
     words = {} if mapping is None else read_mapping(_near(mapping, source))
     if columns and table is None:
         raise CorpusError("--columns names columns of a table, and there is none. Add --table.")
-    read = None if table is None else read_label_table(_near(table, source))
-    notes = [*(read.notes if read else ()), *filter(None, [others_in_words(found.others)])]
-    listed = None
-    if read:
-        chosen = choose_columns(list(read.rows.columns), columns)
-        _check_enough(chosen, pattern or "", read.rows)
-        listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
-        ignored = [c for c in read.rows.columns if c not in chosen.values()]
-        _check_times(listed, time_like(ignored))
-        listed, renamed = _named_as_here(listed, recordings)
-        notes += [*_understood(chosen, ignored), *renamed]
+    listed, notes = None, list(filter(None, [others_in_words(found.others)]))
+    if table is not None:
+        listed, understood = _listed(_near(table, source), columns, pattern or "")
+        listed, renamed = _named_as_here(listed, found.recordings)
+        if only is not None:
+            listed = listed[listed["file"].isin(only)]
+        notes = [*notes, *understood, *renamed]
     labels = folder.label_recordings(
         recordings,
         table=listed,
@@ -111,6 +109,24 @@ def prepare_own(
         notes=tuple(notes),
         dropped=0 if listed is None else len(listed) - len(labels),
     )
+
+
+def check_table(table: Path) -> None:
+    """Raise CorpusError where a table lacks a column or cannot be read, whatever its rows say."""
+    _listed(table, None, "")
+
+
+def _listed(
+    table: Path, columns: Mapping[str, str] | None, pattern: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """The table with our names of its columns, and how it was understood."""
+    read = read_label_table(table)
+    chosen = choose_columns(list(read.rows.columns), columns)
+    _check_enough(chosen, pattern, read.rows)
+    listed = read.rows[list(chosen.values())].set_axis(list(chosen), axis=1)
+    ignored = [c for c in read.rows.columns if c not in chosen.values()]
+    _check_times(listed, time_like(ignored))
+    return listed, [*read.notes, *_understood(chosen, ignored)]
 
 
 def add_own(own: OwnCorpus, source: Path, dest: Path) -> Ingested:

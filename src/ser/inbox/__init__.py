@@ -1,0 +1,1 @@
+"""What waits in data/inbox, and how it comes in."""
