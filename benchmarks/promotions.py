@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks import page
 from ser.bundle import bundle_sha256
-from ser.core.scores.gate import Verdict
+from ser.core.gate.verdict import Verdict
 from ser.errors import RegistryError
 from ser.io.tracking import store
 from ser.io.tracking.registry import agreement, journal, mending, promotion, versions
@@ -34,7 +34,7 @@ from ser.io.web.quiet import set_quiet
 
 #: Loaded once, before processes are forked; none of them opens a store.
 PRELOADED = [
-    "ser.core.scores.gate",
+    "ser.core.gate.verdict",
     "ser.io.tracking.registry.promotion",
     "alembic.script",
     "mlflow.store.model_registry.sqlalchemy_store",

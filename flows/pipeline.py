@@ -35,7 +35,10 @@ from flows.request import AS_IN_PARAMS, NO_OVERRIDES, Model, Request, request_of
 from flows.stages import Outcome
 from flows.worktree import as_checked_out, hide_overrides, link_own_files
 from ser.corpora.catalogue import check_present
+from ser.errors import DamagedVersion, RegistryError, SerError
 from ser.files import read_json
+from ser.inbox import taking as inbox
+from ser.inbox.taking import Taken
 from ser.io.tracking import lineage, runs, store
 from ser.io.tracking.registry import bundles, journal, mending, promotion, versions
 from ser.io.tracking.registry.versions import Version
@@ -44,7 +47,7 @@ from ser.params import Params, load_params
 from ser.project import METRICS, TRAIN_RECEIPT
 
 if TYPE_CHECKING:
-    from ser.core.scores.gate import Verdict
+    from ser.core.gate.verdict import Verdict
 
 
 @flow(name="retrain", validate_parameters=False)
@@ -119,6 +122,7 @@ def _workspace(project: Path, request: Request, params: Params) -> Iterator[tupl
 
 def _pass(project: Path, tree: Path, params: Params, request: Request, experiment_id: str) -> Tick:
     """Reproduce the stages in `tree`; register and judge the model in the stores of `project`."""
+    taken = () if request.leaves_checkout else tuple(take_in_all(project, params))
     outcomes = reproduce_all(tree, params)
     receipt = read_json(tree / TRAIN_RECEIPT)
     if not runs.run_exists(project, receipt["run_id"]):
@@ -129,6 +133,7 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
     # Trainings take hours, in which people may have changed the registry.
     mend_registry(project, request)
     verdict: Verdict | None = None
+    rolled_back = ""
     if request.dry_run:
         facts = ("run_id", "bundle_sha256", "split_sha256")
         version = Version.unregistered(**{fact: receipt[fact] for fact in facts})
@@ -140,10 +145,13 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             # Before it is registered: who reads of a version can make it again.
             steps.push(tree)
         version = find_or_register(tree, params, receipt, request)
+        rolled_back = away_from_damage(project, version)
         if version.verdict is None or versions.champion(project) is None:
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)
+            if verdict.promote:
+                rolled_back = away_from_lies(project, version) or rolled_back
         if verdict is not None or any(o.did != "unchanged" for o in outcomes):
             steps.write_report(tree, version)
         champion = promotion.check_champion(project, otherwise=version)
@@ -152,12 +160,26 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
         version=version,
         verdict=verdict,
         champion=champion,
+        taken=taken,
+        rolled_back=rolled_back,
         metrics=read_json(tree / METRICS),
         experiment_id=experiment_id,
         mlflow_ui=mlflow_ui(project),
         request=request,
         uncommitted=() if request.leaves_checkout else lineage.uncommitted(project),
     )
+
+
+def take_in_all(project: Path, params: Params) -> Iterator[Taken]:
+    """Each folder of the inbox; one that cannot be taken in stays, and stops nothing."""
+    if not params.intake.enabled:
+        return
+    for name in inbox.waiting(project):
+        try:
+            yield steps.take_in(project, params, name)
+        except SerError as error:
+            get_run_logger().error("data/inbox/%s stays where it is: %s", name, error)
+            yield Taken(name, waits=str(error))
 
 
 def find_or_register(
@@ -172,6 +194,48 @@ def find_or_register(
         if version is None or wrong:
             version = steps.register(tree, params, receipt, request)
         return version
+
+
+def away_from_damage(project: Path, version: Version) -> str:
+    """Roll back from a champion whose files are gone or changed; the reason, "" where it is whole.
+
+    Not where `version` is its bundle again, which takes its place, nor where no earlier champion
+    can be loaded: `check_champion` says then what to do.
+    """
+    champion = versions.champion(project)
+    wrong = bundles.defect(project, champion) if champion else None
+    if champion is None or wrong is None or champion.bundle_sha256 == version.bundle_sha256:
+        return ""
+    return _roll_back(project, champion, wrong.found)
+
+
+def away_from_lies(project: Path, version: Version) -> str:
+    """Roll back from the new champion where it does not answer as it did at its evaluation.
+
+    Raises DamagedVersion where there is no champion to go back to.
+    """
+    found = steps.canary(project, version)
+    if found.passed is not False:
+        return ""
+    reason = _roll_back(project, version, f"the canary found that {found.why}")
+    if not reason:
+        raise DamagedVersion(
+            f"Version {version.version} serves, but {found.why}.",
+            "No earlier champion can be loaded: mend the store or the machine, then `make run`.",
+        )
+    return reason
+
+
+def _roll_back(project: Path, champion: Version, why: str) -> str:
+    log = get_run_logger()
+    reason = f"Rolled back from version {champion.version}: {why.rstrip('.')}."
+    try:
+        before = promotion.roll_back(project, reason=reason)
+    except RegistryError as error:
+        log.error("%s It stays champion: %s", reason, error)
+        return ""
+    log.warning("%s Version %d serves again.", reason, before.version)
+    return f"{reason} Version {before.version} serves again."
 
 
 def mend_registry(root: Path, request: Request) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,15 @@ from flows.request import Request
 from flows.stages import Outcome
 from ser.core.scores.metrics import audit_text, emotions_text
 from ser.core.utterance.fitness import in_words
+from ser.inbox.taking import Taken
 from ser.io.tracking.pages import links
 from ser.io.tracking.registry.versions import MODEL, Version
 from ser.output import count_of, one_line
+from ser.reporting.verdict import TITLES, rule_cells, rules_text, wear_text
 from ser.reporting.words import SCORES, SYNTHETIC
 
 if TYPE_CHECKING:
-    from ser.core.scores.gate import Verdict
+    from ser.core.gate.verdict import Verdict
 
 #: Beside UAR.
 OTHERS = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
@@ -40,6 +43,10 @@ class Tick:
     #: Address of MLflow's user interface.
     mlflow_ui: str
     request: Request
+    #: Why an earlier champion serves again, and which; "" where none does.
+    rolled_back: str = ""
+    #: What came in from data/inbox.
+    taken: tuple[Taken, ...] = ()
     uncommitted: tuple[str, ...] = ()
 
     @property
@@ -58,7 +65,8 @@ class Tick:
         """What happened, in a few words for the flow run's name."""
         if self.request.dry_run:
             return f"dry run, would be {self.fate}"
-        return self.fate if self.verdict is None else f"{self.fate} v{self.version.version}"
+        done = self.fate if self.verdict is None else f"{self.fate} v{self.version.version}"
+        return f"{done}, rolled back" if self.rolled_back else done
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -103,9 +111,52 @@ def rows(tick: Tick) -> dict[str, str]:
         "Emotions": emotions_text(test),
         **{SCORES[name]: f"{test[name]:.3f}" for name in OTHERS},
         **asked(tick.request),
+        **({"Inbox": escape(inbox_text(tick.taken))} if tick.taken else {}),
+        **rule_rows(tick.verdict),
         "Verdict": tick.summary,
+        **({"Canary": escape(tick.rolled_back)} if tick.rolled_back else {}),
         "Champion": f"{champion} of {MODEL}",
     }
+
+
+def inbox_text(taken: Iterable[Taken]) -> str:
+    """What came in and what was refused, by corpus."""
+    return " ".join(
+        f"{one.corpus}: waits, {one.waits}."
+        if one.waits
+        else f"{one.corpus}: {one.added} new, {len(one.refused)} refused"
+        f"{f' (data/inbox/refused/{one.corpus})' if one.refused else ''}."
+        for one in taken
+    )
+
+
+def refused_table(taken: Iterable[Taken]) -> str:
+    """Every refused recording with its reason, in Markdown."""
+    rows = [
+        f"| {one.corpus}/{bad.file} | {bad.reason} | {one_line(bad.why)} |".replace("\n", " ")
+        for one in taken
+        for bad in one.refused
+    ]
+    head = "| Refused | Reason | Why |\n|---|---|---|\n"
+    return head + "\n".join(rows) + "\n" if rows else ""
+
+
+def rule_rows(verdict: Verdict | None) -> dict[str, str]:
+    """How many of the gate's rules passed, which did not, and how often this split was used."""
+    if verdict is None or not verdict.rules:
+        return {}
+    found = {"Rules": rules_text(verdict.to_dict()["rules"])}
+    if verdict.comparisons:
+        found["Verdicts"] = wear_text(verdict.comparisons)
+    return found
+
+
+def rule_table(verdict: Verdict | None) -> str:
+    """Every rule with its figures, in Markdown."""
+    if verdict is None or not verdict.rules:
+        return ""
+    rows = [TITLES, ("---",) * len(TITLES), *rule_cells(verdict.to_dict()["rules"])]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def asked(request: Request) -> dict[str, str]:
@@ -126,12 +177,14 @@ def markdown(tick: Tick) -> str:
     model = f", [the version]({tick.version_url})" if version.version else ""
     return f"""# {tick.outcome[:1].upper()}{tick.outcome[1:]}
 
-{tick.summary}
+{tick.summary} {tick.rolled_back}
 
 | | On test speakers |
 |---|---|
 {scores}
 {note}
+{rule_table(tick.verdict)}
+{refused_table(tick.taken)}
 | Stage | Outcome | Because |
 |---|---|---|
 {stages}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +11,25 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 
-from flows import stages
+from flows import events, stages
+from flows.gate.canary import Canary, ask
 from flows.report import Tick, markdown, uar_text
 from flows.request import Request
 from flows.stages import Outcome, StageBusy, StageCrashed
 from ser.errors import SerError
-from ser.files import read_json
+from ser.files import read_json, write_json
+from ser.inbox import taking as inbox
+from ser.inbox.taking import Taken
 from ser.io.tracking import runs
 from ser.io.tracking.pages.describe import describe_verdict, describe_version
 from ser.io.tracking.registry import bundles, promotion, records, registration
 from ser.io.tracking.registry.versions import MODEL, Version
+from ser.output import one_line
 from ser.params import Params
-from ser.project import BUNDLE, METRICS
+from ser.project import BUNDLE, INBOX, METRICS
 
 if TYPE_CHECKING:
-    from ser.core.scores.gate import Verdict
+    from ser.core.gate.verdict import Verdict
 
 #: Scores that a version carries as tags.
 HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "chance")
@@ -57,11 +61,30 @@ def run_stage(root: Path, stage: str, why: str | None, *, force: bool = False) -
     return Completed(name=outcome.did.capitalize(), message=outcome.why, data=outcome)
 
 
+@task(cache_policy=NO_CACHE, task_run_name="take in {name}")
+def take_in(root: Path, params: Params, name: str) -> Taken:
+    """New recordings of the inbox into data/raw, under DVC; which were refused, and why."""
+    taken = inbox.take_in(
+        root,
+        name,
+        features=params.features,
+        settle_seconds=params.intake.settle_seconds,
+    )
+    log = get_run_logger()
+    if taken.waits:
+        log.info("%s/%s %s", INBOX, name, taken.waits)
+        return taken
+    log.info("%s: %d new recordings, %d refused", name, taken.added, len(taken.refused))
+    for one in taken.refused:
+        log.warning("refused (%s): %s", one.reason, one_line(one.why))
+    return taken
+
+
 @task(cache_policy=NO_CACHE, task_run_name="register")
 def register(root: Path, params: Params, receipt: dict[str, Any], request: Request) -> Version:
     """Make the bundle a version of the registered model, and the challenger."""
     # Loads scikit-learn, which a tick without a new model does without.
-    from flows.judging import log_training_set
+    from flows.gate.judging import log_training_set
     from flows.lineage import record
 
     log_training_set(root, params, receipt["run_id"])
@@ -103,8 +126,8 @@ def push(root: Path) -> None:
 def judge(root: Path, params: Params, version: Version, champion: Version | None) -> Verdict:
     """Compare the challenger with the champion on the challenger's test split."""
     # They load scikit-learn, which a tick without a new model does without.
-    from flows.judging import judge_version
-    from ser.core.scores.gate import Verdict
+    from flows.gate.judging import judge_version
+    from ser.core.gate.verdict import Verdict
 
     wrong = bundles.defect(root, champion) if champion else None
     if champion and wrong and champion.bundle_sha256 == version.bundle_sha256:
@@ -118,12 +141,24 @@ def judge(root: Path, params: Params, version: Version, champion: Version | None
     return verdict
 
 
+@task(cache_policy=NO_CACHE, task_run_name="canary")
+def canary(root: Path, version: Version) -> Canary:
+    """The new champion, loaded as a server loads it, on recordings whose answers are known."""
+    found = ask(root, version)
+    get_run_logger().info("%d recordings: %s", found.utterances, found.why)
+    return found
+
+
 @task(cache_policy=NO_CACHE, task_run_name="describe")
 def describe(root: Path, version: Version, verdict: Verdict) -> None:
     """Write the verdict where the version is looked at; it stands whether that succeeds or not."""
     try:
         describe_verdict(root, version)
-        records.amend_record(root, version, verdict=asdict(verdict))
+        records.amend_record(root, version, verdict=verdict.to_dict())
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "verdict.json"
+            write_json(verdict.to_dict(), path)
+            runs.resume_run(root, version.run_id).log_artifact(path, "reports")
     except SerError as error:
         get_run_logger().warning("%s", error)
 
@@ -153,4 +188,5 @@ def report(tick: Tick) -> None:
         links["mlflow-version"] = (tick.version_url, f"Version {number} in MLflow", tick.outcome)
     for key, (address, text, description) in links.items():
         create_link_artifact(key=key, link=address, link_text=text, description=description)
+    events.announce(tick)
     get_run_logger().info(tick.summary)

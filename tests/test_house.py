@@ -23,7 +23,7 @@ STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages
 HARMLESS = (
     *("errors", "files", "interrupts", "extras", "output", "parallel"),
     *(f"params.{part}" for part in ("models", "params", "section", "sections")),
-    *(f"params.{part}" for part in ("server", "serving", "stress", "timeline", "traffic")),
+    *(f"params.{part}" for part in ("flow", "server", "serving", "stress", "timeline", "traffic")),
     *("project", "strict_yaml", "stages.base", "io.tracking"),
     *("io.web.loopback", "io.web.quiet"),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
+from flows.gate.judging import TRAINING_SET, _with_fingerprints, judge_version, log_training_set
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
@@ -60,7 +60,7 @@ def test_a_champion_that_heard_all_test_speakers_is_not_compared(
     champion, challenger = versions("a"), versions("b")
     params = load_params(project.root / "params.yaml")
     everyone = sorted(read_table(project.root / "data/interim/folds.parquet")["speaker"])
-    monkeypatch.setattr("flows.judging._card", lambda *_: {"train_speakers": everyone})
+    monkeypatch.setattr("flows.gate.judging._card", lambda *_: {"train_speakers": everyone})
 
     verdict = judge_version(project.root, params, challenger, champion)
 

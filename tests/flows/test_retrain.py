@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -17,7 +19,8 @@ from flows.report import Tick, markdown, print_closing
 from flows.servers.status import gather
 from flows.stages import Outcome, StageCrashed
 from ser.bundle import bundle_sha256
-from ser.core.scores.gate import judge
+from ser.core.gate.comparison import compare
+from ser.core.gate.verdict import Verdict
 from ser.core.scores.metrics import uar
 from ser.errors import RegistryError, SerError, StageError
 from ser.io.storage.tables import read_table
@@ -138,15 +141,36 @@ def test_a_changed_model_is_judged_against_the_champion(
     assert train.did == "ran"
     assert "params.yaml: model.name changed" in train.why
     new = read_table(project.root / "reports" / "predictions.parquet")
-    assert second.verdict == judge(
-        new, old, min_probability=0.5, min_speakers=1, resamples=2000, seed=7
+    found = compare(new, old, min_probability=0.5, min_speakers=1, resamples=2000, seed=7)
+    assert (second.verdict.delta_uar, second.verdict.probability) == (
+        found.delta_uar,
+        found.probability,
     )
+    assert {rule.outcome for rule in second.verdict.rules} <= {"passed", "failed", "not judged"}
     assert second.verdict.delta_uar == pytest.approx(uar(new) - uar(old))
     assert second.version.version == 2
     serving = 2 if second.verdict.promote else 1
     assert versions.champion(project.root).version == serving
     assert second.version.verdict == ("promoted" if second.verdict.promote else "kept")
     assert len(journal.rows(project.root)) == 2
+
+
+def test_every_rule_of_a_verdict_can_be_read_again(after_two: tuple[Project, Tick]) -> None:
+    project, second = after_two
+    shown = project.call("ser.cli", "verdict", "2")
+    assert shown.returncode == 0, shown.stderr
+    names = [rule.name for rule in second.verdict.rules]
+    assert {"UAR above chance", "ECE", "real-time factor", "unchanged by small"} <= set(names)
+    told = json.loads(project.call("ser.cli", "verdict", "2", "--json").stdout)
+    assert [rule["name"] for rule in told["rules"]] == names
+    # Both ticks compared on the same speakers.
+    assert told["comparisons"] == second.verdict.comparisons == 2
+    assert "2 on these test utterances" in shown.stdout
+    path = runs.fetch_artifact(project.root, second.version.run_id, "reports/verdict.json")
+    logged = json.loads(path.read_text())
+    assert logged["rules"] == told["rules"]
+    text = markdown(second)
+    assert all(f"| {name} |" in text for name in names)
 
 
 def test_status_says_what_serves_and_what_has_changed_since_where_no_server_runs(
@@ -260,7 +284,7 @@ def test_what_was_changed_by_hand_in_the_registry_is_logged_and_recorded(
     assert journal.rows(root)[-1]["event"] == "moved_by_hand"
 
 
-def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
+def test_from_a_damaged_champion_the_flow_rolls_back_before_it_judges(
     after_two: tuple[Project, Tick], tmp_path: Path
 ) -> None:
     second = after_two[1]
@@ -268,14 +292,48 @@ def test_a_changed_champion_of_another_bundle_is_named_with_what_to_do(
     if not second.verdict.promote:
         promotion.promote(project.root, second.version, reason="by hand")
     unserviceable(project, "files changed")
-    project.set(model__name="logistic_regression")
+    project.set(model__name="svc")
 
-    with pytest.raises(RegistryError, match=r"cannot serve.*`ser roll-back`.*version 1") as caught:
-        tick(project)
+    third = tick(project)
 
-    assert "\n" not in str(caught.value)
-    assert promotion.roll_back(project.root, reason="its files were changed").version == 1
-    assert tick(project).summary.startswith("Nothing")
+    assert third.rolled_back.startswith("Rolled back from version 2: ")
+    assert third.version.version == 3
+    events = [(row["event"], row["version"]) for row in journal.rows(project.root)][-2:]
+    assert events[0] == ("rolled_back", 1)
+    assert events[1] == ("promoted" if third.verdict.promote else "kept", 3)
+    assert journal.rows(project.root)[-1]["previous"] == 1
+    assert "rolled back" in third.outcome
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("raise SystemExit('no library')", "no library"),
+        ("import numpy; _predict = lambda self, *a, **k: numpy.ones(6) / 6", "differ by up to"),
+    ],
+)
+def test_a_new_champion_that_does_not_answer_as_at_its_evaluation_is_rolled_back_from(
+    after_one: tuple[Project, Tick], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault, found
+) -> None:
+    """The fault is in the process of the canary alone, as a server's other libraries would be."""
+    project = copied(after_one[0], tmp_path)
+    faulty = tmp_path / "faulty"
+    faulty.mkdir()
+    patch = "from ser.predictor import Predictor; Predictor.posteriors = _predict"
+    lines = fault if "_predict" not in fault else f"{fault}; {patch}"
+    (faulty / "sitecustomize.py").write_text(
+        f"import sys\nif 'flows.gate.canary' in sys.orig_argv: {lines}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{faulty}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr("flows.gate.judging.judge_version", lambda *_: Verdict(True, "better"))
+    project.set(model__name="svc")
+
+    second = tick(project)
+
+    assert found in second.rolled_back
+    assert versions.champion(project.root).version == 1
+    assert [row["event"] for row in journal.rows(project.root)][-2:] == ["promoted", "rolled_back"]
+    assert tick(project).champion.version == 1
 
 
 def test_a_stage_that_fails_ends_the_flow_with_its_own_words(

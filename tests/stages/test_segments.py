@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from flows.judging import score_bundle
+from flows.gate.judging import score_bundle
 from ser.audit import audit_folder, lines
 from ser.benchmark.designs import assign_all
 from ser.bundle import load_bundle

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ser.bundle import bundle_sha256, load_bundle, save_bundle
-from ser.core.scores.gate import Verdict
+from ser.core.gate.verdict import Verdict
 from ser.io.tracking import runs
 from ser.io.tracking.registry import bundles, journal, promotion, registration, versions
 

@@ -33,11 +33,12 @@ from ser.cli.insight.plot import plot
 from ser.cli.insight.report import report
 from ser.cli.insight.stress import stress
 from ser.cli.insight.timeline import timeline
-from ser.cli.lineage import lineage
 from ser.cli.live.serve import serve
 from ser.cli.live.stream import stream
-from ser.cli.start import PASSED_ON, down, reproduce, run, status, ui, up, worker
-from ser.cli.versions import history, promote, roll_back, versions
+from ser.cli.registry.lineage import lineage
+from ser.cli.registry.verdict import verdict
+from ser.cli.registry.versions import history, promote, roll_back, versions
+from ser.cli.start import PASSED_ON, down, notify, reproduce, run, status, ui, up, worker
 from ser.core.utterance.formats import AUDIO_FORMATS
 from ser.errors import SerError
 from ser.output import (
@@ -72,12 +73,12 @@ PLAIN: dict[str, tuple[Callable[..., None], ...]] = {
     ASK: (timeline, stream, explain, serve),
     DATA: (plot,),
     MODELS: (benchmark, stress, report),
-    REGISTRY: (versions, history, lineage),
+    REGISTRY: (versions, verdict, history, lineage),
     MACHINE: (doctor,),
 }
 STARTS: dict[str, tuple[Callable[..., None], ...]] = {
     MODELS: (run, reproduce),
-    MACHINE: (up, down, status, ui, worker),
+    MACHINE: (up, down, status, notify, ui, worker),
 }
 for _heading, _commands in PLAIN.items():
     for _command in _commands:

@@ -1,5 +1,6 @@
 """Frozen, typed parameters. No other room opens params.yaml."""
 
+from ser.params.flow import GateParams
 from ser.params.models import (
     MODELS,
     ByolParams,
@@ -43,6 +44,7 @@ __all__ = [
     "EncoderParams",
     "EnsembleParams",
     "FeatureParams",
+    "GateParams",
     "GradientBoostingParams",
     "LayersParams",
     "LdaParams",

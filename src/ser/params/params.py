@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ser.errors import ParamsError
 from ser.params import sections
+from ser.params.flow import GateParams, IntakeParams
 from ser.params.models import ModelParams
 from ser.params.protocols import FORMER_NAMES
 from ser.params.section import Section
@@ -37,7 +38,7 @@ MOVED = {
 
 
 #: Sections that no training reads: of what comes after it, and of how a machine works.
-AFTER_TRAINING = {"evaluate", "report", "stress", "gate", "machine", "serve", "timeline"}
+AFTER_TRAINING = {"evaluate", "report", "stress", "gate", "intake", "machine", "serve", "timeline"}
 
 
 class Params(Section):
@@ -55,7 +56,8 @@ class Params(Section):
     evaluate: sections.EvaluateParams = sections.EvaluateParams()
     report: sections.ReportParams = sections.ReportParams()
     stress: StressParams = StressParams()
-    gate: sections.GateParams = sections.GateParams()
+    gate: GateParams = GateParams()
+    intake: IntakeParams = IntakeParams()
     machine: sections.MachineParams = sections.MachineParams()
     serve: ServeParams = ServeParams()
     timeline: TimelineParams = TimelineParams()

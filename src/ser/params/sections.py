@@ -257,17 +257,6 @@ class ReportParams(Section):
     errors: int = Field(6, ge=0, le=20)
 
 
-class GateParams(Section):
-    """The challenger is promoted when P(challenger >= champion) over speaker resamples
-    reaches `min_probability`."""
-
-    min_probability: float = Field(0.5, ge=0, le=1)
-    #: With fewer test speakers nothing is promoted over a champion.
-    min_speakers: int = Field(3, ge=1)
-    #: Of the bootstrap over speakers.
-    resamples: int = Field(2000, ge=100)
-
-
 class MachineParams(Section):
     """How this machine works. No stage depends on it."""
 

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from benchmarks import promotions
-from ser.core.scores.gate import Verdict
+from ser.core.gate.verdict import Verdict
 from ser.io.tracking import store
 from ser.io.tracking.registry import promotion, versions
 from ser.io.tracking.registry.versions import MODEL, Version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ser.errors import DamagedVersion, NoChampion, RegistryError
 from ser.io.tracking.registry import agreement
@@ -16,7 +16,7 @@ from ser.io.tracking.registry.mending import agree
 from ser.io.tracking.registry.versions import Version, all_versions, champion
 
 if TYPE_CHECKING:
-    from ser.core.scores.gate import Verdict
+    from ser.core.gate.verdict import Verdict
 
 
 def attempt(
@@ -33,14 +33,28 @@ def attempt(
         verdict = judge(against)
         if verdict.promote:
             fetch_bundle(root, version)
-        figures = {"delta_uar": verdict.delta_uar, "probability": verdict.probability}
-        if verdict.ci95:
-            figures["ci95_low"], figures["ci95_high"] = verdict.ci95
+        known = ("kept", verdict.reason)
+        if not verdict.promote and (version.verdict, version.verdict_reason) == known:
+            # No model serves, and none may: said once, not at each tick.
+            return version, verdict
         with locked(root):
             agree(root)
             if number_of(champion(root)) == number_of(against):
                 event = "promoted" if verdict.promote else "kept"
-                return write(root, event, version, verdict.reason, figures), verdict
+                return write(root, event, version, verdict.reason, _figures(verdict)), verdict
+
+
+def _figures(verdict: Verdict) -> dict[str, Any]:
+    """What of a verdict stands in the journal."""
+    low, high = verdict.ci95 or (None, None)
+    return {
+        "delta_uar": verdict.delta_uar,
+        "probability": verdict.probability,
+        "ci95_low": low,
+        "ci95_high": high,
+        "rules_failed": ", ".join(rule.name for rule in verdict.rules if rule.failed) or None,
+        "tested": verdict.tested,
+    }
 
 
 def promote(root: Path, version: Version, *, reason: str) -> Version | None:

@@ -11,8 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flows.gate import facts
 from ser.bundle import CARD_FILE, load_bundle, load_encoder_of
-from ser.core.scores.gate import KEY, Verdict, judge, trained_speakers, under_one_rule
+from ser.core.gate.comparison import (
+    FIRST,
+    KEY,
+    NO_CHAMPION,
+    Comparison,
+    trained_speakers,
+    under_one_rule,
+    utterances_sha256,
+)
+from ser.core.gate.judging import judge, ruled
+from ser.core.gate.rules import Facts
+from ser.core.gate.verdict import Verdict
 from ser.core.speakers.enrolment import rows_of
 from ser.core.utterance.emotions import label_rule
 from ser.core.utterance.tables import check_folds, check_predictions, predictions_table
@@ -23,6 +35,7 @@ from ser.io.storage.recordings import load_utterances
 from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.registry import bundles
+from ser.io.tracking.registry.change import history
 from ser.io.tracking.registry.versions import Version
 from ser.params import Params
 from ser.predictor import Predictor
@@ -38,38 +51,42 @@ def judge_version(
     root: Path, params: Params, version: Version, champion: Version | None
 ) -> Verdict:
     """The verdict on `version`, whose predictions are those that `evaluate` wrote last."""
-    compare = partial(
-        judge,
-        min_probability=params.gate.min_probability,
-        min_speakers=params.gate.min_speakers,
-        resamples=params.gate.resamples,
-        seed=params.seed,
-    )
     new = read_table(root / PREDICTIONS, check_predictions)
+    challenger = facts.of_files(root, new)
+    held = partial(ruled, challenger=challenger, params=params.gate, seed=params.seed)
     if champion is None:
-        verdict = compare(new, None)
-        if version.version == 1:
-            return verdict
-        return replace(
-            verdict, reason="No version is the champion, so there is none to compare with."
-        )
-    if champion.version == version.version:
+        verdict = held(NO_CHAMPION if version.version > 1 else FIRST, champion=None)
+    elif champion.version == version.version:
         return Verdict(True, "It serves already; only the record of its verdict was lost.")
+    else:
+        verdict = _against(root, params, version, champion, challenger)
+    tested = utterances_sha256(new)
+    before = sum(row.get("tested") == tested for row in history(root))
+    return replace(verdict, tested=tested, comparisons=before + 1)
+
+
+def _against(
+    root: Path, params: Params, version: Version, champion: Version, challenger: Facts
+) -> Verdict:
+    """The verdict where there is a champion, which answers the same utterances."""
     overrule = f"If you mean it, run `ser promote {version.version}`." if version.version else ""
+    new = challenger.predictions
     old = _stored_predictions(root, champion, split_sha256=version.split_sha256)
+    bundle = bundles.fetch_bundle(root, champion)
+
+    def refused(why: str) -> Verdict:
+        reason = f"Not comparable: the champion, version {champion.version}, {why}. {overrule}"
+        found = Comparison(False, reason.strip())
+        return ruled(found, challenger, None, params.gate, seed=params.seed)
+
     # A recording may have been renamed since: then the bundle is scored again.
     if old is None or len(new.merge(old[KEY], on=KEY)) < len(new):
         trained = _trained_speakers(root, params, champion)
         new = new[~new["speaker"].isin(trained)]
         if new.empty:
-            return Verdict(
-                False,
-                f"Not comparable: the champion, version {champion.version}, was trained on all "
-                f"test speakers of this split. {overrule}",
-            )
+            return refused("was trained on all test speakers of this split")
         folds = read_table(root / FOLDS, check_folds)
-        kept = folds[~folds["speaker"].isin(trained)]
-        old = score_bundle(bundles.fetch_bundle(root, champion), kept, root)
+        old = score_bundle(bundle, folds[~folds["speaker"].isin(trained)], root)
     labels = _card(root, champion)["parameters"]["data"]["labels"]
     rules = [
         label_rule(params.data.labels.keep, params.data.labels.merge),
@@ -77,12 +94,14 @@ def judge_version(
     ]
     pair = under_one_rule(new, old, rules)
     if pair is None:
-        return Verdict(
-            False,
-            f"Not comparable: the champion, version {champion.version}, distinguishes "
-            f"other emotions than version {version.version}. {overrule}",
-        )
-    return compare(*pair)
+        return refused(f"distinguishes other emotions than version {version.version}")
+    new, old = pair
+    return judge(
+        replace(challenger, predictions=new),
+        facts.of_version(root, champion, bundle, old),
+        params.gate,
+        seed=params.seed,
+    )
 
 
 def log_training_set(root: Path, params: Params, run_id: str) -> None:

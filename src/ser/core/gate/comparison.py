@@ -1,7 +1,8 @@
-"""The gate: whether the challenger replaces the champion."""
+"""Challenger and champion on the same test utterances: a paired bootstrap over speakers."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,42 +24,40 @@ KEY = ["corpus", "file", "start", "end"]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The decision and its figures (None where nothing was compared).
+class Comparison:
+    """Whether the challenger may be champion for its UAR alone; figures as in `Verdict`."""
 
-    delta_uar : the challenger's UAR minus the champion's, both on the same utterances.
-    ci95 : 95 % percentile interval of delta_uar over resampled speakers.
-    probability : share of speaker resamples where the challenger is at least as good.
-    """
-
-    promote: bool
+    better: bool
     reason: str
     delta_uar: float | None = None
     ci95: tuple[float, float] | None = None
     probability: float | None = None
 
 
-def judge(
+#: Where there is nothing to compare with.
+FIRST = Comparison(True, "It is the first model, so there is no champion to compare with.")
+NO_CHAMPION = Comparison(True, "No version is the champion, so there is none to compare with.")
+
+
+def compare(
     challenger: pd.DataFrame,
-    champion: pd.DataFrame | None,
+    champion: pd.DataFrame,
     *,
     min_probability: float,
     min_speakers: int,
     resamples: int,
     seed: int,
-) -> Verdict:
+) -> Comparison:
     """Compare two predictions tables of one test split by a paired bootstrap over speakers.
 
-    champion : None where nothing has been promoted yet; rows beyond the challenger's are
-        ignored. Both under one label rule, see `under_one_rule`.
+    champion : rows beyond the challenger's are ignored. Both under one label rule, see
+        `under_one_rule`.
     min_speakers : with fewer test speakers nothing is promoted over a champion.
     Raises TableError unless the champion covers all utterances of the challenger.
     """
-    if champion is None:
-        return Verdict(True, "It is the first model, so there is no champion to compare with.")
     old, new = _paired(challenger, champion)
     if (old["predicted"] == new["predicted"]).all():
-        return Verdict(
+        return Comparison(
             False,
             f"Equal: it labels all {len(new)} test utterances as the champion does.",
             delta_uar=0.0,
@@ -68,7 +67,7 @@ def judge(
 
     speakers = int(new["speaker"].nunique())
     if speakers < min_speakers:
-        return Verdict(
+        return Comparison(
             False,
             f"No evidence: {count_of(speakers, 'test speaker')} whom the champion was not trained "
             f"on, but gate.min_speakers asks for {min_speakers}. Test on more speakers, or "
@@ -103,7 +102,13 @@ def judge(
     else:
         claim = "Worse" if delta < 0 else "Not surely as good"
         reason = f"{claim}: {figures}, but the gate asks for {min_probability:.0%}."
-    return Verdict(promote, reason, 0.0 if equal else delta, (low, high), probability)
+    return Comparison(promote, reason, 0.0 if equal else delta, (low, high), probability)
+
+
+def utterances_sha256(predictions: pd.DataFrame) -> str:
+    """Hash of which utterances were tested, in any order: verdicts on the same ones wear it out."""
+    rows = predictions[KEY].sort_values(KEY).to_csv(index=False, float_format="%.6f")
+    return hashlib.sha256(rows.encode()).hexdigest()
 
 
 def trained_speakers(test: pd.DataFrame, trained: pd.DataFrame) -> set[str]:

@@ -1,0 +1,122 @@
+"""The canary: a version, loaded from the registry as a server loads it, answers recordings whose
+answers are known from its evaluation.
+
+`python -m flows.gate.canary VERSION` does it in a process of its own, so that neither this
+process's libraries nor its memory help: what it prints is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from flows.processes.environment import command_environment
+from ser.bundle import load_bundle
+from ser.core.gate.comparison import KEY
+from ser.core.utterance.tables import check_predictions, posterior_columns
+from ser.errors import SerError
+from ser.io.storage.tables import read_table
+from ser.io.tracking import runs
+from ser.io.tracking.registry.bundles import fetch_bundle
+from ser.io.tracking.registry.versions import Version, get_version
+from ser.project import FOLDS, PREDICTIONS
+
+#: Utterances of each emotion.
+EACH = 2
+#: Of a posterior: extracting features anew, by another library's threads, differs by less.
+TOLERANCE = 1e-3
+#: Seconds that it may take on a loaded machine.
+PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What became of it.
+
+    passed : None where nothing could be compared. difference : the largest of a posterior.
+    """
+
+    passed: bool | None
+    why: str
+    utterances: int = 0
+    difference: float | None = None
+
+
+def ask(root: Path, version: Version) -> Canary:
+    """Let `version` answer in a process of its own."""
+    command = [sys.executable, "-m", "flows.gate.canary", str(version.version)]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env=command_environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return Canary(False, f"it did not answer within {PATIENCE:.0f} s")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        return Canary(False, f"it cannot be loaded or does not answer ({last[:300]})")
+    return Canary(**json.loads(done.stdout))
+
+
+def compare(root: Path, version: Version) -> Canary:
+    """Answers of the registered version against those that were logged when it was evaluated."""
+    # Damaged files are the very thing to be found: this error is not caught.
+    directory = fetch_bundle(root, version)
+    try:
+        known = read_table(_logged(root, version, PREDICTIONS.name), check_predictions)
+        folds = read_table(_logged(root, version, FOLDS.name))
+    except SerError as error:
+        return Canary(None, f"the run's answers are gone ({error})")
+    enrolled = load_bundle(directory).takes_enrolment
+    rows = folds.merge(_fixed(known, whole_speaker=enrolled)[KEY], on=KEY)
+    if not all((root / file).exists() for file in rows["file"]):
+        return Canary(None, "its test recordings are no longer on this machine")
+    # The stopwatch and this share the way of a bundle that is scored from the audio.
+    from flows.gate.judging import score_bundle
+
+    answered = score_bundle(directory, rows, root)
+    pair = answered.merge(known, on=KEY, suffixes=("", "_known"))
+    difference = max(
+        float((pair[column] - pair[f"{column}_known"]).abs().max())
+        for column in posterior_columns(answered)
+    )
+    if not difference <= TOLERANCE:
+        why = f"its answers differ by up to {difference:.3f} from those at its evaluation"
+        return Canary(False, why, len(pair), difference)
+    return Canary(True, "as at its evaluation", len(pair), difference)
+
+
+def _logged(root: Path, version: Version, name: str) -> Path:
+    return runs.fetch_artifact(root, version.run_id, f"reports/{name}")
+
+
+def _fixed(known: pd.DataFrame, *, whole_speaker: bool) -> pd.DataFrame:
+    """Always the same few utterances; of one speaker all, where enrolment takes them together."""
+    ordered = known.sort_values(KEY)
+    if whole_speaker:
+        return ordered[ordered["speaker"] == ordered["speaker"].min()]
+    return ordered.groupby("emotion", observed=True).head(EACH)
+
+
+def main() -> int:
+    root = Path.cwd()
+    try:
+        found = compare(root, get_version(root, int(sys.argv[1])))
+    except SerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(asdict(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What serves, why, and what it was made of."""

@@ -1,0 +1,1 @@
+"""Whether the challenger replaces the champion: a comparison, and rules with limits. Pure."""
