@@ -81,7 +81,7 @@ def test_each_test_corpus_is_a_result_of_its_own(between, done):
 def test_what_is_dropped_and_how_sure_the_score_is_are_printed(done):
     assert "utterances of calls that are left out: boredom (9)" in done.stdout
     assert "3 emotions in common: happiness, sadness, anger" in done.stdout
-    assert "(one speaker: no interval), chance 0.500" in done.stdout
+    assert "(too few speakers for an interval), chance 0.500" in done.stdout
     assert "Abstention: " in done.stdout
 
 

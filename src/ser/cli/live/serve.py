@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,8 @@ def serve(
     def tell(line: str) -> None:
         typer.echo(line, err=True)
 
+    # The server stops in order by itself, and then lets the signal end the process.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     serve(params, timeline, root=root, bundle=model, tell=tell)
 
 
