@@ -185,3 +185,66 @@ def test_the_server_deletes_no_recordings_of_a_corpus(tmp_path):
         os.utime(path, (0, 0))
     assert box.purge() == 1
     assert (folder / "0.wav").exists()
+
+
+def test_an_unfit_recording_of_a_published_corpus_stays_out(tmp_path):
+    """Its name has the labels, so it would come in with the others."""
+    folder = tmp_path / "data/inbox/ravdess"
+    for take_ in ("01", "02"):
+        speak(folder / f"Actor_01/03-01-05-01-01-{take_}-01.wav", seed=int(take_))
+    soundfile.write(folder / "Actor_01/03-01-04-01-01-01-01.wav", np.zeros(SR), SR)
+    speak(folder / "Actor_01/notes.wav", seed=9)
+    taken = take(tmp_path, "ravdess")
+    assert taken.added == 2
+    assert {one.file for one in taken.refused} == {
+        "Actor_01/03-01-04-01-01-01-01.wav",
+        "Actor_01/notes.wav",
+    }
+    assert len(list((tmp_path / "data/raw/ravdess").rglob("*.wav"))) == 2
+
+
+def test_a_long_recording_comes_in_by_its_segments_and_an_unfit_one_keeps_it_out(tmp_path):
+    folder = tmp_path / "data/inbox/calls"
+    folder.mkdir(parents=True)
+    for name, quiet in (("good.wav", False), ("bad.wav", True)):
+        y = np.tile(voice(seconds=1.0, seed=len(name)), 400)
+        y[: 2 * SR] = 0.0 if quiet else y[: 2 * SR]
+        soundfile.write(folder / name, y, SR)
+    rows = ["file,emotion,speaker,start,end"]
+    rows += [f"{name},anger,s1,0,2\n{name},fear,s2,2,4" for name in ("good.wav", "bad.wav")]
+    (folder / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
+    taken = take(tmp_path)
+    assert there(tmp_path) == {"good.wav"}
+    assert [one.file for one in taken.refused] == ["bad.wav"]
+
+
+def test_what_disagrees_with_the_corpus_is_refused_and_the_others_come_in(tmp_path):
+    arrive(tmp_path, GOOD)
+    take(tmp_path)
+    rows = {"0.wav": ("anger", "s0"), "1.wav": ("anger", "s1"), "new.wav": ("fear", "s2")}
+    folder = arrive(tmp_path, rows)
+    # 0.wav is another recording of that name; 1.wav has another label than it had.
+    shutil.copy(tmp_path / "data/raw/calls/1.wav", folder / "1.wav")
+    taken = take(tmp_path)
+    assert there(tmp_path) == {*GOOD, "new.wav"}
+    assert {one.file: one.reason for one in taken.refused} == {"0.wav": "name", "1.wav": "label"}
+
+
+def test_what_arrives_amid_the_work_waits_for_the_next_time(tmp_path, monkeypatch):
+    folder = arrive(tmp_path, {**GOOD, "word.wav": ("grumpy", "s1")})
+    bring = inbox._bring
+
+    def slowly(*arguments: object) -> object:
+        speak(folder / "late.wav", seed=5)
+        with (folder / "labels.csv").open("a", encoding="utf-8") as table:
+            table.write("\nlate.wav,fear,s1")
+        return bring(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "_bring", slowly)
+        taken = take(tmp_path)
+    assert (taken.added, [one.file for one in taken.refused]) == (len(GOOD), ["word.wav"])
+    assert inbox.waiting(tmp_path) == ["calls"]
+    assert take(tmp_path).added == 1
+    assert there(tmp_path) == {*GOOD, "late.wav"}
+    assert inbox.waiting(tmp_path) == []

@@ -13,22 +13,24 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from ser.core.utterance.fitness import LeftOut
-from ser.corpora.base import Labels
-from ser.corpora.catalogue import CORPORA, corpus_named
+from ser.corpora.base import Labelled, utterances
+from ser.corpora.catalogue import CORPORA
 from ser.corpora.listing import list_folder
-from ser.corpora.own.shelf import CARD_FILE, LABELS_FILE, is_own_name
-from ser.errors import AudioError, CorpusError
+from ser.corpora.own import shelf
+from ser.corpora.own.shelf import CARD_FILE, is_own_name
+from ser.errors import CorpusError
+from ser.files import file_hash
 from ser.io.audio.read import LONG, audio_sha256, read_recording
 from ser.io.intake import dvc
 from ser.io.intake.checksums import SUMS
 from ser.io.intake.ingest import Ingested, ingest
-from ser.io.intake.own import OwnCorpus, add_own, check_table, prepare_own
+from ser.io.intake.own import OwnCorpus, add_own, check_table, grown, prepare_own
 from ser.io.storage.tables import read_table
 from ser.params import FeatureParams
 from ser.project import INBOX, MANIFESTS, RAW
@@ -39,6 +41,8 @@ REFUSED = INBOX / "refused"
 CORRECTION = re.compile(r"[0-9a-f]{32}")
 TABLES = ("labels.csv", "labels.tsv", "labels.parquet")
 MAPPING = "mapping.yaml"
+#: Files beside the recordings that describe them.
+DESCRIPTIONS = (*TABLES, MAPPING, CARD_FILE, SUMS)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ def take_in(root: Path, name: str, *, features: FeatureParams, settle_seconds: f
     settle_seconds : a folder in which something changed since is left alone: it may be half
     copied. Raises SerError where nothing can be taken in, for a reason that is no recording's.
     """
-    source = root / INBOX / name
-    age = time.time() - max(path.stat().st_mtime for path in [source, *source.rglob("*")])
+    source, dest = root / INBOX / name, root / RAW / name
+    begun = time.time()
+    age = begun - max(path.stat().st_mtime for path in [source, *source.rglob("*")])
     if age < settle_seconds:
         return Taken(name, waits=f"changed {age:.0f} s ago; it is taken in when it has settled")
     if not (name in CORPORA or is_own_name(name)):
@@ -85,97 +90,114 @@ def take_in(root: Path, name: str, *, features: FeatureParams, settle_seconds: f
             f"{source} cannot be a corpus: small letters, digits, - and _ make a name. Rename it."
         )
     found = [str(file) for file in list_folder(source, aside=_is_description).recordings]
-    refused = {one.file: one for one in _unfit(root, name, found, features)}
-    fit = [file for file in found if file not in refused]
-    refused |= {one.file: one for one in _known(root, name, fit)}
-    fit = [file for file in fit if file not in refused]
-    ingested, unlabelled = _add(root, name, fit)
-    refused |= {one.file: one for one in unlabelled}
+    if not found:
+        return Taken(name, waits="holds no recordings")
+    labels, refused = _labels(source, dest, found)
+    refused += _unfit(root, name, labels, features)
+    refused += _known(root, name, _without(labels, refused))
+    fit = sorted(_without(labels, refused))
+    ingested = _bring(source, dest, fit) if fit else None
     if ingested is not None:
         dvc.add(root, RAW / name)
-    _clear(root, name, [file for file in fit if file not in refused], list(refused.values()))
-    return Taken(name, ingested.added if ingested else 0, tuple(refused.values()))
+    _clear(root, name, fit, refused, begun)
+    return Taken(name, ingested.added if ingested else 0, tuple(refused))
 
 
 def _is_description(path: PurePath) -> bool:
-    return str(path) in (*TABLES, MAPPING, LABELS_FILE, CARD_FILE, SUMS)
+    return str(path) in DESCRIPTIONS
 
 
-def _unfit(
-    root: Path, name: str, files: Sequence[str], features: FeatureParams
-) -> Iterator[LeftOut]:
-    """Recordings that nothing can be trained on, whatever their labels."""
-    folder = INBOX / name
-    whole = Labels(speaker="", sex="", emotion="", sentence="")
-    labels = {PurePath(file): whole for file in files}
-    for one in find_unfit(root, folder, labels, needs=needs_of(features), doing=f"check {folder}"):
-        yield LeftOut(str(PurePath(one.file).relative_to(folder)), one.reason, one.why)
+def _without(labels: Labelled, refused: Sequence[LeftOut]) -> Labelled:
+    files = {one.file for one in refused}
+    return {file: own for file, own in labels.items() if str(file) not in files}
 
 
-def _known(root: Path, name: str, files: Sequence[str]) -> Iterator[LeftOut]:
-    """Recordings whose samples the corpus has already, under another name, and doubles of these."""
-    manifest = root / MANIFESTS / f"{name}.parquet"
-    rows = read_table(manifest) if manifest.exists() else None
-    there = {} if rows is None else dict(zip(rows["audio_sha256"], rows["file"], strict=True))
-    for file in files:
-        try:
-            recording, _ = read_recording(root / INBOX / name / file, limits=LONG)
-        except AudioError as error:
-            yield LeftOut(file, "damaged", str(error.of(file)))
-            continue
-        samples = audio_sha256(recording)
-        own = str(RAW / name / file)
-        if there.get(samples, own) != own:
-            yield LeftOut(file, "copy", f"{file} has the samples of {there[samples]}.")
-        there.setdefault(samples, own)
+def _labels(source: Path, dest: Path, files: Sequence[str]) -> tuple[Labelled, list[LeftOut]]:
+    """The labels of the recordings, and those that cannot come in for theirs.
 
-
-def _add(root: Path, name: str, files: Sequence[str]) -> tuple[Ingested | None, list[LeftOut]]:
-    """Bring the recordings that have labels into data/raw; those that have none, and why."""
-    source, dest = root / INBOX / name, root / RAW / name
-    if not files:
-        return None, []
-    if name in CORPORA:
-        corpus = corpus_named(name, root / RAW)
-        named = [file for file in files if corpus.belongs(PurePath(file))]
-        others = [
-            LeftOut(f, "no label", f"{f} is no name of {corpus.name}'s, which hold the labels.")
-            for f in files
-            if f not in named
-        ]
-        return (ingest(source, dest, corpus) if named else None), others
-    # What is wrong with the table itself is no recording's fault.
+    Raises CorpusError where the table itself is wrong, which is no recording's fault.
+    """
+    if dest.name in CORPORA:
+        corpus = CORPORA[dest.name]
+        return _halved(lambda some: corpus.label(source, list(map(PurePath, some))), files)
     if table := _table(source):
         check_table(table)
-    labelled, refused = _labelled(source, files)
-    return (add_own(_prepared(source, labelled), source, dest) if labelled else None), refused
+
+    def own_labels(some: Sequence[str]) -> Labelled:
+        own = _prepared(source, some)
+        grown(own, dest)
+        return shelf.labelled(own.labels)
+
+    return _halved(own_labels, files)
 
 
-def _labelled(source: Path, files: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
-    """Which recordings their labels let in: those that fail together are halved, and so on.
+def _halved(
+    label: Callable[[Sequence[str]], Labelled], files: Sequence[str]
+) -> tuple[Labelled, list[LeftOut]]:
+    """The labels that `label` gives, and the recordings for which it raises CorpusError.
 
-    Raises CorpusError where each comes in by itself, but not with another one.
+    Those that fail together are halved, and so on. Raises CorpusError where each is labelled by
+    itself, but not with another one.
     """
     try:
-        _prepared(source, files)
+        return label(files), []
     except CorpusError as error:
         if len(files) == 1:
             # Below the first line stands what a person at a terminal may paste.
             why, *_ = str(error).splitlines()
-            return [], [LeftOut(files[0], "label", f"{files[0]}: {why}")]
+            return {}, [LeftOut(files[0], "label", f"{files[0]}: {why}")]
         middle = len(files) // 2
-        (first, bad), (second, worse) = (
-            _labelled(source, part) for part in (files[:middle], files[middle:])
-        )
-        kept, refused = [*first, *second], [*bad, *worse]
+        halves = [_halved(label, part) for part in (files[:middle], files[middle:])]
+        refused = [one for _, bad in halves for one in bad]
         if not refused:
             raise
-        if kept:
-            # They may differ from each other, too.
-            kept, more = _labelled(source, kept)
-            refused += more
-        return kept, refused
-    return list(files), []
+        kept = [str(file) for labels, _ in halves for file in labels]
+        # They may differ from each other, too.
+        labels, more = _halved(label, kept) if kept else ({}, [])
+        return labels, [*refused, *more]
+
+
+def _unfit(root: Path, name: str, labels: Labelled, features: FeatureParams) -> list[LeftOut]:
+    """Recordings of which some utterance is unfit for training: it would stop the pipeline."""
+    folder = INBOX / name
+    of_file = {
+        one.segment.of((folder / file).as_posix()): str(file)
+        for file, own in utterances(labels)
+        for one in own
+    } | {(folder / file).as_posix(): str(file) for file in labels}
+    found = find_unfit(root, folder, labels, needs=needs_of(features), doing=f"check {folder}")
+    first: dict[str, LeftOut] = {}
+    for one in found:
+        file = of_file[one.file]
+        first.setdefault(file, LeftOut(file, one.reason, one.why))
+    return list(first.values())
+
+
+def _known(root: Path, name: str, labels: Labelled) -> list[LeftOut]:
+    """Recordings that the corpus has already: the same samples under another name, or another
+    recording of this name."""
+    manifest = root / MANIFESTS / f"{name}.parquet"
+    rows = read_table(manifest) if manifest.exists() else None
+    there = {} if rows is None else dict(zip(rows["audio_sha256"], rows["file"], strict=True))
+    refused = []
+    for file in sorted(map(str, labels)):
+        recording, sha256 = read_recording(root / INBOX / name / file, limits=LONG)
+        samples, own = audio_sha256(recording), RAW / name / file
+        if (root / own).exists() and file_hash(root / own) != sha256:
+            why = f"{file} is another recording than {own}. Give it a name of its own."
+            refused.append(LeftOut(file, "name", why))
+        elif there.setdefault(samples, own.as_posix()) != own.as_posix():
+            why = f"{file} has the samples of {there[samples]}. Leave it out."
+            refused.append(LeftOut(file, "copy", why))
+    return refused
+
+
+def _bring(source: Path, dest: Path, files: Sequence[PurePath]) -> Ingested:
+    """Copy the recordings to `dest`, with their labels."""
+    if dest.name in CORPORA:
+        fit = set(files)
+        return ingest(source, dest, replace(CORPORA[dest.name], belongs=lambda path: path in fit))
+    return add_own(_prepared(source, list(map(str, files))), source, dest)
 
 
 def _table(source: Path) -> Path | None:
@@ -193,19 +215,31 @@ def _prepared(source: Path, files: Collection[str]) -> OwnCorpus:
     )
 
 
-def _clear(root: Path, name: str, added: Sequence[str], refused: Sequence[LeftOut]) -> None:
-    """Delete what came in, and move the rest of the folder to where the refused lie."""
+def _clear(
+    root: Path, name: str, added: Sequence[PurePath], refused: Sequence[LeftOut], begun: float
+) -> None:
+    """Delete what came in, and move what was refused beside a table of reasons.
+
+    What has arrived since `begun` stays for the next time, with the description of it.
+    """
     source = root / INBOX / name
-    for file in added:
-        (source / file).unlink(missing_ok=True)
     if refused:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         target = root / REFUSED / name / stamp
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (source / "refused.csv").open("w", encoding="utf-8", newline="") as report:
+        target.mkdir(parents=True)
+        with (target / "refused.csv").open("w", encoding="utf-8", newline="") as report:
             writer = csv.writer(report)
             writer.writerow(["file", "reason", "why"])
             writer.writerows((one.file, one.reason, one.why) for one in refused)
-        os.replace(source, target)
-    else:
+        for path in (source / described for described in DESCRIPTIONS):
+            if path.is_file():
+                shutil.copy2(path, target)
+        for one in refused:
+            (target / one.file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source / one.file, target / one.file)
+    for file in added:
+        (source / file).unlink(missing_ok=True)
+    left = [path for path in source.rglob("*") if path.is_file()]
+    has_arrived = any(path.stat().st_mtime >= begun for path in left)
+    if not has_arrived and all(_is_description(path.relative_to(source)) for path in left):
         shutil.rmtree(source)

@@ -135,11 +135,14 @@ def add_own(own: OwnCorpus, source: Path, dest: Path) -> Ingested:
     Where a corpus is there already, its facts stay and its recordings keep their labels.
     """
     corpus = shelf.listed_corpus(dest.name, own.card, own.labels)
-    return ingest(source, dest, corpus, notes=_grown(own, dest).files)
+    return ingest(source, dest, corpus, notes=grown(own, dest).files)
 
 
-def _grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
-    """The labels of the recordings at `dest` and of those that are added."""
+def grown(own: OwnCorpus, dest: Path) -> OwnCorpus:
+    """The labels of the recordings at `dest` and of those that are added.
+
+    Raises CorpusError where they do not agree.
+    """
     if not (dest / shelf.LABELS_FILE).exists():
         return own
     before, new = shelf.read_labels(dest / shelf.LABELS_FILE), own.labels.copy()
