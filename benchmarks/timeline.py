@@ -117,8 +117,8 @@ def main() -> None:
         body=f"""
 {" ".join(str(__doc__).split())}
 
-CPU seconds are of all processes together. The seconds are those of a machine that had other work,
-as its load average shows.
+CPU seconds are of all processes together. Seconds grow with other work on the machine: see the load
+average.
 Memory is of the largest process at any time; its own are pages that no other one shares (USS).
 
 {page.table(head, rows)}

@@ -1,22 +1,19 @@
-"""What the flow says to Prefect's automations: one event for what became of a model."""
+"""Events for Prefect's automations: what became of a model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from prefect.events import emit_event
 
 from ser.io.tracking.registry.versions import MODEL
 
 if TYPE_CHECKING:
     from flows.report import Tick
 
-#: What a person can be notified of -> the events behind it.
+#: Kind of notification -> its events in Prefect.
 KINDS = {
     "promotion": ("ser.model.promoted",),
     "refusal": ("ser.model.refused",),
     "rollback": ("ser.model.rolled-back",),
-    "drift": ("ser.drift.found",),
     "failure": ("prefect.flow-run.Failed", "prefect.flow-run.Crashed"),
 }
 #: The resource of our events.
@@ -27,17 +24,17 @@ def announce(tick: Tick) -> None:
     """Emit what became of the model; nothing where nothing was judged, or in a dry run."""
     if tick.request.dry_run:
         return
-    names = []
     if tick.verdict is not None:
-        names.append(KINDS["promotion" if tick.verdict.promote else "refusal"][0])
+        kind = "promotion" if tick.verdict.promote else "refusal"
+        emit(kind, tick.summary, version=tick.version.version)
     if tick.rolled_back:
-        names.append(KINDS["rollback"][0])
-    for name in names:
-        rolled_back = name == KINDS["rollback"][0]
-        emit(name, tick.rolled_back if rolled_back else tick.summary, version=tick.version.version)
+        emit("rollback", tick.rolled_back, version=tick.version.version)
 
 
-def emit(name: str, summary: str, **payload: object) -> None:
-    """summary : one line for a person, which notifications show."""
+def emit(kind: str, summary: str, **payload: object) -> None:
+    """Emit the event of a kind of ours. summary : one line for a person, in notifications."""
+    from prefect.events import emit_event
+
+    (name,) = KINDS[kind]
     resource = {"prefect.resource.id": RESOURCE, "prefect.resource.name": MODEL}
     emit_event(name, resource, payload={"summary": summary, **payload})

@@ -1,4 +1,4 @@
-"""`ser notify`: who is told of promotions, refusals, roll-backs, drift and failures, and how.
+"""`ser notify`: who is told of promotions, refusals, roll-backs and failures, and how.
 
 A channel is a block of Prefect's, and one or two automations that send to it. They are kept by the
 Prefect server, which sends while it runs (`make up`); this only sets them up.
@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from flows.events import KINDS, RESOURCE
 from flows.processes.environment import begin, failed
 from flows.processes.server import prefect_server
 from ser.errors import SerError
@@ -32,7 +33,6 @@ BLOCKS = {
     "slack": "prefect.blocks.notifications:SlackWebhook",
     "mail": "ser.io.web.mail:Mail",
 }
-KINDS = ("promotion", "refusal", "rollback", "drift", "failure")
 SUBJECT = "SER: {{ event.event | replace('ser.', '') }}"
 BODY = "{{ event.payload.summary }}"
 FAILED_SUBJECT = "SER: {{ flow.name }} {{ flow_run.state.name | lower }}"
@@ -131,7 +131,7 @@ def show(options: argparse.Namespace) -> None:
 def test(options: argparse.Namespace) -> None:
     """Send a line now, from here."""
     how, _ = _known(options.name)
-    # It counts aloud the events that it still sends when the process ends.
+    # When the process ends, Prefect logs how many events it still has to send.
     logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     block = _class(BLOCKS[how]).load(f"{PREFIX}{options.name}")
     try:
@@ -169,14 +169,12 @@ def _automations(name: str, how: str, kinds: list[str], block: Any) -> list[Auto
     from prefect.events.actions import SendNotification
     from prefect.events.schemas.events import ResourceSpecification
 
-    from flows import events
-
     ours = [kind for kind in kinds if kind != "failure"]
     found = []
     if ours:
         trigger = EventTrigger(
-            expect={event for kind in ours for event in events.KINDS[kind]},
-            match=ResourceSpecification({"prefect.resource.id": events.RESOURCE}),
+            expect={event for kind in ours for event in KINDS[kind]},
+            match=ResourceSpecification({"prefect.resource.id": RESOURCE}),
             posture=Posture.Reactive,
             threshold=1,
         )
@@ -184,12 +182,12 @@ def _automations(name: str, how: str, kinds: list[str], block: Any) -> list[Auto
         found.append(("model", ours, trigger, action))
     if "failure" in kinds:
         trigger = EventTrigger(
-            expect=set(events.KINDS["failure"]),
+            expect=set(KINDS["failure"]),
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
             match_related=ResourceSpecification(
                 {
                     "prefect.resource.role": "flow",
-                    "prefect.resource.name": ["retrain", "monitor"],
+                    "prefect.resource.name": ["retrain"],
                 }
             ),
             posture=Posture.Reactive,

@@ -145,13 +145,13 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             # Before it is registered: who reads of a version can make it again.
             steps.push(tree)
         version = find_or_register(tree, params, receipt, request)
-        rolled_back = away_from_damage(project, version)
+        rolled_back = leave_damaged(project, version)
         if version.verdict is None or versions.champion(project) is None:
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)
             if verdict.promote:
-                rolled_back = away_from_lies(project, version) or rolled_back
+                rolled_back = leave_unlike(project, version) or rolled_back
         if verdict is not None or any(o.did != "unchanged" for o in outcomes):
             steps.write_report(tree, version)
         champion = promotion.check_champion(project, otherwise=version)
@@ -196,7 +196,7 @@ def find_or_register(
         return version
 
 
-def away_from_damage(project: Path, version: Version) -> str:
+def leave_damaged(project: Path, version: Version) -> str:
     """Roll back from a champion whose files are gone or changed; the reason, "" where it is whole.
 
     Not where `version` is its bundle again, which takes its place, nor where no earlier champion
@@ -209,7 +209,7 @@ def away_from_damage(project: Path, version: Version) -> str:
     return _roll_back(project, champion, wrong.found)
 
 
-def away_from_lies(project: Path, version: Version) -> str:
+def leave_unlike(project: Path, version: Version) -> str:
     """Roll back from the new champion where it does not answer as it did at its evaluation.
 
     Raises DamagedVersion where there is no champion to go back to.

@@ -45,7 +45,7 @@ class Tick:
     request: Request
     #: Why an earlier champion serves again, and which; "" where none does.
     rolled_back: str = ""
-    #: What came in from data/inbox.
+    #: Recordings that were taken in from data/inbox.
     taken: tuple[Taken, ...] = ()
     uncommitted: tuple[str, ...] = ()
 

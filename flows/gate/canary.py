@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from flows.gate.judging import score_bundle
 from flows.processes.environment import command_environment
 from ser.bundle import load_bundle
 from ser.core.gate.comparison import KEY
 from ser.core.utterance.tables import check_predictions, posterior_columns
-from ser.errors import SerError
+from ser.errors import ChangedAudio, SerError
 from ser.io.storage.tables import read_table
 from ser.io.tracking import runs
 from ser.io.tracking.registry.bundles import fetch_bundle
@@ -28,7 +29,7 @@ from ser.project import FOLDS, PREDICTIONS
 
 #: Utterances of each emotion.
 EACH = 2
-#: Of a posterior: extracting features anew, by another library's threads, differs by less.
+#: Largest difference of a posterior; features that are extracted anew differ by less.
 TOLERANCE = 1e-3
 #: Seconds that it may take on a loaded machine.
 PATIENCE = 600.0
@@ -68,8 +69,10 @@ def ask(root: Path, version: Version) -> Canary:
 
 
 def compare(root: Path, version: Version) -> Canary:
-    """Answers of the registered version against those that were logged when it was evaluated."""
-    # Damaged files are the very thing to be found: this error is not caught.
+    """Answers of the registered version against those that were logged when it was evaluated.
+
+    Raises RegistryError, AudioError or BundleError where it cannot be loaded or does not answer.
+    """
     directory = fetch_bundle(root, version)
     try:
         known = read_table(_logged(root, version, PREDICTIONS.name), check_predictions)
@@ -80,10 +83,11 @@ def compare(root: Path, version: Version) -> Canary:
     rows = folds.merge(_fixed(known, whole_speaker=enrolled)[KEY], on=KEY)
     if not all((root / file).exists() for file in rows["file"]):
         return Canary(None, "its test recordings are no longer on this machine")
-    # The stopwatch and this share the way of a bundle that is scored from the audio.
-    from flows.gate.judging import score_bundle
-
-    answered = score_bundle(directory, rows, root)
+    try:
+        answered = score_bundle(directory, rows, root)
+    except ChangedAudio as error:
+        # The recording's fault, and none of the version's.
+        return Canary(None, f"a test recording has changed ({error})")
     pair = answered.merge(known, on=KEY, suffixes=("", "_known"))
     difference = max(
         float((pair[column] - pair[f"{column}_known"]).abs().max())

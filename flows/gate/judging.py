@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +52,16 @@ def judge_version(
     """The verdict on `version`, whose predictions are those that `evaluate` wrote last."""
     new = read_table(root / PREDICTIONS, check_predictions)
     challenger = facts.of_files(root, new)
-    held = partial(ruled, challenger=challenger, params=params.gate, seed=params.seed)
     if champion is None:
-        verdict = held(NO_CHAMPION if version.version > 1 else FIRST, champion=None)
+        found = NO_CHAMPION if version.version > 1 else FIRST
+        verdict = ruled(found, challenger, None, params.gate, seed=params.seed)
     elif champion.version == version.version:
         return Verdict(True, "It serves already; only the record of its verdict was lost.")
     else:
         verdict = _against(root, params, version, champion, challenger)
+    if version.version and any(rule.failed for rule in verdict.rules):
+        remedy = f"Mend the model or the limit; `ser promote {version.version}` overrules the gate."
+        verdict = replace(verdict, reason=f"{verdict.reason} {remedy}")
     tested = utterances_sha256(new)
     before = sum(row.get("tested") == tested for row in history(root))
     return replace(verdict, tested=tested, comparisons=before + 1)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: From MANY recordings on, other processes read and extract them. They take seconds to start;
 #: meanwhile the FIRST are predicted here.
 MANY, FIRST = 100, 31
-#: What can be done without a champion: `ser stress` takes its model as an argument.
+#: Ends the error that there is no champion. `ser stress` has no option --model, but an argument.
 OTHERWISE = ", or name a bundle's folder (--model FOLDER; ser stress FOLDER)"
 #: At most two parts are extracted and not yet predicted; predictions are made in batches.
 PART, BATCH = 48, 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -65,10 +64,5 @@ def _stoppable(results: Iterable[T]) -> Iterator[T]:
     try:
         yield from results
     except KeyboardInterrupt:
-        # loky's thread may put work into a queue that is closed already, and would print that.
-        before, threading.excepthook = threading.excepthook, lambda _: None
-        try:
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
-        finally:
-            threading.excepthook = before
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
         raise

@@ -28,8 +28,8 @@ EMIT = """
 from flows.events import emit
 from prefect import flow
 
-emit("ser.model.promoted", "Version 3 is promoted.", version=3)
-emit("ser.model.refused", "Version 4 is kept out.", version=4)
+emit("promotion", "Version 3 is promoted.", version=3)
+emit("refusal", "Version 4 is kept out.", version=4)
 
 @flow(name="retrain")
 def retrain():
@@ -156,7 +156,7 @@ def test_each_channel_is_told_of_what_it_asked_for(desk: Desk) -> None:
         {
             "name": "webhook",
             "how": "webhook",
-            "on": ["failure", "promotion", "refusal", "rollback", "drift"],
+            "on": ["failure", "promotion", "refusal", "rollback"],
         },
     ]
     assert desk.run("-c", EMIT).returncode == 0
@@ -176,9 +176,9 @@ def test_a_channel_that_is_added_again_is_replaced_and_one_that_is_removed_is_si
     desk: Desk,
 ) -> None:
     desk.notify("add", "webhook", desk.web, "--name", "twice")
-    desk.notify("add", "webhook", desk.web, "--name", "twice", "--on", "drift")
+    desk.notify("add", "webhook", desk.web, "--name", "twice", "--on", "rollback")
     channels = {one["name"]: one["on"] for one in json.loads(desk.notify("list", "--json"))}
-    assert channels["twice"] == ["drift"]
+    assert channels["twice"] == ["rollback"]
     desk.notify("remove", "twice")
     assert "twice" not in desk.notify("list")
 

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from flows import stages
+from flows.gate import canary
 from flows.report import Tick, markdown, print_closing
 from flows.servers.status import gather
 from flows.stages import Outcome, StageCrashed
@@ -334,6 +335,44 @@ def test_a_new_champion_that_does_not_answer_as_at_its_evaluation_is_rolled_back
     assert versions.champion(project.root).version == 1
     assert [row["event"] for row in journal.rows(project.root)][-2:] == ["promoted", "rolled_back"]
     assert tick(project).champion.version == 1
+
+
+def test_the_canary_blames_no_version_for_a_recording_that_changed(project: Project) -> None:
+    version = versions.champion(project.root)
+    assert canary.compare(project.root, version).passed
+    for file in (project.root / "data/raw/synthetic").rglob("*.wav"):
+        content = file.read_bytes()
+        # A link into DVC's cache is replaced, never written through.
+        file.unlink()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    found = canary.compare(project.root, version)
+    assert found.passed is None
+    assert "has changed" in found.why
+
+
+def test_a_tick_takes_in_the_inbox_and_names_what_it_refuses(project: Project) -> None:
+    from flows.pipeline import retrain
+
+    project.set(intake__settle_seconds=0.0)
+    inbox = project.root / "data/inbox/calls"
+    for clip in sorted((project.root / "data/raw/synthetic").rglob("*_t1.wav"))[:12]:
+        speaker, _, emotion, _ = clip.stem.split("_")
+        (inbox / emotion / speaker).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, inbox / emotion / speaker)
+    (inbox / "anger/spk01/broken.wav").write_bytes(b"RIFF")
+
+    retrain(root=str(project.root), dry_run=True)
+    assert inbox.is_dir(), "a dry run changes nothing"
+    again = tick(project)
+
+    (taken,) = again.taken
+    assert (taken.added, [one.file for one in taken.refused]) == (12, ["anger/spk01/broken.wav"])
+    assert "md5" in (project.root / "data/raw/calls.dvc").read_text()
+    assert len(list((project.root / "data/raw/calls").rglob("*.wav"))) == 12
+    text = markdown(again)
+    assert "12 new, 1 refused" in text
+    assert "| calls/anger/spk01/broken.wav | damaged |" in text
+    assert tick(project).taken == ()
 
 
 def test_a_stage_that_fails_ends_the_flow_with_its_own_words(

@@ -221,8 +221,8 @@ def main() -> None:
         # Also for what a command starts.
         os.environ["SER_DEBUG"] = "1"
     debug = bool(os.environ.get("SER_DEBUG"))
-    # A plain `kill` must leave no process of a pool behind.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A plain `kill` goes the way of Ctrl-C, which is held off where it must not interrupt.
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.argv = [a for a in sys.argv if a != "--debug"]
     # torch would keep compiled code for each of 1,024 lengths of recordings: 100 MB.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
@@ -255,4 +255,4 @@ def main() -> None:
         end_silently()
         sys.exit(USER_ERROR)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -34,7 +34,7 @@ def status(context: typer.Context) -> None:
 
 
 def notify(context: typer.Context) -> None:
-    """Who is told of promotions, refusals, drift and failures: webhook, Slack, e-mail."""
+    """Who is told of promotions, refusals, roll-backs and failures: webhook, Slack, e-mail."""
     _become("flows.notify", context)
 
 

@@ -222,7 +222,7 @@ def show_comparison(timelines: Sequence[Timeline]) -> None:
     ]
     cells = [_figures(row, with_channel=several) for row in found.rows]
     console = Console(highlight=False)
-    # What the columns of figures leave, each with a gap of 2, is for the emotions.
+    # The emotions get the width that the other columns leave; between columns stand 2 spaces.
     columns = zip(*([max(h.split("\n"), key=len) for h in headings], *cells), strict=True)
     left = console.width - sum(max(map(cell_len, column)) + 2 for column in columns) - 2
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -36,6 +36,6 @@ def _write_wav(path: Path, y: np.ndarray, sr: int) -> Path:
     # As on a page: what exceeds full scale, of a tilt, is brought into range and not clipped.
     peak = float(abs(y).max(initial=1.0))
     with atomic_path(path) as temporary:
-        # Of a path's text it takes UTF-8 alone.
+        # soundfile refuses a path whose name is no UTF-8; it takes the bytes.
         soundfile.write(os.fsencode(temporary), y / peak, sr, format="WAV", subtype="PCM_16")
     return path

@@ -15,12 +15,11 @@ import pandas as pd
 
 from ser.core.gate.verdict import Outcome, Rule
 from ser.core.scores import metrics
+from ser.core.scores.robustness import gap_between
 from ser.core.utterance.emotions import check_emotions, classes_of
 from ser.core.utterance.tables import is_known
 from ser.params import GateParams
 
-#: Speakers that each sex must have for a gap between them to mean anything.
-MIN_OF_A_SEX = 2
 #: Figures that differ by less are equal.
 TOLERANCE = 1e-9
 
@@ -80,11 +79,10 @@ def _figures(facts: Facts) -> Iterator[tuple[str, float]]:
     table = facts.predictions
     for emotion, rows in table.groupby("emotion", observed=True):
         yield f"recall of {emotion}", float((rows["predicted"] == rows["emotion"]).mean())
-    sexes = table[is_known(table["sex"])]
-    speakers = sexes.groupby("sex", observed=True)["speaker"].nunique()
-    if len(speakers) > 1 and speakers.min() >= MIN_OF_A_SEX:
-        by_sex = [metrics.uar(part) for _, part in sexes.groupby("sex", observed=True)]
-        yield "UAR gap by sex", max(by_sex) - min(by_sex)
+    sexes = gap_between("sex", table, table["sex"].where(is_known(table["sex"])), limit=1.0)
+    # It is not judged between few people, or few utterances of them.
+    if sexes.gap is not None and sexes.passed is not None:
+        yield "UAR gap by sex", sexes.gap
     yield "ECE", metrics.expected_calibration_error(table)
     if "answered_clean" in facts.stress:
         yield "abstained", 1 - float(facts.stress["answered_clean"])
@@ -119,6 +117,6 @@ def _over_chance(predictions: pd.DataFrame, resamples: int, seed: int) -> Rule:
     name, chance = "UAR above chance", 1 / len(classes_of(predictions["emotion"]))
     interval = metrics.uar_interval(predictions, resamples=resamples, seed=seed)
     if interval is None:
-        return Rule(name, metrics.uar(predictions), chance, "not judged", None, "one speaker")
+        return Rule(name, metrics.uar(predictions), chance, "not judged", None, "too few speakers")
     outcome: Outcome = "passed" if interval[0] > chance else "failed"
     return Rule(name, interval[0], chance, outcome, None, "lower end of UAR's 95 % interval")

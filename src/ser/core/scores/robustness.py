@@ -31,7 +31,7 @@ from ser.params import LimitParams, StressParams
 SCHEMA = "ser.stress/1"
 #: Mean F0 of a speaker, Hz, up to which a voice is low, and up to which it is medium (ser-tests).
 LOW_HZ, MEDIUM_HZ = 145.0, 190.0
-#: Of each group of a gap that is judged.
+#: What each group must have, or the gap between them is not judged.
 LEAST_SPEAKERS, LEAST_UTTERANCES = 2, 20
 #: Rounding of shares must not fail a row that reaches its limit exactly.
 TOLERANCE = 1e-9
@@ -182,13 +182,14 @@ def gaps(clean: pd.DataFrame, *, max_gap: float) -> tuple[Gap, ...]:
     named = pd.cut(pitch, [0, LOW_HZ, MEDIUM_HZ, np.inf], labels=["low", "medium", "high"])
     sex = clean["sex"].where(is_known(clean["sex"]))
     return (
-        _gap("sex", clean, sex, max_gap),
-        _gap("pitch", clean, named.astype(object), max_gap),
-        _gap("speaker", clean, clean["speaker"], None),
+        gap_between("sex", clean, sex, max_gap),
+        gap_between("pitch", clean, named.astype(object), max_gap),
+        gap_between("speaker", clean, clean["speaker"], None),
     )
 
 
-def _gap(name: str, clean: pd.DataFrame, group: pd.Series, limit: float | None) -> Gap:
+def gap_between(name: str, clean: pd.DataFrame, group: pd.Series, limit: float | None) -> Gap:
+    """The gap between the groups of utterances; who is in none (NaN) does not count."""
     groups, speakers, is_enough = {}, {}, True
     for one, own in clean.groupby(group, sort=True):
         groups[str(one)], speakers[str(one)] = uar(own), int(own["speaker"].nunique())

@@ -102,7 +102,7 @@ def stated_seconds(path: Path) -> float | None:
     if not path.is_file():
         return None
     try:
-        # Of a path's text it takes UTF-8 alone.
+        # soundfile refuses a path whose name is no UTF-8; it takes the bytes.
         header = soundfile.info(os.fsencode(path))
     except (soundfile.SoundFileError, RuntimeError):
         return None
