@@ -64,6 +64,20 @@ def clock(seconds: float, *, digits: int = 0) -> str:
     return f"{head}:{rest:02}" + (f".{part:0{digits}}" if digits else "")
 
 
+def shortened(text: str, most: int) -> str:
+    """The text in at most so many cells: cut in the middle, since ends tell names apart.
+
+    >>> shortened("interview of the first week, part 12.wav", 22)
+    'interview o…art 12.wav'
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{set_cell_size(text, most - 1 - end)}…{set_cell_size(text[::-1], end)[::-1]}"
+
+
 def one_line(text: str) -> str:
     """`printable` text without line breaks, which a file's name may hold.
 

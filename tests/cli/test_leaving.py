@@ -61,7 +61,8 @@ def test_a_full_disk_behind_stdout_is_one_line(trained):
     done = said_into("> /dev/full", trained)
     assert done.returncode == 2
     assert done.stderr == (
-        "error: What is printed cannot be written or read (No space left on device).\n"
+        "error: What is printed cannot be written or read (No space left on device). "
+        "Mend that, then try again.\n"
     )
 
 

@@ -14,8 +14,8 @@ import soundfile
 from ser.corpora.catalogue import corpus_named, list_recordings
 from ser.errors import CorpusError
 from ser.inbox import taking as inbox
+from ser.inbox.corrections import Inbox
 from ser.params import FeatureParams
-from ser.serve.inbox import Inbox
 from support.signals import voice
 
 SR = 16_000

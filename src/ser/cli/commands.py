@@ -250,7 +250,8 @@ def main() -> None:
         if debug:
             raise
         what = error.filename or "What is printed"
-        print_error(f"{what} cannot be written or read ({error.strerror or error}).")
+        why = error.strerror or str(error)
+        print_error(f"{what} cannot be written or read ({why}). Mend that, then try again.")
         # Python would try once more to write what is left.
         end_silently()
         sys.exit(USER_ERROR)

@@ -1,1 +1,1 @@
-"""What waits in data/inbox, and how it comes in."""
+"""What waits in data/inbox: recordings for the next retraining, and listeners' corrections."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -26,6 +25,7 @@ from ser.corpora.own import shelf
 from ser.corpora.own.shelf import CARD_FILE, is_own_name
 from ser.errors import CorpusError
 from ser.files import file_hash
+from ser.inbox.corrections import REQUEST_ID
 from ser.io.audio.read import LONG, audio_sha256, read_recording
 from ser.io.intake import dvc
 from ser.io.intake.checksums import SUMS
@@ -37,8 +37,6 @@ from ser.project import INBOX, MANIFESTS, RAW
 from ser.stages.manifest import find_unfit, needs_of
 
 REFUSED = INBOX / "refused"
-#: Folders that the server makes of corrections, by their request ids.
-CORRECTION = re.compile(r"[0-9a-f]{32}")
 TABLES = ("labels.csv", "labels.tsv", "labels.parquet")
 MAPPING = "mapping.yaml"
 #: Files beside the recordings that describe them.
@@ -69,7 +67,7 @@ def waiting(root: Path) -> list[str]:
         if entry.is_dir()
         and not entry.name.startswith(".")
         and entry.name != REFUSED.name
-        and not CORRECTION.fullmatch(entry.name)
+        and not REQUEST_ID.fullmatch(entry.name)
         and any(path.is_file() for path in entry.rglob("*"))
     )
 

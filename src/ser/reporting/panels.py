@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ser.core.features.extract import Lld
 from ser.core.utterance.emotions import COLOURS
+from ser.output import shortened
 from ser.params import FeatureParams
 from ser.reporting.canvas import new_figure
 
@@ -53,7 +54,7 @@ def emotion_panels(
         low, high = envelope(y)
         time = np.linspace(0, y.size / features.sr, len(low))
         wave.fill_between(time, low, high, color=COLOURS.get(name, PLAIN), linewidth=0.3)
-        wave.set(title=shorten(name, COLUMN_LETTERS), ylim=(-1.05 * peak, 1.05 * peak))
+        wave.set(title=shortened(name, COLUMN_LETTERS), ylim=(-1.05 * peak, 1.05 * peak))
     axes[0, 0].set(ylabel="amplitude")
     for row, (group, label, colours) in zip(axes[1:], ROWS, strict=True):
         values = [descriptors[name][group] for name in samples]
@@ -66,14 +67,6 @@ def emotion_panels(
     axes[0, 0].set_xlim(0, max(y.size for y in samples.values()) / features.sr)
     figure.suptitle(fill(title, width=round(LETTERS * figure.get_figwidth())))
     return figure
-
-
-def shorten(text: str, most: int) -> str:
-    """
-    >>> shorten("a long name of a clip", 12)
-    'a long …clip'
-    """
-    return text if len(text) <= most else f"{text[: most - 5]}…{text[-4:]}"
 
 
 def envelope(y: np.ndarray, points: int = ENVELOPE) -> tuple[np.ndarray, np.ndarray]:

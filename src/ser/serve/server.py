@@ -21,13 +21,13 @@ from joblib import cpu_count
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ser.errors import SerError
+from ser.inbox.corrections import DAY, Inbox
 from ser.io.storage.traffic import open_traffic
 from ser.params.server import ServeParams
 from ser.params.timeline import TimelineParams
 from ser.serve.app import create_app
 from ser.serve.champion import Watch, from_folder, serves
 from ser.serve.ids import Ids
-from ser.serve.inbox import DAY, Inbox
 from ser.serve.interfaces.admission import Admission
 from ser.serve.interfaces.guard import LOOPBACK
 from ser.serve.logs import event, set_up_logs

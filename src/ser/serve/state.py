@@ -10,10 +10,10 @@ from ser.params.timeline import TimelineParams
 from ser.serve.workers.rows import whole_row
 
 if TYPE_CHECKING:
+    from ser.inbox.corrections import Inbox
     from ser.io.storage.traffic import TrafficLog
     from ser.params.server import ServeParams
     from ser.serve.ids import Ids
-    from ser.serve.inbox import Inbox
     from ser.serve.interfaces.admission import Admission
     from ser.serve.metrics import Metrics
     from ser.serve.voices import Profiles

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +23,7 @@ from ser.core.timeline.error import (
 from ser.core.timeline.turns import Turn
 from ser.core.timeline.values import ChannelTimeline, Timeline
 from ser.core.utterance.emotions import COLOURS
-from ser.output import clock, count_of, one_line
+from ser.output import clock, count_of, one_line, shortened
 
 if TYPE_CHECKING:
     from ser.io.labels.reading import Reference
@@ -179,7 +179,7 @@ def _figures(row: Compared, *, with_channel: bool) -> list[str]:
     share = change.answered_seconds / change.speech_seconds if change.speech_seconds else 0.0
     steps = change.changes_per_minute
     return [
-        shortened(Path(one_line(row.file)).name),
+        shortened(Path(one_line(row.file)).name, NAME),
         *([row.channel] if with_channel else []),
         clock(change.speech_seconds),
         f"{share:.0%}",
@@ -195,18 +195,6 @@ def _most(change: Change, *, width: int) -> Text:
     ]
     beside = Text("  ").join(most)
     return beside if beside.cell_len <= width else Text("\n").join(most)
-
-
-def shortened(name: str) -> str:
-    """The name in at most NAME cells: cut in the middle, since ends tell recordings apart.
-
-    >>> shortened("interview of the first week, part 12.wav")
-    'interview o…art 12.wav'
-    """
-    if cell_len(name) <= NAME:
-        return name
-    end = (NAME - 1) // 2
-    return f"{set_cell_size(name, NAME - 1 - end)}…{set_cell_size(name[::-1], end)[::-1]}"
 
 
 def show_comparison(timelines: Sequence[Timeline]) -> None:

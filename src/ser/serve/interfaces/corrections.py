@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from ser.errors import AudioError
+from ser.inbox.corrections import REQUEST_ID, Inbox, InboxFull
 from ser.io.audio.containers import sniff
-from ser.serve.inbox import REQUEST_ID, Inbox, InboxFull
 from ser.serve.interfaces.problems import Problem
 from ser.serve.interfaces.rest import BINARY, COMMON, body, problems
 from ser.serve.interfaces.schemas import CorrectionAnswer, Deleted

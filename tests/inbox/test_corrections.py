@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ser.inbox.corrections import DAY, RECORDING, Inbox, InboxFull
 from ser.params.server import ServeParams
-from ser.serve.inbox import DAY, RECORDING, Inbox, InboxFull
 
 ROOT = Path(__file__).parents[2]
 ID, OTHER = "a" * 32, "b" * 32
