@@ -33,6 +33,8 @@ BLOCKS = {
     "slack": "prefect.blocks.notifications:SlackWebhook",
     "mail": "ser.io.web.mail:Mail",
 }
+#: Addresses of incoming webhooks.
+SLACK = r"https://hooks\.slack(-gov)?\.com/services(/[A-Za-z0-9]+){3}/?"
 SUBJECT = "SER: {{ event.event | replace('ser.', '') }}"
 BODY = "{{ event.payload.summary }}"
 FAILED_SUBJECT = "SER: {{ flow.name }} {{ flow_run.state.name | lower }}"
@@ -101,6 +103,23 @@ def _check(options: argparse.Namespace) -> None:
             f"The address begins with {options.address[:12]!r}; {options.how} needs "
             f"{' or '.join(f'{scheme}://' for scheme in expected)}, see `ser notify add --help`."
         )
+    # The library takes any address, and would send nothing to one that it does not understand.
+    if options.how == "slack" and not re.fullmatch(SLACK, options.address):
+        raise SerError(
+            "The address is none of Slack's incoming webhooks; expected "
+            "https://hooks.slack.com/services/T…/B…/…; any other is a `webhook`."
+        )
+    if options.how == "mail" and not _is_mail(options.address):
+        raise SerError(
+            "The address names no sender or recipient; expected mailto(s)://user:password@host"
+            "?from=ser@example.org&to=me@example.org, see docs/howto/notify.md."
+        )
+
+
+def _is_mail(address: str) -> bool:
+    from apprise import Apprise
+
+    return Apprise.instantiate(address) is not None
 
 
 def add(options: argparse.Namespace) -> None:

@@ -21,20 +21,23 @@ STATES = (
 )
 
 
-def post(url: str, path: str, body: object, *, may_exist: bool = False) -> Any:
-    """The answer to a POST; raises StageError where the server is away or refuses.
+def post(
+    url: str, path: str, body: object, *, may_exist: bool = False, timeout: float = TIMEOUT
+) -> Any:
+    """The answer to a POST, None for an empty one; raises StageError where the server is away or
+    refuses.
 
     url : of the API, which ends in /api. may_exist : what is to be created, as it may be there.
     """
     try:
-        answer = httpx.post(f"{url}/{path}", json=body, headers=_headers(), timeout=TIMEOUT)
+        answer = httpx.post(f"{url}/{path}", json=body, headers=_headers(), timeout=timeout)
     except httpx.HTTPError as error:
         raise StageError(f"Prefect's server at {url} does not answer ({error}).") from error
     if answer.is_error and not (may_exist and answer.status_code == httpx.codes.CONFLICT):
         raise StageError(
             f"Prefect's server at {url} refuses {path} ({answer.status_code}: {answer.text[:200]})."
         )
-    return answer.json()
+    return answer.json() if answer.content else None
 
 
 def workers(url: str) -> list[dict[str, Any]]:

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 import os
-import socketserver
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.processes.server import free_port
+from ser.io.tracking.lineage import user
+from support.project import Project
+from support.receivers import mail_server, slack, web_server
+from support.registry import register_versions
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
@@ -49,7 +52,7 @@ for run in (retrain, another):
 
 @dataclass
 class Desk:
-    """A project with a Prefect server, and a web and a mail server that keep what they receive."""
+    """A project with a Prefect server, and servers that keep what they receive."""
 
     root: Path
     env: dict[str, str]
@@ -57,11 +60,12 @@ class Desk:
     smtp: int
     posted: list[dict[str, str]] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)
+    slacked: list[tuple[str, Any]] = field(default_factory=list)
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *command],
-            cwd=self.root,
+            cwd=cwd or self.root,
             env=self.env,
             capture_output=True,
             text=True,
@@ -73,6 +77,13 @@ class Desk:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def only(self, *arguments: str) -> None:
+        """Add a channel, and remove all others."""
+        for one in json.loads(self.notify("list", "--json")):
+            self.notify("remove", one["name"])
+        self.notify("add", *arguments)
+        self.posted.clear()
+
     def until(self, look: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not look():
@@ -80,45 +91,21 @@ class Desk:
             time.sleep(0.2)
 
 
-def web_server(posted: list[dict[str, str]]) -> HTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return HTTPServer(("127.0.0.1", 0), Handler)
-
-
-def mail_server(mails: list[str]) -> socketserver.ThreadingTCPServer:
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(b"220 here\r\n")
-            for line in self.rfile:
-                word = line.split()[0].upper() if line.split() else b""
-                if word == b"DATA":
-                    self.wfile.write(b"354 go on\r\n")
-                    body = iter(lambda: self.rfile.readline(), b".\r\n")
-                    mails.append(b"".join(body).decode())
-                self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
-
-    return socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-
-
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     root, port = tmp_path_factory.mktemp("desk"), free_port()
     posted: list[dict[str, str]] = []
     mails: list[str] = []
+    slacked: list[tuple[str, Any]] = []
+    proxy, certificate = slack(slacked, root)
     env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     env |= {
         "PREFECT_HOME": str(root / ".prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "NO_PROXY": "127.0.0.1",
+        "HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_address[1]}",
+        "REQUESTS_CA_BUNDLE": str(certificate),
         "PYTHONPATH": os.pathsep.join(
             [str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")]
         ),
@@ -132,14 +119,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         stderr=log,
     )
     try:
-        with web_server(posted) as web, mail_server(mails) as smtp:
-            for one in (web, smtp):
+        with web_server(posted) as web, mail_server(mails) as smtp, proxy:
+            for one in (web, smtp, proxy):
                 threading.Thread(target=one.serve_forever, daemon=True).start()
             address = f"http://127.0.0.1:{web.server_address[1]}/hook"
-            found = Desk(root, env, address, int(smtp.server_address[1]), posted, mails)
+            found = Desk(root, env, address, int(smtp.server_address[1]), posted, mails, slacked)
             found.until(lambda: found.run("-m", "flows.notify", "list").returncode == 0)
             yield found
-            for one in (web, smtp):
+            for one in (web, smtp, proxy):
                 one.shutdown()
     finally:
         server.terminate()
@@ -172,6 +159,78 @@ def test_each_channel_is_told_of_what_it_asked_for(desk: Desk) -> None:
     assert "Version 3 is promoted." in mail
 
 
+def test_promotions_and_roll_backs_by_hand_are_told_once_each(
+    desk: Desk, trained: Project, tmp_path: Path
+) -> None:
+    root = trained.copied_to(tmp_path).root
+    register_versions(root, root / "models" / "bundle", range(1, 3))
+    desk.only("webhook", desk.web)
+    for words in (
+        ("promote", "1"),
+        ("promote", "2", "--reason", "a louder\nroom."),
+        ("promote", "2"),
+        ("roll-back", "--yes"),
+    ):
+        done = desk.run("-m", "ser.cli", *words, cwd=root)
+        assert (done.returncode, done.stderr) == (0, "")
+        # So that they come in the order in which they were done, and one too many has time.
+        time.sleep(3)
+    desk.until(lambda: len(desk.posted) >= 3)
+    who = user()
+    assert [(one["subject"], one["body"]) for one in desk.posted] == [
+        ("SER: model.promoted", f"Version 1 is promoted by hand: promoted by hand ({who})."),
+        ("SER: model.promoted", f"Version 2 is promoted by hand: a louder\\nroom ({who})."),
+        (
+            "SER: model.rolled-back",
+            "Version 1 serves again. Rolled back from version 2 by hand: rolled back by hand "
+            f"({who}).",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"), [("", ""), (f"http://127.0.0.1:{free_port()}/api", "Nobody is told: ")]
+)
+def test_without_a_server_an_event_neither_starts_one_nor_fails(
+    tmp_path: Path, url: str, words: str
+) -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    env |= {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    env |= {"PREFECT_API_URL": url} if url else {}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.events", "rollback", "1", "Version 1 serves again."],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert done.stderr.startswith(words)
+    assert len(done.stderr.splitlines()) == bool(words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_slack_is_told_in_its_own_form(desk: Desk) -> None:
+    address = "https://hooks.slack.com/services/T0000000A/B0000000B/abcdefghijklmnopqrstuvwx"
+    desk.notify("add", "slack", address, "--on", "promotion")
+    try:
+        desk.notify("test", "slack")
+        assert desk.run("-c", EMIT).returncode == 0
+        desk.until(lambda: len(desk.slacked) >= 2)
+        time.sleep(3)
+    finally:
+        desk.notify("remove", "slack")
+    tried, promoted = desk.slacked
+    assert {path for path, _ in (tried, promoted)} == {
+        address.removeprefix("https://hooks.slack.com")
+    }
+    (message,) = promoted[1]["attachments"]
+    assert message["title"] == "SER: model.promoted"
+    assert message["text"] == "Version 3 is promoted."
+
+
 def test_a_channel_that_is_added_again_is_replaced_and_one_that_is_removed_is_silent(
     desk: Desk,
 ) -> None:
@@ -201,6 +260,9 @@ def test_a_channel_is_tried_by_a_line_and_says_where_it_fails(desk: Desk) -> Non
         (["add", "mail", "me@example.org"], "mailto:// or mailtos://"),
         (["add", "webhook", "https://example.org", "--on", "promotions"], "promotion, refusal"),
         (["add", "slack", "https://example.org", "--name", "Ä"], "cannot be called"),
+        (["add", "slack", "https://example.org/hook"], "https://hooks.slack.com/services/"),
+        (["add", "slack", "https://hooks.slack.com/services/T0/B0"], "hooks.slack.com/services/"),
+        (["add", "mail", "mailto://me:secret@host?from=me"], "no sender or recipient"),
         (["remove", "nobody"], "There is no channel 'nobody'"),
     ],
 )

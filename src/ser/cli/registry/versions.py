@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -85,6 +86,7 @@ def promote(
     if promoted := promotion.promote(root, named, reason=one_line(reason)):
         describe_verdict(root, promoted)
         print(f"Version {version} is the champion.")
+        _tell(root, "promotion", version, f"Version {version} is promoted by hand: {reason}")
     else:
         print(f"Version {version} is the champion already; nothing changed.")
 
@@ -115,6 +117,20 @@ def roll_back(
             raise typer.Exit(SOME_FAILED)
     before = promotion.roll_back(root, before.version, reason=one_line(reason))
     print(f"Version {before.version} is the champion again.")
+    left = f"Rolled back from version {now.version} by hand" if now else "Rolled back by hand"
+    serves = f"Version {before.version} serves again"
+    _tell(root, "rollback", before.version, f"{serves}. {left}: {reason}")
+
+
+def _tell(root: Path, kind: str, version: int, what: str) -> None:
+    """Have the Prefect server of `ser up`, where one runs, notify whom `ser notify` has set up."""
+    from ser.io.tracking.lineage import user
+
+    # In a folder without the flows no server was started.
+    if (root / "flows").is_dir():
+        summary = one_line(f"{what.rstrip('.')} ({user()}).")
+        words = ["-m", "flows.events", kind, str(version), summary]
+        subprocess.run([sys.executable, *words], cwd=root, check=False)
 
 
 def _mend_registry(root: Path) -> None:
