@@ -31,10 +31,16 @@ from flows.processes.supervision import (
     watch_heartbeats,
 )
 from flows.report import Tick
-from flows.request import AS_IN_PARAMS, NO_OVERRIDES, Model, Request, request_of
+from flows.request import (
+    AS_IN_PARAMS,
+    NO_OVERRIDES,
+    Model,
+    Request,
+    check_corpora,
+    request_of,
+)
 from flows.stages import Outcome
 from flows.worktree import as_checked_out, hide_overrides, link_own_files
-from ser.corpora.catalogue import check_present
 from ser.errors import DamagedVersion, RegistryError, SerError
 from ser.files import read_json
 from ser.inbox import taking as inbox
@@ -108,7 +114,7 @@ def _retrain(project: Path, params: Params, request: Request) -> Tick:
 def _workspace(project: Path, request: Request, params: Params) -> Iterator[tuple[Path, Params]]:
     """Where stages run and on which parameters: in the checkout, or in a worktree."""
     if not request.leaves_checkout:
-        check_present(project, params.data.corpora)
+        check_corpora(project, params)
         yield project, params
         return
     with as_checked_out(project, "retrain") as tree:
@@ -116,7 +122,7 @@ def _workspace(project: Path, request: Request, params: Params) -> Iterator[tupl
         request.write(tree)
         link_own_files(project, tree)
         params = load_params(tree / "params.yaml")
-        check_present(tree, params.data.corpora)
+        check_corpora(tree, params)
         yield tree, params
 
 
@@ -146,7 +152,7 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             steps.push(tree)
         version = find_or_register(tree, params, receipt, request)
         rolled_back = leave_damaged(project, version)
-        if version.verdict is None or versions.champion(project) is None:
+        if not promotion.stands(project, version, params.gate.sha256):
             judge_it = partial(steps.judge, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
             steps.describe(project, version, verdict)

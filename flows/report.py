@@ -147,7 +147,7 @@ def rule_rows(verdict: Verdict | None) -> dict[str, str]:
         return {}
     found = {"Rules": rules_text(verdict.to_dict()["rules"])}
     if verdict.comparisons:
-        found["Verdicts"] = wear_text(verdict.comparisons)
+        found["Verdicts"] = wear_text(verdict.comparisons, verdict.held_back)
     return found
 
 

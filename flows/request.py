@@ -12,7 +12,7 @@ from dvc.utils.serialize import modify_yaml
 
 from ser.errors import ParamsError
 from ser.io.intake import dvc
-from ser.params import MODELS, parse_params
+from ser.params import MODELS, Params, parse_params
 from ser.params.overrides import dotted, parse_override, set_value
 
 AS_IN_PARAMS = "as in params.yaml"
@@ -75,3 +75,11 @@ def request_of(
 def values_of(sets: Sequence[str]) -> dict[str, Any]:
     """Overrides from KEY=VALUE each; raises ParamsError."""
     return dict(map(parse_override, sets))
+
+
+def check_corpora(root: Path, params: Params) -> None:
+    """Raise UnknownCorpus or MissingCorpus unless each corpus that params.yaml names is here."""
+    from ser.corpora.catalogue import check_present
+
+    check_present(root, params.data.corpora)
+    check_present(root, params.gate.corpora, key="gate.corpora")

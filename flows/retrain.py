@@ -19,7 +19,7 @@ from typing import Any, cast
 from flows.processes.environment import begin, failed
 from flows.processes.lock import hold
 from flows.processes.server import prefect_server
-from flows.request import AS_IN_PARAMS, request_of, values_of
+from flows.request import AS_IN_PARAMS, check_corpora, request_of, values_of
 from ser.errors import SerError
 from ser.output import print_error
 from ser.params import load_params
@@ -82,9 +82,7 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     request_of(root, **asked)
     server = prefect_server(root)
 
-    from ser.corpora.catalogue import check_present
-
-    check_present(root, params.data.corpora)
+    check_corpora(root, params)
 
     from rich.console import Console
 

@@ -1,4 +1,5 @@
-"""Predictions of the challenger and of the champion on the challenger's test split, compared."""
+"""Predictions of the challenger and of the champion on the same utterances, compared: those of the
+challenger's test split, or of the corpora that are held back for the gate."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ from ser.io.tracking.registry.change import history
 from ser.io.tracking.registry.versions import Version
 from ser.params import Params
 from ser.predictor import Predictor
-from ser.project import FOLDS, PREDICTIONS
+from ser.project import BUNDLE, FOLDS, PREDICTIONS
 
 #: The recordings that a version was trained, tuned and calibrated on, among its run's artifacts.
 TRAINING_SET = "training_set.parquet"
@@ -49,8 +50,8 @@ UTTERANCE = ["file", "start", "end"]
 def judge_version(
     root: Path, params: Params, version: Version, champion: Version | None
 ) -> Verdict:
-    """The verdict on `version`, whose predictions are those that `evaluate` wrote last."""
-    new = read_table(root / PREDICTIONS, check_predictions)
+    """The verdict on `version`: bundle and predictions are those that the stages made last."""
+    asked, new = _challenged(root, params)
     challenger = facts.of_files(root, new)
     if champion is None:
         found = NO_CHAMPION if version.version > 1 else FIRST
@@ -58,22 +59,47 @@ def judge_version(
     elif champion.version == version.version:
         return Verdict(True, "It serves already; only the record of its verdict was lost.")
     else:
-        verdict = _against(root, params, version, champion, challenger)
+        verdict = _against(root, params, version, champion, challenger, asked)
     if version.version and any(rule.failed for rule in verdict.rules):
         remedy = f"Mend the model or the limit; `ser promote {version.version}` overrules the gate."
         verdict = replace(verdict, reason=f"{verdict.reason} {remedy}")
     tested = utterances_sha256(new)
     before = sum(row.get("tested") == tested for row in history(root))
-    return replace(verdict, tested=tested, comparisons=before + 1)
+    return replace(
+        verdict,
+        tested=tested,
+        comparisons=before + 1,
+        held_back=params.gate.corpora,
+        gate=params.gate.sha256,
+    )
+
+
+def _challenged(root: Path, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The utterances that both models answer, with fingerprints; the challenger's predictions."""
+    folds = _with_fingerprints(root, params)
+    if not params.gate.corpora:
+        return folds[folds["split"] == "test"], read_table(root / PREDICTIONS, check_predictions)
+    # Loads what reads corpora.
+    from flows.gate import held_back
+
+    asked = held_back.load(root, params, folds, load_bundle(root / BUNDLE).classes)
+    return asked, score_bundle(root / BUNDLE, asked, root)
 
 
 def _against(
-    root: Path, params: Params, version: Version, champion: Version, challenger: Facts
+    root: Path,
+    params: Params,
+    version: Version,
+    champion: Version,
+    challenger: Facts,
+    asked: pd.DataFrame,
 ) -> Verdict:
     """The verdict where there is a champion, which answers the same utterances."""
     overrule = f"If you mean it, run `ser promote {version.version}`." if version.version else ""
     new = challenger.predictions
-    old = _stored_predictions(root, champion, split_sha256=version.split_sha256)
+    old = None
+    if not params.gate.corpora:
+        old = _stored_predictions(root, champion, split_sha256=version.split_sha256)
     bundle = bundles.fetch_bundle(root, champion)
 
     def refused(why: str) -> Verdict:
@@ -83,12 +109,12 @@ def _against(
 
     # A recording may have been renamed since: then the bundle is scored again.
     if old is None or len(new.merge(old[KEY], on=KEY)) < len(new):
-        trained = _trained_speakers(root, params, champion)
+        trained = _trained_speakers(root, champion, asked)
         new = new[~new["speaker"].isin(trained)]
         if new.empty:
-            return refused("was trained on all test speakers of this split")
-        folds = read_table(root / FOLDS, check_folds)
-        old = score_bundle(bundle, folds[~folds["speaker"].isin(trained)], root)
+            whose = "+".join(params.gate.corpora) or "this split"
+            return refused(f"was trained on all test speakers of {whose}")
+        old = score_bundle(bundle, asked[~asked["speaker"].isin(trained)], root)
     labels = _card(root, champion)["parameters"]["data"]["labels"]
     rules = [
         label_rule(params.data.labels.keep, params.data.labels.merge),
@@ -123,17 +149,16 @@ def _with_fingerprints(root: Path, params: Params) -> pd.DataFrame:
     return folds.merge(manifest, on=UTTERANCE, how="left", validate="one_to_one")
 
 
-def _trained_speakers(root: Path, params: Params, champion: Version) -> set[str]:
-    """Speakers whose utterances the champion was trained on: those that its card names, and test
-    speakers who have one of these utterances under another name."""
+def _trained_speakers(root: Path, champion: Version, asked: pd.DataFrame) -> set[str]:
+    """Speakers whose utterances the champion was trained on: those that its card names, and those
+    of `asked` who have one of these utterances under another name."""
     by_name = set(_card(root, champion)["train_speakers"])
     try:
         trained = read_table(runs.fetch_artifact(root, champion.run_id, TRAINING_SET))
     except SerError:
         # Deleted or damaged: the card still names them.
         return by_name
-    folds = _with_fingerprints(root, params)
-    return by_name | trained_speakers(folds[folds["split"] == "test"], trained)
+    return by_name | trained_speakers(asked, trained)
 
 
 def _stored_predictions(
@@ -154,20 +179,19 @@ def _card(root: Path, version: Version) -> dict[str, Any]:
     return dict(read_json(bundles.fetch_bundle(root, version) / CARD_FILE)["card"])
 
 
-def score_bundle(bundle_dir: Path, folds: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Predictions of any bundle on the test split of `folds`, from the recordings themselves.
+def score_bundle(bundle_dir: Path, utterances: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Predictions of any bundle for rows of a manifest, from the recordings themselves.
 
     For a champion whose own feature parameters may differ from the stored features'. Where the
-    model takes enrolment, each speaker is enrolled with all test recordings, as in `evaluate`.
+    model takes enrolment, each speaker is enrolled with all of these recordings, as in `evaluate`.
     """
-    test = folds[folds["split"] == "test"]
     bundle = load_bundle(bundle_dir)
     predictor = Predictor(bundle, load_encoder_of(bundle))
 
-    posteriors = np.empty((len(test), len(bundle.classes)))
-    for rows in rows_of(test["speaker"].to_numpy(str)).values():
-        own = test.iloc[rows]
+    posteriors = np.empty((len(utterances), len(bundle.classes)))
+    for rows in rows_of(utterances["speaker"].to_numpy(str)).values():
+        own = utterances.iloc[rows]
         voice = predictor.enrol(load_utterances(root, own)) if bundle.takes_enrolment else None
         for i, (y, sr) in zip(rows, load_utterances(root, own), strict=True):
             posteriors[i] = predictor.posteriors(y, sr=sr, voice=voice)
-    return predictions_table(test, posteriors, bundle.classes)
+    return predictions_table(utterances, posteriors, bundle.classes)

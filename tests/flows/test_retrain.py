@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse
 import pytest
 from rich.console import Console
 
-from flows import stages
+from flows import events, stages
 from flows.gate import canary
 from flows.report import Tick, markdown, print_closing
 from flows.servers.status import gather
@@ -208,6 +208,30 @@ def test_a_version_that_a_kill_left_unjudged_is_judged_not_registered_again(
 
     assert again.verdict is not None
     assert [v.verdict for v in versions.all_versions(project.root)] == ["promoted"]
+
+
+def test_a_first_model_that_breaks_a_rule_is_refused_once_and_judged_again_by_other_limits(
+    trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, told = copied(trained, tmp_path), []
+    monkeypatch.setattr(events, "emit", lambda kind, *_, **__: told.append(kind))
+    project.set(gate__max_megabytes=0.001)
+
+    first = tick(project)
+
+    assert not first.verdict.promote
+    assert first.verdict.reason.startswith("Refused by rule: bundle (MB)")
+    assert first.champion is None
+    again = tick(project)
+    assert again.verdict is None
+    assert "judged before (kept)" in again.summary
+    assert [(row["event"], row["version"]) for row in journal.rows(project.root)] == [("kept", 1)]
+    project.set(gate__max_megabytes=100.0)
+    third = tick(project)
+    assert set(did(third).values()) == {"unchanged"}
+    assert third.champion.version == 1
+    assert tick(project).verdict is None
+    assert told == ["refusal", "promotion"]
 
 
 def test_a_run_that_mlflow_lost_is_trained_again(project: Project) -> None:

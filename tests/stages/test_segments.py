@@ -181,7 +181,7 @@ def test_predictions_name_each_utterance_and_are_those_that_are_served(root, sou
         np.testing.assert_allclose(
             list(served.posteriors.values()), row[columns].to_numpy(float), atol=1e-4
         )
-    again = score_bundle(root / "models/bundle", folds, root)
+    again = score_bundle(root / "models/bundle", folds[folds["split"] == "test"], root)
     pd.testing.assert_frame_equal(again, predictions, atol=1e-4)
     assert pd.read_json(root / METRICS, typ="series")["test"]["utterances"] == len(test)
 

@@ -60,14 +60,17 @@ def check_own_name(name: str) -> None:
         )
 
 
-def check_present(root: Path, names: tuple[str, ...]) -> None:
-    """Raise UnknownCorpus or MissingCorpus unless each corpus is in data/raw or synthesised."""
+def check_present(root: Path, names: tuple[str, ...], *, key: str = "data.corpora") -> None:
+    """Raise UnknownCorpus or MissingCorpus unless each corpus is in data/raw or synthesised.
+
+    key : the parameter that names them.
+    """
     raw = root / "data" / "raw"
     for name in names:
         corpus = corpus_named(name, raw)
         if corpus is not SYNTHETIC and not (raw / name).is_dir():
             raise MissingCorpus(
-                f"data.corpora names {name}, but data/raw/{name} does not exist. "
+                f"{key} names {name}, but data/raw/{name} does not exist. "
                 f"Get it: `ser corpus info {name}` shows how; `ser corpus add {name} PATH` takes "
                 "your copy."
             )

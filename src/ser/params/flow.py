@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ser.params.section import Section
 from ser.params.stress import Family
 
 Share = Annotated[float, Field(ge=0, le=1)]
+#: The embedded corpus.
+MADE_HERE = "synthetic"
 #: What a model that works leaves unchanged on thirty recordings, with room below it.
 MIN_UNCHANGED = {
     "small": 0.8,
@@ -25,6 +29,8 @@ MIN_UNCHANGED = {
 class GateParams(Section):
     """What a challenger must reach to become champion. None switches a rule off."""
 
+    #: Held back for the verdict: in data/raw, read by no stage. Empty: the test split decides.
+    corpora: tuple[str, ...] = ()
     #: Least share of speaker resamples in which its UAR is at least the champion's.
     min_probability: float = Field(0.5, ge=0, le=1)
     #: With fewer test speakers nothing is promoted over a champion.
@@ -47,6 +53,21 @@ class GateParams(Section):
     max_rtf: float | None = Field(0.25, gt=0)
     #: Of the bundle.
     max_megabytes: float | None = Field(2000.0, gt=0)
+
+    @field_validator("corpora")
+    @classmethod
+    def _are_recorded_once(cls, corpora: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(corpora)) < len(corpora):
+            raise ValueError("each corpus may be named once")
+        if MADE_HERE in corpora:
+            raise ValueError(f"{MADE_HERE} is made by the pipeline, for training alone")
+        return corpora
+
+    @property
+    def sha256(self) -> str:
+        """Of all values: by others a verdict may be another one."""
+        values = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(values.encode()).hexdigest()
 
 
 class IntakeParams(Section):

@@ -79,6 +79,11 @@ class Params(Section):
                 f"model.name {self.model.name} takes an encoder of the Hugging Face hub: name "
                 "one, or its folder, in encoder.name"
             )
+        if both := set(self.gate.corpora) & set(self.data.corpora):
+            raise ValueError(
+                f"gate.corpora holds {min(both)} back for the verdict, but data.corpora trains on "
+                "it: name it in one of both"
+            )
         return self
 
 

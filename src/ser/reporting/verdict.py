@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ser.core.gate.verdict import figure_text
@@ -40,13 +40,14 @@ def rules_text(rules: Iterable[Mapping[str, Any]]) -> str:
     return text
 
 
-def wear_text(comparisons: int) -> str:
-    """How often the very test utterances have decided; a warning where they are worn out.
+def wear_text(comparisons: int, held_back: Sequence[str] = ()) -> str:
+    """How often the very utterances have decided, and of which corpora they are; a warning where
+    they are worn out.
 
-    >>> wear_text(2)
-    '2 on these test utterances'
+    >>> wear_text(2), wear_text(3, ["callers"])
+    ('2 on these test utterances', '3 on these utterances of callers, held back for the gate')
     """
+    of = f"utterances of {'+'.join(held_back)}, held back for the gate"
+    text = f"{comparisons} on these {of if held_back else 'test utterances'}"
     worn = "; the champion is in part the model that they like best: test on other speakers"
-    return (
-        f"{comparisons} on these test utterances{worn if comparisons >= MANY_COMPARISONS else ''}"
-    )
+    return text + (worn if comparisons >= MANY_COMPARISONS else "")

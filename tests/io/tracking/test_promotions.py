@@ -45,3 +45,21 @@ def test_who_was_judged_against_a_champion_that_changed_is_judged_again(root: Pa
     assert (verdict.promote, version.verdict, serving(root)) == (False, "kept", 2)
     assert version.tags["ci95_low"] == "-0.1"
     assert events(root) == [("promoted", 1, None), ("moved_by_hand", 2, 1), ("kept", 3, 2)]
+
+
+def test_a_verdict_stands_until_what_it_rests_on_changes(root: Path) -> None:
+    def refuse(gate: str) -> Version:
+        verdict = Verdict(False, "worse", gate=gate)
+        return promotion.attempt(root, versions.get_version(root, 3), lambda _: verdict)[0]
+
+    assert not promotion.stands(root, versions.get_version(root, 3), "limits")
+    promote(root, 1)
+    refused = refuse("limits")
+    assert promotion.stands(root, refused, "limits")
+    assert not promotion.stands(root, refused, "other limits")
+
+    store.connect(root).delete_model_version(MODEL, "1")
+    assert not promotion.stands(root, refused, "limits"), "the champion is gone"
+    refused = refuse("limits")
+    assert promotion.stands(root, refused, "limits"), "a rule refused it, and still does"
+    assert events(root)[-1] == ("kept", 3, None)

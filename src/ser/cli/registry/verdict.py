@@ -39,7 +39,7 @@ def verdict(
     fate = "promoted" if found["promote"] else "kept out"
     console.print(f"Version {record['version']} was {fate}. {one_line(found['reason'])}")
     if comparisons := found.get("comparisons"):
-        console.print(f"Verdicts: {wear_text(comparisons)}.")
+        console.print(f"Verdicts: {wear_text(comparisons, found.get('held_back', ()))}.")
     if rules := found.get("rules"):
         table = Table(*TITLES, box=None, pad_edge=False)
         for row in rule_cells(rules):

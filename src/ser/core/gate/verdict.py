@@ -40,6 +40,8 @@ class Verdict:
     probability : share of speaker resamples where the challenger is at least as good.
     tested : hash of the utterances that were compared. comparisons : verdicts that were given on
         these very utterances, this one included.
+    held_back : corpora of these utterances; empty where they are the test split.
+    gate : hash of the section gate of params.yaml.
     """
 
     promote: bool
@@ -50,6 +52,8 @@ class Verdict:
     rules: tuple[Rule, ...] = ()
     tested: str | None = None
     comparisons: int | None = None
+    held_back: tuple[str, ...] = ()
+    gate: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: `{"schema": "ser.verdict/1", "promote": …, "rules": [{…}, …], …}`."""

@@ -33,10 +33,6 @@ def attempt(
         verdict = judge(against)
         if verdict.promote:
             fetch_bundle(root, version)
-        known = ("kept", verdict.reason)
-        if not verdict.promote and (version.verdict, version.verdict_reason) == known:
-            # No model serves, and none may: said once, not at each tick.
-            return version, verdict
         with locked(root):
             agree(root)
             if number_of(champion(root)) == number_of(against):
@@ -54,7 +50,30 @@ def _figures(verdict: Verdict) -> dict[str, Any]:
         "ci95_high": high,
         "rules_failed": ", ".join(rule.name for rule in verdict.rules if rule.failed) or None,
         "tested": verdict.tested,
+        "held_back": "+".join(verdict.held_back) or None,
+        "gate": verdict.gate,
     }
+
+
+def stands(root: Path, version: Version, gate: str) -> bool:
+    """Whether `version` was judged, and nothing that the verdict rests on has changed since.
+
+    gate : hash of the section gate. A refused version is judged again by other rules, and where
+    the champion that it was refused for is gone.
+    """
+    vacant = champion(root) is None
+    if version.verdict != "kept":
+        return version.verdict is not None and not vacant
+    verdicts = [
+        row
+        for row in agreement.hold(history(root))
+        if row["event"] == "kept" and row["version"] == version.version
+    ]
+    if not verdicts:
+        return not vacant
+    last = verdicts[-1]
+    # Rows of former releases have no such hash.
+    return last.get("gate") in (gate, None) and not (vacant and last["previous"] is not None)
 
 
 def promote(root: Path, version: Version, *, reason: str) -> Version | None:
