@@ -1,0 +1,1 @@
+"""Models good, bad, equal and damaged on their way through the platform."""
