@@ -36,6 +36,7 @@ def params(root: Path) -> Iterator[Finding]:
     yield Finding("params.yaml", "ok", f"model {chosen.model.name}, corpora {named}")
     # The embedded corpus is made by the pipeline.
     check_present(root, tuple(c for c in chosen.data.corpora if c != "synthetic"))
+    check_present(root, chosen.gate.corpora, key="gate.corpora")
     yield Finding("Corpora", "ok", named)
 
 
