@@ -31,8 +31,6 @@ KINDS = {
 }
 #: The resource of our events.
 RESOURCE = f"ser.model.{MODEL}"
-#: Seconds that a person's command waits for a server.
-PATIENCE = 5.0
 
 
 def announce(tick: Tick) -> None:
@@ -74,7 +72,7 @@ def post(root: Path, kind: str, summary: str, **payload: object) -> None:
         "resource": _resource(),
         "payload": {"summary": summary, **payload},
     }
-    prefect_api.post(url.rstrip("/"), "events", [event], timeout=PATIENCE)
+    prefect_api.post(url.rstrip("/"), "events", [event])
 
 
 def _resource() -> dict[str, str]:

@@ -133,7 +133,8 @@ class Place:
         )
         if done.returncode:
             raise SystemExit(f"ser {' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-        return done.stdout + done.stderr
+        print(done.stderr, end="", flush=True)
+        return done.stdout
 
     def tick(self) -> str:
         """One run of the deployment, by the worker; its final state."""

@@ -11,8 +11,8 @@ import httpx
 
 from ser.errors import StageError
 
-#: Seconds in which a server must answer.
-TIMEOUT = 20.0
+#: Seconds in which a server must answer; one on a busy machine is there at once, but slow.
+TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 POOL = "default"
 _FLOWS = {"name": {"any_": ["retrain"]}}
 STATES = (
@@ -21,16 +21,14 @@ STATES = (
 )
 
 
-def post(
-    url: str, path: str, body: object, *, may_exist: bool = False, timeout: float = TIMEOUT
-) -> Any:
+def post(url: str, path: str, body: object, *, may_exist: bool = False) -> Any:
     """The answer to a POST, None for an empty one; raises StageError where the server is away or
     refuses.
 
     url : of the API, which ends in /api. may_exist : what is to be created, as it may be there.
     """
     try:
-        answer = httpx.post(f"{url}/{path}", json=body, headers=_headers(), timeout=timeout)
+        answer = httpx.post(f"{url}/{path}", json=body, headers=_headers(), timeout=TIMEOUT)
     except httpx.HTTPError as error:
         raise StageError(f"Prefect's server at {url} does not answer ({error}).") from error
     if answer.is_error and not (may_exist and answer.status_code == httpx.codes.CONFLICT):
