@@ -1,4 +1,4 @@
-"""Events for Prefect's automations: what became of a model.
+"""Events for Prefect's automations: what became of a model, and drift.
 
 `python -m flows.events KIND VERSION SUMMARY` emits one for a command that is no flow, where a
 server runs; none is started for it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +28,11 @@ KINDS = {
     "promotion": ("ser.model.promoted",),
     "refusal": ("ser.model.refused",),
     "rollback": ("ser.model.rolled-back",),
+    "drift": ("ser.model.drifted",),
     "failure": ("prefect.flow-run.Failed", "prefect.flow-run.Crashed"),
 }
+#: The label of an event of drift that says whether it starts a retraining.
+RETRAIN = "ser.retrain"
 #: The resource of our events.
 RESOURCE = f"ser.model.{MODEL}"
 
@@ -44,12 +48,17 @@ def announce(tick: Tick) -> None:
         emit("rollback", tick.rolled_back, version=tick.version.version)
 
 
-def emit(kind: str, summary: str, **payload: object) -> None:
-    """Emit the event of a kind of ours. summary : one line for a person, in notifications."""
+def emit(
+    kind: str, summary: str, *, labels: Mapping[str, str] | None = None, **payload: object
+) -> None:
+    """Emit the event of a kind of ours.
+
+    summary : one line for a person, in notifications; labels : of the resource, for triggers.
+    """
     from prefect.events import emit_event
 
     (name,) = KINDS[kind]
-    emit_event(name, _resource(), payload={"summary": summary, **payload})
+    emit_event(name, {**_resource(), **(labels or {})}, payload={"summary": summary, **payload})
 
 
 def post(root: Path, kind: str, summary: str, **payload: object) -> None:

@@ -85,6 +85,13 @@ def conclude(outcome: str, *tags: str) -> None:
         _update(run, f"{run.name} · {outcome}", tags)
 
 
+def begun(outcome: str) -> None:
+    """Name a flow run that has no model of its own after its time and what it found."""
+    run = _current()
+    if run is not None:
+        _update(run, f"{_when(run)}{outcome}", ())
+
+
 def _current() -> FlowRun | None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:

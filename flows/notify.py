@@ -1,4 +1,4 @@
-"""`ser notify`: who is told of promotions, refusals, roll-backs and failures, and how.
+"""`ser notify`: who is told of promotions, refusals, roll-backs, drift and failures, and how.
 
 A channel is a block of Prefect's, and one or two automations that send to it. They are kept by the
 Prefect server, which sends while it runs (`make up`); this only sets them up.
@@ -206,7 +206,7 @@ def _automations(name: str, how: str, kinds: list[str], block: Any) -> list[Auto
             match_related=ResourceSpecification(
                 {
                     "prefect.resource.role": "flow",
-                    "prefect.resource.name": ["retrain"],
+                    "prefect.resource.name": ["retrain", "monitor"],
                 }
             ),
             posture=Posture.Reactive,

@@ -20,6 +20,9 @@ def begin() -> Path:
     root = Path.cwd()
     set_quiet()
     os.environ.setdefault("PREFECT_HOME", str(root / ".prefect"))
+    # SQLite takes one writer at a time: two flow runs on a busy machine wait longer than Prefect's
+    # ten seconds for each other.
+    os.environ.setdefault("PREFECT_API_DATABASE_TIMEOUT", "60")
     bypass_proxies()
     return root
 

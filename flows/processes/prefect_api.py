@@ -14,7 +14,8 @@ from ser.errors import StageError
 #: Seconds in which a server must answer; one on a busy machine is there at once, but slow.
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 POOL = "default"
-_FLOWS = {"name": {"any_": ["retrain"]}}
+TICKS = {"name": {"any_": ["retrain"]}}
+FLOWS = {"name": {"any_": ["retrain", "monitor"]}}
 STATES = (
     *("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"),
     *("COMPLETED", "FAILED", "CRASHED", "CANCELLED"),
@@ -38,6 +39,16 @@ def post(url: str, path: str, body: object, *, may_exist: bool = False) -> Any:
     return answer.json() if answer.content else None
 
 
+def delete(url: str, path: str) -> None:
+    """Delete what is there; raises StageError where the server is away or refuses."""
+    try:
+        answer = httpx.delete(f"{url}/{path}", headers=_headers(), timeout=TIMEOUT)
+    except httpx.HTTPError as error:
+        raise StageError(f"Prefect's server at {url} does not answer ({error}).") from error
+    if answer.is_error and answer.status_code != httpx.codes.NOT_FOUND:
+        raise StageError(f"Prefect's server at {url} refuses {path} ({answer.status_code}).")
+
+
 def workers(url: str) -> list[dict[str, Any]]:
     """The workers of the pool: name, status, last_heartbeat_time …"""
     return list(post(url, f"work_pools/{POOL}/workers/filter", {}))
@@ -59,20 +70,20 @@ def next_tick(url: str) -> dict[str, Any] | None:
 
 def crash_scheduled(url: str, message: str) -> None:
     """Mark flow runs of deployments as crashed that seem to go on; for a server without worker."""
-    seeming = _runs(["PENDING", "RUNNING", "CANCELLING"])
+    seeming = {**_runs(["PENDING", "RUNNING", "CANCELLING"]), "flows": FLOWS}
     seeming["flow_runs"]["deployment_id"] = {"is_null_": False}
     for run in post(url, "flow_runs/filter", seeming):
         state = {"type": "CRASHED", "name": "Crashed", "message": message}
         post(url, f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
 
 
-def deployments(url: str) -> list[dict[str, Any]]:
-    """The deployments of the flow: name, paused, schedules …"""
-    return list(post(url, "deployments/filter", {"flows": _FLOWS}))
+def deployments(url: str, flows: object = FLOWS) -> list[dict[str, Any]]:
+    """The deployments of these flows: name, paused, schedules …"""
+    return list(post(url, "deployments/filter", {"flows": flows}))
 
 
 def _runs(states: Sequence[str]) -> dict[str, Any]:
-    return {"flows": _FLOWS, "flow_runs": {"state": {"type": {"any_": list(states)}}}}
+    return {"flows": TICKS, "flow_runs": {"state": {"type": {"any_": list(states)}}}}
 
 
 def _headers() -> dict[str, str]:

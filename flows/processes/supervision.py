@@ -151,7 +151,10 @@ def watch_heartbeats() -> None:
         description="The machine that it ran on went down; see flows/processes/supervision.py.",
         trigger=EventTrigger(
             match={"prefect.resource.id": "prefect.flow-run.*"},
-            match_related={"prefect.resource.role": "flow", "prefect.resource.name": "retrain"},
+            match_related={
+                "prefect.resource.role": "flow",
+                "prefect.resource.name": ["retrain", "monitor"],
+            },
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *states},
             for_each={"prefect.resource.id"},

@@ -121,7 +121,7 @@ def services(root: Path) -> Facts:
                 "paused": found["paused"],
                 "schedules": [_words(s["schedule"]) for s in found["schedules"] if s["active"]],
             }
-            for found in prefect_api.deployments(url)
+            for found in prefect_api.deployments(url, prefect_api.TICKS)
         ]
         if running and running.worker:
             online = running.worker in heartbeats(url)

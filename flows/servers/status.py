@@ -26,7 +26,8 @@ from ser.io.tracking.registry.versions import CHALLENGER, CHAMPION, Version
 from ser.output import one_line
 from ser.params import load_params
 from ser.params.overrides import dotted
-from ser.project import RAW
+from ser.project import DRIFT_PAGE, RAW
+from ser.watch.look_file import read_look
 
 #: Characters of a hash or a revision that are shown; `--json` has all.
 SHORT = 12
@@ -61,6 +62,7 @@ def gather(root: Path) -> Facts:
         "warnings": warnings,
         **registry,
         "data": _data(root),
+        "drift": _drift(root, registry[CHAMPION]),
         **running,
     }
 
@@ -85,6 +87,14 @@ def _registry(root: Path) -> Facts:
     except SerError as error:
         facts["warnings"].append(str(error))
     return facts
+
+
+def _drift(root: Path, champion: Facts | None) -> Facts | None:
+    """The last look at what this champion answered; None where there was none yet."""
+    found = read_look(root)
+    if champion is None or found.get("version") != champion["version"]:
+        return None
+    return {name: found.get(name) for name in ("at", "drifted", "summary", "told", "late_labels")}
 
 
 def _version(version: Version) -> Facts:
@@ -172,6 +182,10 @@ def _model_rows(facts: Facts) -> Iterator[tuple[str, str]]:
         dirty = ", with changes that are not committed" if data["git_dirty"] else ""
         text += f"; git {revision[:SHORT]}{dirty}"
     yield "Data", text
+    if drift := facts["drift"]:
+        yield "Drift", f"{drift['summary']} {_time(drift['at'])}; {DRIFT_PAGE}"
+    elif champion:
+        yield "Drift", "not looked at yet; `ser drift` does"
     changed = data["parameters_changed"]
     text = f"changed since the last run: {', '.join(changed)}" if changed else "as in dvc.lock"
     yield "Parameters", text

@@ -17,6 +17,7 @@ from flows.processes.environment import begin, command_environment, failed
 from flows.processes.prefect_api import POOL
 from flows.processes.server import API_URL, check_answers, running_server
 from flows.processes.supervision import MESSAGE
+from flows.servers.automations import retrain_on_drift
 from flows.servers.services import MARK, heartbeats
 from ser.errors import SerError, StageError
 
@@ -56,6 +57,7 @@ def main() -> int:
         # Prefect resumes what it deploys: what a person has paused stays paused.
         for deployment in paused:
             prefect_api.post(url, f"deployments/{deployment}/pause_deployment", {})
+        retrain_on_drift(url)
         if options.own_server:
             crash_seeming(url, options.name)
     except SerError as error:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from pydantic import (
@@ -26,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from ser.core.drift.reference import Reference
 from ser.core.speakers.enrolment import Voice, rows_of
 from ser.core.uncertainty.calibration import COLDEST, HOTTEST, Calibration, Calibrations
 from ser.core.uncertainty.novelty import Novelty
@@ -41,9 +43,11 @@ from ser.params import AbstentionParams, FeatureParams
 if TYPE_CHECKING:
     from ser.models.encoders.encoder import SpeechEncoder
 
+T = TypeVar("T")
 FORMAT = 2
 CARD_FILE = "bundle.json"
 NOVELTY_FILE = "novelty.safetensors"
+REFERENCE_FILE = "reference.safetensors"
 
 
 class _Part(BaseModel):
@@ -106,6 +110,8 @@ class Bundle:
     calibrations : of the model's raw posteriors, fitted on speakers it was not trained on.
     abstention : when no emotion is predicted. novelty : of functionals, against those trained on;
         None where there were too few speakers.
+    reference : figures of the training utterances, which later recordings are compared with; None
+        in bundles of former releases.
     card : receipts, no numbers that inference uses: corpora, protocol, hashes, speakers that were
         trained on, scores on dev.
     """
@@ -116,6 +122,7 @@ class Bundle:
     calibrations: Calibrations = field(default_factory=Calibrations)
     abstention: AbstentionParams = field(default_factory=AbstentionParams)
     novelty: Novelty | None = None
+    reference: Reference | None = None
     encoder: EncoderReference | None = None
     card: dict[str, Any] = field(default_factory=dict)
 
@@ -172,6 +179,8 @@ def save_bundle(bundle: Bundle, directory: Path) -> None:
     files = bundle.model.to_files()
     if bundle.novelty is not None:
         files[NOVELTY_FILE] = save_arrays(bundle.novelty.to_arrays())
+    if bundle.reference is not None:
+        files[REFERENCE_FILE] = save_arrays(bundle.reference.to_arrays())
     with atomic_path(directory) as temporary:
         temporary.mkdir()
         for name, content in files.items():
@@ -189,14 +198,8 @@ def load_bundle(directory: Path) -> Bundle:
         for path in directory.iterdir()
         if path.name != CARD_FILE and path.is_file()
     }
-    novelty = None
-    if NOVELTY_FILE in files:
-        try:
-            novelty = Novelty.from_arrays(load_arrays(files.pop(NOVELTY_FILE)))
-        except SafetensorError as error:
-            raise BundleError(
-                f"{NOVELTY_FILE} cannot be read ({error}). Take the bundle from its registry again."
-            ) from error
+    novelty = _part(files, NOVELTY_FILE, Novelty.from_arrays)
+    reference = _part(files, REFERENCE_FILE, Reference.from_arrays)
     try:
         model = model_from_files(head.model, files)
     except (KeyError, TypeError, ValidationError) as error:
@@ -216,9 +219,31 @@ def load_bundle(directory: Path) -> Bundle:
         calibrations=head.calibrations.value(),
         abstention=head.abstention,
         novelty=novelty,
+        reference=reference,
         encoder=head.encoder,
         card=head.card,
     )
+
+
+def load_reference(directory: Path) -> Reference | None:
+    """The reference of a bundle alone; None where a former release wrote it."""
+    path = directory / REFERENCE_FILE
+    files = {path.name: path.read_bytes()} if path.is_file() else {}
+    return _part(files, REFERENCE_FILE, Reference.from_arrays)
+
+
+def _part(
+    files: dict[str, bytes], name: str, read: Callable[[Mapping[str, np.ndarray]], T]
+) -> T | None:
+    """What is read of the arrays of a file, which is taken out of `files`; None without it."""
+    if name not in files:
+        return None
+    try:
+        return read(load_arrays(files.pop(name)))
+    except SafetensorError as error:
+        raise BundleError(
+            f"{name} cannot be read ({error}). Take the bundle from its registry again."
+        ) from error
 
 
 def load_encoder_of(bundle: Bundle) -> SpeechEncoder | None:

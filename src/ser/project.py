@@ -34,6 +34,9 @@ FIGURES = Path("reports/figures")
 STRESS = Path("reports/stress.json")
 STRESS_METRICS = Path("reports/robustness.json")
 STRESS_FIGURE = Path("reports/stress.png")
+#: The last look at recent answers, and its page; a machine's own, so no stage has them.
+DRIFT = Path("reports/drift.json")
+DRIFT_PAGE = Path("reports/drift.html")
 #: Tables and pictures of the corpora, by the stage `explore`.
 EXPLORED = Path("reports/explore")
 #: Pages of corpora, by `ser plot`.

@@ -143,7 +143,7 @@ def test_each_channel_is_told_of_what_it_asked_for(desk: Desk) -> None:
         {
             "name": "webhook",
             "how": "webhook",
-            "on": ["failure", "promotion", "refusal", "rollback"],
+            "on": ["failure", "promotion", "refusal", "rollback", "drift"],
         },
     ]
     assert desk.run("-c", EMIT).returncode == 0

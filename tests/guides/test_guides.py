@@ -265,6 +265,7 @@ READERS: dict[str, Reader] = {
         },
     ),
     "docs/howto/corpus-pictures.md": Reader(lambda typist: None),
+    "docs/howto/drift.md": Reader(champions),
     "docs/howto/explain.md": Reader(asked),
     "docs/howto/new-corpus.md": Reader(new_corpus),
     "docs/howto/new-feature.md": Reader(new_feature),

@@ -35,6 +35,7 @@ from ser.cli.insight.stress import stress
 from ser.cli.insight.timeline import timeline
 from ser.cli.live.serve import serve
 from ser.cli.live.stream import stream
+from ser.cli.registry.drift import drift
 from ser.cli.registry.lineage import lineage
 from ser.cli.registry.verdict import verdict
 from ser.cli.registry.versions import history, promote, roll_back, versions
@@ -73,7 +74,7 @@ PLAIN: dict[str, tuple[Callable[..., None], ...]] = {
     ASK: (timeline, stream, explain, serve),
     DATA: (plot,),
     MODELS: (benchmark, stress, report),
-    REGISTRY: (versions, verdict, history, lineage),
+    REGISTRY: (versions, verdict, drift, history, lineage),
     MACHINE: (doctor,),
 }
 STARTS: dict[str, tuple[Callable[..., None], ...]] = {

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ser.core.features.extract import Features, functional_names
-from ser.core.features.spectrum import mel_edges
+from ser.core.drift.figures import decibels, sound_of
+from ser.core.features.extract import Features
 from ser.core.utterance.emotions import EMOTIONS
 from ser.params import FeatureParams
 
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 
 Source = Literal["server", "predict", "pyfunc"]
 Interface = Literal["rest", "stream", "batch"]
-
-#: Bands whose 95th percentile lies this far below the loudest band's are outside the bandwidth.
-#: Between what speech itself falls towards high frequencies and the floor of log-mels (80 dB).
-BANDWIDTH_DB = 50.0
-#: Levels and ratios are kept within ± this many dB: digital silence has none.
-MOST_DB = 100.0
 
 
 @dataclass(frozen=True)
@@ -88,37 +81,16 @@ def summarise(
     """The summary of mono samples `y`, (n_samples,), at `sr` Hz, as they were decoded.
 
     features : what was extracted of them by `params`; None where they were refused before, which
-    leaves duration and level. All but the level is read off them, so that it costs next to nothing:
-
-    - snr_db is an estimate: 10 log10((p95² - p05²) / p05²) of the frames' RMS, which takes the
-      frames at the 5th percentile for noise alone. Its signal is the loudest speech: with white
-      noise it reads 7 to 12 dB above the ratio of mean powers. Without pauses it is too low.
-    - bandwidth_hz is the upper edge of the highest mel band whose 95th percentile lies within
-      `BANDWIDTH_DB` of the loudest band's. It is a band's width coarse, and at most half of
-      `params.sr`.
-    - pitch_hz is the median F0 of voiced frames.
-
-    These three are None with other functionals than our own.
+    leaves duration and level. The rest is read off them (`sound_of`), so that it costs next to
+    nothing, and is None with other functionals than our own.
 
     >>> summarise(np.full(8_000, 0.1), sr=16_000, features=None, params=FeatureParams()).level_db
     -20.0
     """
     power = float(np.dot(y, y)) / y.size if y.size else 0.0
-    seconds, level_db = y.size / sr, round(_decibels(power), 2)
-    if features is None or params.functionals != "ser":
-        return InputSummary(seconds, level_db)
-    places, values = _places(params), features.functionals.to_numpy()
-    quiet, loud = np.square(values[places.rms], dtype=np.float64)
-    bands = values[places.log_mels]
-    within = np.flatnonzero(bands >= bands.max() - BANDWIDTH_DB)
-    pitch = float(values[places.pitch])
-    return InputSummary(
-        seconds,
-        level_db,
-        snr_db=round(_decibels((loud - quiet) / quiet if quiet > 0 else math.inf), 2),
-        bandwidth_hz=places.upper_edges[within[-1]],
-        pitch_hz=round(pitch, 2) if pitch > 0 else None,
-    )
+    seconds, level_db = y.size / sr, round(decibels(power), 2)
+    sound = sound_of(features.functionals.to_numpy(), params) if features else None
+    return InputSummary(seconds, level_db, **(vars(sound) if sound else {}))
 
 
 def row_of(
@@ -153,33 +125,3 @@ def row_of(
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()
     }
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where in the functionals: rms (2,) its 5th and 95th percentile, log_mels (n_mels,) their
-    95th; upper_edges : Hz of each mel band."""
-
-    rms: np.ndarray
-    log_mels: np.ndarray
-    pitch: int
-    upper_edges: tuple[float, ...]
-
-
-@lru_cache(maxsize=8)
-def _places(params: FeatureParams) -> _Places:
-    place = {name: i for i, name in enumerate(functional_names(params))}
-    edges = mel_edges(params.sr, params.n_mels)
-    return _Places(
-        np.array([place["rms_p05"], place["rms_p95"]]),
-        np.array([place[f"log_mel_{band:02d}_p95"] for band in range(params.n_mels)]),
-        place["f0_p50"],
-        tuple(round(float(edge), 1) for edge in edges[2:]),
-    )
-
-
-def _decibels(ratio: float) -> float:
-    """10 log10 of a power ratio, within ± `MOST_DB`."""
-    if ratio <= 0:
-        return -MOST_DB
-    return min(max(10 * math.log10(ratio), -MOST_DB), MOST_DB) if ratio < math.inf else MOST_DB

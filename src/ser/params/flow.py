@@ -1,4 +1,4 @@
-"""What the flow alone reads: the gate, and the inbox."""
+"""What flows alone read: the gate, the inbox, and the watch over recent answers."""
 
 from __future__ import annotations
 
@@ -77,3 +77,18 @@ class IntakeParams(Section):
     enabled: bool = True
     #: A folder that changed since is left for the next time: it may be half copied.
     settle_seconds: float = Field(60.0, ge=0)
+
+
+class DriftParams(Section):
+    """Recent answers against the recordings that the champion was trained on."""
+
+    #: Last answers that are compared, of all and of each way in which they were asked for.
+    clips: int = Field(200, ge=50)
+    #: Share of such looks at new speakers alone that may be taken for drift.
+    false_alarms: float = Field(0.002, gt=0, le=0.1)
+    #: Share of answers without an emotion, beyond which it is drift, too.
+    max_unanswered: Share = 0.5
+    #: Whether drift starts a retraining.
+    retrain: bool = True
+    #: In which it is told, and starts a retraining, once.
+    cooldown_hours: float = Field(24.0, ge=0)

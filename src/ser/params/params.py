@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ser.errors import ParamsError
 from ser.params import sections
-from ser.params.flow import GateParams, IntakeParams
+from ser.params.flow import DriftParams, GateParams, IntakeParams
 from ser.params.models import ModelParams
 from ser.params.protocols import FORMER_NAMES
 from ser.params.section import Section
@@ -38,7 +38,9 @@ MOVED = {
 
 
 #: Sections that no training reads: of what comes after it, and of how a machine works.
-AFTER_TRAINING = {"evaluate", "report", "stress", "gate", "intake", "machine", "serve", "timeline"}
+AFTER_TRAINING = {
+    *("evaluate", "report", "stress", "gate", "intake", "drift", "machine", "serve", "timeline")
+}
 
 
 class Params(Section):
@@ -58,6 +60,7 @@ class Params(Section):
     stress: StressParams = StressParams()
     gate: GateParams = GateParams()
     intake: IntakeParams = IntakeParams()
+    drift: DriftParams = DriftParams()
     machine: sections.MachineParams = sections.MachineParams()
     serve: ServeParams = ServeParams()
     timeline: TimelineParams = TimelineParams()

@@ -14,6 +14,7 @@ from ser.errors import DamagedVersion, NoChampion, SerError
 from ser.serve.logs import event, log
 from ser.serve.state import State
 from ser.serve.workers.generation import Served
+from ser.watch.look_file import read_look
 
 #: Polls before a champion that could not be loaded is tried again.
 PATIENCE = 12
@@ -54,6 +55,9 @@ class Watch:
     async def once(self) -> None:
         """Look once; whatever goes wrong, what serves goes on."""
         served = self.state.served
+        if served is not None:
+            document = await asyncio.to_thread(read_look, self.root)
+            self.state.metrics.looked(document, served.bundle_sha256)
         serving = (served.bundle_sha256, served.version) if served else ("", None)
         try:
             found = await asyncio.to_thread(look, self.root, serving)

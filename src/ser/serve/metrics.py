@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 #: Seconds; the targets are 12 ms for one client, 200 ms for sixteen.
@@ -47,9 +51,28 @@ class Metrics:
         self.version = gauge("model_version", "1 for the version that serves.", "version", "bundle")
         self.swaps = counter("swaps", "Changes of the model, by outcome.", "outcome")
         self.registry_up = gauge("registry_up", "Whether the registry answered at the last look.")
+        self.drift = gauge(
+            "drift_ratio",
+            "How far recent answers lie from training speech, as a share of the limit: above 1 is "
+            "drift.",
+            "slice",
+            "figure",
+        )
+        self.drift_at = gauge("drift_looked_at_seconds", "Unix time of the last look at drift.")
         self.traffic_dropped = gauge(
             "traffic_rows_dropped", "Rows of the traffic log that could not be written."
         )
+
+    def looked(self, document: Mapping[str, Any], bundle_sha256: str) -> None:
+        """Show a look of `ser.watch`, where it is one at the model that serves."""
+        self.drift.clear()
+        if document.get("bundle_sha256") != bundle_sha256:
+            return
+        self.drift_at.set(datetime.fromisoformat(document["at"]).timestamp())
+        for one in document["slices"]:
+            for finding in one["findings"]:
+                if finding["limit"]:
+                    self.drift.labels(one["name"], finding["figure"]).set(finding["over"])
 
     def serves(self, version: int | None, bundle_sha256: str) -> None:
         self.version.clear()

@@ -14,16 +14,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import psutil
 import pytest
 import yaml
 
+from flows.events import KINDS, RESOURCE, RETRAIN
 from flows.processes import note, prefect_api
 from flows.processes.marks import marked
 from flows.processes.note import Note
+from flows.processes.supervision import AUTOMATION
 from flows.servers.services import MARK, health, left_over
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +41,7 @@ from flows.processes.streamed import run_streamed
 from flows.processes.supervision import supervise, watch_heartbeats
 
 @flow(name="retrain")
-def retrain(root: str = ".") -> None:
+def retrain(root: str = ".", reason: str = "") -> None:
     supervise()
     watch_heartbeats()
     if Path("train").exists():
@@ -99,6 +104,9 @@ class Platform:
     def api(self, path: str, body: object) -> Any:
         return prefect_api.post(self.note.prefect_api, path, body)
 
+    def emit(self, events: list[dict[str, Any]]) -> None:
+        httpx.post(f"{self.note.prefect_api}/events", json=events, timeout=30).raise_for_status()
+
     def runs(self, state: str) -> list[dict[str, Any]]:
         wanted = {"state": {"type": {"any_": [state]}}}
         return list(self.api("flow_runs/filter", {"flow_runs": wanted}))
@@ -120,6 +128,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     shutil.copy(ROOT / "params.yaml", root)
     shutil.copy(ROOT / "dvc.yaml", root)
     deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    # The watch would need a champion.
+    deployed["deployments"] = deployed["deployments"][:1]
     deployed["deployments"][0] |= {
         "entrypoint": "nightly.py:retrain",
         "schedules": [{"interval": 5, "active": True}],
@@ -185,7 +195,8 @@ def test_a_killed_worker_leaves_neither_a_training_nor_a_run_that_seems_to_go_on
 
 def test_the_server_watches_the_heartbeat_of_scheduled_runs(platform: Platform) -> None:
     """Worker and run may be killed at once; only the server is left to notice it."""
-    (watch,) = platform.api("automations/filter", {})
+    named = {"automations": {"name": {"any_": [AUTOMATION]}}}
+    (watch,) = platform.api("automations/filter", named)
 
     assert watch["enabled"]
     assert watch["trigger"]["posture"] == "Proactive"
@@ -216,6 +227,28 @@ def test_status_shows_the_last_ticks_the_next_one_and_what_runs(platform: Platfo
     assert facts["mlflow"]["answers"]
     assert facts["worker"]["online"]
     assert facts["champion"] is None
+
+
+def test_one_event_of_drift_starts_one_retraining_that_says_why(platform: Platform) -> None:
+    def event(summary: str, retrain: str) -> dict[str, Any]:
+        return {
+            "id": str(uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "event": KINDS["drift"][0],
+            "resource": {"prefect.resource.id": RESOURCE, RETRAIN: retrain},
+            "payload": {"summary": summary},
+        }
+
+    def because(reason: str) -> list[dict[str, Any]]:
+        return [run for run in platform.runs("COMPLETED") if run["parameters"].get("reason") == reason]
+
+    told, asked = "Drift that is told alone.", "Drift in all answers: bandwidth."
+    platform.emit([event(told, "false"), event(asked, "true")])
+    platform.until(lambda: because(asked))
+    # Long enough for another one.
+    time.sleep(8)
+    assert len(because(asked)) == 1
+    assert because(told) == []
 
 
 def test_a_schedule_that_was_paused_in_prefect_stays_paused_when_the_worker_starts_again(

@@ -80,28 +80,22 @@ class Novelty:
     held_out: np.ndarray
 
     @classmethod
-    def of(cls, embeddings: np.ndarray, *, speaker: np.ndarray) -> Self:
+    def of(
+        cls, embeddings: np.ndarray, *, speaker: np.ndarray, distance: np.ndarray | None = None
+    ) -> Self:
         """Fit it to training embeddings (n, d) of speakers (n,), who weigh alike.
 
-        Raises TableError below two speakers, or where a value is not finite.
+        distance : (n,), of `held_out_distances`, where they are known already.
+        Raises TableError as that does.
         """
-        embeddings = np.asarray(embeddings, dtype=np.float64)
-        names, place, counts = np.unique(speaker, return_inverse=True, return_counts=True)
-        if names.size < 2:
-            raise TableError(
-                f"Found {names.size} training speaker(s); novelty needs at least 2. Add speakers."
-            )
-        if not np.isfinite(embeddings).all():
-            raise TableError("An embedding holds NaN or infinite values. Run `featurize` again.")
-        distance = np.empty(len(embeddings))
-        for group in range(min(GROUPS, names.size)):
-            out = place % GROUPS == group
-            distance[out] = Space.of(embeddings[~out]).distance(embeddings[out])
+        if distance is None:
+            distance = held_out_distances(embeddings, speaker=speaker)
+        _, place, counts = np.unique(speaker, return_inverse=True, return_counts=True)
         order = np.argsort(distance)
         weight = (1.0 / counts[place])[order]
         reached = (np.cumsum(weight) - weight / 2) / weight.sum()
         held_out = np.interp(PERCENTILES / 100, reached, distance[order])
-        return cls(Space.of(embeddings), held_out)
+        return cls(Space.of(np.asarray(embeddings, dtype=np.float64)), held_out)
 
     def distance(self, embeddings: np.ndarray) -> np.ndarray:
         """Distances (n,) of embeddings (n, d): about 1 for training utterances."""
@@ -150,3 +144,23 @@ class Novelty:
             )
         parts = {name: arrays[name] for name in ("mean", "scale", "components", "spread")}
         return cls(Space(**parts, rest=float(arrays["rest"][0])), arrays["held_out"])
+
+
+def held_out_distances(embeddings: np.ndarray, *, speaker: np.ndarray) -> np.ndarray:
+    """Distances (n,) of training embeddings (n, d) from spaces without their speakers, (n,).
+
+    Raises TableError below two speakers, or where a value is not finite.
+    """
+    embeddings = np.asarray(embeddings, dtype=np.float64)
+    names, place = np.unique(speaker, return_inverse=True)
+    if names.size < 2:
+        raise TableError(
+            f"Found {names.size} training speaker(s); novelty needs at least 2. Add speakers."
+        )
+    if not np.isfinite(embeddings).all():
+        raise TableError("An embedding holds NaN or infinite values. Run `featurize` again.")
+    distance = np.empty(len(embeddings))
+    for group in range(min(GROUPS, names.size)):
+        out = place % GROUPS == group
+        distance[out] = Space.of(embeddings[~out]).distance(embeddings[out])
+    return distance

@@ -13,7 +13,6 @@ import pandas as pd
 from ser.bundle import Bundle
 from ser.core.speakers.enrolment import rows_of
 from ser.core.uncertainty.calibration import Calibrations, calibrate, held
-from ser.core.uncertainty.novelty import Novelty
 from ser.core.utterance.emotions import classes_of
 from ser.core.utterance.tables import posterior_columns, predictions_table
 from ser.errors import StageError, TableError
@@ -22,11 +21,12 @@ from ser.io.storage.examples import load_examples, reference_of
 from ser.io.storage.shards import check_shards, read_index
 from ser.io.tracking.address import shown_uri
 from ser.io.tracking.runs import Run, resume_run, run_exists
-from ser.models.base import Examples, Fitting, Kind, OnEpoch
+from ser.models.base import Fitting, Kind, OnEpoch
 from ser.models.build import build_model
 from ser.models.voices import FEW_CLIPS
 from ser.params import FeatureParams, Params
 from ser.project import AUGMENTED, EMBEDDINGS, FEATURES, TRAIN_RECEIPT
+from ser.stages.learning.reference import novelty_and_reference
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,30 @@ def learn(
     calibrations = _calibrated(raw, target, dev.speaker, coverage=params.calibrate.coverage)
     seconds = time.monotonic() - started
     features = FeatureParams(**read_index(root / FEATURES)[0].params)
+    posteriors = np.empty(raw.shape[1:])
+    for rows in rows_of(dev.speaker).values():
+        # As `Bundle.posteriors_by_speaker` for a speaker who is enrolled with these clips.
+        posteriors[rows] = calibrations.at(len(rows)).posteriors(raw[-1][rows])
+    confidence = np.full(len(train), np.nan)
+    # An enrolled speaker's answers are surer than those that most people get.
+    own = np.full(len(dev), np.nan) if params.model.enrolled else posteriors.max(axis=1)
+    novelty, reference = novelty_and_reference(
+        train.and_of(known),
+        pd.concat([train_rows, dev_rows[target >= 0]]),
+        np.concatenate([confidence, own[target >= 0]]),
+        features=features,
+        params=params,
+    )
     bundle = Bundle(
         params.model.name,
         model,
         features,
         calibrations,
         abstention=params.abstention,
-        novelty=_novelty(train.and_of(known)),
+        novelty=novelty,
+        reference=reference,
         encoder=encoder,
     )
-    posteriors = np.empty(raw.shape[1:])
-    for rows in rows_of(dev.speaker).values():
-        # As `Bundle.posteriors_by_speaker` for a speaker who is enrolled with these clips.
-        posteriors[rows] = calibrations.at(len(rows)).posteriors(raw[-1][rows])
     return Learned(bundle, predictions_table(dev_rows, posteriors, classes), seconds)
 
 
@@ -120,15 +131,6 @@ def _calibrated(
         tuple(clips for clips, _ in levels),
         tuple(calibrate(own, target, speaker=speaker, coverage=coverage) for _, own in levels),
     )
-
-
-def _novelty(recorded: Examples) -> Novelty | None:
-    """Of all training utterances, noisy versions included: such noise is not out of domain."""
-    functionals = recorded.with_augmented().inputs.functionals
-    if len(set(recorded.speaker)) < 2 or functionals is None:
-        return None
-    speaker = np.tile(recorded.speaker, 1 + len(recorded.augmented))
-    return Novelty.of(functionals.to_numpy(), speaker=speaker)
 
 
 def check_stored(root: Path, params: Params) -> list[Path]:

@@ -1,0 +1,1 @@
+"""A look at what is answered: drift in the traffic log, and labels that came late."""
