@@ -46,6 +46,7 @@ from ser.files import read_json
 from ser.inbox import taking as inbox
 from ser.inbox.taking import Taken
 from ser.io.tracking import lineage, runs, store
+from ser.io.tracking.patience import be_patient
 from ser.io.tracking.registry import bundles, journal, mending, promotion, versions
 from ser.io.tracking.registry.versions import Version
 from ser.io.web.loopback import bypass_proxies
@@ -76,6 +77,7 @@ def retrain(
     """
     project = Path(root).resolve()
     bypass_proxies()
+    be_patient()
     supervise()
     with flow_run.refusal_named():
         params = load_params(project / "params.yaml")

@@ -188,3 +188,35 @@ class StageError(SerError):
 
 class ProcessKilled(StageError):
     pass
+
+
+#: The errors that may pass: a server or the network is away, a lock is held, a process was killed.
+PASSING = frozenset(
+    {
+        "builtins.ConnectionError",
+        "builtins.TimeoutError",
+        "socket.gaierror",
+        "requests.exceptions.ConnectionError",
+        "requests.exceptions.Timeout",
+        # A server that answers 429 or 5xx, again and again.
+        "requests.exceptions.RetryError",
+        "httpx.TransportError",
+        "filelock._error.Timeout",
+        "concurrent.futures.process.BrokenProcessPool",
+        "ser.errors.ProcessKilled",
+    }
+)
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether the error, or one that led to it, is among those that may pass."""
+    while error is not None:
+        kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+        if kinds & PASSING or "database is locked" in str(error):
+            return True
+        # urllib keeps the error of the socket here.
+        reason = getattr(error, "reason", None)
+        if isinstance(reason, BaseException) and may_pass(reason):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False

@@ -1,4 +1,4 @@
-"""Ctrl-C, delayed while work must not be interrupted."""
+"""Ctrl-C, delayed while work must not be interrupted, and SIGTERM, which is to unwind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -39,3 +40,17 @@ def interrupted_between(items: Iterable[T]) -> Iterator[T]:
             yield item
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def sigterm_unwinds() -> Iterator[None]:
+    """Make SIGTERM unwind the stack, so that what was begun is ended."""
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -19,6 +19,8 @@ from ser.io.tracking.store import connect
 from ser.params import load_params
 from ser.predictor import Predictor
 from ser.project import FEATURES, RAW
+from ser.stages import train as train_stage
+from ser.stages.base import MAY_PASS
 from ser.stages.learning import answers, learn
 from ser.stages.train import tag_text
 from support.recordings import load_audio
@@ -125,6 +127,38 @@ def test_the_same_seed_twice_gives_the_same_corpus_features_bundle_and_scores(
         assert contents(again.root / folder) == contents(trained.root / folder)
     for file in ("reports/metrics.json", "reports/stress.json", "reports/robustness.json"):
         assert again.json(file) == trained.json(file)
+
+
+@pytest.mark.filterwarnings("default:.*training starts anew")
+def test_a_training_that_was_cut_off_goes_on_in_its_own_run(project, monkeypatch):
+    """And one with other parameters gets a run of its own."""
+
+    def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    project.set(model__name="cnn", train__max_epochs=6)
+    client = store.connect(project.root)
+    experiment = store.prepare_store(project.root)
+    before = {run.info.run_id for run in client.search_runs([experiment])}
+    with monkeypatch.context() as broken:
+        broken.setattr(train_stage, "save_bundle", away)
+        assert project.call("ser.stages.train").returncode == MAY_PASS
+    assert project.call("ser.stages.train").returncode == 0
+
+    (run,) = [r for r in client.search_runs([experiment]) if r.info.run_id not in before]
+    assert run.info.run_id == project.json("reports/train.json")["run_id"]
+    assert run.info.status == "FINISHED"
+    points = client.get_metric_history(run.info.run_id, "epoch/train_loss")
+    assert [point.step for point in points] == [0, 1, 2, 3, 4, 5]
+
+    with monkeypatch.context() as broken:
+        broken.setattr(train_stage, "save_bundle", away)
+        assert project.call("ser.stages.train").returncode == MAY_PASS
+    project.set(train__max_epochs=3)
+    done = project.call("ser.stages.train")
+    assert done.returncode == 0, done.stderr
+    runs = [r for r in client.search_runs([experiment]) if r.info.run_id not in before]
+    assert sorted(r.info.status for r in runs) == ["FAILED", "FINISHED", "FINISHED"]
 
 
 def test_the_same_seed_twice_gives_the_same_network(project):

@@ -30,6 +30,7 @@ from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.pages.metrics import rounded
 from ser.io.tracking.pages.parameters import read_params
+from ser.io.tracking.patience import be_patient
 from ser.io.tracking.store import BENCHMARKS
 from ser.params import AFTER_TRAINING, Params
 from ser.predictor import Predictor
@@ -84,6 +85,7 @@ def run_folds(root: Path, home: Path, params: Params, design: Design) -> list[Fo
     root : the project, where MLflow keeps the runs. A fold that was finished before, with the
     same data, parameters and code, is read instead.
     """
+    be_patient()
     extract(home, params)
     stored = check_stored(home, params)
     key = _key(home, params, design.splits, stored)

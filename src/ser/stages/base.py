@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ser.errors import SerError, StageError
+from ser.errors import SerError, StageError, may_pass
+from ser.io.tracking.patience import be_patient
 from ser.io.web.loopback import bypass_proxies
 from ser.output import escape_unencodable, print_error
 from ser.params import load_params
@@ -20,20 +21,6 @@ USER_ERROR = 2
 #: other status is a fault of ours, which stays.
 MAY_PASS = 75
 INTERRUPTED = 130
-#: The errors that may pass: a server or the network is away, a lock is held, a process was killed.
-PASSING = frozenset(
-    {
-        "builtins.ConnectionError",
-        "builtins.TimeoutError",
-        "socket.gaierror",
-        "requests.exceptions.ConnectionError",
-        "requests.exceptions.Timeout",
-        "httpx.TransportError",
-        "filelock._error.Timeout",
-        "concurrent.futures.process.BrokenProcessPool",
-        "ser.errors.ProcessKilled",
-    }
-)
 
 
 def run_stage(run: Callable[..., None]) -> None:
@@ -48,6 +35,7 @@ def run_stage(run: Callable[..., None]) -> None:
     # busy process four times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     bypass_proxies()
+    be_patient()
     escape_unencodable()
     root = Path.cwd()
     try:
@@ -65,20 +53,6 @@ def run_stage(run: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         print_error("interrupted; nothing half-written was kept.")
         sys.exit(INTERRUPTED)
-
-
-def may_pass(error: BaseException | None) -> bool:
-    """Whether the error, or one that led to it, is among those that may pass."""
-    while error is not None:
-        kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-        if kinds & PASSING or "database is locked" in str(error):
-            return True
-        # urllib keeps the error of the socket here.
-        reason = getattr(error, "reason", None)
-        if isinstance(reason, BaseException) and may_pass(reason):
-            return True
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return False
 
 
 def _check_arguments(run: Callable[..., None], arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ser import project
 from ser.bundle import bundle_sha256, save_bundle
 from ser.core.scores.metrics import uar
 from ser.core.utterance.tables import check_folds, split_sha256
+from ser.errors import TableError
 from ser.files import code_sha256, file_hash, read_json, write_json
 from ser.io.intake.dvc import folder_md5, tracked_md5
 from ser.io.intake.verify import check_cache
@@ -39,6 +40,8 @@ from ser.stages.learning import check_stored, chosen_params, learn
 CURVES = ("epoch", "train_loss", "dev_loss", "dev_uar")
 #: The source that trains: a checkpoint of other code is never taken up.
 CODE = ("core/augmentation/log_mels.py", "models")
+#: Beside the checkpoints: the run in MLflow of the training that they are of.
+RUN = "run.json"
 #: Counts of the leakage audit that a run carries as tags.
 AUDITED = ("shared_speakers", "copies_across_splits", "sentence_overlap", "sentence_unknown")
 
@@ -54,13 +57,17 @@ def _train(root: Path, params: Params) -> None:
     stored = check_bytes(root, folds, params)
     data = data_md5(root, params)
     champion = versions.champion(root)
+    inputs, asked = inputs_sha256(root, params, stored), read_params(params)
+    workdir = root / project.CHECKPOINTS / code_sha256(*CODE)[:16]
+    training = {"inputs_sha256": inputs, "params": runs.flatten(asked)}
     with runs.start_run(
         root,
         name=None,
-        params=read_params(params),
+        params=asked,
+        run_id=_cut_off(root, workdir / RUN, training),
         tags={
             "split_sha256": split_sha256(folds),
-            "inputs.sha256": inputs_sha256(root, params, stored),
+            "inputs.sha256": inputs,
             **{f"data.{path.name}": md5 for path, md5 in data.items()},
             "model": params.model.name,
             "corpora": "+".join(params.data.corpora),
@@ -71,6 +78,7 @@ def _train(root: Path, params: Params) -> None:
             **_left_out_tags(audit["left_out"]),
         },
     ) as tracked:
+        write_json({**training, "run_id": tracked.run_id}, workdir / RUN)
         for path, md5 in data.items():
             tracked.log_dataset(name=path.name, digest=md5, source=path.as_posix())
         curves: list[dict[str, float]] = []
@@ -79,13 +87,7 @@ def _train(root: Path, params: Params) -> None:
             curves.append({"epoch": epoch, **values})
             tracked.log_epoch(epoch, values)
 
-        learned = learn(
-            root,
-            folds,
-            params,
-            on_epoch=on_epoch,
-            workdir=root / project.CHECKPOINTS / code_sha256(*CODE)[:16],
-        )
+        learned = learn(root, folds, params, on_epoch=on_epoch, workdir=workdir)
         dev_uar = uar(learned.dev)
         bundle = replace(learned.bundle, card=_card(params, folds, audit, dev_uar))
         save_bundle(bundle, root / project.BUNDLE)
@@ -111,6 +113,16 @@ def _train(root: Path, params: Params) -> None:
     # Only a training that was cut off may be taken up again; a finished one is done anew.
     shutil.rmtree(root / project.CHECKPOINTS, ignore_errors=True)
     print(f"{params.model.name}: dev UAR {dev_uar:.3f} after {learned.seconds:.0f} s.")
+
+
+def _cut_off(root: Path, record: Path, training: Mapping[str, Any]) -> str | None:
+    """The run of this very training, where it was cut off: it goes on in MLflow as well."""
+    with suppress(TableError):
+        found = read_json(record)
+        run_id = str(found.pop("run_id", ""))
+        if found == training and runs.run_exists(root, run_id):
+            return run_id
+    return None
 
 
 def data_md5(root: Path, params: Params) -> dict[Path, str]:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from ser.errors import RegistryError
 from ser.io.tracking.address import masked, shown_uri
+from ser.io.tracking.patience import patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,6 +52,8 @@ REMEDIES = {
     "locked": "Another process has been writing to it for long; end that, then try again.",
     "could not be acquired": "Another process is making it ready; end that, then try again.",
     "no such": f"It is no whole MLflow store. {RESTORE}.",
+    "Max retries exceeded": "The server is away, or refuses to answer: start it, then try again.",
+    "timed out": "The server does not answer: start it again, then try again.",
     "code 401": "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
     "code 403": "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
     "Permission denied": "Give this user write access there.",
@@ -133,7 +136,8 @@ def store_errors(root: Path) -> Iterator[None]:
 
 
 def guarded(client: MlflowClient, root: Path) -> MlflowClient:
-    """The client, with `store_errors` around each of its calls."""
+    """The client, with `store_errors` around each of its calls; all but those that create a thing
+    are repeated `patiently`."""
     return cast("MlflowClient", _Guarded(client, root))
 
 
@@ -146,8 +150,12 @@ class _Guarded:
 
         @wraps(call)
         def guarded_call(*args: Any, **options: Any) -> Any:
-            with store_errors(self._root):
-                return call(*args, **options)
+            def attempt() -> Any:
+                with store_errors(self._root):
+                    return call(*args, **options)
+
+            # Who makes a thing has to look first whether it was made.
+            return attempt() if name.startswith("create_") else patiently(self._root, attempt)
 
         return guarded_call
 

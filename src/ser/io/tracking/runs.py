@@ -8,31 +8,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ser.errors import RegistryError
 from ser.files import file_hash
+from ser.interrupts import sigterm_unwinds
 from ser.io.tracking.address import sqlite_file
+from ser.io.tracking.curves import Curve
 from ser.io.tracking.health import lookup
 from ser.io.tracking.lineage import git_diff, lineage_tags
 from ser.io.tracking.pages.history import named
+from ser.io.tracking.patience import impatient, patiently
 from ser.io.tracking.store import EXPERIMENT, as_default_store, connect, prepare_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
-#: Learning curves are `epoch/<name>`. A final score never shares a name with one: MLflow shows a
-#: metric's value at its highest step, which would be that of the last epoch.
-CURVE = "epoch"
+#: Tag by which a run is found that was made although the server's answer was lost.
+REQUEST = "ser.request"
 #: Artifact of a run whose code is not committed.
 DIFF = "git.diff"
 
@@ -43,6 +45,7 @@ class Run:
 
     run_id: str
     _client: MlflowClient
+    _curve: Curve
 
     @property
     def name(self) -> str:
@@ -65,8 +68,11 @@ class Run:
         self._client.log_batch(self.run_id, metrics=entries)
 
     def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
-        """A model's `on_epoch`: one point on each learning curve."""
-        self.log_metrics({f"{CURVE}/{name}": v for name, v in scores.items()}, step=epoch)
+        """A model's `on_epoch`: a point on each learning curve, which is sent while it trains on.
+
+        All of them are recorded when the block of `start_run` has ended.
+        """
+        self._curve.add(epoch, scores)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         for key, value in tags.items():
@@ -110,19 +116,20 @@ def start_run(
     client = connect(root)
     end_orphans(root, experiment=experiment)
     every_tag = {k: str(v) for k, v in {**lineage_tags(root), **(tags or {})}.items()}
+    goes_on = run_id is not None
     if run_id is None:
         if name is None:
             name, compared = named(root, experiment_id, flatten(params), every_tag)
             every_tag |= compared
-        created = client.create_run(experiment_id, run_name=name, tags=every_tag)
-        run = Run(created.info.run_id, client)
+        run_id = _create(root, experiment_id, name, every_tag)
     else:
-        run = Run(run_id, client)
         client.update_run(run_id, status="RUNNING")
-        run.set_tags(every_tag)
+        resume_run(root, run_id).set_tags(every_tag)
+    curve = Curve(client, run_id, goes_on=goes_on)
+    run = Run(run_id, client, curve)
     status = "KILLED"
     try:
-        with _sigterm_unwinds():
+        with sigterm_unwinds():
             if every_tag.get("git.dirty") == "true":
                 with TemporaryDirectory() as folder:
                     path = Path(folder) / DIFF
@@ -130,17 +137,36 @@ def start_run(
                     run.log_artifact(path)
             run.log_params(flatten(params))
             yield run
+            curve.finish()
+            client.set_terminated(run_id, "FINISHED")
         status = "FINISHED"
     except Exception:
         status = "FAILED"
         raise
     finally:
-        client.set_terminated(run.run_id, status)
+        if status != "FINISHED":
+            # Where the server is away, the next run ends this one.
+            with impatient(), suppress(RegistryError):
+                client.set_terminated(run_id, status)
+
+
+def _create(root: Path, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+    """A new run; one, whatever becomes of the server's answers."""
+    client, key = connect(root), uuid4().hex
+
+    def create() -> MlflowRun:
+        return client.create_run(experiment_id, run_name=name, tags={**tags, REQUEST: key})
+
+    def made() -> MlflowRun | None:
+        return next(iter(client.search_runs([experiment_id], f"tags.`{REQUEST}` = '{key}'")), None)
+
+    return str(patiently(root, create, made=made).info.run_id)
 
 
 def resume_run(root: Path, run_id: str) -> Run:
     """The handle of an ended run, to log more into it; its status stays as it is."""
-    return Run(run_id, connect(root))
+    client = connect(root)
+    return Run(run_id, client, Curve(client, run_id, goes_on=True))
 
 
 def log_lineage(root: Path, run_id: str) -> None:
@@ -216,17 +242,3 @@ def _alive(pid: int) -> bool:
         # It is another user's.
         return True
     return True
-
-
-@contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """Make SIGTERM unwind the stack, so that the run is ended rather than left RUNNING."""
-
-    def leave(signum: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + signum)
-
-    previous = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

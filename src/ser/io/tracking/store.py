@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from ser.io.tracking.address import (
 )
 from ser.io.tracking.health import check_database, first_line, guarded, is_outdated, store_errors
 from ser.io.tracking.pages.experiments import BENCHMARKS, EXPERIMENT, one_by_one, page_tags
+from ser.io.tracking.patience import note_answer, patiently
 from ser.io.web.loopback import bypass_proxies
 
 if TYPE_CHECKING:
@@ -54,8 +56,12 @@ def prepare_store(root: Path, experiment: str = EXPERIMENT) -> str:
         database = sqlite_file(root)
         # Beside the database; a server has its own place.
         artifacts = (database.parent / "artifacts").as_uri() if database else None
-        try:
+
+        def create() -> str:
             return client.create_experiment(experiment, artifacts, tags=page_tags(experiment, {}))
+
+        try:
+            return patiently(root, create)
         except MlflowException:
             # Another process may have created it.
             found = client.get_experiment_by_name(experiment)
@@ -91,7 +97,8 @@ def connect(root: Path, *, thoroughly: bool = False) -> MlflowClient:
             if database := sqlite_file(root):
                 _prepare_database(database, thoroughly=thoroughly)
             elif uri.startswith(("http://", "https://")):
-                _check_server(uri)
+                patiently(root, partial(_check_server, uri))
+                note_answer(root)
             return guarded(MlflowClient(uri, registry_uri=uri), root)
     except MlflowException as error:
         raise RegistryError(f"MLflow cannot use {shown_uri(root)}: {first_line(error)}.") from error

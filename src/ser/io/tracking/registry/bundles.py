@@ -7,19 +7,22 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlparse
 
 from ser.bundle import bundle_sha256
 from ser.errors import DamagedVersion
 from ser.io.tracking.address import masked, project_of, sqlite_file
 from ser.io.tracking.health import first_line, store_errors
+from ser.io.tracking.patience import patiently
 from ser.io.tracking.registry.versions import CHAMPION, MODEL, Version, resolve
 from ser.io.tracking.store import as_default_store, connect
 
+T = TypeVar("T")
 #: Bundles of a remote store, by hash; those used last are kept.
 FOLDER = Path(".ser/bundles")
 KEPT = 4
@@ -77,9 +80,10 @@ def fetch_artifact(root: Path, version: Version, name: str) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with store_errors(root), as_default_store(root):
+            with as_default_store(root):
                 uri = f"{source}/artifacts/{name}"
-                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+                download = partial(download_artifacts, artifact_uri=uri, dst_path=folder)
+                path = Path(_asked(root, download))
         except (MlflowException, FileNotFoundError) as error:
             raise _damaged(version, f"it has no {name} ({first_line(error)})") from error
         yield path
@@ -119,17 +123,28 @@ def _download(root: Path, version: Version, uri: str, kept: Path) -> None:
 
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".") as folder:
         try:
-            with store_errors(root), as_default_store(root):
+            with as_default_store(root):
                 # A download of nothing fails like a server that is away.
-                if not list_artifacts(artifact_uri=uri):
+                if not _asked(root, partial(list_artifacts, artifact_uri=uri)):
                     raise FileNotFoundError(f"nothing is at {uri}")
-                path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+                download = partial(download_artifacts, artifact_uri=uri, dst_path=folder)
+                path = Path(_asked(root, download))
         except (MlflowException, FileNotFoundError) as error:
             raise _damaged(version, f"its files are gone ({first_line(error)})") from error
         if _hash(path) != version.bundle_sha256:
             raise _damaged(version, f"{masked(uri)} is not what was registered (other SHA-256)")
         shutil.rmtree(kept, ignore_errors=True)
         path.rename(kept)
+
+
+def _asked(root: Path, call: Callable[[], T]) -> T:
+    """What MLflow answers to a function that takes no client."""
+
+    def attempt() -> T:
+        with store_errors(root):
+            return call()
+
+    return patiently(root, attempt)
 
 
 def _hash(directory: Path) -> str | None:

@@ -16,11 +16,14 @@ import soundfile
 
 from ser.bundle import CARD_FILE
 from ser.files import read_json
+from ser.io.tracking.health import store_errors
+from ser.io.tracking.patience import patiently
 from ser.io.tracking.store import as_default_store, connect
 from ser.models.ensemble.model import CARD_FILE as MEMBERS_FILE
 from ser.params import MODELS
 
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
     from mlflow.models import ModelSignature
 
 #: Packages that every served model needs; MLflow would take 20 seconds to infer them.
@@ -56,29 +59,51 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
     from mlflow.models import Model
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
-    client = connect(root)
-    run = client.get_run(run_id)
-    logged = client.create_logged_model(
-        run.info.experiment_id, name=name, source_run_id=run_id, params=run.data.params
-    )
+    model_id = _create(root, run_id, name)
     with TemporaryDirectory(prefix="ser-bundle-") as folder, as_default_store(root):
         # DVC may link files to its cache: MLflow refuses links that lead out of a folder, and would
         # keep them read-only. The copy's name is the one that `bundles` expects.
         bundle = Path(folder) / "bundle"
         shutil.copytree(bundle_dir.resolve(), bundle, copy_function=shutil.copyfile)
-        Model.log(
-            artifact_path=None,
-            model_id=logged.model_id,
-            flavor=mlflow.pyfunc,
-            run_id=run_id,
-            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={"bundle": str(bundle)},
-            model_config={"bundle_sha256": bundle_sha256},
-            pip_requirements=[f"{name}=={version(name)}" for name in requirements_of(bundle_dir)],
-            signature=signature(),
-            input_example=pd.DataFrame({"audio": [example_audio()]}),
+
+        def log() -> None:
+            with store_errors(root):
+                Model.log(
+                    artifact_path=None,
+                    model_id=model_id,
+                    flavor=mlflow.pyfunc,
+                    run_id=run_id,
+                    python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                    artifacts={"bundle": str(bundle)},
+                    model_config={"bundle_sha256": bundle_sha256},
+                    pip_requirements=[f"{n}=={version(n)}" for n in requirements_of(bundle_dir)],
+                    signature=signature(),
+                    input_example=pd.DataFrame({"audio": [example_audio()]}),
+                )
+
+        patiently(root, log)
+    return model_id
+
+
+def _create(root: Path, run_id: str, name: str) -> str:
+    """A logged model of the run to which no version belongs: what a registration that was cut off
+    has left, or a new one."""
+    client = connect(root)
+    run = client.get_run(run_id)
+    experiment_id = run.info.experiment_id
+
+    def create() -> LoggedModel:
+        return client.create_logged_model(
+            experiment_id, name=name, source_run_id=run_id, params=run.data.params
         )
-    return str(logged.model_id)
+
+    def made() -> LoggedModel | None:
+        found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+        versions = client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'")
+        taken = {v.model_id for v in versions}
+        return next((m for m in found if m.name == name and m.model_id not in taken), None)
+
+    return str((made() or patiently(root, create, made=made)).model_id)
 
 
 def requirements_of(bundle_dir: Path) -> tuple[str, ...]:

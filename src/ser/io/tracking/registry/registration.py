@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ser.bundle import bundle_sha256 as hash_bundle
 from ser.errors import RegistryError
-from ser.io.tracking.health import store_errors
 from ser.io.tracking.pages.descriptions import MODEL_DESCRIPTION
+from ser.io.tracking.patience import patiently
 from ser.io.tracking.registry.journal import locked
 from ser.io.tracking.registry.packaging import log_model
 from ser.io.tracking.registry.records import write_record
@@ -18,6 +18,7 @@ from ser.io.tracking.store import as_default_store, connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 
 def register(
@@ -49,25 +50,41 @@ def register(
         **{name: str(value) for name, value in (tags or {}).items()},
     }
     with locked(root), as_default_store(root):
-        with store_errors(root):
-            model_id = log_model(
-                root, bundle_dir, run_id=run_id, name=MODEL, bundle_sha256=bundle_sha256
-            )
+        model_id = log_model(
+            root, bundle_dir, run_id=run_id, name=MODEL, bundle_sha256=bundle_sha256
+        )
         if record is not None:
             write_record(root, model_id, run_id, record)
-        _create_model(client)
-        created = client.create_model_version(
-            MODEL, f"models:/{model_id}", run_id, tags=every_tag, model_id=model_id
-        )
+        _create_model(root, client)
+        created = _create_version(root, client, model_id, run_id, every_tag)
         client.set_registered_model_alias(MODEL, CHALLENGER, created.version)
         return get_version(root, int(created.version))
 
 
-def _create_model(client: MlflowClient) -> None:
+def _create_version(
+    root: Path, client: MlflowClient, model_id: str, run_id: str, tags: dict[str, str]
+) -> ModelVersion:
+    source = f"models:/{model_id}"
+
+    def create() -> ModelVersion:
+        return client.create_model_version(MODEL, source, run_id, tags=tags, model_id=model_id)
+
+    def made() -> ModelVersion | None:
+        found = client.search_model_versions(f"name = '{MODEL}' AND run_id = '{run_id}'")
+        # The search gives the place of the files as source.
+        return next((v for v in found if v.model_id == model_id or v.source == source), None)
+
+    return patiently(root, create, made=made)
+
+
+def _create_model(root: Path, client: MlflowClient) -> None:
     from mlflow.exceptions import MlflowException
 
-    try:
+    def create() -> None:
         client.create_registered_model(MODEL, description=MODEL_DESCRIPTION)
+
+    try:
+        patiently(root, create)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
