@@ -249,11 +249,9 @@ def play(
             found.faults.append(f"no flow run of {ATTEMPTS} ended well: {last_error(log)}")
         found.seconds = time.monotonic() - began
         look(found, root, server, log, usual)
-    if found.faults:
-        shutil.copy(
-            log,
-            Path(tempfile.gettempdir()) / f"outage-{re.sub('[^a-zA-Z0-9]+', '-', found.name)}.log",
-        )
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        shutil.copy(log, keep / f"{re.sub('[^a-zA-Z0-9]+', '-', found.name)}.log")
     shutil.rmtree(folder)
     return found
 

@@ -16,11 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from flows.processes.environment import begin, failed
+from flows.processes.environment import begin, failed, places
 from flows.processes.lock import hold
 from flows.processes.server import prefect_server
 from flows.request import AS_IN_PARAMS, check_corpora, request_of, values_of
-from ser.errors import SerError
+from ser.errors import SerError, way_out
+from ser.files import no_room
 from ser.output import print_error
 from ser.params import load_params
 
@@ -61,11 +62,14 @@ def main() -> int:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, SerError):
-            return failed(error)
+        mendable = isinstance(error, SerError)
+        # An error that says itself that a disk is full says where.
+        full = "" if mendable and way_out(str(error)) else no_room(error, *places(root))
+        if mendable:
+            return failed(f"{error} {full}".rstrip())
         # Prefect has logged the traceback: this is a fault of ours, or of a library.
         first, *_ = str(error).splitlines() or [""]
-        return failed(f"{type(error).__name__}: {first}")
+        return failed(full or f"{type(error).__name__}: {first}")
     return 0
 
 
@@ -94,7 +98,8 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
         """Neither the traceback of an error that `main` prints in one line nor a dead link."""
         error = record.exc_info[1] if record.exc_info else None
         dead_link = not server.has_ui and str(record.msg).startswith("View at ")
-        return not (dead_link or isinstance(error, SerError))
+        in_a_line = isinstance(error, SerError) or (error and no_room(error, *places(root)))
+        return not (dead_link or in_a_line)
 
     def warm_up() -> None:
         # The flow does the same in a moment, and reports the error there.

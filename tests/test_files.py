@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from ser.files import (
     check_file,
     check_folder,
     names_apart,
+    no_room,
     read_json,
     write_json,
     write_text,
 )
+from support.full_disk import fill, small_disk
 
 
 @pytest.mark.parametrize("write", [lambda path: write_text("x", path), check_file, check_folder])
@@ -42,6 +45,48 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, monkeypatch):
         write_json({"a": 2}, target)
     assert read_json(target) == {"a": 1}
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_itself_is_one_line_and_leaves_the_old_file(tmp_path):
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        target = disk / "a.json"
+        write_json({"a": 1}, target)
+        filler = fill(disk)
+        with pytest.raises(
+            NotWritten, match=r"a\.json cannot be written \(No space left.*Make room"
+        ):
+            write_json({"a": "x" * 5000}, target)
+        assert read_json(target) == {"a": 1}
+        assert {path.name for path in disk.iterdir()} == {"a.json", filler.name}
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "Make room on that disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "what this user may use"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "Make that file system writable"),
+        (sqlite3.OperationalError("database or disk is full"), "Make room on that disk"),
+        (OSError("Error writing bytes to file. Detail: [errno 28] No space"), "Make room"),
+        ("ERROR: failed to reproduce 'split': [Errno 28] No space left on device", "Make room"),
+    ],
+)
+def test_whatever_a_full_disk_is_called_its_line_says_what_to_do(error, remedy):
+    assert remedy in no_room(error)
+    if isinstance(error, Exception):
+        wrapped = RuntimeError("it failed")
+        wrapped.__cause__ = error
+        assert remedy in no_room(wrapped)
+
+
+def test_another_error_is_no_full_disk_unless_a_place_is_full(tmp_path):
+    assert no_room(OSError(errno.EACCES, "Permission denied"), tmp_path) == ""
+    assert no_room(ConnectionRefusedError(), tmp_path / "missing") == ""
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        fill(disk)
+        # A server that writes there, and says nothing of it.
+        line = no_room(ConnectionRefusedError(), disk)
+    assert line.startswith(f"The disk is full ({disk} has 0 KB left). Make room")
 
 
 def test_neither_a_folder_nor_a_device_is_overwritten(tmp_path):

@@ -33,6 +33,12 @@ def failed(error: object) -> int:
     return FAILED
 
 
+def places(root: Path) -> tuple[Path, ...]:
+    """Where a flow writes: the project, DVC's cache, and Prefect's database."""
+    prefect = os.environ.get("PREFECT_HOME", root / ".prefect")
+    return (root, root / ".dvc" / "cache", Path(prefect))
+
+
 def command_environment() -> dict[str, str]:
     """The environment of a stage: `python` is the interpreter that runs the flow."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"

@@ -32,7 +32,9 @@ SerError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, Self
 
@@ -136,10 +138,8 @@ class NotWritten(SerError, OSError):
     """`NotWritten(errno, strerror, path)`. An OSError, too: a server goes on after one."""
 
     def __str__(self) -> str:
-        return (
-            f"{self.filename} cannot be written ({self.strerror}). Mend that, or name another "
-            "place."
-        )
+        remedy = way_out(self) or "Mend that, or name another place."
+        return f"{self.filename} cannot be written ({self.strerror}). {remedy}"
 
 
 class TableError(SerError):
@@ -208,15 +208,57 @@ PASSING = frozenset(
 )
 
 
+#: What libraries call an error that leaves no room to write, and the way out.
+NO_ROOM = {
+    re.compile(r"no space left|disk is full|\[errno 28\]", re.IGNORECASE): (
+        "Make room on that disk, then try again; `ser doctor` shows how full disks are."
+    ),
+    re.compile(r"quota exceeded", re.IGNORECASE): (
+        "Make room in what this user may use of that disk, then try again."
+    ),
+    re.compile(r"read-only file system", re.IGNORECASE): (
+        "Make that file system writable, then try again."
+    ),
+}
+#: Their numbers.
+WORDS = {
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "quota exceeded",
+    errno.EROFS: "read-only file system",
+}
+
+
+def way_out(error: BaseException | str) -> str:
+    """What to do where the error, or one that led to it, is that nothing can be written.
+
+    A disk is full, a quota used up, or a file system read-only; "" for any other error.
+    """
+    texts = [error] if isinstance(error, str) else map(_words, _chain(error))
+    found = (what for text in texts for sign, what in NO_ROOM.items() if sign.search(text))
+    return next(found, "")
+
+
+def _words(error: BaseException) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    # Not of a NotWritten, which calls `way_out` for its text.
+    return f"{WORDS.get(number or 0, '')} {' '.join(map(str, error.args))}"
+
+
 def may_pass(error: BaseException | None) -> bool:
     """Whether the error, or one that led to it, is among those that may pass."""
-    while error is not None:
-        kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-        if kinds & PASSING or "database is locked" in str(error):
+    for one in _chain(error):
+        kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(one).__mro__}
+        if kinds & PASSING or "database is locked" in str(one):
             return True
         # urllib keeps the error of the socket here.
-        reason = getattr(error, "reason", None)
+        reason = getattr(one, "reason", None)
         if isinstance(reason, BaseException) and may_pass(reason):
             return True
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, the one that led to it, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -17,11 +17,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ser.errors import CorpusError, NotWritten, TableError
+from ser.errors import CorpusError, NotWritten, TableError, way_out
 
 PACKAGE = Path(__file__).parent
 #: The remedy for a file that a stage makes.
 MAKE = "Make it with `dvc repro`."
+#: Free bytes below which a disk is called full.
+LITTLE = 1024 * 1024
 
 
 @contextmanager
@@ -43,6 +45,29 @@ def atomic_path(target: Path) -> Iterator[Path]:
             temporary.replace(target)
         finally:
             _remove(temporary)
+
+
+def no_room(error: BaseException | str, *places: Path) -> str:
+    """The one line for an error that comes of a full disk; "" for any other.
+
+    places : where this process writes, beside TMPDIR and HOME. One that is full explains an error
+        that says nothing of it, such as that of a server which writes there.
+    """
+    temporary = Path(os.environ.get("TMPDIR", "/tmp"))
+    # Each disk once, by the first of the places on it.
+    disks: dict[int, Path] = {}
+    for place in (*places, temporary, Path.home()):
+        with suppress(OSError):
+            disks.setdefault(place.stat().st_dev, place)
+    left = {place: shutil.disk_usage(place).free for place in disks.values()}
+    full = [f"{place} has {n / 1024:.0f} KB left" for place, n in left.items() if n < LITTLE]
+    remedy = way_out(error)
+    if not (full or remedy):
+        return ""
+    named = getattr(error, "filename", None)
+    found = f"{named} cannot be written" if named else "The disk is full"
+    reason = next(iter(str(error).splitlines()), "")
+    return f"{found} ({'; '.join(full) or reason}). {remedy or way_out('disk is full')}"
 
 
 def check_file(target: Path) -> None:

@@ -71,6 +71,25 @@ def test_an_error_for_the_user_ends_by_what_caused_it(
     assert capsys.readouterr().err == "error: No MLflow server answers.\n"
 
 
+def test_a_full_disk_is_one_line_whatever_noticed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stage(root: Path, params: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    (tmp_path / "params.yaml").write_text("seed: 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["stage"])
+
+    with pytest.raises(SystemExit) as caught:
+        base.run_stage(stage)
+
+    assert caught.value.code == base.USER_ERROR
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert printed.startswith("error: The disk is full (database or disk is full). Make room")
+
+
 def test_a_killed_worker_may_pass_and_a_fault_of_ours_is_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

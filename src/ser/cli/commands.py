@@ -41,7 +41,8 @@ from ser.cli.registry.verdict import verdict
 from ser.cli.registry.versions import history, promote, roll_back, versions
 from ser.cli.start import PASSED_ON, down, notify, reproduce, run, status, ui, up, worker
 from ser.core.utterance.formats import AUDIO_FORMATS
-from ser.errors import SerError
+from ser.errors import SerError, way_out
+from ser.files import no_room
 from ser.output import (
     INTERRUPTED,
     SOME_FAILED,
@@ -252,9 +253,16 @@ def main() -> None:
             raise
         what = error.filename or "What is printed"
         why = error.strerror or str(error)
-        print_error(f"{what} cannot be written or read ({why}). Mend that, then try again.")
+        remedy = way_out(error) or "Mend that, then try again."
+        print_error(f"{what} cannot be written or read ({why}). {remedy}")
         # Python would try once more to write what is left.
         end_silently()
+        sys.exit(USER_ERROR)
+    except Exception as error:
+        # Not every library says by an OSError that it could not write.
+        if debug or not (full := no_room(error, Path.cwd())):
+            raise
+        print_error(full)
         sys.exit(USER_ERROR)
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ser.errors import SerError, StageError, may_pass
+from ser.files import no_room
 from ser.io.tracking.patience import be_patient
 from ser.io.web.loopback import bypass_proxies
 from ser.output import escape_unencodable, print_error
@@ -43,10 +44,12 @@ def run_stage(run: Callable[..., None]) -> None:
         run(root, load_params(root / "params.yaml"), *arguments)
     except Exception as error:
         passes, mendable = may_pass(error), isinstance(error, SerError)
-        if debug or not (passes or mendable):
+        # Not every library says why it could not write.
+        full = "" if mendable else no_room(error, root)
+        if debug or not (passes or mendable or full):
             raise
-        if mendable:
-            print_error(error)
+        if mendable or full:
+            print_error(full or error)
         else:
             traceback.print_exc()
         sys.exit(MAY_PASS if passes else USER_ERROR)

@@ -13,6 +13,7 @@ import pytest
 from ser.errors import RegistryError
 from ser.io.tracking import store
 from ser.io.tracking.registry import journal, mending, promotion, versions
+from support.full_disk import fill, small_disk
 from support.registry import keep, promote
 
 
@@ -31,6 +32,20 @@ def test_a_row_names_who_when_and_the_flow_run(root: Path, monkeypatch: pytest.M
         "teal-otter",
         None,
     )
+
+
+def test_a_row_that_a_full_disk_cuts_short_is_taken_away(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        values = {"event": "kept", "version": 1, "previous": None, "store": "s"}
+        journal.append(disk, journal.new_row(reason="x" * 3800, **values))
+        filler = fill(disk)
+        before = journal.journal_path(disk).read_bytes()
+        with pytest.raises(RegistryError, match=r"No space left on device.*Make room"):
+            journal.append(disk, journal.new_row(reason="y" * 5000, **values))
+        assert journal.journal_path(disk).read_bytes() == before
+        filler.unlink()
+        journal.append(disk, journal.new_row(reason="z", **values))
+        assert [row["reason"][0] for row in journal.rows(disk)] == ["x", "z"]
 
 
 def test_rows_of_an_older_journal_are_read_and_gone_back_by(root: Path) -> None:

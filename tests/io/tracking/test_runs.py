@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -146,6 +147,23 @@ def test_an_ended_run_takes_more_scores_and_stays_ended(root: Path, tmp_path: Pa
     assert found.info.status == "FINISHED"
     assert found.data.metrics == {"test/uar": 0.7}
     assert runs.fetch_artifact(root, run.run_id, "reports/metrics.json").read_text() == "{}"
+
+
+def test_a_stored_file_is_read_where_it_lies_and_no_copy_is_left(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, path = tmp_path / "temporary", tmp_path / "a.txt"
+    temporary.mkdir()
+    path.write_text("a")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with runs.start_run(root, name="x", params={}) as run:
+        run.log_artifact(path, "reports")
+
+    found = runs.fetch_artifact(root, run.run_id, "reports/a.txt")
+
+    assert found.read_text() == "a"
+    assert found.is_relative_to(root / "mlruns" / "artifacts")
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_missing_artifact_is_one_of_our_errors(root: Path) -> None:

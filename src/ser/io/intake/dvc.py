@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ser.errors import SerError
+from ser.errors import SerError, way_out
 from ser.files import hash_files
 
 #: Pattern in an error of DVC's -> the way out, where DVC names none.
@@ -135,8 +135,8 @@ def reason(output: str) -> str:
     message = next(iter((*errors, *invalid)), " ".join(output.split()))
     message = re.sub(r"^ERROR: (failed to reproduce '[^']*': )?", "", message)
     message = message[:400].rstrip(". ") or "it gave no reason"
-    way_out = next((w for sign, w in WAYS_OUT.items() if re.search(sign, message)), "")
-    return f"{message}. {way_out}".rstrip()
+    known = (w for sign, w in WAYS_OUT.items() if re.search(sign, message))
+    return f"{message}. {next(known, '') or way_out(message)}".rstrip()
 
 
 def _run(root: Path, verb: str, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -17,7 +16,7 @@ from ser.core.utterance.formats import is_audio
 from ser.corpora.base import Corpus, recordings_digest, utterances
 from ser.corpora.catalogue import label_files, list_recordings
 from ser.corpora.listing import describe, is_hidden, leading_out, list_folder, suffix_of
-from ser.errors import CorpusError, DoubledRecordings
+from ser.errors import CorpusError, DoubledRecordings, way_out
 from ser.files import hash_files, one_at_a_time
 from ser.io.intake.archive import unpack
 from ser.io.intake.checksums import SUMS, damage, hashes, listed_files, read_sums, write_sums
@@ -328,8 +327,8 @@ def _before(dest: Path) -> Path:
 
 
 def _not_copied(error: OSError, dest: Path) -> CorpusError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return CorpusError(f"No room at {dest.parent} for {dest.name}. Make room, then try again.")
+    if remedy := way_out(error):
+        return CorpusError(f"No room at {dest.parent} for {dest.name} ({error.strerror}). {remedy}")
     return CorpusError(
         f"{error.filename or dest} could not be copied to {dest} ({error.strerror or error}). "
         "Give access, then add the corpus again."

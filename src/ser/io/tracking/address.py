@@ -75,6 +75,16 @@ def sqlite_file(root: Path) -> Path | None:
     return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
 
 
+def local_place(root: Path, directory: Path) -> Path:
+    """Where a local store's files are: MLflow keeps the paths from before a project was moved."""
+    database = sqlite_file(root)
+    if database is None or directory.is_dir():
+        return directory
+    _, _, inside = directory.as_posix().rpartition("/mlruns/artifacts/")
+    moved = database.parent / "artifacts" / inside
+    return moved if inside and moved.is_dir() else directory
+
+
 def adopt_credentials() -> None:
     """Move `user:password@` out of MLFLOW_TRACKING_URI to where MLflow reads credentials.
 

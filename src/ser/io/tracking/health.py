@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
-from ser.errors import RegistryError
+from ser.errors import RegistryError, way_out
 from ser.io.tracking.address import masked, shown_uri
 from ser.io.tracking.patience import patiently
 
@@ -48,7 +48,6 @@ REMEDIES = {
     "malformed": f"It is damaged. {RESTORE}.",
     "not a database": f"It is damaged. {RESTORE}.",
     "disk I/O": f"The disk fails, or the file is damaged. {RESTORE}.",
-    "is full": "Make room on the disk, then try again.",
     "locked": "Another process has been writing to it for long; end that, then try again.",
     "could not be acquired": "Another process is making it ready; end that, then try again.",
     "no such": f"It is no whole MLflow store. {RESTORE}.",
@@ -57,7 +56,6 @@ REMEDIES = {
     "code 401": "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
     "code 403": "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
     "Permission denied": "Give this user write access there.",
-    "Read-only file system": "Give this user write access there.",
 }
 
 
@@ -176,7 +174,8 @@ def lookup(call: Callable[..., T], *args: object) -> T | None:
 def _why(error: Exception) -> str:
     """The error of SQLite or a server in brackets, and what to do about it."""
     known = (what for sign, what in REMEDIES.items() if sign in str(error))
-    return f"({first_line(error)}). {next(known, 'Mend that, then try again.')}"
+    remedy = way_out(error) or next(known, "Mend that, then try again.")
+    return f"({first_line(error)}). {remedy}"
 
 
 def first_line(error: Exception) -> str:

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
 from uuid import uuid4
 
 from ser.errors import RegistryError
 from ser.files import file_hash
 from ser.interrupts import sigterm_unwinds
-from ser.io.tracking.address import sqlite_file
+from ser.io.tracking.address import local_place
 from ser.io.tracking.curves import Curve
 from ser.io.tracking.health import lookup
 from ser.io.tracking.lineage import git_diff, lineage_tags
@@ -183,16 +184,20 @@ def fetch_artifact(root: Path, run_id: str, path: str) -> Path:
     """A file that a run logged, on this machine; raises RegistryError if it is gone."""
     from mlflow.exceptions import MlflowException
 
-    place = None
     try:
-        if sqlite_file(root) is None:
-            # A server's file is copied to one place, where the next copy replaces it.
-            copies = root / ".ser" / "artifacts"
-            shutil.rmtree(copies, ignore_errors=True)
-            copies.mkdir(parents=True)
-            place = str(copies)
+        found = urlparse(str(connect(root).get_run(run_id).info.artifact_uri))
+        if found.scheme in ("", "file"):
+            # MLflow would copy it into TMPDIR, and leave it there.
+            place = local_place(root, Path(unquote(found.path))) / path
+            if not place.exists():
+                raise FileNotFoundError(place)
+            return place
+        # A server's file is copied to one place, where the next copy replaces it.
+        copies = root / ".ser" / "artifacts"
+        shutil.rmtree(copies, ignore_errors=True)
+        copies.mkdir(parents=True)
         with as_default_store(root):
-            return Path(connect(root).download_artifacts(run_id, path, place))
+            return Path(connect(root).download_artifacts(run_id, path, str(copies)))
     except (MlflowException, OSError) as error:
         raise RegistryError(
             f"MLflow has no {path} of run {run_id}; train again with `make run`."

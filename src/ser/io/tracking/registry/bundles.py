@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlparse
 
 from ser.bundle import bundle_sha256
 from ser.errors import DamagedVersion
-from ser.io.tracking.address import masked, project_of, sqlite_file
+from ser.io.tracking.address import local_place, masked, project_of
 from ser.io.tracking.health import first_line, store_errors
 from ser.io.tracking.patience import patiently
 from ser.io.tracking.registry.versions import CHAMPION, MODEL, Version, resolve
@@ -46,7 +46,7 @@ def fetch_bundle(root: Path, version: Version | str | None = None) -> Path:
     source = _source(root, version)
     local = urlparse(source)
     if local.scheme in ("", "file"):
-        directory = _here(root, Path(unquote(local.path)) / "artifacts" / "bundle")
+        directory = local_place(root, Path(unquote(local.path)) / "artifacts" / "bundle")
         if not directory.is_dir():
             raise _damaged(version, f"its files are gone: {directory} does not exist")
         if _hash(directory) != expected:
@@ -70,7 +70,7 @@ def fetch_artifact(root: Path, version: Version, name: str) -> Iterator[Path]:
     source = _source(root, version)
     local = urlparse(source)
     if local.scheme in ("", "file"):
-        path = _here(root, Path(unquote(local.path)) / "artifacts") / name
+        path = local_place(root, Path(unquote(local.path)) / "artifacts") / name
         if not path.is_file():
             raise _damaged(version, f"{path} does not exist")
         yield path
@@ -105,16 +105,6 @@ def _source(root: Path, version: Version) -> str:
         return str(connect(root).get_model_version_download_uri(MODEL, str(version.version)))
     except MlflowException as error:
         raise _damaged(version, f"its logged model is gone ({first_line(error)})") from error
-
-
-def _here(root: Path, directory: Path) -> Path:
-    """Where a local store's files are: MLflow keeps the paths from before a project was moved."""
-    database = sqlite_file(root)
-    if database is None or directory.is_dir():
-        return directory
-    _, _, inside = directory.as_posix().rpartition("/mlruns/artifacts/")
-    moved = database.parent / "artifacts" / inside
-    return moved if inside and moved.is_dir() else directory
 
 
 def _download(root: Path, version: Version, uri: str, kept: Path) -> None:

@@ -11,14 +11,14 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ser.errors import RegistryError
+from ser.errors import RegistryError, way_out
 from ser.io.tracking.address import project_of
 from ser.io.tracking.lineage import FLOW_RUN, user
 
@@ -104,9 +104,15 @@ def append(root: Path, row: Row) -> int:
                 # A row that a kill cut short must not swallow this one.
                 if file.read(1) != b"\n":
                     line = b"\n" + line
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                # On a full disk a part of it may be there.
+                with suppress(OSError):
+                    os.truncate(path, before)
+                raise
     except OSError as error:
         raise _unusable(path, error) from error
     return before
@@ -173,7 +179,7 @@ def _is_cut_short(line: bytes) -> bool:
 
 
 def _unusable(path: Path, error: OSError) -> RegistryError:
+    remedy = way_out(error) or "Give this user access to it and its folder."
     return RegistryError(
-        f"{path}, the journal of promotions, cannot be used ({error.strerror}). Give this user "
-        "access to it and its folder."
+        f"{path}, the journal of promotions, cannot be used ({error.strerror}). {remedy}"
     )
