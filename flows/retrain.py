@@ -21,7 +21,7 @@ from flows.processes.lock import hold
 from flows.processes.server import prefect_server
 from flows.request import AS_IN_PARAMS, check_corpora, request_of, values_of
 from ser.errors import SerError, way_out
-from ser.files import no_room
+from ser.files import full_disks, no_room
 from ser.output import print_error
 from ser.params import load_params
 
@@ -62,10 +62,12 @@ def main() -> int:
     except Exception as error:
         if debug:
             raise
-        mendable = isinstance(error, SerError)
-        # An error that says itself that a disk is full says where.
-        full = "" if mendable and way_out(str(error)) else no_room(error, *places(root))
-        if mendable:
+        if isinstance(error, SerError) and way_out(str(error)):
+            # It says that a disk is full, if not always which.
+            full = full_disks(*places(root))
+            return failed(f"{error} ({full})" if full else error)
+        full = no_room(error, *places(root))
+        if isinstance(error, SerError):
             return failed(f"{error} {full}".rstrip())
         # Prefect has logged the traceback: this is a fault of ours, or of a library.
         first, *_ = str(error).splitlines() or [""]

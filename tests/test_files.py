@@ -8,7 +8,9 @@ import pickle
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from ser.errors import NotWritten, SerError, TableError
 from ser.files import (
@@ -58,6 +60,19 @@ def test_a_full_disk_itself_is_one_line_and_leaves_the_old_file(tmp_path):
             write_json({"a": "x" * 5000}, target)
         assert read_json(target) == {"a": 1}
         assert {path.name for path in disk.iterdir()} == {"a.json", filler.name}
+
+
+def test_a_library_that_says_nothing_of_the_full_disk_is_explained_by_it(tmp_path):
+    def write(target):
+        with atomic_path(target) as folder:
+            folder.mkdir()
+            # It raises "System error."
+            soundfile.write(folder / "a.wav", np.zeros(4_000_000), 16_000)
+
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        with pytest.raises(NotWritten, match="No space left"):
+            write(disk / "a")
+        assert list(disk.iterdir()) == []
 
 
 @pytest.mark.parametrize(

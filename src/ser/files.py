@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ser.errors import CorpusError, NotWritten, TableError, way_out
+from ser.errors import CorpusError, NotWritten, SerError, TableError, way_out
 
 PACKAGE = Path(__file__).parent
 #: The remedy for a file that a stage makes.
@@ -36,7 +36,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     with _writing(target):
         temporary = _temporary(target)
         try:
-            yield temporary
+            with _full_disk_named(target):
+                yield temporary
             if temporary.is_file():
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
@@ -53,6 +54,17 @@ def no_room(error: BaseException | str, *places: Path) -> str:
     places : where this process writes, beside TMPDIR and HOME. One that is full explains an error
         that says nothing of it, such as that of a server which writes there.
     """
+    full, remedy = full_disks(*places), way_out(error)
+    if not (full or remedy):
+        return ""
+    named = getattr(error, "filename", None)
+    found = f"{named} cannot be written" if named else "The disk is full"
+    reason = next(iter(str(error).splitlines()), "")
+    return f"{found} ({full or reason}). {remedy or way_out('disk is full')}"
+
+
+def full_disks(*places: Path) -> str:
+    """Which of the places, TMPDIR and HOME are on a disk with no room; "" where none is."""
     temporary = Path(os.environ.get("TMPDIR", "/tmp"))
     # Each disk once, by the first of the places on it.
     disks: dict[int, Path] = {}
@@ -60,14 +72,9 @@ def no_room(error: BaseException | str, *places: Path) -> str:
         with suppress(OSError):
             disks.setdefault(place.stat().st_dev, place)
     left = {place: shutil.disk_usage(place).free for place in disks.values()}
-    full = [f"{place} has {n / 1024:.0f} KB left" for place, n in left.items() if n < LITTLE]
-    remedy = way_out(error)
-    if not (full or remedy):
-        return ""
-    named = getattr(error, "filename", None)
-    found = f"{named} cannot be written" if named else "The disk is full"
-    reason = next(iter(str(error).splitlines()), "")
-    return f"{found} ({'; '.join(full) or reason}). {remedy or way_out('disk is full')}"
+    return "; ".join(
+        f"{place} has {n / 1024:.0f} KB left" for place, n in left.items() if n < LITTLE
+    )
 
 
 def check_file(target: Path) -> None:
@@ -84,6 +91,20 @@ def check_folder(target: Path) -> None:
     """`check_file` of files in a folder, which is made."""
     with _writing(target):
         check_file(target / "x")
+
+
+@contextmanager
+def _full_disk_named(target: Path) -> Iterator[None]:
+    """An error of a library that could not write, and says no more, is a full disk: now, since what
+    was half written will be removed."""
+    try:
+        yield
+    except (OSError, SerError):
+        raise
+    except Exception as error:
+        if shutil.disk_usage(target.parent).free >= LITTLE:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 @contextmanager
