@@ -299,12 +299,11 @@ def look(disk: Disk, found: Outcome) -> None:
     except Exception as error:
         found.faults.append(f"cannot be read: {error!r}")
         return
-    if (root / BUNDLE).is_dir():
+    # Without a receipt DVC trains again.
+    if (root / BUNDLE).is_dir() and (root / TRAIN_RECEIPT).exists():
         outs = {out["path"]: out["md5"] for out in locked["train"]["outs"]}
-        own = (root / TRAIN_RECEIPT).exists() and (
-            read_json(root / TRAIN_RECEIPT)["bundle_sha256"] == bundle_sha256(root / BUNDLE)
-        )
-        if not own and folder_md5(root / BUNDLE) != outs[BUNDLE.as_posix()]:
+        named = read_json(root / TRAIN_RECEIPT)["bundle_sha256"] == bundle_sha256(root / BUNDLE)
+        if not named and folder_md5(root / BUNDLE) != outs[BUNDLE.as_posix()]:
             found.faults.append(f"{BUNDLE} is neither what dvc.lock nor what train.json names")
     for path in root.rglob("*.json"):
         if ".dvc" not in path.parts and path.stat().st_size == 0:

@@ -54,6 +54,36 @@ def version(linked: tuple[Path, Path]) -> versions.Version:
     )
 
 
+def test_a_registration_that_was_cut_off_leaves_one_logged_model_and_one_version(
+    linked: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    _, bundle = linked
+    with runs.start_run(tmp_path, name="train", params={}) as run:
+        pass
+    options: dict[str, Any] = {
+        "run_id": run.run_id,
+        "bundle_sha256": bundle_sha256(bundle),
+        "scores": {},
+        "record": {"seed": 1},
+    }
+    with monkeypatch.context() as broken:
+        broken.setattr(registration, "write_record", away)
+        with pytest.raises(ConnectionRefusedError):
+            registration.register(tmp_path, bundle, **options)
+    registration.register(tmp_path, bundle, **options)
+
+    client, experiment = store.connect(tmp_path), store.prepare_store(tmp_path)
+    assert len(client.search_logged_models([experiment])) == 1
+    assert [v.version for v in versions.all_versions(tmp_path)] == [1]
+    # Where a version's files are gone, its bundle is registered again; the version stays.
+    registration.register(tmp_path, bundle, **options)
+    assert len(client.search_logged_models([experiment])) == 2
+    assert [v.version for v in versions.all_versions(tmp_path)] == [2, 1]
+
+
 @pytest.fixture(scope="module")
 def served(linked: tuple[Path, Path], version: versions.Version) -> Iterator[TestClient]:
     from mlflow.pyfunc import scoring_server

@@ -23,7 +23,9 @@ from ser.models.ensemble.model import CARD_FILE as MEMBERS_FILE
 from ser.params import MODELS
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
 #: Packages that every served model needs; MLflow would take 20 seconds to infer them.
@@ -59,14 +61,14 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
     from mlflow.models import Model
 
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
-    model_id = _create(root, run_id, name)
     with TemporaryDirectory(prefix="ser-bundle-") as folder, as_default_store(root):
         # DVC may link files to its cache: MLflow refuses links that lead out of a folder, and would
         # keep them read-only. The copy's name is the one that `bundles` expects.
         bundle = Path(folder) / "bundle"
         shutil.copytree(bundle_dir.resolve(), bundle, copy_function=shutil.copyfile)
 
-        def log() -> None:
+        def log() -> str:
+            model_id = _create(root, run_id, name)
             with store_errors(root):
                 Model.log(
                     artifact_path=None,
@@ -80,30 +82,42 @@ def log_model(root: Path, bundle_dir: Path, *, run_id: str, name: str, bundle_sh
                     signature=signature(),
                     input_example=pd.DataFrame({"audio": [example_audio()]}),
                 )
+            return model_id
 
-        patiently(root, log)
-    return model_id
+        return patiently(root, log)
 
 
 def _create(root: Path, run_id: str, name: str) -> str:
-    """A logged model of the run to which no version belongs: what a registration that was cut off
-    has left, or a new one."""
+    """A new logged model of the run.
+
+    What a registration that was cut off has left is deleted: MLflow does not take up a model that
+    is half logged.
+    """
     client = connect(root)
     run = client.get_run(run_id)
     experiment_id = run.info.experiment_id
+
+    def left() -> list[LoggedModel]:
+        found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+        taken = versions_of(client, name, run_id)
+        return [model for model in found if model.name == name and model.model_id not in taken]
 
     def create() -> LoggedModel:
         return client.create_logged_model(
             experiment_id, name=name, source_run_id=run_id, params=run.data.params
         )
 
-    def made() -> LoggedModel | None:
-        found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-        versions = client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'")
-        taken = {v.model_id for v in versions}
-        return next((m for m in found if m.name == name and m.model_id not in taken), None)
+    for model in left():
+        client.delete_logged_model(model.model_id)
+    return str(patiently(root, create, made=lambda: next(iter(left()), None)).model_id)
 
-    return str((made() or patiently(root, create, made=made)).model_id)
+
+def versions_of(client: MlflowClient, name: str, run_id: str) -> dict[str, ModelVersion]:
+    """The versions of a run, by the id of their logged model."""
+    found = client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'")
+    # A search leaves the id out.
+    whole = [client.get_model_version(name, v.version) for v in found]
+    return {str(v.source).removeprefix("models:/"): v for v in whole}
 
 
 def requirements_of(bundle_dir: Path) -> tuple[str, ...]:

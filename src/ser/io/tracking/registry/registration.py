@@ -11,7 +11,7 @@ from ser.errors import RegistryError
 from ser.io.tracking.pages.descriptions import MODEL_DESCRIPTION
 from ser.io.tracking.patience import patiently
 from ser.io.tracking.registry.journal import locked
-from ser.io.tracking.registry.packaging import log_model
+from ser.io.tracking.registry.packaging import log_model, versions_of
 from ser.io.tracking.registry.records import write_record
 from ser.io.tracking.registry.versions import CHALLENGER, MODEL, Version, get_version
 from ser.io.tracking.store import as_default_store, connect
@@ -70,9 +70,7 @@ def _create_version(
         return client.create_model_version(MODEL, source, run_id, tags=tags, model_id=model_id)
 
     def made() -> ModelVersion | None:
-        found = client.search_model_versions(f"name = '{MODEL}' AND run_id = '{run_id}'")
-        # The search gives the place of the files as source.
-        return next((v for v in found if v.model_id == model_id or v.source == source), None)
+        return versions_of(client, MODEL, run_id).get(model_id)
 
     return patiently(root, create, made=made)
 
