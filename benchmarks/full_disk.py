@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlparse
@@ -198,9 +198,10 @@ class Disk:
     def full(self, place: Path, left: int) -> Iterator[None]:
         filler = place / "filler"
         with filler.open("wb") as file:
-            free = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
-            if free > left:
-                os.posix_fallocate(file.fileno(), 0, free - left)
+            # The flow takes and gives space meanwhile.
+            while (free := shutil.disk_usage(place).free) > left:
+                with suppress(OSError):
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free - left)
         try:
             yield
         finally:

@@ -175,7 +175,9 @@ def _why(error: Exception) -> str:
     """The error of SQLite or a server in brackets, and what to do about it."""
     known = (what for sign, what in REMEDIES.items() if sign in str(error))
     remedy = way_out(error) or next(known, "Mend that, then try again.")
-    return f"({first_line(error)}). {remedy}"
+    # SQLAlchemy may put a line about itself before SQLite's.
+    said = next((line for line in str(error).splitlines() if way_out(line)), "")
+    return f"({first_line(OSError(said) if said else error)}). {remedy}"
 
 
 def first_line(error: Exception) -> str:
