@@ -46,8 +46,16 @@ from ser.files import read_json
 from ser.inbox import taking as inbox
 from ser.inbox.taking import Taken
 from ser.io.tracking import lineage, runs, store
+from ser.io.tracking.pages.describe import describe_version
 from ser.io.tracking.patience import be_patient
-from ser.io.tracking.registry import bundles, journal, mending, promotion, versions
+from ser.io.tracking.registry import (
+    bundles,
+    journal,
+    mending,
+    promotion,
+    registration,
+    versions,
+)
 from ser.io.tracking.registry.versions import Version
 from ser.io.web.loopback import bypass_proxies
 from ser.params import Params, load_params
@@ -108,6 +116,8 @@ def _retrain(project: Path, params: Params, request: Request) -> Tick:
     with _workspace(project, request, params) as (tree, params):
         tick = _pass(project, tree, params, request, experiment_id)
     steps.report(tick)
+    if not request.dry_run:
+        promotion.conclude(project, tick.version)
     flow_run.conclude(tick.outcome, *tick.tags)
     return tick
 
@@ -153,10 +163,13 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
             # Before it is registered: who reads of a version can make it again.
             steps.push(tree)
         version = find_or_register(tree, params, receipt, request)
-        rolled_back = leave_damaged(project, version)
+        rolled_back = leave_damaged(project, version) or leave_untested(project, version)
         if not promotion.stands(project, version, params.gate.sha256):
-            judge_it = partial(steps.judge, tree, params, version)
+            judge_it = partial(judge_and_record, tree, params, version)
             version, verdict = promotion.attempt(project, version, judge_it)
+        elif not promotion.is_concluded(version):
+            verdict = steps.recorded_verdict(project, version)
+        if verdict is not None:
             steps.describe(project, version, verdict)
             if verdict.promote:
                 rolled_back = leave_unlike(project, version) or rolled_back
@@ -176,6 +189,15 @@ def _pass(project: Path, tree: Path, params: Params, request: Request, experimen
         request=request,
         uncommitted=() if request.leaves_checkout else lineage.uncommitted(project),
     )
+
+
+def judge_and_record(
+    tree: Path, params: Params, version: Version, champion: Version | None
+) -> Verdict:
+    """The verdict, which is kept with the run before it is acted upon."""
+    verdict = steps.judge(tree, params, version, champion)
+    steps.record_verdict(tree, version, verdict)
+    return verdict
 
 
 def take_in_all(project: Path, params: Params) -> Iterator[Taken]:
@@ -201,6 +223,10 @@ def find_or_register(
             get_run_logger().warning("%s It is registered again.", wrong.found)
         if version is None or wrong:
             version = steps.register(tree, params, receipt, request)
+        elif version.verdict is None:
+            # A kill came before its verdict, and maybe before all of its registration was done.
+            registration.make_challenger(tree, version.version)
+            describe_version(tree, version)
         return version
 
 
@@ -217,11 +243,32 @@ def leave_damaged(project: Path, version: Version) -> str:
     return _roll_back(project, champion, wrong.found)
 
 
+def leave_untested(project: Path, version: Version) -> str:
+    """Ask a champion, other than `version`, that no canary asked before a kill, as `leave_unlike`.
+
+    Where there is no champion to go back to, `version` may take its place.
+    """
+    champion = versions.champion(project)
+    if champion is None or champion.version == version.version:
+        return ""
+    if promotion.is_concluded(champion) or bundles.defect(project, champion):
+        return ""
+    found = steps.canary(project, champion)
+    if found.passed is False:
+        return _roll_back(project, champion, f"the canary found that {found.why}")
+    promotion.conclude(project, champion)
+    return ""
+
+
 def leave_unlike(project: Path, version: Version) -> str:
     """Roll back from the new champion where it does not answer as it did at its evaluation.
 
-    Raises DamagedVersion where there is no champion to go back to.
+    Nothing where another one serves by now. Raises DamagedVersion where there is no champion to go
+    back to.
     """
+    champion = versions.champion(project)
+    if champion is None or champion.version != version.version:
+        return ""
     found = steps.canary(project, version)
     if found.passed is not False:
         return ""

@@ -18,9 +18,9 @@ from typing import Any, cast
 
 from flows.processes.environment import begin, failed, places
 from flows.processes.lock import hold
-from flows.processes.server import prefect_server
+from flows.processes.server import TEMPORARY_NAME, log_of, prefect_server
 from flows.request import AS_IN_PARAMS, check_corpora, request_of, values_of
-from ser.errors import SerError, way_out
+from ser.errors import SerError, StageError, way_out
 from ser.files import full_disks, no_room
 from ser.output import print_error
 from ser.params import load_params
@@ -117,10 +117,19 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     server.wait()
     # Where the server runs already, the flow would import the same in another thread, half done.
     warming.join()
-    state = retrain(**asked, root=str(root), return_state=True)
-    wait_until_recorded(state)
-    # This process holds the lock already, so that the flow never gives way to another one.
-    print_closing(cast(Tick, state.result()), Console())
+    try:
+        state = retrain(**asked, root=str(root), return_state=True)
+        wait_until_recorded(state)
+        # This process holds the lock already, so that the flow never gives way to another one.
+        tick = cast(Tick, state.result())
+    except Exception as error:
+        if not server.has_ended:
+            raise
+        raise StageError(
+            f"The Prefect server of this run was ended; its log is {log_of(root, TEMPORARY_NAME)}. "
+            "Start again to go on where it stopped."
+        ) from error
+    print_closing(tick, Console())
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Scores that a version carries as tags.
 HEADLINE = ("uar", "accuracy", "precision_macro", "recall_macro", "f1_macro", "chance")
+#: A verdict, among the reports of its run.
+VERDICT = "verdict.json"
 #: Seconds before the second and the third attempt at a stage that crashed.
 RETRY_DELAYS = [2.0, 10.0]
 
@@ -155,12 +157,30 @@ def describe(root: Path, version: Version, verdict: Verdict) -> None:
     try:
         describe_verdict(root, version)
         records.amend_record(root, version, verdict=verdict.to_dict())
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "verdict.json"
-            write_json(verdict.to_dict(), path)
-            runs.resume_run(root, version.run_id).log_artifact(path, "reports")
     except SerError as error:
         get_run_logger().warning("%s", error)
+
+
+def record_verdict(root: Path, version: Version, verdict: Verdict) -> None:
+    """Keep the whole verdict with the run, before it is acted upon: `recorded_verdict` finds it
+    where a kill comes then."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / VERDICT
+        write_json(verdict.to_dict(), path)
+        runs.resume_run(root, version.run_id).log_artifact(path, "reports")
+
+
+def recorded_verdict(root: Path, version: Version) -> Verdict:
+    """The verdict on a version that was acted upon."""
+    from ser.core.gate.verdict import Verdict
+
+    acted = Verdict(version.verdict == "promoted", version.verdict_reason or "")
+    try:
+        path = runs.fetch_artifact(root, version.run_id, f"reports/{VERDICT}")
+        found = Verdict.from_dict(read_json(path))
+    except SerError:
+        return acted
+    return found if (found.promote, found.reason) == (acted.promote, acted.reason) else acted
 
 
 @task(cache_policy=NO_CACHE, task_run_name="write report")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import signal
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -102,6 +104,25 @@ def test_another_error_is_no_full_disk_unless_a_place_is_full(tmp_path):
         # A server that writes there, and says nothing of it.
         line = no_room(ConnectionRefusedError(), disk)
     assert line.startswith(f"The disk is full ({disk} has 0 KB left). Make room")
+
+
+def test_what_a_kill_left_goes_with_the_next_write_and_what_another_process_writes_stays(tmp_path):
+    child = os.fork()
+    if child == 0:
+        with atomic_path(tmp_path / "bundle") as temporary:
+            temporary.mkdir()
+            (temporary / "weights").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+    alive = left.with_name(left.name.replace(str(child), str(os.getppid())))
+    elsewhere = left.with_name(left.name.replace(socket.gethostname(), "elsewhere"))
+    alive.touch()
+    elsewhere.touch()
+
+    write_text("x", tmp_path / "bundle")
+
+    assert {*tmp_path.iterdir()} == {tmp_path / "bundle", alive, elsewhere}
 
 
 def test_neither_a_folder_nor_a_device_is_overwritten(tmp_path):

@@ -17,6 +17,7 @@ import pandas as pd
 
 from flows.gate.judging import score_bundle
 from flows.processes.environment import command_environment
+from flows.processes.guard import guards
 from ser.bundle import load_bundle
 from ser.core.gate.comparison import KEY
 from ser.core.utterance.tables import check_predictions, posterior_columns
@@ -51,21 +52,18 @@ class Canary:
 def ask(root: Path, version: Version) -> Canary:
     """Let `version` answer in a process of its own."""
     command = [sys.executable, "-m", "flows.gate.canary", str(version.version)]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=command_environment(),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        return Canary(False, f"it did not answer within {PATIENCE:.0f} s")
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+    env, pipe = command_environment(), subprocess.PIPE
+    # Its guard ends it where this process is killed, and where it takes too long.
+    with guards() as start:
+        process = start(command, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True)
+        try:
+            output, errors = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return Canary(False, f"it did not answer within {PATIENCE:.0f} s")
+    if process.returncode:
+        last = (errors.strip().splitlines() or ["no output"])[-1]
         return Canary(False, f"it cannot be loaded or does not answer ({last[:300]})")
-    return Canary(**json.loads(done.stdout))
+    return Canary(**json.loads(output))
 
 
 def compare(root: Path, version: Version) -> Canary:

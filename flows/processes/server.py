@@ -33,7 +33,8 @@ MLFLOW_PORT, PREFECT_PORT, SERVE_PORT = 5000, 4200, 8000
 #: Ports after the preferred one that are tried before any free one.
 NEARBY = 20
 #: Names of our servers, and of their logs -> the variable that names a running one.
-NAMED_BY = {"mlflow": VARIABLE, "prefect": API_URL, "prefect-server": API_URL}
+TEMPORARY_NAME = "prefect-server"
+NAMED_BY = {"mlflow": VARIABLE, "prefect": API_URL, TEMPORARY_NAME: API_URL}
 #: With these Prefect itself starts a temporary server: without interface and schedules.
 TEMPORARY = {
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -56,12 +57,17 @@ class Server:
         """Whether a browser finds a page there, beside the API."""
         return self.process is None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether a temporary server was ended by somebody else."""
+        return self.process is not None and self.process.poll() is not None
+
     def wait(self) -> None:
         """Return when the server answers; raises StageError if it does not."""
         if self.process is None:
             check_answers("Prefect", self.url, API_URL)
         else:
-            wait_for({"prefect-server": self.process}, [self.url], self.root)
+            wait_for({TEMPORARY_NAME: self.process}, [self.url], self.root)
 
 
 def prefect_server(root: Path) -> Server:
@@ -84,7 +90,7 @@ def prefect_server(root: Path) -> Server:
     env = {**os.environ, **TEMPORARY}
     life = ExitStack()
     start = life.enter_context(guards())
-    process = start_server(start, "prefect-server", command, root=root, env=env, grace=STOP_TIMEOUT)
+    process = start_server(start, TEMPORARY_NAME, command, root=root, env=env, grace=STOP_TIMEOUT)
     # Prefect sends its last words at exit too; handlers that are registered later run
     # earlier, so that they still find the server.
     atexit.register(life.close)

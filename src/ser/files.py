@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -125,9 +127,26 @@ def _temporary(target: Path) -> Path:
     except FileExistsError as error:
         # "File exists" would be said of `target`, whose parent is a file.
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    _remove(temporary)
-    return temporary
+    prefix = f".{target.name}.{socket.gethostname()}."
+    for path in target.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        # A process that was killed could not remove its own.
+        pid = path.name.removeprefix(prefix).removesuffix(".tmp")
+        if pid == str(os.getpid()) or (pid.isdecimal() and not is_alive(int(pid))):
+            with suppress(OSError):
+                _remove(path)
+    return target.with_name(f"{prefix}{os.getpid()}.tmp")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # It is another user's.
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -6,22 +6,26 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import psutil
 import pytest
 from rich.console import Console
 
 from flows import events, stages
 from flows.gate import canary
+from flows.gate.canary import Canary
 from flows.report import Tick, markdown, print_closing
 from flows.servers.status import gather
 from flows.stages import Outcome, StageCrashed
 from ser.bundle import bundle_sha256
 from ser.core.gate.comparison import compare
-from ser.core.gate.verdict import Verdict
+from ser.core.gate.verdict import Rule, Verdict
 from ser.core.scores.metrics import uar
 from ser.errors import RegistryError, SerError, StageError
 from ser.io.storage.tables import read_table
@@ -105,8 +109,8 @@ def test_the_first_model_is_registered_and_promoted(after_one: tuple[Project, Ti
     assert first.verdict is not None
     assert first.verdict.promote
     champion = versions.champion(project.root)
-    assert champion == first.champion
-    assert champion.version == first.version.version == 1
+    assert champion.version == first.champion.version == first.version.version == 1
+    assert promotion.is_concluded(champion)
     assert champion.bundle_sha256 == project.json("reports/train.json")["bundle_sha256"]
     assert champion.run_id == project.json("reports/train.json")["run_id"]
     assert champion.tags["uar"] == f"{project.json('reports/metrics.json')['test']['uar']:.4f}"
@@ -359,6 +363,97 @@ def test_a_new_champion_that_does_not_answer_as_at_its_evaluation_is_rolled_back
     assert versions.champion(project.root).version == 1
     assert [row["event"] for row in journal.rows(project.root)][-2:] == ["promoted", "rolled_back"]
     assert tick(project).champion.version == 1
+
+
+class Killed(BaseException):
+    """Nothing catches it: what it leaves is what a SIGKILL leaves."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(name, die)
+
+
+def test_what_follows_a_verdict_is_made_up_for_after_a_kill(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.set(model__name="svc")
+    better = Verdict(True, "better", rules=(Rule("size", 1.0, 2.0, "passed"),))
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.gate.judging.judge_version", lambda *_: better)
+        kill_at(patch, "flows.steps.describe")
+        with pytest.raises(Killed):
+            tick(project)
+    assert versions.champion(project.root).version == 2
+    asked = []
+    monkeypatch.setattr("flows.steps.ask", lambda *a: asked.append(a) or Canary(True, "as before"))
+
+    again = tick(project)
+
+    assert again.verdict == better
+    assert [version.version for _, version in asked] == [2]
+    assert [row["event"] for row in journal.rows(project.root)] == ["promoted", "promoted"]
+    assert tick(project).verdict is None
+    assert len(asked) == 1
+
+
+def test_a_champion_that_no_canary_asked_before_a_kill_is_asked_before_the_next_is_judged(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.set(model__name="svc")
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.gate.judging.judge_version", lambda *_: Verdict(True, "better"))
+        kill_at(patch, "flows.steps.canary")
+        with pytest.raises(Killed):
+            tick(project)
+    project.set(model__name="lda")
+    monkeypatch.setattr("flows.gate.judging.judge_version", lambda *_: Verdict(False, "worse"))
+    monkeypatch.setattr("flows.steps.ask", lambda *_: Canary(False, "it answers otherwise"))
+
+    third = tick(project)
+
+    assert "the canary found that it answers otherwise" in third.rolled_back
+    assert third.champion.version == 1
+    assert third.version.verdict == "kept"
+
+
+def test_a_registration_that_a_kill_cut_short_is_completed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.set(model__name="svc")
+    with monkeypatch.context() as patch:
+        kill_at(patch, "ser.io.tracking.registry.registration.make_challenger")
+        with pytest.raises(Killed):
+            tick(project)
+    assert "challenger" not in versions.get_version(project.root, 2).aliases
+
+    again = tick(project)
+
+    assert again.version.version == 2
+    assert "challenger" in versions.get_version(project.root, 2).aliases
+    page = store.connect(project.root).get_model_version(MODEL, "2")
+    assert page.description
+
+
+def test_the_canary_ends_with_the_flow_that_asks_it(project: Project) -> None:
+    code = (
+        "from pathlib import Path; from flows.gate.canary import ask;"
+        "from ser.io.tracking.registry.versions import champion;"
+        "ask(Path.cwd(), champion(Path.cwd()))"
+    )
+    asks = psutil.Popen([sys.executable, "-c", code], cwd=project.root)
+    canaries: list[psutil.Process] = []
+    while not canaries:
+        assert asks.poll() is None
+        canaries = [p for p in asks.children(recursive=True) if "flows.gate.canary" in p.cmdline()]
+        time.sleep(0.01)
+    asks.kill()
+    asks.wait()
+
+    _, alive = psutil.wait_procs(canaries, timeout=30)
+    assert not alive
 
 
 def test_the_canary_blames_no_version_for_a_recording_that_changed(project: Project) -> None:

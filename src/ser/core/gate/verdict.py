@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,23 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: `{"schema": "ser.verdict/1", "promote": …, "rules": [{…}, …], …}`."""
         return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Verdict:
+        """The verdict that `to_dict` gave, also after JSON.
+
+        >>> verdict = Verdict(True, "better", rules=(Rule("size", 1.0, 2.0, "passed"),))
+        >>> Verdict.from_dict(verdict.to_dict()) == verdict
+        True
+        """
+        # JSON has no tuples.
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name != "schema"
+        }
+        given["rules"] = tuple(Rule(**rule) for rule in given["rules"])
+        return cls(**given)
 
 
 def failed_text(rules: Iterable[Rule]) -> str:

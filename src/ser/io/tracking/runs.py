@@ -6,7 +6,6 @@ Every call names its run, so that processes and threads never share an "active r
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import time
@@ -20,7 +19,7 @@ from urllib.parse import unquote, urlparse
 from uuid import uuid4
 
 from ser.errors import RegistryError
-from ser.files import file_hash
+from ser.files import file_hash, is_alive
 from ser.interrupts import sigterm_unwinds
 from ser.io.tracking.address import local_place
 from ser.io.tracking.curves import Curve
@@ -221,7 +220,7 @@ def end_orphans(root: Path, *, experiment: str = EXPERIMENT) -> None:
         f"attributes.status = 'RUNNING' AND tags.`process.host` = '{socket.gethostname()}'",
     )
     for run in running:
-        if not _alive(int(run.data.tags["process.pid"])):
+        if not is_alive(int(run.data.tags["process.pid"])):
             client.set_terminated(run.info.run_id, "KILLED")
 
 
@@ -236,14 +235,3 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + key] = str(value)
     return flat
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # It is another user's.
-        return True
-    return True

@@ -13,10 +13,14 @@ from ser.io.tracking.registry.bundles import defect, fetch_bundle
 from ser.io.tracking.registry.change import history, loadable, number_of, write
 from ser.io.tracking.registry.journal import locked
 from ser.io.tracking.registry.mending import agree
-from ser.io.tracking.registry.versions import Version, all_versions, champion
+from ser.io.tracking.registry.versions import MODEL, Version, all_versions, champion
+from ser.io.tracking.store import connect
 
 if TYPE_CHECKING:
     from ser.core.gate.verdict import Verdict
+
+#: Tag of a version, see `conclude`.
+CONCLUDED = "concluded"
 
 
 def attempt(
@@ -74,6 +78,17 @@ def stands(root: Path, version: Version, gate: str) -> bool:
     last = verdicts[-1]
     # Rows of former releases have no such hash.
     return last.get("gate") in (gate, None) and not (vacant and last["previous"] is not None)
+
+
+def is_concluded(version: Version) -> bool:
+    """Whether what follows a verdict was done; it is not where a kill came in between."""
+    return CONCLUDED in version.tags
+
+
+def conclude(root: Path, version: Version) -> None:
+    """Say that what follows the verdict on a version was done: pages, canary, report, news."""
+    if not is_concluded(version):
+        connect(root).set_model_version_tag(MODEL, str(version.version), CONCLUDED, "true")
 
 
 def promote(root: Path, version: Version, *, reason: str) -> Version | None:

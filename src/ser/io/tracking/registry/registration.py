@@ -57,8 +57,13 @@ def register(
             write_record(root, model_id, run_id, record)
         _create_model(root, client)
         created = _create_version(root, client, model_id, run_id, every_tag)
-        client.set_registered_model_alias(MODEL, CHALLENGER, created.version)
-        return get_version(root, int(created.version))
+        return make_challenger(root, int(created.version))
+
+
+def make_challenger(root: Path, version: int) -> Version:
+    """Give a version the alias of the challenger."""
+    connect(root).set_registered_model_alias(MODEL, CHALLENGER, str(version))
+    return get_version(root, version)
 
 
 def _create_version(
