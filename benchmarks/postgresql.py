@@ -73,7 +73,11 @@ class Servers:
                 again=True,
             )
         urls = {"mlflow": self.mlflow_uri, "prefect": self.prefect_api}
-        wait_for({name: self._processes[name] for name in names}, map(urls.get, names), self.root)
+        wait_for(
+            {name: self._processes[name] for name in names},
+            [urls[name] for name in names],
+            self.root,
+        )
 
     def stop(self, *names: str) -> None:
         """End them in order, as they are asked to."""
@@ -83,10 +87,14 @@ class Servers:
     def kill(self, *names: str) -> None:
         """SIGKILL to all processes of these servers."""
         for name in names:
-            guard = psutil.Process(self._processes[name].pid)
-            for process in [*guard.children(recursive=True), guard]:
+            for process in self.processes(name):
                 process.kill()
             self.stop(name)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """All processes of a server."""
+        guard = psutil.Process(self._processes[name].pid)
+        return [*guard.children(recursive=True), guard]
 
     def _command(self, name: str) -> Sequence[str]:
         if name == "prefect":
