@@ -45,6 +45,7 @@ from ser.errors import DamagedVersion, RegistryError, SerError
 from ser.files import read_json
 from ser.inbox import taking as inbox
 from ser.inbox.taking import Taken
+from ser.io.intake import dvc
 from ser.io.tracking import lineage, runs, store
 from ser.io.tracking.pages.describe import describe_version
 from ser.io.tracking.patience import be_patient
@@ -109,6 +110,8 @@ def _retrain(project: Path, params: Params, request: Request) -> Tick:
         watch_heartbeats()
     except (PrefectException, HTTPError) as error:
         log.warning("Dead flow runs may be shown as running: %s", error)
+    if mended := dvc.mend_lock(project):
+        log.warning(mended)
     # An MLflow server that is away or a journal that cannot be read is found now, not after a
     # training.
     experiment_id = store.prepare_store(project)

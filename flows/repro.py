@@ -9,6 +9,7 @@ from types import FrameType
 from flows.processes.environment import begin
 from flows.processes.lock import hold, under_way
 from flows.stages import repro
+from ser.io.intake import dvc
 from ser.output import INTERRUPTED
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -23,6 +24,8 @@ def main() -> int:
         if facts := under_way(root):
             print(f"Waits for the retraining of process {facts['pid']} …", file=sys.stderr)
         with hold(root, wait=True):
+            if mended := dvc.mend_lock(root):
+                print(mended, file=sys.stderr)
             return repro(root, sys.argv[1:])
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -229,6 +229,9 @@ def reproduce(
     command = [sys.executable, "-m", "dvc", "repro", *options, "-s", stage]
 
     def attempt() -> str:
+        # An attempt before may have been killed while DVC wrote it.
+        if mended := dvc.mend_lock(root):
+            on_line(mended)
         finished = run_streamed(
             command,
             cwd=root,

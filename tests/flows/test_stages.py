@@ -13,6 +13,7 @@ import pytest
 from flows import stages
 from flows.stages import Outcome, StageCrashed
 from ser.errors import MissingCorpus, SerError, StageError
+from ser.io.intake import dvc
 from ser.params import Params
 
 PIPELINE = """
@@ -178,6 +179,37 @@ def test_dvc_that_was_killed_is_tried_again(root: Path) -> None:
 
     with pytest.raises(StageCrashed):
         run(root, "first")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_lock_file_that_a_kill_cut_short_is_put_back(root: Path, share: float) -> None:
+    lock = root / "dvc.lock"
+    whole = lock.read_text()
+    assert dvc.mend_lock(root) == ""
+    lock.write_text(whole[: int(len(whole) * share)].rstrip("\n"))
+
+    said: list[str] = []
+    names = list(dvc.read_yaml(root / "dvc.yaml")["stages"])
+    stages.reproduce(root, names[0], why="", on_line=said.append)
+
+    assert "cut short" in said[0]
+    assert lock.read_text() == whole
+    assert stages.changes(root) == {}
+
+
+def test_without_a_copy_a_lock_file_that_is_cut_short_is_made_anew(root: Path) -> None:
+    lock = root / "dvc.lock"
+    (root / dvc.WHOLE).unlink()
+    lock.write_text("")
+    assert "made anew" in dvc.mend_lock(root)
+    assert not lock.exists()
+    assert dvc.mend_lock(root) == ""
+
+
+def test_a_lock_file_with_a_merge_conflict_is_left_to_the_person(root: Path) -> None:
+    lock = root / "dvc.lock"
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}>>>>>>> other")
+    assert dvc.mend_lock(root) == ""
 
 
 def test_what_a_stage_says_may_pass_is_tried_again(root: Path) -> None:

@@ -8,13 +8,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ser.errors import SerError, way_out
-from ser.files import hash_files
+from ser.files import hash_files, write_text
 
 #: Pattern in an error of DVC's -> the way out, where DVC names none.
 WAYS_OUT = {
@@ -30,7 +31,11 @@ WAYS_OUT = {
     r"config(uration)? (file )?error": "Mend .dvc/config, or .dvc/config.local beside it.",
     r"possible merge conflicts": "Resolve the conflict in that file, then try again.",
 }
-PARAMS = "params.yaml"
+PARAMS, LOCK = "params.yaml", "dvc.lock"
+#: dvc.lock as it was when it was last whole.
+WHOLE = Path(".ser/dvc.lock")
+#: Looks at a dvc.lock that is cut short, and seconds between two.
+LOOKS, PAUSE = 4, 0.5
 MARKERS = re.compile(r"^(<<<<<<<|=======|>>>>>>>)( |$)", re.MULTILINE)
 
 
@@ -114,6 +119,36 @@ def check_files(root: Path) -> None:
     for path in (*(root / name for name in names), *(root / "data" / "raw").glob("*.dvc")):
         if path.exists():
             read_yaml(path)
+
+
+def mend_lock(root: Path) -> str:
+    """Put dvc.lock back where a kill cut it short; what was done, "" where it is whole.
+
+    DVC writes it in place. Call it before a stage runs: a whole one is remembered. The stage that
+    was written is taken from DVC's cache then, or runs once more.
+    """
+    lock, kept = root / LOCK, root / WHOLE
+    # DVC may be writing it.
+    for _ in range(LOOKS):
+        if not _is_torn(root):
+            if lock.is_file():
+                write_text(lock.read_text(encoding="utf-8", errors="replace"), kept)
+            return ""
+        time.sleep(PAUSE)
+    if kept.exists():
+        write_text(kept.read_text(encoding="utf-8"), lock)
+        return "dvc.lock was cut short by a kill: it is put back to what it was before that stage."
+    lock.unlink()
+    return "dvc.lock was cut short by a kill: it is made anew."
+
+
+def _is_torn(root: Path) -> bool:
+    """Whether dvc.lock ends where DVC does not end it: in nothing, or amid a line."""
+    path = root / LOCK
+    if not path.is_file():
+        return False
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return not text.endswith("\n") and not MARKERS.search(text)
 
 
 def add(root: Path, path: Path) -> None:
