@@ -20,6 +20,7 @@ from ser.errors import RegistryError
 from ser.io.tracking import store
 from ser.io.tracking.address import WORKTREES
 from ser.io.tracking.registry import bundles, journal, mending, promotion, versions
+from ser.io.tracking.registry.change import history
 from ser.io.tracking.registry.versions import MODEL, Version
 from ser.project import METRICS, TRAIN_RECEIPT
 
@@ -89,7 +90,7 @@ def after_next(place: Place, before: Version, wanted: Expected | None) -> Iterat
 
 def _registry(root: Path, before: Version) -> Iterator[str]:
     receipt = json.loads((root / TRAIN_RECEIPT).read_text())
-    champion, rows = versions.champion(root), journal.rows(root)
+    champion, rows = versions.champion(root), history(root)
     if champion is None:
         yield "no champion"
         return
