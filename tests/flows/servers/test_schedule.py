@@ -240,9 +240,8 @@ def test_one_event_of_drift_starts_one_retraining_that_says_why(platform: Platfo
         }
 
     def because(reason: str) -> list[dict[str, Any]]:
-        return [
-            run for run in platform.runs("COMPLETED") if run["parameters"].get("reason") == reason
-        ]
+        runs = platform.runs("COMPLETED")
+        return [run for run in runs if run["parameters"].get("reason") == reason]
 
     told, asked = "Drift that is told alone.", "Drift in all answers: bandwidth."
     platform.emit([event(told, "false"), event(asked, "true")])
