@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ser.bundle import Bundle, load_encoder_of
+from ser.bundle import load_bundle, load_encoder_of
 from ser.errors import AudioError
 from ser.inbox.corrections import CORRECTION, RECORDING, REQUEST_ID
 from ser.io.audio.read import load_mono
@@ -42,12 +42,16 @@ class Late:
         return asdict(self)
 
 
-def score(folder: Path, bundle: Bundle, version: int | None) -> Late:
-    """Score the bundle, which is that version, on the corrections in the inbox's folder."""
+def score(folder: Path, directory: Path, version: int | None) -> Late:
+    """Score a version, whose bundle lies in `directory`, on the corrections in `folder`."""
+    corrections = list(_corrections(folder))
+    if not corrections:
+        return Late(0, 0, None, {}, 0)
+    bundle = load_bundle(directory)
     predictor = Predictor(bundle, load_encoder_of(bundle))
     pairs: list[tuple[str, str | None]] = []
     anew = 0
-    for entry, correction in _corrections(folder):
+    for entry, correction in corrections:
         label = correction.get("label")
         if label not in bundle.classes:
             continue

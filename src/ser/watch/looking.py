@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from ser.bundle import load_bundle, load_reference
+from ser.bundle import load_reference
 from ser.core.drift.reference import Reference
 from ser.errors import RegistryError
 from ser.files import write_json, write_text
 from ser.io.storage.traffic import VARIABLE
-from ser.io.storage.traffic_files import read_traffic
+from ser.io.storage.traffic_latest import read_latest
 from ser.io.tracking.registry import bundles, versions
 from ser.monitoring.drift import Drift, limits_from, look_at
 from ser.params import Params
@@ -25,13 +25,15 @@ from ser.watch.late import Late, score
 from ser.watch.look_file import read_look
 from ser.watch.page import drift_page
 
+#: Answers that are read: enough that a way to ask that few take is among them.
+MOST_ROWS = 200_000
 #: Earlier looks that the document keeps, for the picture of when it began.
 MOST_LOOKS = 500
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a look found. rows : of the traffic log, of the last days; told : when drift was told
+    """What a look found. rows : of the traffic log, the last ones; told : when drift was told
     last; earlier : (at, version, summary, over by slice) of former looks, oldest first."""
 
     drift: Drift
@@ -76,8 +78,12 @@ def look(root: Path, params: Params, *, folder: Path | None = None) -> Look:
             "release trained it. `make run` trains again."
         )
     now = datetime.now(UTC)
-    traffic = params.serve.traffic
-    rows = read_traffic(folder or traffic_folder(root, params), since=now - timedelta(traffic.days))
+    rows = read_latest(
+        folder or traffic_folder(root, params),
+        bundle_sha256=champion.bundle_sha256,
+        most=MOST_ROWS,
+        since=(now - timedelta(params.serve.traffic.days)).date(),
+    )
     before = read_look(root)
     drift = look_at(
         rows,
@@ -89,13 +95,13 @@ def look(root: Path, params: Params, *, folder: Path | None = None) -> Look:
         known=limits_from(before),
         seed=params.seed,
     )
-    late = score(root / params.serve.inbox.folder, load_bundle(bundle), champion.version)
+    late = score(root / params.serve.inbox.folder, bundle, champion.version)
     told = before.get("told")
     return Look(
         drift,
         late,
         reference,
-        rows[rows["bundle_sha256"] == champion.bundle_sha256],
+        rows,
         datetime.fromisoformat(told) if told else None,
         tuple(before.get("looks", ())),
     )

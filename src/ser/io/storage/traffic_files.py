@@ -67,7 +67,7 @@ def tidy(folder: Path, *, today: date, days: int) -> None:
     if not folder.is_dir():
         return
     with suppress(Timeout), FileLock(folder / ".tidying.lock.tmp", timeout=0):
-        for path, day in _files(folder):
+        for path, day in files_of(folder):
             if day < today - timedelta(days=days):
                 path.unlink(missing_ok=True)
         before = time.time() - ABANDONED
@@ -75,7 +75,7 @@ def tidy(folder: Path, *, today: date, days: int) -> None:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()
-        for day in sorted({day for _, day in _files(folder) if day < today}):
+        for day in sorted({day for _, day in files_of(folder) if day < today}):
             _bring_together(folder, day)
 
 
@@ -89,13 +89,18 @@ def read_traffic(
     """
     first, last = (_in_utc(bound) for bound in (since, until))
     table = pa.concat_tables([SCHEMA.empty_table(), *_tables(folder, first, last)])
-    rows = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    rows = in_pandas(table)
     wanted = pd.Series(True, index=rows.index)
     if first is not None:
         wanted &= rows["time"] >= first
     if last is not None:
         wanted &= rows["time"] < last
     return rows[wanted].sort_values("time", kind="stable", ignore_index=True)
+
+
+def in_pandas(table: pa.Table) -> pd.DataFrame:
+    """The table with pandas' nullable integers."""
+    return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
 
 
 def _in_utc(bound: datetime | None) -> pd.Timestamp | None:
@@ -110,7 +115,7 @@ def _tables(folder: Path, first: pd.Timestamp | None, last: pd.Timestamp | None)
     for _ in range(ATTEMPTS):
         paths = [
             path
-            for path, day in _files(folder)
+            for path, day in files_of(folder)
             if (first is None or first.date() <= day) and (last is None or day <= last.date())
         ]
         tables: list[pa.Table] = []
@@ -120,8 +125,8 @@ def _tables(folder: Path, first: pd.Timestamp | None, last: pd.Timestamp | None)
             for path in sorted(paths):
                 if path.name not in taken_in:
                     table = _read(path)
-                    taken_in.update(_taken_in(table.schema))
-                    tables.append(_fitted(table))
+                    taken_in.update(taken_in_by(table.schema))
+                    tables.append(fitted(table))
         except FileNotFoundError:
             # Brought together with others, or deleted, since the folder was listed.
             continue
@@ -129,7 +134,7 @@ def _tables(folder: Path, first: pd.Timestamp | None, last: pd.Timestamp | None)
     raise TableError(f"Files of {folder} keep going away while they are read. Try again.")
 
 
-def _files(folder: Path) -> list[tuple[Path, date]]:
+def files_of(folder: Path) -> list[tuple[Path, date]]:
     """The log's own files, and the day of each."""
     found = []
     with suppress(FileNotFoundError):
@@ -142,14 +147,14 @@ def _files(folder: Path) -> list[tuple[Path, date]]:
 def _bring_together(folder: Path, day: date) -> None:
     """One file of all the files of a day."""
     whole = folder / f"traffic-{day}.parquet"
-    parts = sorted(path for path, of in _files(folder) if of == day and path != whole)
+    parts = sorted(path for path, of in files_of(folder) if of == day and path != whole)
     held = []
     if whole.exists():
         schema = _schema_of(whole)
         if schema is None:
             return
         # What a kill left: they are in the day's file already.
-        left = set(_taken_in(schema))
+        left = set(taken_in_by(schema))
         for path in parts:
             if path.name in left:
                 path.unlink(missing_ok=True)
@@ -177,7 +182,7 @@ def _groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
     for path in paths:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(batch_size=ROW_GROUP):
-                tables.append(_fitted(pa.Table.from_batches([batch])))
+                tables.append(fitted(pa.Table.from_batches([batch])))
                 if sum(map(len, tables)) >= ROW_GROUP:
                     yield pa.concat_tables(tables)
                     tables = []
@@ -201,12 +206,17 @@ def _read(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
-        raise TableError(
-            f"{path} is not readable as Parquet; delete it, its rows of the traffic log are lost."
-        ) from error
+        raise unreadable(path) from error
 
 
-def _fitted(table: pa.Table) -> pa.Table:
+def unreadable(path: Path) -> TableError:
+    """What to raise of a file that is damaged."""
+    return TableError(
+        f"{path} is not readable as Parquet; delete it, its rows of the traffic log are lost."
+    )
+
+
+def fitted(table: pa.Table) -> pa.Table:
     """The table with the columns of `SCHEMA`: those that another release left out are null."""
     columns = [
         table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
@@ -215,5 +225,6 @@ def _fitted(table: pa.Table) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
-def _taken_in(schema: pa.Schema) -> list[str]:
+def taken_in_by(schema: pa.Schema) -> list[str]:
+    """Names of the files that a day's file took in."""
     return list(json.loads((schema.metadata or {}).get(TAKEN_IN, b"[]")))
