@@ -6,6 +6,8 @@ are looked at as `ser drift` does. A draw is by speaker: speakers in random orde
 after those of another until there are enough ("in order"); three speakers with replacement
 ("three"); or one speaker alone, whose clips are drawn with replacement ("one"). Changed recordings
 are drawn in the first way.
+Live streams are a speaker's recordings one after the other; a row is what the stream takes for an
+utterance.
 """
 
 from __future__ import annotations
@@ -24,17 +26,22 @@ from ser.bundle import bundle_sha256, load_bundle, load_reference
 from ser.core.distortion.bands import telephone
 from ser.core.distortion.noises import coloured, mixed
 from ser.core.drift.judging import Limits
+from ser.core.utterance.waveform import resample
 from ser.errors import AudioError
 from ser.io.audio.read import load_mono
 from ser.io.storage.traffic_files import SCHEMA
 from ser.monitoring.drift import Drift, look_at
 from ser.monitoring.traffic import Served, row_of, summarise
 from ser.params.flow import DriftParams
+from ser.params.serving import StreamParams
 from ser.predictor import Predictor
 from ser.project import BUNDLE, FOLDS
+from ser.streaming.events import Measurement
+from ser.streaming.stream import Stream
 
 Change = Callable[[np.ndarray, int], np.ndarray]
 SEED = 7
+STREAMS, OPTIONS = "live streams", StreamParams()
 #: Recordings of another corpus, and draws of changed recordings.
 MOST_OTHERS, CHANGED_DRAWS = 400, 50
 
@@ -77,6 +84,34 @@ def rows_of(
             latency_ms=1.0,
         )
         rows.append({**row, "speaker": speaker})
+    return pd.DataFrame(rows, columns=[*SCHEMA.names, "speaker"])
+
+
+def streamed_rows(
+    predictor: Predictor, files: Sequence[Path], speakers: Sequence[str], sha: str
+) -> pd.DataFrame:
+    """Rows of live streams, one of each speaker."""
+    now, rows, sr = datetime.now(UTC) - timedelta(hours=1), [], OPTIONS.sr
+    for speaker in dict.fromkeys(speakers):
+        stream = Stream(predictor, OPTIONS)
+        for file, of in zip(files, speakers, strict=True):
+            if of != speaker:
+                continue
+            y, recorded_at = load_mono(file)
+            y = resample(y, sr_in=recorded_at, sr_out=sr)
+            for start in range(0, y.size, sr // 10):
+                for event in stream.feed(y[start : start + sr // 10]):
+                    if isinstance(event, Measurement) and event.summary is not None:
+                        row = row_of(
+                            event.prediction,
+                            event.summary,
+                            time=now + timedelta(milliseconds=len(rows)),
+                            source="server",
+                            interface="stream",
+                            served=Served(sha, 1),
+                            latency_ms=1.0,
+                        )
+                        rows.append({**row, "speaker": speaker})
     return pd.DataFrame(rows, columns=[*SCHEMA.names, "speaker"])
 
 
@@ -150,6 +185,7 @@ def measured(
         change: rows_of(watcher.predictor, files, speakers, how, watcher.sha)
         for change, how in CHANGES.items()
     }
+    pools[STREAMS] = streamed_rows(watcher.predictor, files, speakers, watcher.sha)
     for other, folder in others:
         found = sorted(
             p for p in folder.rglob("*") if p.suffix.lower() in (".wav", ".flac", ".mp3")
@@ -163,7 +199,7 @@ def measured(
     n = params.clips
     ways = {"in order": in_order, "three": three, "one": one}
     for pool, table in pools.items():
-        clean = pool == "as recorded"
+        clean = pool in ("as recorded", STREAMS)
         for way, draw in ways.items() if clean else [("in order", in_order)]:
             rng = np.random.default_rng(SEED)
             tried = [draw(table, n, rng) for _ in range(draws if clean else CHANGED_DRAWS)]
