@@ -62,7 +62,7 @@ def test_a_full_disk_behind_stdout_is_one_line(trained):
     assert done.returncode == 2
     assert done.stderr == (
         "error: What is printed cannot be written or read (No space left on device). "
-        "Mend that, then try again.\n"
+        "Make room on that disk, then try again; `ser doctor` shows how full disks are.\n"
     )
 
 

@@ -20,7 +20,6 @@ from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.registry import journal, promotion, registration
 from ser.io.tracking.registry.versions import Version
-from ser.io.tracking.store import connect
 from ser.params import Params, SyntheticParams, load_params
 from ser.predictor import Predictor
 from ser.project import BUNDLE, FOLDS, MANIFEST, PREDICTIONS
@@ -111,7 +110,7 @@ def test_the_champion_answers_them_too_but_no_speaker_whom_it_was_trained_on(
     own = read_table(project.root / MANIFEST)
     trained = load(project.root, params, own, load_bundle(project.root / BUNDLE).classes)
     write_table(trained[["speaker", "audio_sha256", "fingerprint"]], tmp_path / TRAINING_SET)
-    runs.Run(champion.run_id, connect(project.root)).log_artifact(tmp_path / TRAINING_SET)
+    runs.resume_run(project.root, champion.run_id).log_artifact(tmp_path / TRAINING_SET)
     verdict = judge_version(project.root, params, challenger, champion)
     assert "was trained on all test speakers of callers" in verdict.reason
 

@@ -13,7 +13,6 @@ from ser.io.storage.tables import read_table, write_table
 from ser.io.tracking import runs
 from ser.io.tracking.registry import registration
 from ser.io.tracking.registry.versions import Version
-from ser.io.tracking.store import connect
 from ser.params import load_params
 from ser.project import PREDICTIONS
 from support.project import Project
@@ -81,7 +80,7 @@ def test_a_champion_is_recognised_to_have_learnt_recordings_under_other_names(
     # The test recordings, too, but as if other people had spoken them.
     everything = _with_fingerprints(project.root, params).assign(speaker="others/1")
     write_table(everything[list(kept.columns)], tmp_path / TRAINING_SET)
-    runs.Run(champion.run_id, connect(project.root)).log_artifact(tmp_path / TRAINING_SET)
+    runs.resume_run(project.root, champion.run_id).log_artifact(tmp_path / TRAINING_SET)
     verdict = judge_version(project.root, params, challenger, champion)
 
     assert not verdict.promote

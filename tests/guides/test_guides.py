@@ -287,7 +287,13 @@ READERS: dict[str, Reader] = {
     "docs/howto/stress.md": Reader(asked),
     "docs/howto/reproduce.md": Reader(retrained, {"path/to/lineage.json": "lineage.json"}),
     "docs/howto/timeline.md": Reader(of_a_call),
-    "docs/howto/verdict.md": Reader(champions, {"ser roll-back": "ser roll-back --yes"}),
+    "docs/howto/verdict.md": Reader(
+        lambda typist: (
+            champions(typist),
+            laid_out(typist, "{emotion}/{speaker}/{number}.wav"),
+        ),
+        {"ser roll-back": "ser roll-back --yes"},
+    ),
     "docs/schedule.md": Reader(whole),
 }
 

@@ -344,7 +344,7 @@ def test_a_disk_that_is_full_while_an_archive_is_unpacked_is_a_line(tmp_path, wa
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr(NAMES[0], wav)
     monkeypatch.setattr("ser.io.intake.archive._copy", full)
-    message = r"No room at .* for (a\.zip|ravdess)\. Make room"
+    message = r"No room at .* for (a\.zip|ravdess) \(No space left on device\)\. Make room"
     with (
         pytest.raises(CorpusError, match=message),
         unpacked(tmp_path / "a.zip", tmp_path / "raw"),
