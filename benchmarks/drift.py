@@ -199,6 +199,9 @@ def measured(
     n = params.clips
     ways = {"in order": in_order, "three": three, "one": one}
     for pool, table in pools.items():
+        if len(table) < n:
+            rows.append([name, pool, "", 0, "", "", f"{len(table)} utterances alone"])
+            continue
         clean = pool in ("as recorded", STREAMS)
         for way, draw in ways.items() if clean else [("in order", in_order)]:
             rng = np.random.default_rng(SEED)
