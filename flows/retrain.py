@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from flows.processes.environment import begin, failed, places
+from flows.processes.environment import FAILED, begin, failed, places
 from flows.processes.lock import hold
-from flows.processes.server import TEMPORARY_NAME, log_of, prefect_server
+from flows.processes.server import TEMPORARY_NAME, Server, log_of, prefect_server
 from flows.request import AS_IN_PARAMS, check_corpora, request_of, values_of
 from ser.errors import SerError, StageError, way_out
 from ser.files import full_disks, no_room
@@ -26,6 +27,8 @@ from ser.output import print_error
 from ser.params import load_params
 
 INTERRUPTED = 130
+#: Seconds that a run may take to end by itself when its own server was ended.
+GRACE = 15.0
 
 
 def main() -> int:
@@ -115,6 +118,7 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     warming = threading.Thread(target=warm_up, daemon=True)
     warming.start()
     server.wait()
+    _end_with(server, root)
     # Where the server runs already, the flow would import the same in another thread, half done.
     warming.join()
     try:
@@ -125,11 +129,34 @@ def _run(root: Path, options: argparse.Namespace, *, debug: bool) -> None:
     except Exception as error:
         if not server.has_ended:
             raise
-        raise StageError(
-            f"The Prefect server of this run was ended; its log is {log_of(root, TEMPORARY_NAME)}. "
-            "Start again to go on where it stopped."
-        ) from error
+        raise _without_server(root) from error
     print_closing(tick, Console())
+
+
+def _end_with(server: Server, root: Path) -> None:
+    """End this process soon after its own server was ended by somebody else.
+
+    Prefect would ask for it for minutes. What the process has started ends with it, as after a
+    kill.
+    """
+    process = server.process
+    if process is None:
+        return
+
+    def watch() -> None:
+        process.wait()
+        time.sleep(GRACE)
+        print_error(_without_server(root))
+        os._exit(FAILED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _without_server(root: Path) -> StageError:
+    return StageError(
+        f"The Prefect server of this run was ended; its log is {log_of(root, TEMPORARY_NAME)}. "
+        "Start again to go on where it stopped."
+    )
 
 
 if __name__ == "__main__":
