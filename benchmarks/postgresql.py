@@ -27,7 +27,7 @@ from ser.io.tracking.address import VARIABLE
 #: Where Debian's packages put the server's own commands.
 DEBIAN = Path("/usr/lib/postgresql")
 USER, DATABASES = "ser", ("mlflow", "prefect")
-#: The account that runs the server where we are root, as whom it refuses to run.
+#: PostgreSQL refuses to run as root; then it runs as this user.
 ACCOUNT = "postgres"
 PATIENCE = 60.0
 

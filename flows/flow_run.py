@@ -85,7 +85,7 @@ def conclude(outcome: str, *tags: str) -> None:
         _update(run, f"{run.name} · {outcome}", tags)
 
 
-def begun(outcome: str) -> None:
+def name_after(outcome: str) -> None:
     """Name a flow run that has no model of its own after its time and what it found."""
     run = _current()
     if run is not None:

@@ -39,7 +39,7 @@ def monitor(root: str = ".") -> str:
             found = looking.look(project, params)
         except NoChampion as error:
             log.info("%s", error)
-            flow_run.begun("no champion")
+            flow_run.name_after("no champion")
             return str(error)
     summary = found.drift.summary
     if found.tells(params.drift.cooldown_hours):
@@ -59,5 +59,5 @@ def monitor(root: str = ".") -> str:
         log.info("%s", summary)
     looking.write(project, found)
     create_markdown_artifact(key="drift", markdown=markdown(found.to_dict()), description=summary)
-    flow_run.begun("drift" if found.drift.drifted else "no drift")
+    flow_run.name_after("drift" if found.drift.drifted else "no drift")
     return summary

@@ -39,7 +39,7 @@ AWAY = 3.0
 #: Shares of the points: where a change concerns everything, a network's training, a bundle that is
 #: only to be registered, and the servers of `make up`.
 SHARES = {"everything": 0.16, "a network": 0.2, "effects": 0.46, "make up": 0.18}
-#: What of the effects is struck at the moment of a write.
+#: Writes at whose moment a process is killed.
 WRITES = (
     *("a row in the journal", "a new logged model's folder", "SQLite's journal"),
     *("a row in the journal", "a new logged model's folder", "SQLite's journal"),

@@ -24,7 +24,7 @@ from ser.io.tracking.registry.change import history
 from ser.io.tracking.registry.versions import MODEL, Version
 from ser.project import METRICS, TRAIN_RECEIPT
 
-#: What a resumed training's scores may differ by.
+#: Largest difference of a resumed training's scores.
 TOLERANCE = 1e-6
 #: Folders whose names are others each time, or of which only some entries are looked at.
 APART = (".git", ".dvc/cache", ".dvc/tmp", ".prefect", ".ser/logs", "mlruns/artifacts")

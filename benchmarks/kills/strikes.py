@@ -51,7 +51,7 @@ def spread(
     return points
 
 
-#: What of a file or folder tells that a moment has come.
+#: The size and time of a file or folder: a change of them is the moment to kill.
 WATCHED: dict[str, Callable[[Path], object]] = {
     "a row in the journal": lambda root: _size(journal_path(root)),
     "a new logged model's folder": lambda root: _entries(root / "mlruns/artifacts/models"),

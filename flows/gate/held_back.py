@@ -23,7 +23,7 @@ from ser.params import Params
 from ser.project import RAW
 from ser.stages.manifest import needs_of, read_rows, readable
 
-#: What stands for train, dev or test in their tables.
+#: Their value in the column `split`.
 SPLIT = "gate"
 
 

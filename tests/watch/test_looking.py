@@ -5,72 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ser.bundle import bundle_sha256, load_bundle, load_reference, save_bundle
-from ser.core.drift.reference import Reference
+from ser.bundle import load_bundle, load_reference, save_bundle
 from ser.errors import NoChampion, RegistryError
-from ser.io.storage.traffic_files import SCHEMA, write_flush
 from ser.params import load_params
 from ser.watch import looking
+from support.answered import answers, with_reference
 from support.project import Project
 from support.registry import promote, register_versions
-
-N = 60
-
-
-def values(n: int, seed: int, **others: float) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    table = pd.DataFrame(
-        {
-            "duration_seconds": rng.normal(2.4, 0.4, n),
-            "snr_db": rng.normal(26, 3, n),
-            "bandwidth_hz": 8000.0,
-            "pitch_hz": rng.normal(180, 50, n),
-            "novelty": rng.normal(0.8, 0.1, n),
-            "confidence": rng.uniform(0.5, 1, n),
-        }
-    )
-    return table.assign(**others)
-
-
-def answers(project: Project, seed: int, **others: float) -> None:
-    """`N` answers of version 1 in the traffic log, the last one now."""
-    now = datetime.now(UTC)
-    sha = bundle_sha256(project.root / "bundles/1")
-    rows = [
-        {
-            **dict.fromkeys(SCHEMA.names),
-            "time": now - timedelta(seconds=N - i),
-            "source": "server",
-            "interface": "rest",
-            "bundle_sha256": sha,
-            "version": 1,
-            "emotion": "anger",
-            "latency_ms": 5.0,
-            **row,
-        }
-        for i, row in enumerate(values(N, seed, **others).to_dict("records"))
-    ]
-    write_flush(rows, project.root / "data/traffic")
 
 
 @pytest.fixture
 def project(trained: Project, tmp_path: Path) -> Project:
-    """A champion with a reference of ten speakers; one look takes 50 answers."""
-    copy = trained.copied_to(tmp_path)
-    bundle = load_bundle(copy.root / "models/bundle")
-    reference = Reference.of(values(600, 1), speaker=np.arange(600) % 10, seed=7)
-    save_bundle(replace(bundle, reference=reference), copy.root / "models/bundle")
-    register_versions(copy.root, copy.root / "models/bundle", range(1, 2))
-    promote(copy.root, 1)
-    copy.set(drift__clips=50)
-    return copy
+    return with_reference(trained.copied_to(tmp_path))
 
 
 def look(project: Project) -> looking.Look:

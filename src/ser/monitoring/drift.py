@@ -7,7 +7,7 @@ gateway sends would be hidden among the recordings of an app.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -185,7 +185,7 @@ def _compared(
     figures = tuple(n for n in NAMES if not (cut.any() and n == "duration_seconds"))
     recent = rows[list(figures)].astype(float)
     findings = compare(recent, reference, limits_for(figures), seed=seed)
-    return Slice(**{**vars(found), "findings": tuple(findings)})
+    return replace(found, findings=tuple(findings))
 
 
 def _slice_dict(one: Slice) -> dict[str, Any]:
